@@ -1,0 +1,48 @@
+"""Test edits to language models: sequential editing, measured and judged by pytest.
+
+The names below load on first use, so that importing the package (which pytest does at every
+start, through the plugin) costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pytest_eac.errors import EacError
+    from pytest_eac.judging.checks import judge
+    from pytest_eac.lm.load import load_model
+    from pytest_eac.measuring.chain import run_chain
+    from pytest_eac.record import Chain, Record
+    from pytest_eac.spec.load import load_spec
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Chain": "pytest_eac.record",
+    "EacError": "pytest_eac.errors",
+    "Record": "pytest_eac.record",
+    "judge": "pytest_eac.judging.checks",
+    "load_model": "pytest_eac.lm.load",
+    "load_spec": "pytest_eac.spec.load",
+    "run_chain": "pytest_eac.measuring.chain",
+}
+
+__all__ = [
+    "Chain",
+    "EacError",
+    "Record",
+    "__version__",
+    "judge",
+    "load_model",
+    "load_spec",
+    "run_chain",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Resolve a public name on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

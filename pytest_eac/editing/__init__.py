@@ -1,0 +1,1 @@
+"""The mathematics of locate-then-edit: key, value, update."""

@@ -1,0 +1,41 @@
+"""Short contexts put before a prompt, so that an edit holds wherever the fact is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_eac.lm.generate import sample
+from pytest_eac.lm.tokens import encode
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.methods import ContextSettings
+
+# How ROME starts its sampled prefixes.
+_OPENINGS = ("The", "Therefore", "Because", "I", "You")
+_TOP_K = 5
+
+
+def make_contexts(
+    loaded: LoadedModel, settings: ContextSettings, *, seed: int
+) -> tuple[str, ...]:
+    """Return context templates, each with ``{}`` where the prompt goes; the first is bare.
+
+    Sampled from the model as it is (top 5, like ROME), so call it before the first edit. The same
+    model, settings and seed give the same contexts.
+    """
+    if settings.texts is not None:
+        return settings.texts
+    generator = torch.Generator(device="cpu").manual_seed(seed)
+    contexts = ["{}"]
+    for tokens, count in settings.lengths:
+        openings = [_OPENINGS[index % len(_OPENINGS)] for index in range(count)]
+        rows = [encode(loaded.tokenizer, opening) for opening in openings]
+        ids = sample(loaded, rows, tokens=tokens, top_k=_TOP_K, generator=generator)
+        for opening, new in zip(openings, ids, strict=True):
+            text = opening + loaded.tokenizer.decode(new, skip_special_tokens=True)
+            plain = " ".join(text.replace("{", " ").replace("}", " ").split())
+            contexts.append(plain + ". {}")
+    return tuple(contexts)

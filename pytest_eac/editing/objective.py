@@ -1,0 +1,91 @@
+"""The loss that a value is found by: make the target likely, leave the subject's essence alone.
+
+``NLL(target | contexts) + kl_factor * KL(reference || edited on "{subject} is a")``; the
+regularisers on ``delta`` are added by the value solver.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.tokens import pad
+from pytest_eac.lm.trace import capture, patch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pytest_eac.editing.prompts import EditPrompts
+    from pytest_eac.lm.load import LoadedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Outcome:
+    """What the model says with a delta in place.
+
+    Attributes:
+        nll: mean over prompts of the mean negative log-likelihood of the target's tokens; scalar.
+        essence: log-probabilities at the subject's last token of "{subject} is a"; (vocabulary,).
+    """
+
+    nll: Tensor
+    essence: Tensor
+
+
+class Objective:
+    """One edit's forward pass, as a function of the change at the subject's last token.
+
+    Attributes:
+        key: the layer's input at the subject in the bare prompt; (d_in,).
+        mean_key: the same, averaged over all contexts; (d_in,).
+        init: the layer's output at the subject in the bare prompt, before any change; (d_out,).
+    """
+
+    def __init__(self, loaded: LoadedModel, prompts: EditPrompts, *, layer: int) -> None:
+        self._model = loaded.model
+        self._module = find_module(loaded.model, loaded.layout.down.format(layer))
+        device = loaded.device
+        rows = (*prompts.rows, prompts.essence)
+        self._inputs = pad(rows, side="right", fill=loaded.pad_id, device=device).as_inputs()
+        self._row = torch.arange(len(rows), device=device)
+        self._subject = torch.tensor((*prompts.subjects, prompts.essence_subject), device=device)
+        target = torch.tensor(prompts.target, device=device)
+        self._target = target.expand(len(prompts.rows), -1)
+        scored = torch.tensor(prompts.starts, device=device)[:, None] + torch.arange(
+            len(target), device=device
+        )
+        # The head runs only at positions that the loss reads in some row.
+        self._kept, where = torch.cat([scored.flatten(), self._subject[-1:]]).unique(
+            return_inverse=True
+        )
+        self._scored = where[:-1].view_as(scored)
+        self._essence = where[-1]
+        self._measure_keys()
+
+    @torch.no_grad()
+    def _measure_keys(self) -> None:
+        with capture(self._module) as seen:
+            self._model(**self._inputs, logits_to_keep=1, use_cache=False)
+        keys = seen.input[self._row[:-1], self._subject[:-1]].float()
+        self.key, self.mean_key = keys[0], keys.mean(dim=0)
+        self.init = seen.output[0, self._subject[0]].float()
+
+    def __call__(self, delta: Tensor) -> Outcome:
+        """Run the model with ``delta`` (d_out,) added at the subject in every row."""
+
+        def add(output: Tensor) -> Tensor:
+            changed = output.clone()
+            changed[self._row, self._subject] += delta.to(output.dtype)
+            return changed
+
+        with patch(self._module, add):
+            logits = self._model(
+                **self._inputs, logits_to_keep=self._kept, use_cache=False
+            ).logits
+        chosen = logits[self._row[:-1, None], self._scored].float().log_softmax(dim=-1)
+        likely = chosen.gather(-1, self._target[..., None])[..., 0]
+        essence = logits[-1, self._essence].float().log_softmax(dim=-1)
+        return Outcome(nll=-likely.mean(dim=1).mean(), essence=essence)

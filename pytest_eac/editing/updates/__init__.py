@@ -1,0 +1,1 @@
+"""How a matrix changes: one file per update rule."""

@@ -1,0 +1,75 @@
+"""The exception family: one root, data as attributes, the text in ``__str__``.
+
+Every message says where, what was found, what was expected, and what to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class EacError(Exception):
+    """Root of everything this package raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong in a spec file, with its place in the text (both counted from 1)."""
+
+    file: Path
+    line: int
+    column: int
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}:{self.column}: "
+        return where + (f"{self.path}: " if self.path else "") + self.message
+
+
+class SpecError(EacError):
+    """A spec that cannot be used; carries every problem found, in the order of the text."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        self.problems = problems
+        super().__init__(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self.problems)
+
+
+class DataError(EacError):
+    """A data file that an edit source names is missing, unreadable or malformed."""
+
+
+class UnavailableError(EacError):
+    """A model, data set or device that is not on this machine; ``remedy`` is the way to get it."""
+
+    def __init__(self, what: str, *, remedy: str) -> None:
+        self.what = what
+        self.remedy = remedy
+        super().__init__(what, remedy)
+
+    def __str__(self) -> str:
+        return f"{self.what}; {self.remedy}"
+
+
+class ModelError(EacError):
+    """A model that is there but cannot be used (architecture, format, dtype, content)."""
+
+
+class NonFiniteError(EacError):
+    """A NaN or an infinity where a number is needed: an error of its own, never a failed check."""
+
+
+class EditError(EacError):
+    """An edit that cannot be carried out on this model."""
+
+
+class SettingsError(EacError):
+    """Hyperparameters that are missing or do not fit the model or method."""
+
+
+class RecordError(EacError):
+    """A results file that cannot be read or written."""

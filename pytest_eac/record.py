@@ -1,0 +1,190 @@
+"""The record of a run: plain, frozen, serialisable. Checks and reports read nothing else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """A prompt whose answer was not as asked: which edit it belongs to, and what came instead."""
+
+    edit: int
+    prompt: str
+    expected: str
+    got: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A mean of per-edit scores, each between 0 and 1.
+
+    Attributes:
+        value: the mean over edits; ``None`` when no edit has anything to measure.
+        n: the number of edits in the mean.
+        low: lower end of the 95 % interval.
+        high: upper end of the 95 % interval.
+        scores: one score per edit so far, ``None`` where an edit has nothing to measure or a later
+            edit has overwritten it.
+        misses: every prompt that did not score in full.
+    """
+
+    value: float | None
+    n: int
+    low: float | None
+    high: float | None
+    scores: tuple[float | None, ...]
+    misses: tuple[Miss, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norms:
+    """How far weights are from the original ones: ``||W_t - W_0||``, plain and over ``||W_0||``."""
+
+    l1: float
+    l1_relative: float
+    frobenius: float
+    frobenius_relative: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation(Norms):
+    """Deviation over all edited matrices taken as one, and for each by its name."""
+
+    by_parameter: dict[str, Norms]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What was measured after ``at`` edits."""
+
+    at: int
+    efficacy: Measurement
+    generalization: Measurement
+    locality: Measurement
+    retention: Measurement
+    deviation: Deviation
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRecord:
+    """An edit as it was asked for; ``superseded_by`` is the later edit that overwrites it."""
+
+    subject: str
+    prompt: str
+    target: str
+    truth: str | None
+    paraphrases: tuple[str, ...]
+    neighborhood: tuple[dict[str, str | None], ...]
+    origin: str
+    superseded_by: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditCost:
+    """How an edit went.
+
+    Attributes:
+        seconds: wall time of the edit, measuring excluded.
+        peak_bytes: the process's peak resident memory so far (on a GPU: peak allocated memory).
+        steps: optimisation steps in each stage.
+        loss: the loss at the last step.
+        reached: whether the loss fell below the stop loss.
+        anchors: the dimensions that carry the edit; ``None`` for editors without anchors.
+        delta_norm: Frobenius norm of the change of the weights.
+        swallowed: share of the entries meant to move that rounding left where they were.
+        score: efficacy right after the edit.
+    """
+
+    seconds: float
+    peak_bytes: int
+    steps: tuple[int, ...]
+    loss: float
+    reached: bool
+    anchors: tuple[int, ...] | None
+    delta_norm: float
+    swallowed: float
+    score: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """Which model it was: ``fingerprint`` is a SHA-256 over the weights."""
+
+    id: str
+    revision: str | None
+    fingerprint: str
+    architecture: str
+    dtype: str
+    device: str
+    attention: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a check says: ``passed``, ``failed``, or ``undecided`` when the data cannot say."""
+
+    check: str
+    outcome: str
+    observed: float | None
+    required: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """One method with one seed, from the unedited model to the last edit."""
+
+    spec: str
+    method: str
+    seed: int
+    model: ModelRecord
+    scoring: str
+    hyperparameters: dict[str, Any]
+    contexts: tuple[str, ...]
+    edits: tuple[EditRecord, ...]
+    known: Measurement
+    checkpoints: tuple[Checkpoint, ...]
+    per_edit: tuple[EditCost, ...]
+    seconds: float
+    verdicts: tuple[Verdict, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The chain's name in node ids: ``rome-eac-s0``."""
+        return f"{self.method}-s{self.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A results file."""
+
+    environment: dict[str, str]
+    chains: tuple[Chain, ...]
+    comparisons: tuple[Verdict, ...] = ()
+    schema: int = field(default=SCHEMA)
+
+
+def to_json(record: Record) -> str:
+    """Serialise a record; refuses NaN and infinities (they are errors before they get here)."""
+    return json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Record:
+    """Read a record back.
+
+    Raises:
+        ValueError: the text is not a record of this schema; names what was found.
+    """
+    from pydantic import TypeAdapter
+
+    data = json.loads(text)
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise ValueError(f"found schema {found!r}, expected {SCHEMA}")
+    return TypeAdapter(Record).validate_python(data)

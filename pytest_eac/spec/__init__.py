@@ -1,0 +1,1 @@
+"""YAML text to frozen values; imports neither torch nor pytest."""

@@ -1,0 +1,89 @@
+"""One fact to write into a model, as everything after the spec sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_eac.spec.schema import InlineEdit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Neighbor:
+    """A prompt about something else; ``answer`` is ``None`` where only the model's own counts."""
+
+    prompt: str
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edit:
+    """An edit with its texts filled in and stripped: one space belongs before each object.
+
+    ``prompt`` holds ``subject`` exactly once; ``origin`` says where the edit was written
+    (``file:line``).
+    """
+
+    subject: str
+    prompt: str
+    target: str
+    truth: str | None
+    paraphrases: tuple[str, ...]
+    neighborhood: tuple[Neighbor, ...]
+    origin: str
+
+
+def fill(prompt: str, subject: str) -> str:
+    """Put ``subject`` in place of ``{}`` and strip the white space around the result.
+
+    Raises:
+        ValueError: the subject would not occur exactly once; the text says how often it does.
+    """
+    if prompt.count("{}") > 1:
+        raise ValueError(f"{{}} stands {prompt.count('{}')} times in the prompt {prompt!r}")
+    text = prompt.replace("{}", subject).strip()
+    times = text.count(subject)
+    if times != 1:
+        often = "does not occur" if times == 0 else f"occurs {times} times"
+        raise ValueError(f"the subject {subject!r} {often} in the prompt {text!r}")
+    return text
+
+
+def from_inline(written: InlineEdit, origin: str) -> Edit:
+    """Turn an edit as written into one ready for use."""
+    return Edit(
+        subject=written.subject,
+        prompt=fill(written.prompt, written.subject),
+        target=written.target,
+        truth=written.truth,
+        paraphrases=tuple(
+            text.replace("{}", written.subject).strip() for text in written.paraphrases
+        ),
+        neighborhood=tuple(
+            Neighbor(prompt=neighbor.prompt.strip(), answer=neighbor.answer)
+            for neighbor in written.neighborhood
+        ),
+        origin=origin,
+    )
+
+
+def superseded(edits: tuple[Edit, ...]) -> tuple[int | None, ...]:
+    """Say which edits a later one overwrites: its index, or ``None`` for those that stand.
+
+    A later edit overwrites an earlier one when it answers the same question: the earlier prompt is
+    its prompt or one of its paraphrases. Only the later one is then scored, since the two cannot
+    both hold.
+    """
+    last: dict[str, int] = {}
+    result: list[int | None] = []
+    for index in reversed(range(len(edits))):
+        edit = edits[index]
+        result.append(last.get(_question(edit.prompt)))
+        for text in (edit.prompt, *edit.paraphrases):
+            last.setdefault(_question(text), index)
+    return tuple(reversed(result))
+
+
+def _question(prompt: str) -> str:
+    return " ".join(prompt.casefold().split())

@@ -1,0 +1,121 @@
+"""Validation errors of the schema, told in the terms of the file."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.spec.names import closest
+from pytest_eac.spec.schema import json_schema
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
+
+    from pytest_eac.errors import Problem
+    from pytest_eac.spec.marked import MarkedValue, Where
+
+
+def problems_of(error: ValidationError, marked: MarkedValue) -> list[Problem]:
+    """Return one problem per place; alternatives of a union at one place are joined by "or"."""
+    grouped: dict[Where, list[ErrorDetails]] = {}
+    for detail in error.errors(include_url=False):
+        if detail["type"] == "too_short" and detail["input"]:
+            continue  # its items are wrong, which is reported by itself
+        grouped.setdefault(_path_in(marked.value, detail), []).append(detail)
+    return [_problem(path, details, marked) for path, details in grouped.items()]
+
+
+def _path_in(value: Any, detail: ErrorDetails) -> Where:
+    """Return the error's path in the data: its ``loc`` without the names of union branches."""
+    path: list[str | int] = []
+    for part in detail["loc"]:
+        if isinstance(value, dict) and part in value:
+            value = value[part]
+        elif isinstance(value, tuple) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        path.append(part)
+    if detail["type"] == "missing":
+        path.append(str(detail["loc"][-1]))
+    return tuple(path)
+
+
+def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> Problem:
+    detail = details[0]
+    if detail["type"] == "extra_forbidden":
+        known = _known_keys(path[:-1])
+        message = f"unknown key {path[-1]!r}{closest(str(path[-1]), known)}"
+        return marked.mark(path, key=True).problem(message, path)
+    if detail["type"] == "missing":
+        return marked.mark(path[:-1]).problem(f"missing key {path[-1]!r}", path)
+    expectations = dict.fromkeys(_expectation(each) for each in details)
+    message = " or ".join(expectations)
+    if detail["type"] not in _TOLD_IN_FULL:
+        message = f"found {_shown(detail['input'])}, {message}"
+    return marked.mark(path).problem(message + _hint(detail), path)
+
+
+_TOLD_IN_FULL = {"subject_once", "blank", "no_limit", "crossed", "direction", "same", "no_anchors"}
+
+
+def _expectation(detail: ErrorDetails) -> str:
+    text = detail["msg"]
+    text = re.sub(r"^Input should (be|have)", r"expected", text)
+    text = text.replace("Tuple should have", "expected").replace(" after validation, not 0", "")
+    text = text.replace("String should have", "expected").replace("String should", "expected to")
+    text = text.replace("a valid tuple", "a list").replace("a valid string", "a text")
+    text = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", text)
+    text = text.replace("a valid integer", "a whole number").replace("a valid number", "a number")
+    return text
+
+
+def _hint(detail: ErrorDetails) -> str:
+    found = detail["input"]
+    if detail["type"] == "string_type" and isinstance(found, bool | int | float):
+        return "; put it in quotes"
+    if detail["type"] == "literal_error" and isinstance(found, str):
+        names = re.findall(r"'([^']*)'", str(detail.get("ctx", {}).get("expected", "")))
+        near = closest(found, names)
+        return near if "did you mean" in near else ""
+    return ""
+
+
+def _shown(value: Any) -> str:
+    kinds: dict[type, str] = {dict: "a mapping", tuple: "a list", type(None): "nothing"}
+    if type(value) in kinds and not (isinstance(value, tuple) and not value):
+        return kinds[type(value)]
+    text = "an empty list" if isinstance(value, tuple) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    return json_schema()
+
+
+def _known_keys(path: Where) -> list[str]:
+    """Return the keys that the schema knows at ``path``, over all branches of unions."""
+    places = _branches(_schema())
+    for part in path:
+        places = [inner for place in places for inner in _step(place, part)]
+    return sorted({key for place in places for key in place.get("properties", {})})
+
+
+def _step(place: dict[str, Any], part: str | int) -> list[dict[str, Any]]:
+    if isinstance(part, int):
+        found = place.get("items")
+    else:
+        found = place.get("properties", {}).get(part) or place.get("additionalProperties")
+        for pattern_schema in place.get("patternProperties", {}).values():
+            found = found or pattern_schema
+    return _branches(found) if isinstance(found, dict) else []
+
+
+def _branches(place: dict[str, Any]) -> list[dict[str, Any]]:
+    if "$ref" in place:
+        return _branches(_schema()["$defs"][place["$ref"].rsplit("/", 1)[-1]])
+    inner = place.get("anyOf") or place.get("oneOf")
+    return [branch for each in inner for branch in _branches(each)] if inner else [place]

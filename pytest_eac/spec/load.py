@@ -1,0 +1,331 @@
+"""A spec file, read whole: every problem in it is reported at once, as ``file:line:column``."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from pytest_eac.errors import DataError, Problem, SpecError
+from pytest_eac.spec.edits import Edit, from_inline
+from pytest_eac.spec.explain import problems_of
+from pytest_eac.spec.marked import MarkedError, MarkedValue, Where, parse
+from pytest_eac.spec.methods import METHODS
+from pytest_eac.spec.names import closest
+from pytest_eac.spec.schema import (
+    Checks,
+    EditSource,
+    KnownIssue,
+    MethodChoice,
+    ModelChoice,
+    Scoring,
+    SpecFile,
+)
+from pytest_eac.spec.sources import read_source
+
+_SPEC_LINE = re.compile(r"""^\ufeff?(?:---\s*)?\{?\s*["']?eac["']?\s*:""", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """A method of a spec under the name that node ids show."""
+
+    name: str
+    choice: MethodChoice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A spec that can be run; ``lines`` gives the line of each check, ``compare`` ones included."""
+
+    file: Path
+    name: str
+    model: ModelChoice | None
+    methods: tuple[Method, ...]
+    seeds: tuple[int, ...]
+    edits: tuple[Edit, ...]
+    checkpoints: tuple[int, ...]
+    scoring: Scoring
+    checks: Checks
+    known_issues: tuple[KnownIssue, ...]
+    marks: tuple[str, ...]
+    fixtures: tuple[str, ...]
+    lines: dict[str, int]
+
+    def limited(self, count: int) -> Spec:
+        """Return the same spec with at most ``count`` edits."""
+        edits = self.edits[:count]
+        kept = tuple(at for at in self.checkpoints if at < len(edits))
+        return replace(self, edits=edits, checkpoints=(*kept, len(edits)))
+
+    def with_methods(self, names: tuple[str, ...]) -> Spec:
+        """Return the same spec with other methods: its own by name, or built-in ones.
+
+        Raises:
+            ValueError: a name is neither one of the spec's methods nor a built-in one.
+        """
+        own = {method.name: method for method in self.methods}
+        for name in names:
+            if name not in own and name not in METHODS:
+                known = sorted({*own, *METHODS})
+                raise ValueError(f"unknown method {name!r}{closest(name, known)}")
+        chosen = [own.get(name) or _built_in(name) for name in dict.fromkeys(names)]
+        return replace(self, methods=tuple(chosen))
+
+
+def is_spec(path: Path) -> bool:
+    """Say whether a YAML file has a top-level ``eac`` key; other files are left alone."""
+    try:
+        return _SPEC_LINE.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+    except OSError:
+        return False
+
+
+def load_spec(path: str | Path) -> Spec:
+    """Read a spec file.
+
+    Raises:
+        SpecError: with every problem found in the file, in the order of the text.
+    """
+    path = Path(path)
+    problems: list[Problem] = []
+    marked = _read(path, (), problems)
+    if marked is None or problems:
+        raise SpecError(tuple(problems))
+    try:
+        written = SpecFile.model_validate(marked.value)
+    except ValidationError as error:
+        raise SpecError(_ordered(problems_of(error, marked))) from None
+    return _Builder(path, marked, written).build()
+
+
+def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:
+    return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
+
+
+def _read(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> MarkedValue | None:
+    """Parse ``path`` and lay it over the specs that it extends."""
+    try:
+        marked = parse(path.read_text(encoding="utf-8-sig"), path)
+    except MarkedError as error:
+        problems.extend(error.problems)
+        return None
+    except (OSError, UnicodeDecodeError) as error:
+        problems.append(
+            Problem(file=path, line=1, column=1, path="", message=f"cannot be read: {error}")
+        )
+        return None
+    parents = marked.value.get("extends", ())
+    names = (parents,) if isinstance(parents, str) else parents
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        return marked  # a type error, which the schema reports
+    for name in reversed(names):
+        parent = (path.parent / name).resolve()
+        message = None
+        if parent in {file.resolve() for file in (*above, path)}:
+            message = f"{name!r} extends this file in turn; a spec cannot extend itself"
+        elif not parent.is_file():
+            message = f"there is no file {name!r}; the path is relative to this spec"
+        if message:
+            problems.append(marked.mark(("extends",)).problem(message, ("extends",)))
+            continue
+        base = _read(path.parent / name, (*above, path), problems)
+        if base is not None:
+            marked = _lay_over(base, marked)
+    return marked
+
+
+def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
+    """Merge two specs: mappings key by key, anything else is replaced by the upper one's."""
+    keys, values = dict(base.keys), dict(base.values)
+
+    def merge(lower: Any, upper: Any, at: Where) -> Any:
+        if isinstance(lower, dict) and isinstance(upper, dict):
+            values[at] = top.values[at]
+            merged = dict(lower)
+            for key, value in upper.items():
+                inner = (*at, key)
+                keys[inner] = top.keys[inner]
+                merged[key] = merge(lower[key], value, inner) if key in lower else value
+                if key not in lower:
+                    _take_marks(inner)
+            return merged
+        _take_marks(at)
+        return upper
+
+    def _take_marks(at: Where) -> None:
+        for mine, theirs in ((keys, top.keys), (values, top.values)):
+            for path in [path for path in mine if path[: len(at)] == at and path != at]:
+                del mine[path]
+            mine.update({path: mark for path, mark in theirs.items() if path[: len(at)] == at})
+
+    value = merge(base.value, top.value, ())
+    value["extends"] = ()
+    return MarkedValue(value=value, keys=keys, values=values)
+
+
+def _built_in(name: str) -> Method:
+    return Method(name=name, choice=MethodChoice.model_validate({"base": name}))
+
+
+class _Builder:
+    """Checks what needs the whole file, and builds the spec."""
+
+    def __init__(self, path: Path, marked: MarkedValue, written: SpecFile) -> None:
+        self.path = path
+        self.marked = marked
+        self.written = written
+        self.problems: list[Problem] = []
+
+    def complain(self, at: Where, message: str, *, key: bool = False) -> None:
+        self.problems.append(self.marked.mark(at, key=key).problem(message, at))
+
+    def build(self) -> Spec:
+        written = self.written
+        edits = self.edits()
+        methods = self.methods()
+        if written.sequence.batch != 1:
+            names = ", ".join(method.name for method in methods)
+            found = f"found {written.sequence.batch}; {names} take one edit at a time: expected 1"
+            self.complain(("sequence", "batch"), found)
+        self.check_names(methods)
+        if edits is not None:
+            self.check_data(edits)
+        if self.problems or edits is None:
+            raise SpecError(_ordered(self.problems))
+        return Spec(
+            file=self.path,
+            name=written.name or self.path.name.removesuffix(self.path.suffix).removesuffix(".eac"),
+            model=self.model(),
+            methods=methods,
+            seeds=written.seeds,
+            edits=edits,
+            checkpoints=self.checkpoints(len(edits)),
+            scoring=written.scoring,
+            checks=written.checks,
+            known_issues=written.known_issues,
+            marks=written.marks,
+            fixtures=written.fixtures,
+            lines=self.lines(),
+        )
+
+    def model(self) -> ModelChoice | None:
+        """Resolve a relative path in the model's id against the file that wrote it."""
+        model = self.written.model
+        if model is None:
+            return None
+        beside = self.marked.mark(("model",)).file.parent / model.id
+        looks_like_path = model.id.startswith(".") or model.id.endswith(".gguf")
+        if looks_like_path or beside.exists():
+            return model.model_copy(update={"id": str(beside)})
+        return model
+
+    def edits(self) -> tuple[Edit, ...] | None:
+        edits: list[Edit] = []
+        for index, entry in enumerate(self.written.edits):
+            mark = self.marked.mark(("edits", index))
+            if not isinstance(entry, EditSource):
+                edits.append(from_inline(entry, f"{mark.file}:{mark.line}"))
+                continue
+            try:
+                edits.extend(read_source(entry, mark.file.parent / entry.path))
+            except DataError as error:
+                self.complain(("edits", index, "from"), str(error))
+        return tuple(edits) if not self.problems else None
+
+    def methods(self) -> tuple[Method, ...]:
+        methods: dict[str, Method] = {}
+        for index, entry in enumerate(self.written.methods):
+            at: Where = ("methods", index) if self.is_list("methods") else ("methods",)
+            variants = entry if isinstance(entry, dict) else {entry: None}
+            for name, choice in variants.items():
+                if choice is None and name not in METHODS:
+                    self.complain(at, f"unknown method {name!r}{closest(name, METHODS)}")
+                elif name in methods:
+                    self.complain(at, f"method {name!r} is given twice")
+                else:
+                    methods[name] = Method(name=name, choice=choice) if choice else _built_in(name)
+        return tuple(methods.values())
+
+    def is_list(self, key: str) -> bool:
+        return isinstance(self.marked.value.get(key), tuple)
+
+    def check_names(self, methods: tuple[Method, ...]) -> None:
+        names = [method.name for method in methods]
+        seen = set()
+        for index, comparison in enumerate(self.written.checks.compare):
+            at: Where = ("checks", "compare", index)
+            for role in ("less", "more", "than"):
+                name = getattr(comparison, role)
+                if name is not None and name not in names:
+                    message = f"{name!r} is not one of this spec's methods{closest(name, names)}"
+                    self.complain((*at, role), message)
+            if comparison_id(comparison) in seen:
+                self.complain(at, "the same comparison is given twice")
+            seen.add(comparison_id(comparison))
+        checks = [name for name, _ in self.written.checks.named()] + sorted(seen)
+        for index, issue in enumerate(self.written.known_issues):
+            at = ("known_issues", index)
+            if issue.check not in checks:
+                message = f"{issue.check!r} is not a check of this spec"
+                self.complain((*at, "check"), message + closest(issue.check, checks))
+            if issue.method is not None and issue.method not in names:
+                message = f"{issue.method!r} is not one of this spec's methods"
+                self.complain((*at, "method"), message + closest(issue.method, names))
+
+    def check_data(self, edits: tuple[Edit, ...]) -> None:
+        checks = self.written.checks
+        count = len(edits)
+        for index, at in enumerate(self.written.sequence.checkpoints):
+            if at > count:
+                message = f"found {at}, expected at most the number of edits, {count}"
+                self.complain(("sequence", "checkpoints", index), message)
+        for name, bounds in checks.named():
+            if isinstance(at := getattr(bounds, "at", "final"), int) and at > count:
+                message = f"found {at}, expected at most the number of edits, {count}"
+                self.complain(("checks", name, "at"), message)
+        needs = {
+            "generalization": ("paraphrases", any(edit.paraphrases for edit in edits)),
+            "locality": ("a neighborhood", any(edit.neighborhood for edit in edits)),
+            "known": ("a truth", any(edit.truth for edit in edits)),
+        }
+        for name, (what, there) in needs.items():
+            if getattr(checks, name) is not None and not there:
+                self.complain(("checks", name), f"no edit has {what} to measure it on", key=True)
+        if self.written.scoring.match == "success":
+            self.check_success(edits)
+
+    def check_success(self, edits: tuple[Edit, ...]) -> None:
+        for edit in edits:
+            if edit.truth is None:
+                message = (
+                    f"success asks whether the target is likelier than the truth, but the edit at "
+                    f"{edit.origin} ({edit.subject}) has no truth; add it or take match: accuracy"
+                )
+                self.complain(("scoring", "match"), message)
+                return
+
+    def checkpoints(self, count: int) -> tuple[int, ...]:
+        """Return the points to measure at: those asked for, those checks need, and the end."""
+        asked = {at for _, bounds in self.written.checks.named()
+                 if isinstance(at := getattr(bounds, "at", None), int)}
+        return tuple(sorted({*self.written.sequence.checkpoints, *asked, count}))
+
+    def lines(self) -> dict[str, int]:
+        lines = {
+            name: self.marked.mark(("checks", name), key=True).line
+            for name, _ in self.written.checks.named()
+        }
+        for index, comparison in enumerate(self.written.checks.compare):
+            mark = self.marked.mark(("checks", "compare", index))
+            lines[comparison_id(comparison)] = mark.line
+        return lines
+
+
+def comparison_id(comparison: Any) -> str:
+    """Name a comparison as node ids do: ``deviation-rome-eac-than-rome``."""
+    return f"{comparison.metric}-{comparison.subject}-than-{comparison.than}"

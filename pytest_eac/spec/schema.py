@@ -1,0 +1,331 @@
+"""The models of a spec; its published JSON Schema comes from them.
+
+Every model is frozen and refuses unknown keys: an instance that exists is valid by itself. What
+needs the whole file (does a method named in ``compare`` exist?) is checked in ``load``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from pytest_eac.spec.edits import fill
+from pytest_eac.spec.methods import (
+    AnchorSettings,
+    ContextSettings,
+    MethodName,
+    Preset,
+    Strict,
+    ValueSettings,
+    has_anchors,
+)
+
+Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+
+Match = Literal["accuracy", "success", "generation"]
+Metric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
+Dtype = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+class ModelChoice(Strict):
+    """Which model to edit, and how to load it."""
+
+    id: Text = Field(
+        description="Hub id, folder, .gguf file, or package:NAME (a model file inside an installed "
+        "Python package). A relative path is relative to the spec."
+    )
+    revision: Text | None = Field(None, description="Branch, tag or commit of a hub model.")
+    dtype: Dtype = Field(
+        "auto", description="Number format of the weights; auto is the checkpoint's own."
+    )
+    device: Text = Field("auto", description="cpu, cuda, cuda:1, mps; auto takes a GPU if any.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"id": value} if isinstance(value, str) else value
+
+
+class MethodChoice(Strict):
+    """A method of this spec: a built-in one, with the hyperparameters that differ."""
+
+    base: MethodName = Field(description="The built-in method that this one is a variant of.")
+    preset: Preset = Field(
+        "paper",
+        description="paper: the method as published; released: as the authors' code does it.",
+    )
+    layers: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
+        None, description="Edited layers, counted from 0; by default the model's preset."
+    )
+    contexts: ContextSettings = ContextSettings()
+    value: ValueSettings = ValueSettings()
+    anchors: AnchorSettings = AnchorSettings()
+
+    @model_validator(mode="after")
+    def _anchors_have_a_use(self) -> Self:
+        if "anchors" in self.model_fields_set and not has_anchors(self.base):
+            raise PydanticCustomError(
+                "no_anchors",
+                "{base} has no anchors; take {base}-eac or drop 'anchors'",
+                {"base": self.base},
+            )
+        return self
+
+
+class Neighbor(Strict):
+    """A prompt about something else, whose answer an edit must leave alone."""
+
+    prompt: Text
+    answer: Text | None = Field(None, description="Its true answer; the model's own by default.")
+
+
+class InlineEdit(Strict):
+    """One fact to write into the model."""
+
+    subject: Text = Field(description="Whom or what the fact is about.")
+    prompt: Text = Field(
+        description="The fact up to its object, with {} in place of the subject or the subject "
+        "itself, exactly once."
+    )
+    target: Text = Field(description="The new object; one space is put before it.")
+    truth: Text | None = Field(None, description="The object before the edit.")
+    paraphrases: tuple[Text, ...] = Field(
+        (), description="The same fact in other words ({} may stand for the subject)."
+    )
+    neighborhood: tuple[Neighbor, ...] = ()
+
+    @field_validator("subject", "target", "truth")
+    @classmethod
+    def _not_blank(cls, value: str | None) -> str | None:
+        if value is not None and not value.strip():
+            raise PydanticCustomError("blank", "found only white space, expected a text")
+        return value.strip() if value is not None else None
+
+    @field_validator("prompt")
+    @classmethod
+    def _subject_once(cls, value: str, info: ValidationInfo) -> str:
+        if "subject" not in info.data:
+            return value
+        try:
+            fill(value, info.data["subject"])
+        except ValueError as error:
+            raise PydanticCustomError(
+                "subject_once",
+                "{problem}; expected it exactly once (or {braces} in its place)",
+                {"problem": str(error), "braces": "{}"},
+            ) from None
+        return value
+
+
+class EditSource(Strict):
+    """Edits read from a file."""
+
+    path: Text = Field(alias="from", description="The file, relative to this spec.")
+    format: Literal["counterfact", "zsre", "jsonl"] = Field(
+        description="counterfact: CounterFact's JSON; zsre: MEND's zsRE JSON; jsonl: one edit per "
+        "line, with the keys of an inline edit."
+    )
+    take: Count | None = Field(None, description="How many edits to use; all by default.")
+    seed: Seed | None = Field(
+        None, description="Draw the edits at random with this seed; in file order by default."
+    )
+
+
+def _edit_kind(value: Any) -> str:
+    is_source = isinstance(value, EditSource) or (isinstance(value, dict) and "from" in value)
+    return "source" if is_source else "inline"
+
+
+EditEntry = Annotated[
+    Annotated[InlineEdit, Tag("inline")] | Annotated[EditSource, Tag("source")],
+    Discriminator(_edit_kind),
+]
+
+
+class Sequence(Strict):
+    """How the edits follow one another, and when the model is measured."""
+
+    batch: Count = Field(1, description="Edits per update; rome and rome-eac take one.")
+    checkpoints: tuple[Count, ...] = Field(
+        (), description="Measure after so many edits; the last edit is always measured."
+    )
+
+
+class Scoring(Strict):
+    """How an answer is scored."""
+
+    match: Match = Field(
+        "accuracy",
+        description="accuracy: target tokens under teacher forcing; success: the target is likelier"
+        " than the truth; generation: greedy decoding starts with the target.",
+    )
+
+
+At = Literal["final", "every"] | Count
+
+
+class Bounds(Strict):
+    """Limits for a metric that is a share between 0 and 1."""
+
+    min: Share | None = None
+    max: Share | None = None
+    at: At = Field("final", description="final, every checkpoint, or the one after N edits.")
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.min is None and self.max is None:
+            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise PydanticCustomError("crossed", "min is above max: no value can pass")
+        return self
+
+
+class KnownBounds(Strict):
+    """Limits for what the unedited model knows of the facts' truths."""
+
+    min: Share | None = None
+    max: Share | None = None
+
+    _has_a_limit = model_validator(mode="after")(Bounds._has_a_limit)  # noqa: SLF001
+
+
+class DeviationBounds(Strict):
+    """Limits for how far the edited matrices have moved from the original."""
+
+    norm: Literal["l1", "frobenius"] = Field("l1", description="L1 is the paper's choice.")
+    max_relative: NonNegative | None = Field(
+        None, description="Largest allowed norm of W_t - W_0, as a share of the norm of W_0."
+    )
+    min_relative: NonNegative | None = None
+    max: NonNegative | None = Field(None, description="The same, absolute.")
+    min: NonNegative | None = None
+    at: At = "final"
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        limits = (self.max_relative, self.min_relative, self.max, self.min)
+        if all(limit is None for limit in limits):
+            raise PydanticCustomError(
+                "no_limit", "nothing is checked; expected max_relative, min_relative, max or min"
+            )
+        return self
+
+
+class Comparison(Strict):
+    """Two methods held against each other on the same edits, at the end of the sequence."""
+
+    metric: Metric
+    less: Name | None = Field(None, description="The method that must have the smaller value.")
+    more: Name | None = Field(None, description="The method that must have the larger value.")
+    than: Name
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if (self.less is None) == (self.more is None):
+            raise PydanticCustomError("direction", "expected exactly one of less and more")
+        if self.than in {self.less, self.more}:
+            raise PydanticCustomError("same", "a method cannot be compared with itself")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """The method that must be below (or above) ``than``."""
+        return self.less or self.more or ""
+
+
+class Checks(Strict):
+    """What must hold."""
+
+    known: KnownBounds | None = Field(
+        None, description="The unedited model's score on the truths: does it know these facts?"
+    )
+    efficacy: Bounds | None = Field(
+        None, description="Score of each edit right after it was made, mean over the edits so far."
+    )
+    generalization: Bounds | None = Field(
+        None, description="Score on the paraphrases of all edits so far."
+    )
+    locality: Bounds | None = Field(
+        None, description="Share of neighbourhood answers that are as in the unedited model."
+    )
+    retention: Bounds | None = Field(
+        None, description="Score of all edits so far, measured on the model as it is now."
+    )
+    deviation: DeviationBounds | None = Field(
+        None, description="How far the edited matrices have moved."
+    )
+    compare: tuple[Comparison, ...] = ()
+
+    def named(self) -> tuple[tuple[str, Bounds | KnownBounds | DeviationBounds], ...]:
+        """Return the checks of a single chain, by name, in the order of this class."""
+        names = (name for name in type(self).model_fields if name != "compare")
+        return tuple((name, getattr(self, name)) for name in names if getattr(self, name))
+
+
+class KnownIssue(Strict):
+    """A check that is known to fail: a strict expected failure until somebody mends it."""
+
+    check: Text = Field(description="Name of the check, e.g. generalization.")
+    method: Name | None = Field(None, description="Only for this method; all by default.")
+    reason: Text
+
+
+def _method_kind(value: Any) -> str:
+    return "variants" if isinstance(value, dict) else "name"
+
+
+MethodEntry = Annotated[
+    Annotated[Name, Tag("name")] | Annotated[dict[Name, MethodChoice], Tag("variants")],
+    Discriminator(_method_kind),
+]
+
+
+class SpecFile(Strict):
+    """A whole spec file."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"$id": "pytest-eac-1", "title": "pytest-eac specification"}
+    )
+
+    eac: Literal[1] = Field(description="Version of the format; marks the file as a spec.")
+    name: Text | None = Field(None, description="Shown in reports; the file's name by default.")
+    extends: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)] = Field(
+        (), description="Specs that this one is laid over; mappings merge, the rest is replaced."
+    )
+    model: ModelChoice | None = Field(None, description="May be left to --eac-model.")
+    methods: Annotated[tuple[MethodEntry, ...], BeforeValidator(_as_tuple)] = Field(
+        ("rome-eac",), min_length=1, description="One chain per method and seed."
+    )
+    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
+    edits: tuple[EditEntry, ...] = Field(min_length=1, max_length=100_000)
+    sequence: Sequence = Sequence()
+    scoring: Scoring = Scoring()
+    checks: Checks = Checks()
+    known_issues: tuple[KnownIssue, ...] = ()
+    marks: tuple[Name, ...] = Field((), description="pytest marks for every item of this file.")
+    fixtures: tuple[Name, ...] = Field((), description="pytest fixtures that every item uses.")
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of a spec file, for editors and other tools."""
+    return SpecFile.model_json_schema(by_alias=True)

@@ -1,0 +1,197 @@
+"""Edits from data files in the public formats: CounterFact, zsRE (MEND), JSONL.
+
+A reader yields ``(line, record)`` pairs; a converter turns a record into an inline edit. Everything
+wrong with a record is one ``DataError`` that names the file, the line, the record and the field.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, ValidationError
+
+from pytest_eac.errors import DataError
+from pytest_eac.spec.edits import Edit, from_inline
+from pytest_eac.spec.methods import Strict
+from pytest_eac.spec.schema import EditSource, InlineEdit, Neighbor, Text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+class _Loose(Strict):
+    """A record of somebody else's format: fields that are not used here are let pass."""
+
+    model_config = {"extra": "ignore"}
+
+
+class _Label(_Loose):
+    text: Text = Field(alias="str")
+
+
+class _Rewrite(_Loose):
+    prompt: Text
+    subject: Text
+    target_new: _Label
+    target_true: _Label
+
+
+class CounterFactRecord(_Loose):
+    """A record of CounterFact (Meng et al. 2022). Neighbours share the fact's true object."""
+
+    requested_rewrite: _Rewrite
+    paraphrase_prompts: tuple[Text, ...] = ()
+    neighborhood_prompts: tuple[Text, ...] = ()
+
+    def to_inline(self) -> InlineEdit:
+        """Map the fields."""
+        rewrite = self.requested_rewrite
+        return InlineEdit(
+            subject=rewrite.subject,
+            prompt=rewrite.prompt,
+            target=rewrite.target_new.text,
+            truth=rewrite.target_true.text,
+            paraphrases=self.paraphrase_prompts,
+            neighborhood=tuple(
+                Neighbor(prompt=prompt, answer=rewrite.target_true.text)
+                for prompt in self.neighborhood_prompts
+            ),
+        )
+
+
+class ZsreRecord(_Loose):
+    """A record of zsRE as MEND split it: ``alt`` is written, ``answers[0]`` is the truth."""
+
+    subject: Text
+    src: Text
+    rephrase: Text
+    alt: Text
+    answers: tuple[Text, ...] = Field(min_length=1)
+    loc: Text
+    loc_ans: Text
+
+    def to_inline(self) -> InlineEdit:
+        """Map the fields."""
+        return InlineEdit(
+            subject=self.subject,
+            prompt=self.src,
+            target=self.alt,
+            truth=self.answers[0],
+            paraphrases=(self.rephrase,),
+            neighborhood=(Neighbor(prompt=self.loc, answer=self.loc_ans),),
+        )
+
+
+def _counterfact(record: str) -> InlineEdit:
+    return CounterFactRecord.model_validate_json(record).to_inline()
+
+
+def _zsre(record: str) -> InlineEdit:
+    return ZsreRecord.model_validate_json(record).to_inline()
+
+
+def _read_json_list(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the elements of a JSON list as text, each with the line it starts on."""
+    text = _read(path)
+    decoder = json.JSONDecoder()
+    at = _skip_blank(text, 0)
+    if text[at : at + 1] != "[":
+        raise DataError(f"{path}:1: found {text[at : at + 20]!r}, expected a JSON list of records")
+    at = _skip_blank(text, at + 1)
+    line, counted = 1, 0
+    while text[at : at + 1] not in {"]", ""}:
+        line, counted = line + text.count("\n", counted, at), at
+        try:
+            end = decoder.raw_decode(text, at)[1]
+        except (json.JSONDecodeError, RecursionError) as error:
+            raise DataError(f"{path}:{getattr(error, 'lineno', line)}: not JSON: {error}") from None
+        yield line, text[at:end]
+        at = _skip_blank(text, end)
+        if text[at : at + 1] == ",":
+            at = _skip_blank(text, at + 1)
+        elif text[at : at + 1] != "]":
+            break
+    if text[at : at + 1] != "]":
+        last = text.count("\n") + 1
+        raise DataError(f"{path}:{last}: the list of records is not closed; is the file cut off?")
+
+
+def _skip_blank(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(_read(path).split("\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DataError(f"{path}: there is no such file; the path is relative to the spec") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+_FORMATS: dict[
+    str, tuple[Callable[[Path], Iterator[tuple[int, str]]], Callable[[str], InlineEdit]]
+] = {
+    "counterfact": (_read_json_list, _counterfact),
+    "zsre": (_read_json_list, _zsre),
+    "jsonl": (_read_lines, InlineEdit.model_validate_json),
+}
+
+
+def read_source(source: EditSource, path: Path) -> tuple[Edit, ...]:
+    """Read the edits that ``source`` names.
+
+    Args:
+        source: format, how many edits to take, and the seed of the draw.
+        path: the file, already resolved.
+
+    Raises:
+        DataError: the file is missing or unreadable, a record that is used is malformed, or there
+            are fewer records than ``take`` asks for.
+    """
+    read, convert = _FORMATS[source.format]
+    records = list(enumerate(read(path), start=1))
+    if not records:
+        raise DataError(f"{path}: no records in it; expected at least one")
+    if source.take is not None and source.take > len(records):
+        raise DataError(f"{path}: found {len(records)} records, expected take: {source.take}")
+    if source.seed is not None:
+        random.Random(source.seed).shuffle(records)  # noqa: S311 - a reproducible draw
+    return tuple(
+        _convert(convert, path, number, line, record)
+        for number, (line, record) in records[: source.take]
+    )
+
+
+def _convert(
+    convert: Callable[[str], InlineEdit], path: Path, number: int, line: int, record: str
+) -> Edit:
+    try:
+        return from_inline(convert(record), f"{path}:{line}")
+    except ValidationError as error:
+        found = "; ".join(_field_problem(detail) for detail in error.errors(include_url=False))
+        raise DataError(f"{path}:{line}: record {number}: {found}") from None
+
+
+def _field_problem(detail: Any) -> str:
+    field = ".".join(str(part) for part in detail["loc"]) or "the record"
+    if detail["type"] == "missing":
+        return f"field {field} is missing"
+    if detail["type"] == "extra_forbidden":
+        return f"field {field} is unknown; known are {', '.join(InlineEdit.model_fields)}"
+    found = repr(detail["input"])
+    short = found if len(found) <= 60 else found[:57] + "..."
+    return f"field {field}: found {short}: {detail['msg']}"

@@ -1,0 +1,82 @@
+"""The only writer: cache folders and results files, locked, and renamed into place when whole."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import platformdirs
+from filelock import FileLock
+
+from pytest_eac.errors import RecordError
+from pytest_eac.record import Record, from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def default_cache_dir() -> Path:
+    """Return the cache folder of this user: ``$PYTEST_EAC_CACHE`` or the platform's own place."""
+    named = os.environ.get("PYTEST_EAC_CACHE")
+    return Path(named) if named else Path(platformdirs.user_cache_dir("pytest-eac"))
+
+
+def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
+    """Return the folder ``root/name``, built by ``build`` if it is not there yet.
+
+    ``build`` fills an empty folder beside it, which takes the name only once it is whole: a run
+    that is killed leaves nothing that another one would take for finished. Two runs wait for each
+    other.
+    """
+    folder = root / name
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        if folder.is_dir():
+            return folder
+        for leftover in folder.parent.glob(f".{folder.name}.part-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+        try:
+            build(part)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def write_record(path: Path, record: Record) -> None:
+    """Write a results file; the old one stays until the new one is whole.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(to_json(record), encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def read_record(path: Path) -> Record:
+    """Read a results file.
+
+    Raises:
+        RecordError: the file is missing, is not JSON, or is not a record of this schema.
+    """
+    try:
+        return from_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise RecordError(f"{path}: not a results file of pytest-eac: {error}") from None
