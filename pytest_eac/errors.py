@@ -6,7 +6,10 @@ Every message says where, what was found, what was expected, and what to do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class EacError(Exception):

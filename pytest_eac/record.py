@@ -91,7 +91,8 @@ class EditCost:
 
     Attributes:
         seconds: wall time of the edit, measuring excluded.
-        peak_bytes: the process's peak resident memory so far (on a GPU: peak allocated memory).
+        peak_bytes: the process's peak resident memory so far (on a GPU: peak allocated memory);
+            ``None`` where the platform does not tell.
         steps: optimisation steps in each stage.
         loss: the loss at the last step.
         reached: whether the loss fell below the stop loss.
@@ -102,7 +103,7 @@ class EditCost:
     """
 
     seconds: float
-    peak_bytes: int
+    peak_bytes: int | None
     steps: tuple[int, ...]
     loss: float
     reached: bool

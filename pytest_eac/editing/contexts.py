@@ -18,9 +18,7 @@ _OPENINGS = ("The", "Therefore", "Because", "I", "You")
 _TOP_K = 5
 
 
-def make_contexts(
-    loaded: LoadedModel, settings: ContextSettings, *, seed: int
-) -> tuple[str, ...]:
+def make_contexts(loaded: LoadedModel, settings: ContextSettings, *, seed: int) -> tuple[str, ...]:
     """Return context templates, each with ``{}`` where the prompt goes; the first is bare.
 
     Sampled from the model as it is (top 5, like ROME), so call it before the first edit. The same

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.tokens import pad
+from pytest_eac.lm.tail import FullWindow, TailWindow
 from pytest_eac.lm.trace import capture, patch
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.editing.prompts import EditPrompts
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.tail import Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,19 +45,24 @@ class Objective:
         init: the layer's output at the subject in the bare prompt, before any change; (d_out,).
     """
 
-    def __init__(self, loaded: LoadedModel, prompts: EditPrompts, *, layer: int) -> None:
-        self._model = loaded.model
+    def __init__(
+        self, loaded: LoadedModel, prompts: EditPrompts, *, layer: int, whole: bool = False
+    ) -> None:
+        """Prepare the pass; ``whole`` runs all tokens through all layers, for comparison."""
+        rows = (*prompts.rows, prompts.essence)
+        subjects = (*prompts.subjects, prompts.essence_subject)
+        self._window: Window = (
+            FullWindow(loaded, rows) if whole else TailWindow(loaded, rows, subjects, layer=layer)
+        )
         self._module = find_module(loaded.model, loaded.layout.down.format(layer))
         device = loaded.device
-        rows = (*prompts.rows, prompts.essence)
-        self._inputs = pad(rows, side="right", fill=loaded.pad_id, device=device).as_inputs()
+        offset = self._window.offset
         self._row = torch.arange(len(rows), device=device)
-        self._subject = torch.tensor((*prompts.subjects, prompts.essence_subject), device=device)
+        self._subject = torch.tensor(subjects, device=device) - offset
         target = torch.tensor(prompts.target, device=device)
         self._target = target.expand(len(prompts.rows), -1)
-        scored = torch.tensor(prompts.starts, device=device)[:, None] + torch.arange(
-            len(target), device=device
-        )
+        first = torch.tensor(prompts.starts, device=device) - offset[:-1]
+        scored = first[:, None] + torch.arange(len(target), device=device)
         # The head runs only at positions that the loss reads in some row.
         self._kept, where = torch.cat([scored.flatten(), self._subject[-1:]]).unique(
             return_inverse=True
@@ -68,7 +74,7 @@ class Objective:
     @torch.no_grad()
     def _measure_keys(self) -> None:
         with capture(self._module) as seen:
-            self._model(**self._inputs, logits_to_keep=1, use_cache=False)
+            self._window.logits(self._kept[:1])
         keys = seen.input[self._row[:-1], self._subject[:-1]].float()
         self.key, self.mean_key = keys[0], keys.mean(dim=0)
         self.init = seen.output[0, self._subject[0]].float()
@@ -82,9 +88,7 @@ class Objective:
             return changed
 
         with patch(self._module, add):
-            logits = self._model(
-                **self._inputs, logits_to_keep=self._kept, use_cache=False
-            ).logits
+            logits = self._window.logits(self._kept)
         chosen = logits[self._row[:-1, None], self._scored].float().log_softmax(dim=-1)
         likely = chosen.gather(-1, self._target[..., None])[..., 0]
         essence = logits[-1, self._essence].float().log_softmax(dim=-1)

@@ -1,4 +1,4 @@
-"""What an edit shows the model: its prompt in every context, and the sentence that must not move."""
+"""What an edit shows the model: its prompt in every context, and a sentence to leave alone."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
         text = context.replace("{}", edit.prompt)
         ids = encode(tokenizer, text)
         rows.append((*ids, *target[:-1]))
-        subjects.append(
-            subject_end(tokenizer, text, edit.subject, after=context.index("{}"))
-        )
+        subjects.append(subject_end(tokenizer, text, edit.subject, after=context.index("{}")))
         starts.append(len(ids) - 1)
     essence = f"{edit.subject} is a"
     return EditPrompts(

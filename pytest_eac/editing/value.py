@@ -7,7 +7,6 @@ descent on the same objective, with other variables and other penalties.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,8 @@ from pytest_eac.editing.anchors import saliency, scatter, scored_l1, top_anchors
 from pytest_eac.errors import NonFiniteError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import Tensor
 
     from pytest_eac.editing.objective import Objective

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +10,8 @@ from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.tokens import pad
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_eac.lm.load import LoadedModel
 
 Ids = tuple[int, ...]
@@ -48,17 +49,13 @@ def sample(
         column = chosen[:, None].to(loaded.device)
         inputs = {
             "input_ids": column,
-            "attention_mask": torch.cat(
-                [inputs["attention_mask"], torch.ones_like(column)], dim=1
-            ),
+            "attention_mask": torch.cat([inputs["attention_mask"], torch.ones_like(column)], dim=1),
             "position_ids": inputs["position_ids"][:, -1:] + 1,
         }
     return [tuple(row) for row in torch.stack(new, dim=1).tolist()]
 
 
-def _choose(
-    logits: torch.Tensor, top_k: int, generator: torch.Generator | None
-) -> torch.Tensor:
+def _choose(logits: torch.Tensor, top_k: int, generator: torch.Generator | None) -> torch.Tensor:
     """Pick one id per row of ``logits`` (rows, vocabulary)."""
     if top_k == 1:
         return logits.argmax(dim=-1)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -20,6 +19,9 @@ from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of
 from pytest_eac.lm.weights import fingerprint, require_finite
 from pytest_eac.store import cached_folder, default_cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _log = logging.getLogger(__name__)
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -5,7 +5,6 @@ Ids are joined, never re-tokenised: what a prompt's tokens are does not depend o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,8 @@ import torch
 from pytest_eac.errors import EditError, ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 
@@ -54,9 +55,7 @@ def continuation(tokenizer: Any, text: str) -> tuple[int, ...]:
     )
     ids = [
         token
-        for token, (start, end) in zip(
-            encoded["input_ids"], encoded["offset_mapping"], strict=True
-        )
+        for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
         if start >= len(before) and end > start
     ]
     if not ids or len(ids) == len(encoded["input_ids"]):

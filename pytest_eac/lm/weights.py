@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,8 @@ from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from torch import Tensor, nn
 
 
@@ -98,7 +99,7 @@ def restored(model: nn.Module, modules: Iterable[str]) -> Iterator[dict[str, Ten
     finally:
         with torch.no_grad():
             for path, original in originals.items():
-                find_module(model, path).weight.copy_(original)  # type: ignore[operator, union-attr]
+                find_module(model, path).weight.copy_(original)  # type: ignore[operator]
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -117,7 +118,7 @@ def fingerprint(model: nn.Module) -> str:
     for name, tensor in named_weights(model):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-        digest.update(memoryview(raw.numpy()))
+        digest.update(raw.numpy().data)
     return digest.hexdigest()
 
 

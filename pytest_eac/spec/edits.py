@@ -69,21 +69,25 @@ def from_inline(written: InlineEdit, origin: str) -> Edit:
 
 
 def superseded(edits: tuple[Edit, ...]) -> tuple[int | None, ...]:
-    """Say which edits a later one overwrites: its index, or ``None`` for those that stand.
+    """Say which edits a later one overwrites: the first such one's index, or ``None``.
 
     A later edit overwrites an earlier one when it answers the same question: the earlier prompt is
     its prompt or one of its paraphrases. Only the later one is then scored, since the two cannot
     both hold.
     """
-    last: dict[str, int] = {}
+    following: dict[str, int] = {}
     result: list[int | None] = []
     for index in reversed(range(len(edits))):
-        edit = edits[index]
-        result.append(last.get(_question(edit.prompt)))
-        for text in (edit.prompt, *edit.paraphrases):
-            last.setdefault(_question(text), index)
+        result.append(following.get(question(edits[index].prompt)))
+        following.update(dict.fromkeys(questions(edits[index]), index))
     return tuple(reversed(result))
 
 
-def _question(prompt: str) -> str:
+def questions(edit: Edit) -> set[str]:
+    """Return the questions that an edit answers: its prompt and its paraphrases."""
+    return {question(text) for text in (edit.prompt, *edit.paraphrases)}
+
+
+def question(prompt: str) -> str:
+    """Return a prompt without what does not matter when two are compared: case and white space."""
     return " ".join(prompt.casefold().split())

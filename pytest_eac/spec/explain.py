@@ -31,13 +31,10 @@ def _path_in(value: Any, detail: ErrorDetails) -> Where:
     """Return the error's path in the data: its ``loc`` without the names of union branches."""
     path: list[str | int] = []
     for part in detail["loc"]:
-        if isinstance(value, dict) and part in value:
-            value = value[part]
-        elif isinstance(value, tuple) and isinstance(part, int) and part < len(value):
-            value = value[part]
-        else:
-            continue
-        path.append(part)
+        items = dict(enumerate(value)) if isinstance(value, tuple) else value
+        if isinstance(items, dict) and part in items:
+            value = items[part]
+            path.append(part)
     if detail["type"] == "missing":
         path.append(str(detail["loc"][-1]))
     return tuple(path)
@@ -68,8 +65,7 @@ def _expectation(detail: ErrorDetails) -> str:
     text = text.replace("String should have", "expected").replace("String should", "expected to")
     text = text.replace("a valid tuple", "a list").replace("a valid string", "a text")
     text = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", text)
-    text = text.replace("a valid integer", "a whole number").replace("a valid number", "a number")
-    return text
+    return text.replace("a valid integer", "a whole number").replace("a valid number", "a number")
 
 
 def _hint(detail: ErrorDetails) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +82,14 @@ def is_spec(path: Path) -> bool:
         return _SPEC_LINE.search(path.read_text(encoding="utf-8", errors="replace")) is not None
     except OSError:
         return False
+
+
+def find_specs(path: Path) -> list[Path]:
+    """Return ``path`` itself if it is a file, else the specs in the folder and below it."""
+    if not path.is_dir():
+        return [path] if path.exists() else []
+    files = (*path.rglob("*.yaml"), *path.rglob("*.yml"))
+    return sorted(file for file in files if is_spec(file))
 
 
 def load_spec(path: str | Path) -> Spec:
@@ -285,8 +292,8 @@ class _Builder:
                 message = f"found {at}, expected at most the number of edits, {count}"
                 self.complain(("sequence", "checkpoints", index), message)
         for name, bounds in checks.named():
-            if isinstance(at := getattr(bounds, "at", "final"), int) and at > count:
-                message = f"found {at}, expected at most the number of edits, {count}"
+            if isinstance(last := getattr(bounds, "at", None), int) and last > count:
+                message = f"found {last}, expected at most the number of edits, {count}"
                 self.complain(("checks", name, "at"), message)
         needs = {
             "generalization": ("paraphrases", any(edit.paraphrases for edit in edits)),
@@ -311,8 +318,11 @@ class _Builder:
 
     def checkpoints(self, count: int) -> tuple[int, ...]:
         """Return the points to measure at: those asked for, those checks need, and the end."""
-        asked = {at for _, bounds in self.written.checks.named()
-                 if isinstance(at := getattr(bounds, "at", None), int)}
+        asked = {
+            at
+            for _, bounds in self.written.checks.named()
+            if isinstance(at := getattr(bounds, "at", None), int)
+        }
         return tuple(sorted({*self.written.sequence.checkpoints, *asked, count}))
 
     def lines(self) -> dict[str, int]:

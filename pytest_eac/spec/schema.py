@@ -184,12 +184,11 @@ class Scoring(Strict):
 At = Literal["final", "every"] | Count
 
 
-class Bounds(Strict):
-    """Limits for a metric that is a share between 0 and 1."""
+class Limits(Strict):
+    """Limits for a share between 0 and 1."""
 
     min: Share | None = None
     max: Share | None = None
-    at: At = Field("final", description="final, every checkpoint, or the one after N edits.")
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -200,13 +199,10 @@ class Bounds(Strict):
         return self
 
 
-class KnownBounds(Strict):
-    """Limits for what the unedited model knows of the facts' truths."""
+class Bounds(Limits):
+    """Limits for a metric at one or more checkpoints."""
 
-    min: Share | None = None
-    max: Share | None = None
-
-    _has_a_limit = model_validator(mode="after")(Bounds._has_a_limit)  # noqa: SLF001
+    at: At = Field("final", description="final, every checkpoint, or the one after N edits.")
 
 
 class DeviationBounds(Strict):
@@ -256,7 +252,7 @@ class Comparison(Strict):
 class Checks(Strict):
     """What must hold."""
 
-    known: KnownBounds | None = Field(
+    known: Limits | None = Field(
         None, description="The unedited model's score on the truths: does it know these facts?"
     )
     efficacy: Bounds | None = Field(
@@ -276,7 +272,7 @@ class Checks(Strict):
     )
     compare: tuple[Comparison, ...] = ()
 
-    def named(self) -> tuple[tuple[str, Bounds | KnownBounds | DeviationBounds], ...]:
+    def named(self) -> tuple[tuple[str, Limits | DeviationBounds], ...]:
         """Return the checks of a single chain, by name, in the order of this class."""
         names = (name for name in type(self).model_fields if name != "compare")
         return tuple((name, getattr(self, name)) for name in names if getattr(self, name))

@@ -10,7 +10,7 @@ import json
 import random
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 class _Loose(Strict):
     """A record of somebody else's format: fields that are not used here are let pass."""
 
-    model_config = {"extra": "ignore"}
+    model_config = ConfigDict(extra="ignore")
 
 
 class _Label(_Loose):
@@ -135,7 +135,9 @@ def _read(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise DataError(f"{path}: there is no such file; the path is relative to the spec") from None
+        raise DataError(
+            f"{path}: there is no such file; the path is relative to the spec"
+        ) from None
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
     except OSError as error:

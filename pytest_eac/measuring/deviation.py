@@ -1,0 +1,54 @@
+"""How far the edited matrices are from the original ones: the quantity that EAC holds down."""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_eac.errors import NonFiniteError
+from pytest_eac.lm.layout import find_module
+from pytest_eac.record import Deviation, Norms
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+
+@torch.no_grad()
+def measure_deviation(model: nn.Module, originals: dict[str, Tensor]) -> Deviation:
+    """Return ``||W_t - W_0||`` in L1 and Frobenius norm, absolute and over ``||W_0||``.
+
+    Args:
+        model: the edited model.
+        originals: the weights before the first edit, by module path.
+
+    Raises:
+        NonFiniteError: an edited weight is NaN or infinite.
+
+    Source: EAC (arXiv 2503.00035), which constrains the L1 norm.
+    """
+    by_parameter = {}
+    sums = torch.zeros(4, dtype=torch.float64)
+    for path, original in originals.items():
+        weight = find_module(model, path).weight
+        base = original.double()
+        change = weight.double() - base  # type: ignore[operator]
+        parts = torch.stack(
+            [change.abs().sum(), base.abs().sum(), change.square().sum(), base.square().sum()]
+        ).cpu()
+        by_parameter[f"{path}.weight"] = Norms(**_norms(parts))
+        sums += parts
+    return Deviation(**_norms(sums), by_parameter=by_parameter)
+
+
+def _norms(parts: Tensor) -> dict[str, float]:
+    l1, base_l1, squares, base_squares = parts.tolist()
+    if not l1 + squares < float("inf"):
+        raise NonFiniteError("the edited weights are not finite")
+    return {
+        "l1": l1,
+        "l1_relative": l1 / base_l1 if base_l1 else 0.0,
+        "frobenius": sqrt(squares),
+        "frobenius_relative": sqrt(squares / base_squares) if base_squares else 0.0,
+    }

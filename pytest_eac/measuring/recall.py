@@ -1,0 +1,218 @@
+"""What the model recalls: efficacy, generalization, locality, retention, and what it knew before.
+
+Every metric is a mean over edits of a score between 0 and 1; an edit's score is the mean over its
+prompts. ``docs/metrics.md`` defines each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_eac.measuring.scoring import (
+    Forced,
+    force,
+    generate,
+    generation_length,
+    starts_with,
+)
+from pytest_eac.record import Measurement, Miss
+from pytest_eac.spec.edits import Edit, question, questions, superseded
+from pytest_eac.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.schema import Match
+
+# How many tokens of the unedited model's own answer count where a neighbour names no answer.
+OWN_ANSWER_TOKENS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ask:
+    """A question put to the model on behalf of an edit; ``rival`` is for ``success`` only."""
+
+    edit: int
+    prompt: str
+    answer: str
+    rival: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """What the model said: a score between 0 and 1, its text, and a form to compare later."""
+
+    score: float
+    got: str
+    said: tuple[int, ...] | str | bool
+
+
+class Recall:
+    """Scores of a sequence of edits on one model, held against the model before the first edit.
+
+    Create it on the unedited model: the answers on neighbourhood prompts are recorded then.
+    """
+
+    def __init__(self, loaded: LoadedModel, edits: tuple[Edit, ...], match: Match) -> None:
+        self._loaded = loaded
+        self._edits = edits
+        self._match = match
+        self.superseded = superseded(edits)
+        self._truths = [
+            _Ask(edit=index, prompt=edit.prompt, answer=edit.truth, rival=edit.target)
+            for index, edit in enumerate(edits)
+            if edit.truth is not None
+        ]
+        self._neighbors = self._neighbor_asks()
+        self._before = self._answer(self._neighbors)
+        self.known = self._measure(self._truths, self._answer(self._truths), len(edits))
+
+    def efficacy(self, index: int) -> tuple[float, Miss | None]:
+        """Score one edit on its own prompt, on the model as it is now."""
+        ask = self._edit_ask(index)
+        (answer,) = self._answer([ask])
+        return answer.score, _miss(ask, answer)
+
+    def retention(self, count: int) -> Measurement:
+        """Score all of the first ``count`` edits that no later one of them has overwritten."""
+        asks = [self._edit_ask(index) for index in self._standing(count)]
+        return self._measure(asks, self._answer(asks), count)
+
+    def generalization(self, count: int) -> Measurement:
+        """Score the same edits on their paraphrases."""
+        asks = [
+            _Ask(edit=index, prompt=text, answer=edit.target, rival=edit.truth)
+            for index in self._standing(count)
+            for edit in (self._edits[index],)
+            for text in edit.paraphrases
+        ]
+        return self._measure(asks, self._answer(asks), count)
+
+    def locality(self, count: int) -> Measurement:
+        """Score the neighbourhood answers of the first ``count`` edits: 1 where unchanged.
+
+        A neighbour that one of these edits asks about itself is left out: it is meant to change.
+        """
+        edited = {text for edit in self._edits[:count] for text in questions(edit)}
+        chosen = [
+            index
+            for index, ask in enumerate(self._neighbors)
+            if ask.edit < count and question(ask.prompt) not in edited
+        ]
+        asks = [self._neighbors[index] for index in chosen]
+        answers = [
+            self._unchanged(self._before[index], now)
+            for index, now in zip(chosen, self._answer(asks), strict=True)
+        ]
+        told = [
+            _Ask(edit=ask.edit, prompt=ask.prompt, answer=self._before[index].got, rival=None)
+            for index, ask in zip(chosen, asks, strict=True)
+        ]
+        return self._measure(told, answers, count)
+
+    def summarize(self, scores: Sequence[float | None], misses: Iterable[Miss] = ()) -> Measurement:
+        """Return the mean of per-edit scores with its interval."""
+        there = [score for score in scores if score is not None]
+        value = sum(there) / len(there) if there else None
+        low, high = wilson(value, len(there)) if value is not None else (None, None)
+        return Measurement(
+            value=value,
+            n=len(there),
+            low=low,
+            high=high,
+            scores=tuple(scores),
+            misses=tuple(misses),
+        )
+
+    def _standing(self, count: int) -> list[int]:
+        overwritten = (self.superseded[index] for index in range(count))
+        return [index for index, by in enumerate(overwritten) if by is None or by >= count]
+
+    def _edit_ask(self, index: int) -> _Ask:
+        edit = self._edits[index]
+        return _Ask(edit=index, prompt=edit.prompt, answer=edit.target, rival=edit.truth)
+
+    def _neighbor_asks(self) -> list[_Ask]:
+        found = [
+            (index, edit, neighbor)
+            for index, edit in enumerate(self._edits)
+            for neighbor in edit.neighborhood
+        ]
+        open_prompts = [each.prompt for _, _, each in found if each.answer is None]
+        own = iter(generate(self._loaded, open_prompts, tokens=OWN_ANSWER_TOKENS))
+        return [
+            _Ask(
+                edit=index,
+                prompt=neighbor.prompt,
+                answer=neighbor.answer or next(own).strip() or ".",
+                rival=edit.target,
+            )
+            for index, edit, neighbor in found
+        ]
+
+    def _unchanged(self, before: _Answer, now: _Answer) -> _Answer:
+        """Score an answer against the recorded one: the share of it that is the same."""
+        if isinstance(before.said, tuple) and isinstance(now.said, tuple):
+            same = sum(a == b for a, b in zip(before.said, now.said, strict=True))
+            score = same / len(before.said)
+        else:
+            score = float(before.said == now.said)
+        return _Answer(score=score, got=now.got, said=now.said)
+
+    def _answer(self, asks: Sequence[_Ask]) -> list[_Answer]:
+        if not asks:
+            return []
+        if self._match == "generation":
+            return self._generated(asks)
+        wanted = force(self._loaded, [(ask.prompt, ask.answer) for ask in asks])
+        if self._match == "accuracy":
+            return [
+                _Answer(score=each.accuracy, got=self._text(each), said=each.predicted)
+                for each in wanted
+            ]
+        rivals = force(self._loaded, [(ask.prompt, ask.rival or "") for ask in asks])
+        return [
+            self._preferred(ask, *pair) for ask, *pair in zip(asks, wanted, rivals, strict=True)
+        ]
+
+    def _generated(self, asks: Sequence[_Ask]) -> list[_Answer]:
+        length = generation_length(self._loaded, [ask.answer for ask in asks])
+        texts = generate(self._loaded, [ask.prompt for ask in asks], tokens=length)
+        return [
+            _Answer(score=float(starts_with(text, ask.answer)), got=text.strip(), said=text)
+            for ask, text in zip(asks, texts, strict=True)
+        ]
+
+    def _preferred(self, ask: _Ask, wanted: Forced, rival: Forced) -> _Answer:
+        better = wanted.log_likelihood > rival.log_likelihood
+        return _Answer(
+            score=float(better), got=ask.answer if better else ask.rival or "", said=better
+        )
+
+    def _text(self, forced: Forced) -> str:
+        text: str = self._loaded.tokenizer.decode(forced.predicted)
+        return text.strip()
+
+    def _measure(self, asks: Sequence[_Ask], answers: Sequence[_Answer], count: int) -> Measurement:
+        by_edit: dict[int, list[float]] = {}
+        misses = []
+        for ask, answer in zip(asks, answers, strict=True):
+            by_edit.setdefault(ask.edit, []).append(answer.score)
+            if miss := _miss(ask, answer):
+                misses.append(miss)
+        means = [_mean(by_edit.get(index)) for index in range(count)]
+        return self.summarize(means, misses)
+
+
+def _mean(scores: list[float] | None) -> float | None:
+    return sum(scores) / len(scores) if scores else None
+
+
+def _miss(ask: _Ask, answer: _Answer) -> Miss | None:
+    if answer.score >= 1:
+        return None
+    return Miss(
+        edit=ask.edit, prompt=ask.prompt, expected=ask.answer, got=answer.got, score=answer.score
+    )

@@ -1,0 +1,67 @@
+"""The pytest plugin: hooks that forward to one session object.
+
+Nothing heavy is imported here: a run that collects no spec pays for reading its options only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eac.plugin.options import add_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_eac.plugin.session import EacSession
+
+_SESSION: pytest.StashKey[EacSession] = pytest.StashKey()
+_SUFFIXES = {".yaml", ".yml"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the ``--eac-...`` options and their ini counterparts."""
+    add_options(parser)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker that every item of a spec carries."""
+    config.addinivalue_line("markers", "eac: an edit specification of pytest-eac")
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Collect YAML files with a top-level ``eac`` key; leave all others alone."""
+    if file_path.suffix not in _SUFFIXES:
+        return None
+    from pytest_eac.plugin.nodes import collect_spec
+
+    return collect_spec(file_path, parent, _session(parent.config))
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    """Say which models the collected specs are for."""
+    session = config.stash.get(_SESSION, None)
+    return session.describe() if session else []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the table of chains x metrics."""
+    session = terminalreporter.config.stash.get(_SESSION, None)
+    if session:
+        session.print_summary(terminalreporter)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Write the results file, if one was asked for."""
+    eac = session.config.stash.get(_SESSION, None)
+    if eac:
+        eac.finish()
+
+
+def _session(config: pytest.Config) -> EacSession:
+    if _SESSION not in config.stash:
+        from pytest_eac.plugin.session import EacSession
+
+        config.stash[_SESSION] = EacSession(config)
+    return config.stash[_SESSION]

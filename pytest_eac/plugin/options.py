@@ -1,0 +1,113 @@
+"""Command-line options and ini values; an ini name is the option's with underscores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_TEXT = {
+    "model": ("ID", "model to edit: hub id, folder, .gguf file, or package:NAME (over the spec's)"),
+    "revision": ("REV", "branch, tag or commit of a hub model"),
+    "dtype": ("DTYPE", "auto, float32, bfloat16 or float16 (over the spec's)"),
+    "device": ("DEVICE", "auto, cpu, cuda, cuda:1, ... (over the spec's)"),
+    "limit-edits": ("N", "use only the first N edits of each spec"),
+    "results": ("FILE", "write the records of all chains to FILE (JSON)"),
+    "cache-dir": ("DIR", "where converted models are kept"),
+}
+_LISTS = {
+    "method": ("NAME", "run only this method (may be given again; over the spec's)"),
+    "seed": ("N", "use only this seed (may be given again; over the spec's)"),
+}
+_FLAGS = {
+    "offline": "take hub models from the local cache only",
+    "require": "fail, instead of skip, when a model or device is missing or data are too few",
+    "trust-remote-code": "let a hub model bring its own code",
+}
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare every option, and every ini value of the same name."""
+    group = parser.getgroup("eac", "editing language models (pytest-eac)")
+    for name, (metavar, text) in _TEXT.items():
+        group.addoption(f"--eac-{name}", metavar=metavar, default=None, help=text)
+        parser.addini(_ini(name), text, default=None)
+    for name, (metavar, text) in _LISTS.items():
+        group.addoption(f"--eac-{name}", metavar=metavar, action="append", default=[], help=text)
+        parser.addini(_ini(name), text, type="args", default=[])
+    for name, text in _FLAGS.items():
+        group.addoption(f"--eac-{name}", action="store_true", default=False, help=text)
+        parser.addini(_ini(name), text, type="bool", default=False)
+
+
+def _ini(name: str) -> str:
+    return f"eac_{name.replace('-', '_')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options in force: the command line over the ini file."""
+
+    model: str | None
+    revision: str | None
+    dtype: str | None
+    device: str | None
+    limit_edits: int | None
+    results: Path | None
+    cache_dir: Path | None
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    offline: bool
+    require: bool
+    trust_remote_code: bool
+
+
+def read_options(config: pytest.Config) -> Options:
+    """Collect the options.
+
+    Raises:
+        pytest.UsageError: a value is not of its option's kind.
+    """
+
+    def value(name: str) -> Any:
+        given = config.getoption(f"--eac-{name}")
+        return given if given not in (None, [], False) else config.getini(_ini(name)) or None
+
+    limit = value("limit-edits")
+    results, cache_dir = value("results"), value("cache-dir")
+    return Options(
+        model=value("model"),
+        revision=value("revision"),
+        dtype=_one_of("dtype", value("dtype"), ("auto", "float32", "bfloat16", "float16")),
+        device=value("device"),
+        limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
+        results=config.invocation_params.dir / results if results else None,
+        cache_dir=config.invocation_params.dir / cache_dir if cache_dir else None,
+        methods=tuple(value("method") or ()),
+        seeds=tuple(_number("seed", seed, least=0) for seed in value("seed") or ()),
+        offline=bool(value("offline")),
+        require=bool(value("require")),
+        trust_remote_code=bool(value("trust-remote-code")),
+    )
+
+
+def _one_of(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
+    if value is not None and value not in known:
+        raise pytest.UsageError(f"--eac-{name}: found {value!r}, expected {', '.join(known)}")
+    return value
+
+
+def _number(name: str, text: str, *, least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = least - 1
+    if number < least:
+        raise pytest.UsageError(
+            f"--eac-{name}: found {text!r}, expected a whole number from {least}"
+        )
+    return number

@@ -1,0 +1,220 @@
+"""What a pytest run shares: options, the loaded model, and one record per chain."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_eac.errors import EacError, SettingsError, UnavailableError
+from pytest_eac.plugin.options import read_options
+from pytest_eac.record import Chain, Record, Verdict
+from pytest_eac.reporting.terminal import summary_lines
+from pytest_eac.spec.load import Method, Spec, comparison_id
+from pytest_eac.spec.schema import ModelChoice
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.measuring.recall import Recall
+    from pytest_eac.spec.schema import Comparison
+
+
+class EacSession:
+    """Runs each chain once and keeps its record; every check of the chain reads that."""
+
+    unavailable = UnavailableError
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self.options = read_options(config)
+        self.specs: list[Spec] = []
+        self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
+        self._comparisons: list[Verdict] = []
+        self._model: tuple[ModelChoice, LoadedModel | EacError] | None = None
+        self._recall: tuple[Spec, Recall] | None = None
+
+    def adapt(self, spec: Spec) -> Spec:
+        """Lay the command line over a spec.
+
+        Raises:
+            pytest.UsageError: an option names a method that does not exist.
+        """
+        options = self.options
+        if options.methods:
+            try:
+                spec = spec.with_methods(options.methods)
+            except ValueError as error:
+                raise pytest.UsageError(f"--eac-method: {error}") from None
+        if options.seeds:
+            spec = replace(spec, seeds=options.seeds)
+        if options.limit_edits is not None:
+            spec = spec.limited(options.limit_edits)
+        spec = replace(spec, model=self._choose_model(spec))
+        self.specs.append(spec)
+        return spec
+
+    def _choose_model(self, spec: Spec) -> ModelChoice | None:
+        options = self.options
+        given = {
+            name: value
+            for name in ("revision", "dtype", "device")
+            if (value := getattr(options, name)) is not None
+        }
+        if options.model is not None:
+            return ModelChoice.model_validate({"id": options.model, **given})
+        return spec.model.model_copy(update=given) if spec.model else None
+
+    def describe(self) -> list[str]:
+        """Return a line per model that the collected specs ask for."""
+        lines: dict[str, None] = {}
+        for spec in self.specs:
+            if spec.model is None:
+                lines["eac: no model: give --eac-model or a model in the spec"] = None
+                continue
+            model = spec.model
+            revision = f" revision {model.revision}" if model.revision else ""
+            lines[
+                f"eac: model {model.id}{revision}, dtype {model.dtype}, device {model.device}"
+            ] = None
+        return list(lines)
+
+    def chain(self, spec: Spec, method: Method, seed: int) -> Chain:
+        """Return a chain's record, running the chain if it has not run yet.
+
+        Whatever the first run raised is raised again for every other check of the chain.
+        """
+        key = (spec.file, method.name, seed)
+        if key not in self._outcomes:
+            try:
+                self._outcomes[key] = self._run(spec, method, seed)
+                self._write()
+            except (EacError, RuntimeError, MemoryError) as error:
+                self._outcomes[key] = error
+        outcome = self._outcomes[key]
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    def judge(self, spec: Spec, method: Method, seed: int, check: str) -> Verdict:
+        """Return the verdict on one check of a chain."""
+        from pytest_eac.judging.checks import judge_one
+
+        chain = self.chain(spec, method, seed)
+        verdict = judge_one(chain, check, getattr(spec.checks, check))
+        key = (spec.file, method.name, seed)
+        self._outcomes[key] = replace(chain, verdicts=(*chain.verdicts, verdict))
+        return verdict
+
+    def compare(self, spec: Spec, comparison: Comparison) -> Verdict:
+        """Return the verdict on a comparison between two methods of a spec."""
+        from pytest_eac.judging.compare import compare
+
+        by_name = {method.name: method for method in spec.methods}
+        sides = [
+            [self.chain(spec, by_name[name], seed) for seed in spec.seeds]
+            for name in (comparison.subject, comparison.than)
+        ]
+        verdict = compare(comparison_id(comparison), comparison, *sides)
+        self._comparisons.append(verdict)
+        return verdict
+
+    def _run(self, spec: Spec, method: Method, seed: int) -> Chain:
+        from pytest_eac.measuring.chain import run_chain
+        from pytest_eac.measuring.recall import Recall
+
+        name = f"{spec.name} {method.name}-s{seed}"
+        progress = _Progress(self.config, name)
+        try:
+            progress(0, len(spec.edits), "loading the model")
+            loaded = self._load(spec)
+            if self._recall is None or self._recall[0] is not spec:
+                progress(0, len(spec.edits), "asking the unedited model")
+                self._recall = (spec, Recall(loaded, spec.edits, spec.scoring.match))
+            return run_chain(
+                loaded, spec, method, seed=seed, recall=self._recall[1], progress=progress
+            )
+        finally:
+            progress.close()
+
+    def _load(self, spec: Spec) -> LoadedModel:
+        """Return the model, keeping only the last one so that two are never held."""
+        from pytest_eac.lm.load import load_model
+
+        choice = spec.model
+        if choice is None:
+            raise SettingsError(
+                f"{spec.file}: no model to edit; give --eac-model or add model: to the spec"
+            )
+        if self._model is None or self._model[0] != choice:
+            self._model = self._recall = None
+            try:
+                loaded = load_model(
+                    choice.id,
+                    revision=choice.revision,
+                    dtype=choice.dtype,
+                    device=choice.device,
+                    cache_dir=self.options.cache_dir,
+                    offline=self.options.offline,
+                    trust_remote_code=self.options.trust_remote_code,
+                )
+                self._model = (choice, loaded)
+            except EacError as error:
+                self._model = (choice, error)
+        if isinstance(self._model[1], EacError):
+            raise self._model[1]
+        return self._model[1]
+
+    @property
+    def chains(self) -> tuple[Chain, ...]:
+        """The chains that ran to their end."""
+        return tuple(each for each in self._outcomes.values() if isinstance(each, Chain))
+
+    def print_summary(self, reporter: pytest.TerminalReporter) -> None:
+        """Print the table of chains x metrics, and where the results went."""
+        if not self.chains:
+            return
+        reporter.section("edits", sep="=")
+        for line in summary_lines(self.chains):
+            reporter.write_line(line)
+        if self.options.results:
+            reporter.write_line(f"results written to {self.options.results}")
+
+    def finish(self) -> None:
+        """Write the results file with the verdicts in it."""
+        self._write()
+
+    def _write(self) -> None:
+        if self.options.results is None or not self.chains:
+            return
+        from pytest_eac.measuring.chain import describe_environment
+        from pytest_eac.store import write_record
+
+        write_record(
+            self.options.results,
+            Record(
+                environment=describe_environment(),
+                chains=self.chains,
+                comparisons=tuple(self._comparisons),
+            ),
+        )
+
+
+class _Progress:
+    """One line that is rewritten on a terminal, and nothing elsewhere."""
+
+    def __init__(self, config: pytest.Config, name: str) -> None:
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        shown = reporter is not None and reporter.isatty and config.get_verbosity() >= 0
+        self._reporter: pytest.TerminalReporter | None = reporter if shown else None
+        self._name = name
+        if self._reporter:
+            self._reporter.ensure_newline()
+
+    def __call__(self, done: int, total: int, doing: str) -> None:
+        if self._reporter:
+            self._reporter.rewrite(f"{self._name}: {done}/{total} edits, {doing}", erase=True)
+
+    def close(self) -> None:
+        if self._reporter:
+            self._reporter.rewrite("", erase=True)
