@@ -138,6 +138,13 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Verdict):
+    """What a check between two methods of a spec says."""
+
+    spec: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
     """One method with one seed, from the unedited model to the last edit."""
 
@@ -167,7 +174,7 @@ class Record:
 
     environment: dict[str, str]
     chains: tuple[Chain, ...]
-    comparisons: tuple[Verdict, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
     schema: int = field(default=SCHEMA)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.record import Chain, Verdict
+from pytest_eac import record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_eac.record import Chain
     from pytest_eac.spec.schema import Comparison
 
 
@@ -17,7 +18,7 @@ def compare(
     comparison: Comparison,
     subject: Sequence[Chain],
     other: Sequence[Chain],
-) -> Verdict:
+) -> record.Comparison:
     """Judge whether one method's final value is below (or above) the other's, for every seed.
 
     Args:
@@ -31,14 +32,15 @@ def compare(
     for one, two in zip(subject, other, strict=True):
         first, second = _final(one, comparison.metric), _final(two, comparison.metric)
         if first is None or second is None:
-            return _undecided(name, comparison)
+            return _undecided(name, comparison, one.spec)
         held = held and (first < second if comparison.less else first > second)
         values.append(first)
         lines.append(
             f"{_label(comparison.metric)} after {len(one.edits)} edits: {one.name} {first:.4g}, "
             f"{two.name} {second:.4g}; required {one.method} {sign} {two.method}"
         )
-    return Verdict(
+    return record.Comparison(
+        spec=subject[0].spec,
         check=name,
         outcome="passed" if held else "failed",
         observed=values[0] if len(values) == 1 else None,
@@ -47,8 +49,9 @@ def compare(
     )
 
 
-def _undecided(name: str, comparison: Comparison) -> Verdict:
-    return Verdict(
+def _undecided(name: str, comparison: Comparison, spec: str) -> record.Comparison:
+    return record.Comparison(
+        spec=spec,
         check=name,
         outcome="undecided",
         observed=None,

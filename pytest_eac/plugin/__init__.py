@@ -12,6 +12,7 @@ import pytest
 from pytest_eac.plugin.options import add_options
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     from pytest_eac.plugin.session import EacSession
@@ -57,6 +58,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     eac = session.config.stash.get(_SESSION, None)
     if eac:
         eac.finish()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Make the skip of a check point at its spec instead of at this package."""
+    report = yield
+    if _SESSION in item.config.stash and report.skipped and isinstance(report.longrepr, tuple):
+        from pytest_eac.plugin.nodes import CheckItem
+
+        if isinstance(item, CheckItem):
+            report.longrepr = item.skip_place(report.longrepr[2])
+    return report
 
 
 def _session(config: pytest.Config) -> EacSession:

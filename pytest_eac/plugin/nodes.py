@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.errors import EacError, SpecError
+from pytest_eac.errors import EacError, SpecError, UnavailableError
 from pytest_eac.spec.load import Method, Spec, comparison_id, is_spec, load_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytest_eac.plugin.session import EacSession
@@ -42,14 +42,21 @@ class SpecNode(pytest.File):
         spec = self.eac.adapt(load_spec(self._shown_path()))
         for mark in ("eac", *spec.marks):
             self.add_marker(mark)
+        if spec.fixtures:
+            self.add_marker(pytest.mark.usefixtures(*spec.fixtures))
         for method in spec.methods:
             for seed in spec.seeds:
                 yield ChainNode.from_parent(
-                    self, name=f"{method.name}-s{seed}", spec=spec, method=method, seed=seed
+                    self,
+                    name=f"{method.name}-s{seed}",
+                    eac=self.eac,
+                    spec=spec,
+                    method=method,
+                    seed=seed,
                 )
         names = {method.name for method in spec.methods}
         if any({each.subject, each.than} <= names for each in spec.checks.compare):
-            yield CompareNode.from_parent(self, name="compare", spec=spec)
+            yield CompareNode.from_parent(self, name="compare", eac=self.eac, spec=spec)
 
     def _shown_path(self) -> Path:
         """The path as the user would write it, for messages."""
@@ -69,52 +76,53 @@ class SpecNode(pytest.File):
 class ChainNode(pytest.Collector):
     """One chain: a method with a seed."""
 
-    def __init__(self, *, spec: Spec, method: Method, seed: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *, eac: EacSession, spec: Spec, method: Method, seed: int, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
+        self.eac = eac
         self.spec = spec
+        self.method_name = method.name
         self.method = method
         self.seed = seed
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield an item per check."""
-        eac = _eac(self)
         for name, _ in self.spec.checks.named():
 
             def judge(name: str = name) -> Verdict:
-                return eac.judge(self.spec, self.method, self.seed, name)
+                return self.eac.judge(self.spec, self.method, self.seed, name)
 
-            yield CheckItem.make(self, name, self.spec, judge, method=self.method.name)
+            yield CheckItem.make(self, name, judge)
 
 
 class CompareNode(pytest.Collector):
     """The comparisons between the chains of a spec."""
 
-    def __init__(self, *, spec: Spec, **kwargs: Any) -> None:
+    method_name = None
+
+    def __init__(self, *, eac: EacSession, spec: Spec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.eac = eac
         self.spec = spec
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield an item per comparison whose methods both run."""
-        eac = _eac(self)
         names = {method.name for method in self.spec.methods}
         for comparison in self.spec.checks.compare:
             if not {comparison.subject, comparison.than} <= names:
                 continue
 
             def judge(comparison: Any = comparison) -> Verdict:
-                return eac.compare(self.spec, comparison)
+                return self.eac.compare(self.spec, comparison)
 
-            yield CheckItem.make(self, comparison_id(comparison), self.spec, judge, method=None)
-
-
-def _eac(node: pytest.Collector) -> EacSession:
-    assert isinstance(node.parent, SpecNode)  # noqa: S101 - how the nodes are built
-    return node.parent.eac
+            yield CheckItem.make(self, comparison_id(comparison), judge)
 
 
 class CheckItem(pytest.Function):
     """One check. Being a ``Function`` it takes part in fixtures, marks, ``--lf`` and JUnit."""
 
+    eac: EacSession
     spec: Spec
     judge: Callable[[], Verdict]
     verdict: Verdict | None = None
@@ -122,35 +130,30 @@ class CheckItem(pytest.Function):
 
     @classmethod
     def make(
-        cls,
-        parent: pytest.Collector,
-        name: str,
-        spec: Spec,
-        judge: Callable[[], Verdict],
-        *,
-        method: str | None,
+        cls, parent: ChainNode | CompareNode, name: str, judge: Callable[[], Verdict]
     ) -> CheckItem:
-        """Create an item with the spec's fixtures and known issues as marks."""
+        """Create an item; the spec's known issues become strict expected failures."""
 
         def check() -> None:
             item.check()
 
         item: CheckItem = cls.from_parent(parent, name=name, callobj=check)
-        item.spec, item.judge = spec, judge
-        for mark in _marks(spec, name, method):
-            item.add_marker(mark)
+        item.eac, item.spec, item.judge = parent.eac, parent.spec, judge
+        for issue in parent.spec.known_issues:
+            if issue.check == name and issue.method in {None, parent.method_name}:
+                xfail = pytest.mark.xfail(reason=issue.reason, strict=True, raises=CheckFailedError)
+                item.add_marker(xfail)
         return item
 
     def setup(self) -> None:
         """Set up fixtures, then run the chain this check needs, unless it has run already."""
         super().setup()
-        eac = _eac(self.parent) if isinstance(self.parent, pytest.Collector) else None
-        if eac is None:
+        if self.config.getoption("setuponly", default=False):
             return
         try:
             self.verdict = self.judge()
-        except eac.unavailable as error:
-            if not eac.options.require:
+        except UnavailableError as error:
+            if not self.eac.options.require:
                 pytest.skip(str(error))
             self.missing = error
 
@@ -170,12 +173,17 @@ class CheckItem(pytest.Function):
         if verdict.outcome == "failed":
             raise CheckFailedError(f"{verdict.message}\n{self._line()}")
         if verdict.outcome == "undecided":
-            if _eac(self.parent).options.require:  # type: ignore[arg-type]
+            if self.eac.options.require:
                 raise CheckFailedError(f"{verdict.message} (--eac-require)")
             pytest.skip(verdict.message)
 
     def _line(self) -> str:
         return f"{self.spec.file}:{self.spec.lines.get(self.name, 1)}: the check"
+
+    def skip_place(self, reason: str) -> tuple[str, int, str]:
+        """Return where a skip belongs: the check, or the file when its model is missing."""
+        line = self.spec.lines.get(self.name, 1) if self.verdict else 1
+        return str(self.path), line, reason
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Place the item at its check's line in the YAML file."""
@@ -186,11 +194,3 @@ class CheckItem(pytest.Function):
         if isinstance(excinfo.value, CheckFailedError | EacError):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
-
-
-def _marks(spec: Spec, check: str, method: str | None) -> Iterable[pytest.MarkDecorator]:
-    if spec.fixtures:
-        yield pytest.mark.usefixtures(*spec.fixtures)
-    for issue in spec.known_issues:
-        if issue.check == check and issue.method in {None, method}:
-            yield pytest.mark.xfail(reason=issue.reason, strict=True, raises=CheckFailedError)

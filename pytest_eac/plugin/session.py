@@ -7,31 +7,28 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.errors import EacError, SettingsError, UnavailableError
+from pytest_eac.errors import EacError, ModelError, SettingsError
 from pytest_eac.plugin.options import read_options
-from pytest_eac.record import Chain, Record, Verdict
+from pytest_eac.record import Chain, Comparison, Record, Verdict
 from pytest_eac.reporting.terminal import summary_lines
+from pytest_eac.spec import schema
 from pytest_eac.spec.load import Method, Spec, comparison_id
-from pytest_eac.spec.schema import ModelChoice
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.measuring.recall import Recall
-    from pytest_eac.spec.schema import Comparison
 
 
 class EacSession:
     """Runs each chain once and keeps its record; every check of the chain reads that."""
-
-    unavailable = UnavailableError
 
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self.options = read_options(config)
         self.specs: list[Spec] = []
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
-        self._comparisons: list[Verdict] = []
-        self._model: tuple[ModelChoice, LoadedModel | EacError] | None = None
+        self._comparisons: dict[tuple[Any, ...], Comparison] = {}
+        self._model: tuple[schema.ModelChoice, LoadedModel | EacError] | None = None
         self._recall: tuple[Spec, Recall] | None = None
 
     def adapt(self, spec: Spec) -> Spec:
@@ -54,7 +51,7 @@ class EacSession:
         self.specs.append(spec)
         return spec
 
-    def _choose_model(self, spec: Spec) -> ModelChoice | None:
+    def _choose_model(self, spec: Spec) -> schema.ModelChoice | None:
         options = self.options
         given = {
             name: value
@@ -62,12 +59,14 @@ class EacSession:
             if (value := getattr(options, name)) is not None
         }
         if options.model is not None:
-            return ModelChoice.model_validate({"id": options.model, **given})
+            return schema.ModelChoice.model_validate({"id": options.model, **given})
         return spec.model.model_copy(update=given) if spec.model else None
 
     def describe(self) -> list[str]:
         """Return a line per model that the collected specs ask for."""
         lines: dict[str, None] = {}
+        if self.config.get_verbosity() < 0:
+            return []
         for spec in self.specs:
             if spec.model is None:
                 lines["eac: no model: give --eac-model or a model in the spec"] = None
@@ -89,7 +88,7 @@ class EacSession:
             try:
                 self._outcomes[key] = self._run(spec, method, seed)
                 self._write()
-            except (EacError, RuntimeError, MemoryError) as error:
+            except Exception as error:
                 self._outcomes[key] = error
         outcome = self._outcomes[key]
         if isinstance(outcome, BaseException):
@@ -102,11 +101,12 @@ class EacSession:
 
         chain = self.chain(spec, method, seed)
         verdict = judge_one(chain, check, getattr(spec.checks, check))
+        others = (each for each in chain.verdicts if each.check != check)
         key = (spec.file, method.name, seed)
-        self._outcomes[key] = replace(chain, verdicts=(*chain.verdicts, verdict))
+        self._outcomes[key] = replace(chain, verdicts=(*others, verdict))
         return verdict
 
-    def compare(self, spec: Spec, comparison: Comparison) -> Verdict:
+    def compare(self, spec: Spec, comparison: schema.Comparison) -> Verdict:
         """Return the verdict on a comparison between two methods of a spec."""
         from pytest_eac.judging.compare import compare
 
@@ -116,7 +116,7 @@ class EacSession:
             for name in (comparison.subject, comparison.than)
         ]
         verdict = compare(comparison_id(comparison), comparison, *sides)
-        self._comparisons.append(verdict)
+        self._comparisons[spec.file, verdict.check] = verdict
         return verdict
 
     def _run(self, spec: Spec, method: Method, seed: int) -> Chain:
@@ -134,6 +134,11 @@ class EacSession:
             return run_chain(
                 loaded, spec, method, seed=seed, recall=self._recall[1], progress=progress
             )
+        except (MemoryError, _out_of_memory()) as error:
+            raise ModelError(
+                f"{name}: out of memory ({str(error).splitlines()[0]}); try --eac-dtype bfloat16, "
+                "fewer contexts, or a larger device"
+            ) from error
         finally:
             progress.close()
 
@@ -195,9 +200,15 @@ class EacSession:
             Record(
                 environment=describe_environment(),
                 chains=self.chains,
-                comparisons=tuple(self._comparisons),
+                comparisons=tuple(self._comparisons.values()),
             ),
         )
+
+
+def _out_of_memory() -> type[Exception]:
+    import torch
+
+    return torch.OutOfMemoryError
 
 
 class _Progress:
