@@ -37,7 +37,8 @@ def _schema() -> int:
 
 
 def _validate(paths: Sequence[Path]) -> int:
-    from pytest_eac.spec.load import find_specs, load_spec
+    from pytest_eac.spec.detect import find_specs
+    from pytest_eac.spec.load import load_spec
 
     failed = False
     for path in paths:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.tail import FullWindow, TailWindow
+from pytest_eac.lm.tail import FullWindow, open_window
 from pytest_eac.lm.trace import capture, patch
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Objective:
         rows = (*prompts.rows, prompts.essence)
         subjects = (*prompts.subjects, prompts.essence_subject)
         self._window: Window = (
-            FullWindow(loaded, rows) if whole else TailWindow(loaded, rows, subjects, layer=layer)
+            FullWindow(loaded, rows) if whole else open_window(loaded, rows, subjects, layer=layer)
         )
         self._module = find_module(loaded.model, loaded.layout.down.format(layer))
         device = loaded.device

@@ -191,7 +191,7 @@ def _find_in_package(name: str) -> Path:
     if len(found) == 1:
         return found[0]
     if not found:
-        wanted = inner or "a .gguf file or a model folder"
+        wanted = inner or ".gguf file and no model folder"
         raise ModelError(f"package {package!r} holds no {wanted} ({roots[0]})")
     names = ", ".join(str(file.relative_to(roots[0])) for file in found)
     raise ModelError(

@@ -39,6 +39,26 @@ class Window(Protocol):
         ...
 
 
+def open_window(
+    loaded: LoadedModel,
+    rows: Sequence[Sequence[int]],
+    starts: Sequence[int],
+    *,
+    layer: int,
+) -> Window:
+    """Return the tail window where it is exact, else the full one.
+
+    A sliding attention window is counted in cache slots, and a tail's slots lie behind those of
+    the whole row: the tail is exact only while all of them fit into the sliding window.
+    """
+    lengths = [len(row) for row in rows]
+    tails = [length - start for length, start in zip(lengths, starts, strict=True)]
+    sliding = getattr(loaded.model.config, "sliding_window", None)
+    if sliding is not None and max(lengths) + max(tails) > sliding:
+        return FullWindow(loaded, rows)
+    return TailWindow(loaded, rows, starts, layer=layer)
+
+
 class FullWindow:
     """All tokens through all layers."""
 

@@ -35,9 +35,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     """Collect YAML files with a top-level ``eac`` key; leave all others alone."""
     if file_path.suffix not in _SUFFIXES:
         return None
-    from pytest_eac.plugin.nodes import collect_spec
+    from pytest_eac.spec.detect import is_spec
 
-    return collect_spec(file_path, parent, _session(parent.config))
+    if not is_spec(file_path):
+        return None
+    from pytest_eac.plugin.nodes import SpecNode
+
+    return SpecNode.from_parent(parent, path=file_path, eac=_session(parent.config))
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.errors import EacError, SpecError, UnavailableError
-from pytest_eac.spec.load import Method, Spec, comparison_id, is_spec, load_spec
+from pytest_eac.spec.load import Method, Spec, comparison_id, load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 
 class CheckFailedError(Exception):
     """A check that was missed; its text is the whole of what the user is shown."""
-
-
-def collect_spec(
-    path: Path, parent: pytest.Collector, session: EacSession
-) -> pytest.Collector | None:
-    """Return a node for a spec file, ``None`` for any other YAML file."""
-    if not is_spec(path):
-        return None
-    return SpecNode.from_parent(parent, path=path, eac=session)
 
 
 class SpecNode(pytest.File):

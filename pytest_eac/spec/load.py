@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,6 @@ from pytest_eac.spec.schema import (
     SpecFile,
 )
 from pytest_eac.spec.sources import read_source
-
-_SPEC_LINE = re.compile(r"""^\ufeff?(?:---\s*)?\{?\s*["']?eac["']?\s*:""", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +71,6 @@ class Spec:
                 raise ValueError(f"unknown method {name!r}{closest(name, known)}")
         chosen = [own.get(name) or _built_in(name) for name in dict.fromkeys(names)]
         return replace(self, methods=tuple(chosen))
-
-
-def is_spec(path: Path) -> bool:
-    """Say whether a YAML file has a top-level ``eac`` key; other files are left alone."""
-    try:
-        return _SPEC_LINE.search(path.read_text(encoding="utf-8", errors="replace")) is not None
-    except OSError:
-        return False
-
-
-def find_specs(path: Path) -> list[Path]:
-    """Return ``path`` itself if it is a file, else the specs in the folder and below it."""
-    if not path.is_dir():
-        return [path] if path.exists() else []
-    files = (*path.rglob("*.yaml"), *path.rglob("*.yml"))
-    return sorted(file for file in files if is_spec(file))
 
 
 def load_spec(path: str | Path) -> Spec:

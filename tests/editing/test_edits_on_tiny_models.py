@@ -1,0 +1,192 @@
+"""Whole edits on tiny models that know a small world."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_eac.editing.contexts import make_contexts
+from pytest_eac.editing.methods import edited_modules, solve
+from pytest_eac.editing.objective import Objective
+from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.sequence import edit_in_sequence
+from pytest_eac.editing.updates.rome import rome_update
+from pytest_eac.errors import EditError, NonFiniteError
+from pytest_eac.lm.layout import as_out_in, find_module
+from pytest_eac.lm.weights import apply_delta, fingerprint, restored
+from pytest_eac.measuring.scoring import force
+from pytest_eac.spec.methods import ContextSettings, MethodSettings
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+
+CONTEXTS = ("{}", "It is late. {}", "The bell rang. {}")
+
+
+def _settings(method: str, **more: Any) -> MethodSettings:
+    anchors = {"ratio": 0.2} if method == "rome-eac" else None
+    return MethodSettings.model_validate(
+        {"base": method, "layers": (LAYER,), "anchors": anchors, **more}
+    )
+
+
+LAYER = 1
+
+
+@pytest.mark.parametrize("method", ["rome", "rome-eac"])
+def test_an_edit_makes_the_target_likelier(
+    tiny: LoadedModel, world: tuple[Edit, ...], method: str
+) -> None:
+    better = 0
+    for edit in world[:6]:
+        settings_ = _settings(method)
+        with restored(tiny.model, edited_modules(tiny, settings_)):
+            (before,) = force(tiny, [(edit.prompt, edit.target)])
+            for delta in solve(tiny, edit, settings_, CONTEXTS).deltas:
+                apply_delta(tiny.model, delta)
+            (after,) = force(tiny, [(edit.prompt, edit.target)])
+        better += after.log_likelihood > before.log_likelihood + 1
+    assert better == 6
+
+
+@settings(max_examples=8)
+@given(index=st.integers(0, 23), ratio=st.sampled_from([0.05, 0.2, 0.5]))
+def test_a_rome_eac_step_is_rank_one_and_zero_off_its_anchors(
+    tiny: LoadedModel, world: tuple[Edit, ...], index: int, ratio: float
+) -> None:
+    settings_ = _settings("rome-eac", anchors={"ratio": ratio})
+    (path,) = edited_modules(tiny, settings_)
+    module = find_module(tiny.model, path)
+    with restored(tiny.model, [path]) as originals:
+        (step,) = edit_in_sequence(tiny, world[index : index + 1], settings_, CONTEXTS)
+        moved = as_out_in(module.weight - originals[path], module)  # type: ignore[operator]
+    anchors = step.solved.value.anchors
+    assert anchors is not None
+    assert len(anchors) == int(ratio * moved.shape[0])
+    off = [row for row in range(moved.shape[0]) if row not in anchors]
+    assert not moved[off].any()
+    assert moved[list(anchors)].any()
+    singular = torch.linalg.svdvals(moved.double())
+    assert singular[1] < 1e-5 * singular[0]
+    assert step.solved.deltas[0].left.shape[1] == 1
+
+
+def test_roms_update_maps_the_bare_key_to_the_value_exactly(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    edit = world[0]
+    solved = solve(tiny, edit, _settings("rome"), CONTEXTS)
+    with restored(tiny.model, [solved.deltas[0].module]):
+        apply_delta(tiny.model, solved.deltas[0])
+        after = Objective(tiny, prepare(tiny, edit, CONTEXTS), layer=LAYER)
+    wanted = solved.value.init + solved.value.delta
+    torch.testing.assert_close(after.init, wanted, rtol=1e-3, atol=1e-3)
+
+
+def test_the_update_solves_its_equation_for_any_key() -> None:
+    generator = torch.Generator().manual_seed(0)
+    key = torch.randn(7, generator=generator)
+    mean_key = key + 0.3 * torch.randn(7, generator=generator)
+    delta = torch.randn(5, generator=generator)
+    update = rome_update("m", delta=delta, key=key, mean_key=mean_key)
+    torch.testing.assert_close(update.dense @ key, delta)
+    # It is the smallest such change among those that read the input along the mean key only.
+    other = torch.linalg.lstsq((key @ mean_key)[None, None], delta[None]).solution
+    torch.testing.assert_close(update.dense, other.T @ mean_key[None])
+
+
+def test_keys_that_are_almost_orthogonal_are_refused() -> None:
+    with pytest.raises(EditError, match="almost orthogonal"):
+        rome_update(
+            "m", delta=torch.ones(3), key=torch.tensor([1.0, 0.0]), mean_key=torch.tensor([0.0, 1])
+        )
+
+
+def test_only_the_declared_matrix_changes(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
+    settings_ = _settings("rome-eac")
+    (path,) = edited_modules(tiny, settings_)
+    before = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items()}
+    with restored(tiny.model, [path]):
+        list(edit_in_sequence(tiny, world[:3], settings_, CONTEXTS))
+        changed = [
+            name
+            for name, tensor in tiny.model.state_dict().items()
+            if not torch.equal(tensor, before[name])
+        ]
+    assert changed == [f"{path}.weight"]
+
+
+def test_edits_build_on_one_another(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
+    """The second edit starts from the first one's model: it is not an edit of the original."""
+    settings_ = _settings("rome")
+    alone = solve(tiny, world[1], settings_, CONTEXTS).value
+    with restored(tiny.model, edited_modules(tiny, settings_)):
+        _, second = edit_in_sequence(tiny, world[:2], settings_, CONTEXTS)
+    assert not torch.allclose(second.solved.value.init, alone.init, atol=1e-6)
+
+
+def test_an_edit_that_fails_names_itself_and_leaves_the_weights(
+    tiny: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise NonFiniteError("the loss is nan at step 3 of the search")
+
+    before = fingerprint(tiny.model)
+    settings_ = _settings("rome")
+    with restored(tiny.model, edited_modules(tiny, settings_)):
+        steps = edit_in_sequence(tiny, world[:2], settings_, CONTEXTS)
+        next(steps)
+        assert fingerprint(tiny.model) != before
+        monkeypatch.setattr("pytest_eac.editing.sequence.solve", broken)
+        with pytest.raises(NonFiniteError) as caught:
+            next(steps)
+    assert str(caught.value).startswith(f"edit 2 of 2 ({world[1].subject}, {world[1].origin}): ")
+    assert fingerprint(tiny.model) == before
+
+
+def test_contexts_are_the_same_for_the_same_seed_and_differ_for_another(
+    tiny: LoadedModel,
+) -> None:
+    lengths = ContextSettings(lengths=((3, 2), (5, 1)))
+    state = torch.random.get_rng_state()
+    first = make_contexts(tiny, lengths, seed=0)
+    assert first == make_contexts(tiny, lengths, seed=0)
+    assert first != make_contexts(tiny, lengths, seed=1)
+    assert first[0] == "{}"
+    assert len(first) == 4
+    assert all(context.count("{}") == 1 for context in first)
+    assert all(context.endswith(". {}") for context in first[1:])
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_the_whole_and_the_tail_objective_agree(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
+    prompts = prepare(tiny, world[2], CONTEXTS)
+    results = []
+    for whole in (True, False):
+        objective = Objective(tiny, prompts, layer=LAYER, whole=whole)
+        delta = torch.linspace(-1, 1, objective.init.numel()).requires_grad_()
+        outcome = objective(delta)
+        outcome.nll.backward()
+        results.append((objective, outcome, delta.grad))
+    (one, whole_outcome, whole_gradient), (two, tail_outcome, tail_gradient) = results
+    for name in ("key", "mean_key", "init"):
+        torch.testing.assert_close(getattr(one, name), getattr(two, name), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(whole_outcome.nll, tail_outcome.nll, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(whole_outcome.essence, tail_outcome.essence, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(whole_gradient, tail_gradient, rtol=1e-3, atol=1e-5)
+
+
+def test_the_objectives_loss_is_the_teacher_forced_likelihood(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    edit = world[3]
+    objective = Objective(tiny, prepare(tiny, edit, CONTEXTS), layer=LAYER)
+    outcome = objective(torch.zeros_like(objective.init))
+    texts = [context.replace("{}", edit.prompt) for context in CONTEXTS]
+    likely = [each.log_likelihood for each in force(tiny, [(text, edit.target) for text in texts])]
+    assert float(outcome.nll) == pytest.approx(-sum(likely) / len(likely), rel=1e-4)

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.weights import restored
+from pytest_eac.measuring.recall import Recall
+from pytest_eac.spec.edits import Edit, Neighbor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.schema import Match
+
+MATCHES: list[Match] = ["accuracy", "success", "generation"]
+
+
+@pytest.fixture
+def wrecked(tiny: LoadedModel) -> Iterator[LoadedModel]:
+    """The same model with noise where its facts were; restored afterwards."""
+    path = tiny.layout.down.format(0)
+    with torch.no_grad(), restored(tiny.model, [path]):
+        yield tiny
+
+
+def _wreck(loaded: LoadedModel) -> None:
+    weight = find_module(loaded.model, loaded.layout.down.format(0)).weight
+    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    with torch.no_grad():
+        weight += 3 * noise  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("match", MATCHES)
+def test_an_unedited_model_keeps_every_neighbour_and_knows_every_truth(
+    tiny: LoadedModel, world: tuple[Edit, ...], match: Match
+) -> None:
+    recall = Recall(tiny, world, match)
+    assert recall.locality(len(world)).value == 1.0
+    assert recall.known.value is not None
+    assert recall.known.value >= 0.95
+    assert recall.known.n == len(world)
+
+
+@pytest.mark.parametrize("match", MATCHES)
+def test_a_wrecked_model_loses_its_neighbours(
+    wrecked: LoadedModel, world: tuple[Edit, ...], match: Match
+) -> None:
+    recall = Recall(wrecked, world, match)
+    _wreck(wrecked)
+    locality = recall.locality(len(world))
+    assert locality.value is not None
+    assert locality.value < 0.9
+    assert locality.misses
+
+
+def test_the_unedited_models_answer_is_the_reference_and_not_the_truth(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    """A neighbour whose answer the model never knew is unchanged, hence local."""
+    wrong = replace(
+        world[0], neighborhood=(Neighbor(prompt=world[1].prompt, answer=world[1].target),)
+    )
+    recall = Recall(tiny, (wrong,), "accuracy")
+    assert recall.locality(1).value == 1.0
+
+
+def test_a_neighbour_without_an_answer_is_held_to_the_models_own(
+    wrecked: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    prompts = [edit.prompt for edit in world[1:9]]
+    edit = replace(
+        world[0], neighborhood=tuple(Neighbor(prompt=prompt, answer=None) for prompt in prompts)
+    )
+    recall = Recall(wrecked, (edit,), "accuracy")
+    assert recall.locality(1).value == 1.0
+    _wreck(wrecked)
+    assert recall.locality(1).value != 1.0
+
+
+def test_a_neighbour_that_an_edit_asks_about_is_left_out(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    first = replace(
+        world[0], neighborhood=(Neighbor(prompt=world[1].prompt, answer=world[1].truth),)
+    )
+    second = replace(world[1], neighborhood=())
+    recall = Recall(tiny, (first, second), "accuracy")
+    assert recall.locality(1).n == 1
+    assert recall.locality(2).n == 0
+    assert recall.locality(2).value is None
+
+
+def test_an_overwritten_edit_counts_until_it_is_overwritten(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    again = replace(world[0], target=world[0].truth or "")
+    recall = Recall(tiny, (world[0], world[1], again), "accuracy")
+    assert recall.superseded == (2, None, None)
+    assert recall.retention(2).n == 2
+    after = recall.retention(3)
+    assert after.scores[0] is None
+    assert after.n == 2
+    # The later edit asks for the truth, which the unedited model gives.
+    assert after.scores[2] == 1.0
+
+
+def test_a_miss_says_what_was_asked_expected_and_got(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    recall = Recall(tiny, world[:1], "accuracy")
+    score, miss = recall.efficacy(0)
+    assert score < 1
+    assert miss is not None
+    assert (miss.edit, miss.prompt, miss.expected) == (0, world[0].prompt, world[0].target)
+    assert miss.got != world[0].target
+
+
+def test_an_edits_score_is_the_mean_over_its_paraphrases(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    """One paraphrase asks for the truth (right), one for something else (wrong): one half."""
+    edit = replace(world[0], target=world[0].truth or "", paraphrases=(world[0].prompt, "Zz zz"))
+    general = Recall(tiny, (edit,), "generation").generalization(1)
+    assert general.scores == (0.5,)
+    assert general.n == 1
+    assert len(general.misses) == 1
+
+
+def test_success_compares_the_target_with_the_truth(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    swapped = replace(world[0], target=world[0].truth or "", truth=world[0].target)
+    assert Recall(tiny, world[:1], "success").efficacy(0)[0] == 0.0
+    assert Recall(tiny, (swapped,), "success").efficacy(0)[0] == 1.0

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+
+
+class Specs:
+    """Writes specs on the tiny Llama into a pytester folder and runs them."""
+
+    def __init__(self, pytester: pytest.Pytester) -> None:
+        self.pytester = pytester
+        lines = (FIXTURES / "world.jsonl").read_text(encoding="utf-8").splitlines()
+        self.facts = [json.loads(line) for line in lines]
+
+    def write(
+        self,
+        checks: str = "{efficacy: {min: 0.0}}",
+        *,
+        name: str = "small.eac.yaml",
+        model: str | None = str(FIXTURES / "tiny-llama"),
+        methods: str = "[eac: {base: rome-eac, layers: [1], contexts: {texts: ['{}']}}]",
+        edits: str | None = None,
+        more: str = "",
+    ) -> Path:
+        """Write a spec whose first line is ``eac: 1``."""
+        lines = ["eac: 1"]
+        lines += [f"model: {model}"] if model else []
+        lines += [f"methods: {methods}", f"checks: {checks}"]
+        default = f"[{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 2}}]"
+        lines += [f"edits: {edits or default}", more]
+        path = self.pytester.path / name
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return path
+
+    def run(self, *arguments: str) -> pytest.RunResult:
+        """Run pytest in this process, which has torch loaded already."""
+        return self.pytester.runpytest_inprocess(*arguments)
+
+
+@pytest.fixture
+def specs(pytester: pytest.Pytester) -> Specs:
+    return Specs(pytester)

@@ -1,0 +1,182 @@
+"""Bad input from outside: one clear error each, with file and line where there is one."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from safetensors.torch import load_file, save_file
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Specs
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+BOMB = "\n".join(
+    ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+)
+
+
+@pytest.mark.parametrize(
+    ("more", "lines"),
+    [
+        (
+            "chekcs: {}",
+            ["small.eac.yaml:5:1: chekcs: unknown key 'chekcs'; did you mean 'checks'?"],
+        ),
+        ("seeds: [a]", ["small.eac.yaml:5:9: seeds[[]0[]]: found 'a', expected a whole number"]),
+        ("name: 7", ["small.eac.yaml:5:7: name: found 7, expected a text; put it in quotes"]),
+        ("eac: 1", ["small.eac.yaml:5:1: eac: duplicate key 'eac'; first given on line 1"]),
+        ("name: [a", ["small.eac.yaml:*YAML syntax: *"]),
+        (
+            "name: !!python/object/apply:os.system ['touch owned']",
+            ["small.eac.yaml:5:7: name: tag !!python/object/apply:os.system is refused; *"],
+        ),
+        (BOMB, ["small.eac.yaml:*too many values once aliases are expanded*"]),
+    ],
+    ids=["unknown-key", "type", "number", "duplicate", "syntax", "tag", "bomb"],
+)
+def test_a_broken_spec_is_a_collection_error_with_its_place(
+    specs: Specs, more: str, lines: list[str]
+) -> None:
+    specs.write(more=more)
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines([f"*{line}" for line in lines])
+    result.stdout.no_fnmatch_line("*Traceback*")
+    assert not (specs.pytester.path / "owned").exists()
+    result.assert_outcomes(errors=1)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "often"),
+    [("The tower stands in", "does not occur"), ("Ana met Ana in", "occurs 2 times")],
+)
+def test_a_subject_must_stand_in_its_prompt_once(specs: Specs, prompt: str, often: str) -> None:
+    specs.write(edits=f"[{{subject: Ana, prompt: {prompt}, target: x}}]")
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [f"*small.eac.yaml:5:*edits[[]0[]].prompt: the subject 'Ana' {often} in the prompt*"]
+    )
+
+
+def test_no_edits_at_all(specs: Specs) -> None:
+    specs.write(edits="[]")
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*small.eac.yaml:5:8: edits: found an empty list, expected at*"])
+
+
+def test_a_data_file_that_is_missing(specs: Specs) -> None:
+    specs.write(edits="[{from: nowhere.json, format: counterfact}]")
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*small.eac.yaml:5:*nowhere.json: there is no such file*"])
+
+
+def test_a_counterfact_record_that_is_malformed(specs: Specs) -> None:
+    good = {
+        "requested_rewrite": {
+            "prompt": "{} lives in",
+            "subject": "Ana",
+            "target_new": {"str": "Oslo"},
+            "target_true": {"str": "Rome"},
+        }
+    }
+    bad = json.loads(json.dumps(good))
+    del bad["requested_rewrite"]["target_new"]["str"]
+    text = f"[\n{json.dumps(good)},\n{json.dumps(bad)}\n]"
+    (specs.pytester.path / "cf.json").write_text(text)
+    specs.write(edits="[{from: cf.json, format: counterfact}]")
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "*small.eac.yaml:5:*cf.json:3: record 2: field requested_rewrite.target_new.str is "
+            "missing*"
+        ]
+    )
+
+
+def test_all_problems_are_told_at_once(specs: Specs) -> None:
+    specs.write(checks="{efficasy: {min: 1}}", more="name: 7\nseeds: [a]")
+    result = specs.run()
+    result.stdout.fnmatch_lines(["3 problems in this spec:", "*:4:*", "*:6:*", "*:7:*"])
+
+
+def test_a_model_that_is_not_there_skips_with_its_remedy(specs: Specs) -> None:
+    specs.write(model="package:not_there_at_all")
+    result = specs.run("-rs")
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(
+        ["SKIPPED*small.eac.yaml*not installed here; pip install --no-deps not-there-at-all"]
+    )
+
+
+def test_a_model_that_is_not_there_fails_when_it_is_required(specs: Specs) -> None:
+    specs.write(model="package:not_there_at_all")
+    result = specs.run("--eac-require")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*pip install --no-deps not-there-at-all (--eac-require)"])
+
+
+def test_no_model_at_all(specs: Specs) -> None:
+    specs.write(model=None)
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*small.eac.yaml: no model to edit; give --eac-model or add*"])
+
+
+def test_an_architecture_that_is_not_known(specs: Specs) -> None:
+    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "model_type": "opt"}))
+    specs.write(model=str(folder))
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["architecture 'opt' is not known; known are gpt2, llama*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_nan_in_the_weights_is_an_error_and_not_a_failure(specs: Specs) -> None:
+    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model"))
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.1.mlp.down_proj.weight"][0, 0] = float("nan")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    specs.write(model=str(folder))
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*weights are not finite: model.layers.1.mlp.down_proj.weight*"])
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--eac-method=romme", "*--eac-method: unknown method 'romme'; did you mean 'rome'?*"),
+        ("--eac-seed=x", "*--eac-seed: found 'x', expected a whole number from 0*"),
+        ("--eac-limit-edits=0", "*--eac-limit-edits: found '0', expected a whole number from 1*"),
+        ("--eac-dtype=float8", "*--eac-dtype: found 'float8', expected auto, float32*"),
+    ],
+)
+def test_a_bad_option_is_a_usage_error(specs: Specs, option: str, message: str) -> None:
+    specs.write()
+    result = specs.run(option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([message])
+
+
+def test_a_results_file_that_cannot_be_written_is_named(specs: Specs) -> None:
+    specs.write()
+    (specs.pytester.path / "taken").write_text("a file, not a folder")
+    result = specs.run("--eac-results=taken/results.json")
+    assert result.ret != pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*results.json: cannot be written*"])
