@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_eac.plugin.options import add_options
+from pytest_eac.plugin.options import Options, add_options, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.plugin.session import EacSession
 
+_OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 _SESSION: pytest.StashKey[EacSession] = pytest.StashKey()
 _SUFFIXES = {".yaml", ".yml"}
 
@@ -27,7 +28,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker that every item of a spec carries."""
+    """Read the options, and register the marker that every item of a spec carries."""
+    config.stash[_OPTIONS] = read_options(config)
     config.addinivalue_line("markers", "eac: an edit specification of pytest-eac")
 
 
@@ -66,15 +68,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
-    item: pytest.Item,
+    item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Make the skip of a check point at its spec instead of at this package."""
+    """Let a check tell its skips and errors in its own words."""
     report = yield
-    if _SESSION in item.config.stash and report.skipped and isinstance(report.longrepr, tuple):
+    if _SESSION in item.config.stash:
         from pytest_eac.plugin.nodes import CheckItem
 
         if isinstance(item, CheckItem):
-            report.longrepr = item.skip_place(report.longrepr[2])
+            item.reword(report, call)
     return report
 
 
@@ -82,5 +84,5 @@ def _session(config: pytest.Config) -> EacSession:
     if _SESSION not in config.stash:
         from pytest_eac.plugin.session import EacSession
 
-        config.stash[_SESSION] = EacSession(config)
+        config.stash[_SESSION] = EacSession(config, config.stash[_OPTIONS])
     return config.stash[_SESSION]

@@ -74,6 +74,7 @@ class ChainNode(pytest.Collector):
         self.eac = eac
         self.spec = spec
         self.method_name = method.name
+        self.properties = (("eac_method", method.name), ("eac_seed", seed))
         self.method = method
         self.seed = seed
 
@@ -91,6 +92,7 @@ class CompareNode(pytest.Collector):
     """The comparisons between the chains of a spec."""
 
     method_name = None
+    properties = ()
 
     def __init__(self, *, eac: EacSession, spec: Spec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -115,6 +117,7 @@ class CheckItem(pytest.Function):
 
     eac: EacSession
     spec: Spec
+    chain_properties: tuple[tuple[str, object], ...]
     judge: Callable[[], Verdict]
     verdict: Verdict | None = None
     missing: EacError | None = None
@@ -130,6 +133,7 @@ class CheckItem(pytest.Function):
 
         item: CheckItem = cls.from_parent(parent, name=name, callobj=check)
         item.eac, item.spec, item.judge = parent.eac, parent.spec, judge
+        item.chain_properties = parent.properties
         for issue in parent.spec.known_issues:
             if issue.check == name and issue.method in {None, parent.method_name}:
                 xfail = pytest.mark.xfail(reason=issue.reason, strict=True, raises=CheckFailedError)
@@ -156,6 +160,7 @@ class CheckItem(pytest.Function):
         if verdict is None:
             return
         for key, value in (
+            *self.chain_properties,
             ("eac_observed", verdict.observed),
             ("eac_required", verdict.required),
             ("eac_outcome", verdict.outcome),
@@ -168,17 +173,28 @@ class CheckItem(pytest.Function):
                 raise CheckFailedError(f"{verdict.message} (--eac-require)")
             pytest.skip(verdict.message)
 
+    @property
+    def title(self) -> str:
+        """The item's heading in reports: chain and check."""
+        return f"{self.parent.name}::{self.name}" if self.parent else self.name
+
     def _line(self) -> str:
         return f"{self.spec.file}:{self.spec.lines.get(self.name, 1)}: the check"
 
-    def skip_place(self, reason: str) -> tuple[str, int, str]:
-        """Return where a skip belongs: the check, or the file when its model is missing."""
-        line = self.spec.lines.get(self.name, 1) if self.verdict else 1
-        return str(self.path), line, reason
+    def reword(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Point a skip at the spec, and show an error of a chain as its text alone.
+
+        ``repr_failure`` is asked for neither.
+        """
+        if report.skipped and isinstance(report.longrepr, tuple):
+            line = self.spec.lines.get(self.name, 1) if self.verdict else 1
+            report.longrepr = (str(self.path), line, report.longrepr[2])
+        elif report.failed and call.excinfo and isinstance(call.excinfo.value, EacError):
+            report.longrepr = str(call.excinfo.value)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Place the item at its check's line in the YAML file."""
-        return self.path, self.spec.lines.get(self.name, 1) - 1, self.name
+        return self.path, self.spec.lines.get(self.name, 1) - 1, self.title
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show our own errors as their text; anything else is a bug and keeps its traceback."""

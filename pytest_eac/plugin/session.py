@@ -5,26 +5,26 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from pytest_eac.errors import EacError, ModelError, SettingsError
-from pytest_eac.plugin.options import read_options
 from pytest_eac.record import Chain, Comparison, Record, Verdict
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import schema
 from pytest_eac.spec.load import Method, Spec, comparison_id
 
 if TYPE_CHECKING:
+    import pytest
+
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.measuring.recall import Recall
+    from pytest_eac.plugin.options import Options
 
 
 class EacSession:
     """Runs each chain once and keeps its record; every check of the chain reads that."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, options: Options) -> None:
         self.config = config
-        self.options = read_options(config)
+        self.options = options
         self.specs: list[Spec] = []
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
@@ -35,14 +35,14 @@ class EacSession:
         """Lay the command line over a spec.
 
         Raises:
-            pytest.UsageError: an option names a method that does not exist.
+            SettingsError: an option names a method that does not exist.
         """
         options = self.options
         if options.methods:
             try:
                 spec = spec.with_methods(options.methods)
             except ValueError as error:
-                raise pytest.UsageError(f"--eac-method: {error}") from None
+                raise SettingsError(f"--eac-method: {error}") from None
         if options.seeds:
             spec = replace(spec, seeds=options.seeds)
         if options.limit_edits is not None:

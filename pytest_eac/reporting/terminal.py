@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,8 +22,9 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         mine = [chain for chain in chains if chain.spec == spec]
         model = mine[0].model
         lines += [
-            f"{spec}: {PurePosixPath(model.id).name} {model.dtype} on {model.device}, "
-            f"weights {model.fingerprint[:12]}, match: {mine[0].scoring}",
+            f"{spec}: {model.id}",
+            f"  {model.dtype} on {model.device}, weights {model.fingerprint[:12]}, "
+            f"match: {mine[0].scoring}",
             _row("chain", _COLUMNS),
         ]
         lines += [_row(chain.name, _cells(chain)) for chain in mine]

@@ -68,7 +68,7 @@ class Spec:
         for name in names:
             if name not in own and name not in METHODS:
                 known = sorted({*own, *METHODS})
-                raise ValueError(f"unknown method {name!r}{closest(name, known)}")
+                raise ValueError(f"unknown method {name!r} for {self.file}{closest(name, known)}")
         chosen = [own.get(name) or _built_in(name) for name in dict.fromkeys(names)]
         return replace(self, methods=tuple(chosen))
 

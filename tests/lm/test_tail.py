@@ -84,7 +84,7 @@ def test_the_tail_gives_the_whole_forwards_logits_and_gradients(name: str, layer
         delta = torch.linspace(-3, 3, 32).requires_grad_()
         for _ in range(2):  # a second pass finds the constants unharmed
             logits = _run(loaded, window, layer, delta, places, torch.tensor(starts))
-        logits.log_softmax(-1)[:, 7].sum().backward()  # type: ignore[no-untyped-call]
+        logits.log_softmax(-1)[:, 7].sum().backward()
         results.append((logits.detach(), delta.grad))
     (whole, whole_gradient), (tail, tail_gradient) = results
     assert whole_gradient is not None

@@ -2,8 +2,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from pytest_eac import load_spec, run_chain
+from pytest_eac.measuring.chain import describe_environment
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 
@@ -41,6 +48,21 @@ class Specs:
         return self.pytester.runpytest_inprocess(*arguments)
 
 
+@pytest.fixture(scope="session")
+def _everything_imported(tiny_llama: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Run a chain once out here.
+
+    An inner run's modules are forgotten when it ends, and compiled ones load only once a process.
+    """
+    path = tmp_path_factory.mktemp("import") / "small.yaml"
+    method = "{eac: {base: rome-eac, layers: [1], contexts: {lengths: [[2, 1]]}}}"
+    source = f"{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 1}}"
+    path.write_text(f"eac: 1\nmethods: [{method}]\nedits: [{source}]\n")
+    spec = load_spec(path)
+    run_chain(tiny_llama, spec, spec.methods[0])
+    describe_environment()
+
+
 @pytest.fixture
-def specs(pytester: pytest.Pytester) -> Specs:
+def specs(_everything_imported: None, pytester: pytest.Pytester) -> Specs:
     return Specs(pytester)

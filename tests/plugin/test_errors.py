@@ -25,15 +25,15 @@ BOMB = "\n".join(
     [
         (
             "chekcs: {}",
-            ["small.eac.yaml:5:1: chekcs: unknown key 'chekcs'; did you mean 'checks'?"],
+            ["small.eac.yaml:6:1: chekcs: unknown key 'chekcs'; did you mean 'checks'?"],
         ),
-        ("seeds: [a]", ["small.eac.yaml:5:9: seeds[[]0[]]: found 'a', expected a whole number"]),
-        ("name: 7", ["small.eac.yaml:5:7: name: found 7, expected a text; put it in quotes"]),
-        ("eac: 1", ["small.eac.yaml:5:1: eac: duplicate key 'eac'; first given on line 1"]),
+        ("seeds: [a]", ["small.eac.yaml:6:9: seeds[[]0[]]: found 'a', expected a whole number"]),
+        ("name: 7", ["small.eac.yaml:6:7: name: found 7, expected a text; put it in quotes"]),
+        ("eac: 1", ["small.eac.yaml:6:1: eac: duplicate key 'eac'; first given on line 1"]),
         ("name: [a", ["small.eac.yaml:*YAML syntax: *"]),
         (
             "name: !!python/object/apply:os.system ['touch owned']",
-            ["small.eac.yaml:5:7: name: tag !!python/object/apply:os.system is refused; *"],
+            ["small.eac.yaml:6:7: name: tag !!python/object/apply:os.system is refused; *"],
         ),
         (BOMB, ["small.eac.yaml:*too many values once aliases are expanded*"]),
     ],
@@ -161,7 +161,6 @@ def test_nan_in_the_weights_is_an_error_and_not_a_failure(specs: Specs) -> None:
 @pytest.mark.parametrize(
     ("option", "message"),
     [
-        ("--eac-method=romme", "*--eac-method: unknown method 'romme'; did you mean 'rome'?*"),
         ("--eac-seed=x", "*--eac-seed: found 'x', expected a whole number from 0*"),
         ("--eac-limit-edits=0", "*--eac-limit-edits: found '0', expected a whole number from 1*"),
         ("--eac-dtype=float8", "*--eac-dtype: found 'float8', expected auto, float32*"),
@@ -172,6 +171,15 @@ def test_a_bad_option_is_a_usage_error(specs: Specs, option: str, message: str) 
     result = specs.run(option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([message])
+
+
+def test_a_method_that_nobody_knows_is_named(specs: Specs) -> None:
+    specs.write()
+    result = specs.run("--eac-method=romme")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        ["--eac-method: unknown method 'romme' for small.eac.yaml; did you mean 'rome'?"]
+    )
 
 
 def test_a_results_file_that_cannot_be_written_is_named(specs: Specs) -> None:

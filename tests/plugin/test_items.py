@@ -1,0 +1,294 @@
+"""Checks as pytest items: selection, fixtures, marks, reports. All from outside."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import pytest
+
+from pytest_eac.store import read_record
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Specs
+
+TWO_METHODS = (
+    "[plain: {base: rome, layers: [1], contexts: {texts: ['{}']}},"
+    " eac: {base: rome-eac, layers: [1], contexts: {texts: ['{}']}}]"
+)
+CHECKS = "{efficacy: {min: 0.0}, deviation: {max_relative: 99}}"
+COMPARE = "{efficacy: {min: 0.0}, compare: [{metric: deviation, less: eac, than: plain}]}"
+
+
+def test_node_ids_are_file_chain_check(specs: Specs) -> None:
+    specs.write(COMPARE, methods=TWO_METHODS, more="seeds: [0, 3]")
+    result = specs.run("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        [
+            "small.eac.yaml::plain-s0::efficacy",
+            "small.eac.yaml::plain-s3::efficacy",
+            "small.eac.yaml::eac-s0::efficacy",
+            "small.eac.yaml::eac-s3::efficacy",
+            "small.eac.yaml::compare::deviation-eac-than-plain",
+        ],
+        consecutive=True,
+    )
+
+
+def test_other_yaml_files_are_left_alone(specs: Specs) -> None:
+    path = specs.pytester.path
+    (path / "ci.yaml").write_text("jobs: {eac: 1}\n")
+    (path / "list.yml").write_text("- eac: 1\n")
+    (path / "broken.yaml").write_text("a: [\n")
+    assert specs.run().ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_an_item_is_run_by_its_node_id(specs: Specs) -> None:
+    specs.write(CHECKS, methods=TWO_METHODS)
+    result = specs.run("small.eac.yaml::eac-s0::deviation")
+    result.assert_outcomes(passed=1)
+
+
+def test_items_are_selected_by_name_and_by_mark(specs: Specs) -> None:
+    specs.write(CHECKS, methods=TWO_METHODS, more="marks: [gate]")
+    specs.pytester.makeini("[pytest]\nmarkers = gate\naddopts = --strict-markers")
+    specs.run("-k", "plain and deviation").assert_outcomes(passed=1, deselected=3)
+    specs.run("-m", "eac and gate").assert_outcomes(passed=4)
+    assert specs.run("-m", "not gate").ret == pytest.ExitCode.NO_TESTS_COLLECTED
+
+
+def test_an_unregistered_mark_is_an_error_under_strict_markers(specs: Specs) -> None:
+    specs.write(more="marks: [gaet]")
+    result = specs.run("--strict-markers")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*'gaet' not found in `markers`*"])
+
+
+def test_a_chain_runs_once_for_all_its_checks(specs: Specs) -> None:
+    specs.write(COMPARE, methods=TWO_METHODS)
+    specs.pytester.makeconftest(
+        """
+        import pytest_eac.measuring.chain as chain
+        run, ran = chain.run_chain, []
+        def counted(loaded, spec, method, **more):
+            ran.append(method.name)
+            return run(loaded, spec, method, **more)
+        chain.run_chain = counted
+        def pytest_sessionfinish():
+            chain.run_chain = run
+            print("ran", ran)
+        """
+    )
+    result = specs.run("-s")
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["*ran [[]'plain', 'eac'[]]*"])
+
+
+def test_a_failure_explains_itself_without_a_traceback(specs: Specs) -> None:
+    specs.write("{locality: {min: 0.0, max: 0.01}, retention: {max: 0.01}, deviation: {max: 0.5}}")
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(failed=3)
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*nodes.py*")
+    result.stdout.fnmatch_lines(
+        [
+            "locality of eac-s0: * (n=2 edits, 95% interval * to *) after 2 of 2 edits, required "
+            "at least 0 and at most 0.01",
+            "small.eac.yaml:4: the check",
+            "deviation of eac-s0: * after 2 of 2 edits, required at most 0.5 (l1)",
+            "FAILED small.eac.yaml::eac-s0::locality - locality of eac-s0: *",
+        ]
+    )
+
+
+def test_failed_edits_are_told_with_prompt_answer_and_line(specs: Specs) -> None:
+    fact = specs.facts[0]
+    edits = json.dumps([{**fact, "target": fact["target"]}, {**specs.facts[1]}])
+    specs.write(
+        "{known: {max: 0.0}}",
+        edits=edits,
+    )
+    specs.run().assert_outcomes(failed=1)
+    # A value that cannot be learned: one step, a tiny ball.
+    specs.write(
+        "{efficacy: {min: 1}}",
+        methods="[eac: {base: rome, layers: [1], value: {steps: 1}, contexts: {texts: ['{}']}}]",
+        edits=edits,
+    )
+    result = specs.run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [f"  edit 1 (small.eac.yaml:5): '*{fact['subject']}*' -> '*', expected '{fact['target']}'"]
+    )
+
+
+def test_failed_checks_are_rerun_by_lf(specs: Specs) -> None:
+    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}")
+    specs.run().assert_outcomes(passed=1, failed=1)
+    specs.run("--lf").assert_outcomes(failed=1)
+
+
+def test_x_stops_at_the_first_failure(specs: Specs) -> None:
+    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}", methods=TWO_METHODS)
+    specs.run("-x").assert_outcomes(passed=1, failed=1)
+
+
+def test_a_known_issue_is_a_strict_expected_failure(specs: Specs) -> None:
+    issue = "known_issues: [{check: deviation, method: eac, reason: too wide}]"
+    specs.write("{deviation: {max: 0.0}}", methods=TWO_METHODS, more=issue)
+    specs.run().assert_outcomes(failed=1, xfailed=1)
+    specs.write("{deviation: {max_relative: 99}}", methods=TWO_METHODS, more=issue)
+    result = specs.run()
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["*XPASS(strict)*too wide*"])
+
+
+def test_a_known_issue_does_not_hide_an_error(specs: Specs) -> None:
+    specs.write(
+        "{deviation: {max: 0.0}}",
+        methods="[eac: {base: rome-eac}]",
+        more="known_issues: [{check: deviation, reason: too wide}]",
+    )
+    result = specs.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["no hyperparameters are known for this model*"])
+
+
+def test_items_use_fixtures(specs: Specs) -> None:
+    specs.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def always():
+            print("always up")
+            yield
+            print("always down")
+
+        @pytest.fixture
+        def named():
+            print("named up")
+        """
+    )
+    specs.write(more="fixtures: [named]")
+    result = specs.run("-s")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*always up*", "*named up*", "*always down*"])
+
+
+def test_setup_plan_shows_fixtures_and_edits_nothing(specs: Specs) -> None:
+    specs.write(model="package:not_there_at_all")
+    result = specs.run("--setup-plan")
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["*small.eac.yaml::eac-s0::efficacy*"])
+
+
+def test_junit_carries_what_was_observed_and_required(specs: Specs) -> None:
+    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}")
+    specs.run("--junitxml=out.xml")
+    root = ElementTree.parse(specs.pytester.path / "out.xml").getroot()
+    cases = {case.get("name"): case for case in root.iter("testcase")}
+    assert set(cases) == {"efficacy", "deviation"}
+    properties = {
+        each.get("name"): each.get("value") for each in cases["deviation"].iter("property")
+    }
+    assert properties["eac_outcome"] == "failed"
+    assert properties["eac_required"] == "at most 0 (l1)"
+    assert float(properties["eac_observed"] or "") > 0
+    assert properties["eac_method"] == "eac"
+    assert properties["eac_seed"] == "0"
+
+
+def test_the_run_ends_with_a_table_of_chains_and_metrics(specs: Specs) -> None:
+    specs.write(CHECKS, methods=TWO_METHODS)
+    result = specs.run()
+    result.stdout.fnmatch_lines(
+        [
+            "eac: model *tiny-llama, dtype auto, device auto",
+            "*= edits =*",
+            "small.eac.yaml: *tiny-llama",
+            "  float32 on cpu, weights *, match: accuracy",
+            "chain *edits*known*effic*genrl*local*retain*dev*s/edit",
+            "plain-s0 * 2 *%*",
+            "eac-s0 * 2 *%*",
+        ]
+    )
+
+
+def test_results_are_written_as_a_record(specs: Specs) -> None:
+    specs.write(COMPARE, methods=TWO_METHODS)
+    specs.run("--eac-results=out/results.json").assert_outcomes(passed=3)
+    record = read_record(specs.pytester.path / "out" / "results.json")
+    assert [chain.name for chain in record.chains] == ["plain-s0", "eac-s0"]
+    assert record.chains[0].spec == "small.eac.yaml"
+    assert [verdict.check for verdict in record.chains[0].verdicts] == ["efficacy"]
+    assert [each.check for each in record.comparisons] == ["deviation-eac-than-plain"]
+    data = json.loads((specs.pytester.path / "out" / "results.json").read_text())
+    assert data["schema"] == 1
+    assert set(data["chains"][0]["checkpoints"][0]) == {
+        "at",
+        "efficacy",
+        "generalization",
+        "locality",
+        "retention",
+        "deviation",
+    }
+
+
+def test_a_finished_chain_is_on_disk_when_a_later_one_breaks(specs: Specs) -> None:
+    specs.write(methods="[eac: {base: rome-eac, layers: [1]}, bad: {base: rome, layers: [77]}]")
+    specs.run("--eac-results=results.json").assert_outcomes(passed=1, errors=1)
+    record = read_record(specs.pytester.path / "results.json")
+    assert [chain.name for chain in record.chains] == ["eac-s0"]
+
+
+def test_the_command_line_is_laid_over_the_spec(specs: Specs) -> None:
+    specs.write(CHECKS, methods=TWO_METHODS, more="seeds: [0, 1]")
+    specs.run(
+        "--eac-method=eac",
+        "--eac-seed=7",
+        "--eac-limit-edits=1",
+        "--eac-dtype=bfloat16",
+        "--eac-results=results.json",
+    ).assert_outcomes(passed=2)
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    assert (chain.method, chain.seed, len(chain.edits)) == ("eac", 7, 1)
+    assert chain.model.dtype == "bfloat16"
+
+
+def test_options_can_stand_in_the_ini_file(specs: Specs) -> None:
+    specs.write(CHECKS, methods=TWO_METHODS)
+    specs.pytester.makeini("[pytest]\neac_method = eac\neac_limit_edits = 1")
+    specs.run("--eac-results=results.json").assert_outcomes(passed=2)
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    assert (chain.method, len(chain.edits)) == ("eac", 1)
+
+
+def test_the_models_weights_are_back_after_every_chain(specs: Specs) -> None:
+    """Two chains of the same method and seed start from the same model: equal records."""
+    specs.write(
+        methods="[a: {base: rome-eac, layers: [1]}, b: {base: rome-eac, layers: [1]}]",
+    )
+    specs.run("--eac-results=results.json").assert_outcomes(passed=2)
+    one, two = read_record(specs.pytester.path / "results.json").chains
+    assert one.checkpoints == two.checkpoints
+    assert one.model == two.model
+
+
+def test_undecided_is_a_skip_with_its_reason(specs: Specs) -> None:
+    specs.write("{efficacy: {min: 0.0, at: 2}}")
+    result = specs.run("--eac-limit-edits=1", "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*small.eac.yaml:4: efficacy: undecided: no such*"])
+
+
+def test_scoring_of_every_kind_runs(specs: Specs) -> None:
+    for match in ("accuracy", "success", "generation"):
+        specs.write(
+            "{known: {min: 0.9}, efficacy: {min: 0.0}, locality: {min: 0.0}}",
+            name=f"{match}.yaml",
+            more=f"scoring: {{match: {match}}}",
+        )
+    specs.run().assert_outcomes(passed=9)
