@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -168,3 +170,26 @@ def test_a_gguf_file_is_converted_once(tmp_path: Path) -> None:
     assert first.fingerprint == second.fingerprint
     assert first.revision is not None
     assert first.revision.startswith("sha256:")
+
+
+def test_a_hub_model_in_the_local_cache_loads_offline_at_its_revision(tmp_path: Path) -> None:
+    """The hub's own cache layout, in a process of its own: its place is read at import."""
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    repository = tmp_path / "models--someone--tiny"
+    shutil.copytree(FIXTURES / "tiny-llama", repository / "snapshots" / commit)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "v2").write_text(commit)
+    code = (
+        "from pytest_eac import load_model\n"
+        "loaded = load_model('someone/tiny', revision='v2', offline=True)\n"
+        "print(loaded.revision, loaded.fingerprint)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expected = load_model(str(FIXTURES / "tiny-llama")).fingerprint
+    assert done.stdout.split() == [commit, expected], done.stderr
