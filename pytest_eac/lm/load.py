@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
@@ -120,7 +121,7 @@ def load_model(
         tokenizer=tokenizer,
         layout=layout,
         id=model_id,
-        revision=getattr(config, "_commit_hash", None) if hub else found_revision,
+        revision=_hub_commit(model_id, revision) if hub else found_revision,
     )
     if dtype != "auto" and loaded.dtype != _DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
@@ -235,6 +236,12 @@ def _convert(path: Path, folder: Path) -> None:
         del model.config.quantization_config
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def _hub_commit(model_id: str, revision: str | None) -> str | None:
+    """Return the commit that a hub model was loaded at: its folder's name in the hub's cache."""
+    path = try_to_load_from_cache(model_id, "config.json", revision=revision)
+    return Path(path).parent.name if isinstance(path, str) else None
 
 
 def _load_config(model_id: str, folder: str, where: dict[str, Any]) -> Any:
