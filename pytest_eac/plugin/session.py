@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, ModelError, SettingsError
@@ -12,6 +14,8 @@ from pytest_eac.spec import schema
 from pytest_eac.spec.load import Method, Spec, comparison_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pytest
 
     from pytest_eac.lm.load import LoadedModel
@@ -218,14 +222,24 @@ class _Progress:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         shown = reporter is not None and reporter.isatty and config.get_verbosity() >= 0
         self._reporter: pytest.TerminalReporter | None = reporter if shown else None
+        self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._name = name
-        if self._reporter:
-            self._reporter.ensure_newline()
+        self._write(lambda reporter: reporter.ensure_newline())
 
     def __call__(self, done: int, total: int, doing: str) -> None:
-        if self._reporter:
-            self._reporter.rewrite(f"{self._name}: {done}/{total} edits, {doing}", erase=True)
+        width = get_terminal_size().columns - 1
+        text = f"{self._name}: {done}/{total} edits, {doing}"[:width]
+        self._write(lambda reporter: reporter.rewrite(text, erase=True))
 
     def close(self) -> None:
-        if self._reporter:
-            self._reporter.rewrite("", erase=True)
+        """Wipe the line."""
+        self._write(lambda reporter: reporter.rewrite("\r", erase=True))
+
+    def _write(self, write: Callable[[pytest.TerminalReporter], None]) -> None:
+        """Write past the capturing that is on while a test is set up."""
+        if self._reporter is None:
+            return
+        open_ = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
+        with open_:
+            write(self._reporter)
+            self._reporter.flush()

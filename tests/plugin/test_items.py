@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
@@ -292,3 +295,21 @@ def test_scoring_of_every_kind_runs(specs: Specs) -> None:
             more=f"scoring: {{match: {match}}}",
         )
     specs.run().assert_outcomes(passed=9)
+
+
+@pytest.mark.skipif(not shutil.which("script"), reason="needs script(1) for a terminal")
+def test_a_terminal_shows_how_far_a_chain_is_and_a_pipe_does_not(specs: Specs) -> None:
+    specs.write()
+    command = f"{sys.executable} -m pytest -p no:cacheprovider"
+    shown = subprocess.run(
+        ["script", "-qec", command, "/dev/null"],
+        cwd=specs.pytester.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "\rsmall eac-s0: 1/2 edits, editing" in shown.stdout
+    piped = subprocess.run(
+        command.split(), cwd=specs.pytester.path, capture_output=True, text=True, check=True
+    )
+    assert "edits, editing" not in piped.stdout
