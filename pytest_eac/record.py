@@ -183,6 +183,10 @@ def to_json(record: Record) -> str:
     return json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
+def _refuse(name: str) -> None:
+    raise ValueError(f"found {name}, expected a finite number")
+
+
 def from_json(text: str) -> Record:
     """Read a record back.
 
@@ -191,7 +195,10 @@ def from_json(text: str) -> Record:
     """
     from pydantic import TypeAdapter
 
-    data = json.loads(text)
+    try:
+        data = json.loads(text, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
     found = data.get("schema") if isinstance(data, dict) else None
     if found != SCHEMA:
         raise ValueError(f"found schema {found!r}, expected {SCHEMA}")

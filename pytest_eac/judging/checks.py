@@ -23,13 +23,20 @@ class _Observed:
     n: int = 0
     interval: tuple[float | None, float | None] = (None, None)
 
-    def __str__(self) -> str:
+    def shown(self, limit: _Limit) -> str:
+        """Write the value with as many digits as it takes to see on which side of a limit it is."""
         if self.value is None:
             return "nothing to measure"
         low, high = self.interval
+        kind, least = ("g", 4) if low is None or high is None else ("f", 3)
+        texts = (f"{self.value:.{digits}{kind}}" for digits in range(least, 18))
+        allowed = limit.allows(self.value)
+        text = next(
+            (text for text in texts if limit.allows(float(text)) == allowed), f"{self.value!r}"
+        )
         if low is None or high is None:
-            return f"{self.value:.4g}"
-        return f"{self.value:.3f} (n={self.n} edits, 95% interval {low:.2f} to {high:.2f})"
+            return text
+        return f"{text} (n={self.n} edits, 95% interval {low:.2f} to {high:.2f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +130,11 @@ def _verdict(chain: Chain, name: str, cases: Iterable[Case]) -> Verdict:
         )
     failed = [case for case in measured if not case[1].allows(case[0].value or 0.0)]
     observed, limit, measurement = (failed or measured)[0 if failed else -1]
-    lines = [f"{name} of {chain.name}: {observed}{_place(chain, observed)}, required {limit}"]
-    if failed and len(measured) > 1:
-        lines.append(f"missed at {len(failed)} of {len(measured)} checkpoints; the first is shown")
+    shown = observed.shown(limit)
+    lines = [f"{name} of {chain.name}: {shown}{_place(chain, observed)}, required {limit}"]
+    missed, places = ({case[0].at for case in cases} for cases in (failed, measured))
+    if failed and len(places) > 1:
+        lines.append(f"missed at {len(missed)} of {len(places)} checkpoints; the first is shown")
     if failed and measurement is not None:
         lines += _explain_misses(chain, measurement)
     return Verdict(

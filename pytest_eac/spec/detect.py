@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-_SPEC_LINE = re.compile(r"""^\ufeff?(?:---\s*)?\{?\s*["']?eac["']?\s*:""", re.MULTILINE)
+_KEY = r"""["']?eac["']?[ \t]*:(?:\s|$)"""
+_SPEC = re.compile(
+    rf"^\ufeff?(?:---[ \t]+)?{_KEY}"  # a line of its own, not indented
+    rf"|\A\ufeff?(?:\s|#.*\n)*(?:---\s)?\s*\{{\s*{_KEY}",  # the first key of a mapping in braces
+    re.MULTILINE,
+)
 
 
 def is_spec(path: Path) -> bool:
     """Say whether a YAML file has a top-level ``eac`` key; other files are left alone."""
     try:
-        return _SPEC_LINE.search(path.read_text(encoding="utf-8", errors="replace")) is not None
+        return _SPEC.search(path.read_text(encoding="utf-8", errors="replace")) is not None
     except OSError:
         return False
 

@@ -61,7 +61,9 @@ def from_inline(written: InlineEdit, origin: str) -> Edit:
             text.replace("{}", written.subject).strip() for text in written.paraphrases
         ),
         neighborhood=tuple(
-            Neighbor(prompt=neighbor.prompt.strip(), answer=neighbor.answer)
+            Neighbor(
+                prompt=neighbor.prompt.strip(), answer=neighbor.answer and neighbor.answer.strip()
+            )
             for neighbor in written.neighborhood
         ),
         origin=origin,

@@ -35,7 +35,7 @@ def _path_in(value: Any, detail: ErrorDetails) -> Where:
         if isinstance(items, dict) and part in items:
             value = items[part]
             path.append(part)
-    if detail["type"] == "missing":
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], str):
         path.append(str(detail["loc"][-1]))
     return tuple(path)
 
@@ -46,6 +46,8 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> P
         known = _known_keys(path[:-1])
         message = f"unknown key {path[-1]!r}{closest(str(path[-1]), known)}"
         return marked.mark(path, key=True).problem(message, path)
+    if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
+        return marked.mark(path).problem(f"item {detail['loc'][-1] + 1} is missing", path)
     if detail["type"] == "missing":
         return marked.mark(path[:-1]).problem(f"missing key {path[-1]!r}", path)
     expectations = dict.fromkeys(_expectation(each) for each in details)
@@ -113,5 +115,7 @@ def _step(place: dict[str, Any], part: str | int) -> list[dict[str, Any]]:
 def _branches(place: dict[str, Any]) -> list[dict[str, Any]]:
     if "$ref" in place:
         return _branches(_schema()["$defs"][place["$ref"].rsplit("/", 1)[-1]])
+    if "properties" in place:
+        return [place]
     inner = place.get("anyOf") or place.get("oneOf")
     return [branch for each in inner for branch in _branches(each)] if inner else [place]

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pytest_eac.errors import DataError, Problem, SpecError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.explain import problems_of
-from pytest_eac.spec.marked import MarkedError, MarkedValue, Where, parse
+from pytest_eac.spec.marked import Mark, MarkedError, MarkedValue, Where, parse
 from pytest_eac.spec.methods import METHODS
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.schema import (
@@ -83,12 +83,25 @@ def load_spec(path: str | Path) -> Spec:
     problems: list[Problem] = []
     marked = _read(path, (), problems)
     if marked is None or problems:
-        raise SpecError(tuple(problems))
+        raise SpecError(_ordered(problems))
     try:
         written = SpecFile.model_validate(marked.value)
     except ValidationError as error:
-        raise SpecError(_ordered(problems_of(error, marked))) from None
+        raise SpecError(_ordered(problems_of(error, marked) + _unknown_methods(marked))) from None
     return _Builder(path, marked, written).build()
+
+
+def _unknown_methods(marked: MarkedValue) -> list[Problem]:
+    """Find misspelt methods in a file whose other parts may be wrong as well."""
+    written = marked.value.get("methods")
+    entries = written if isinstance(written, tuple) else (written,)
+    problems = []
+    for index, name in enumerate(entries):
+        at: Where = ("methods", index) if isinstance(written, tuple) else ("methods",)
+        if isinstance(name, str) and name not in METHODS:
+            message = f"unknown method {name!r}{closest(name, METHODS)}"
+            problems.append(marked.mark(at).problem(message, at))
+    return problems
 
 
 def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:
@@ -102,7 +115,7 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> Marke
     except MarkedError as error:
         problems.extend(error.problems)
         return None
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:
         problems.append(
             Problem(file=path, line=1, column=1, path="", message=f"cannot be read: {error}")
         )
@@ -112,11 +125,12 @@ def _read(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> Marke
     if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
         return marked  # a type error, which the schema reports
     for name in reversed(names):
-        parent = (path.parent / name).resolve()
         message = None
+        there = _exists(path.parent / name)
+        parent = (path.parent / name).resolve() if there else None
         if parent in {file.resolve() for file in (*above, path)}:
             message = f"{name!r} extends this file in turn; a spec cannot extend itself"
-        elif not parent.is_file():
+        elif parent is None or not parent.is_file():
             message = f"there is no file {name!r}; the path is relative to this spec"
         if message:
             problems.append(marked.mark(("extends",)).problem(message, ("extends",)))
@@ -156,6 +170,13 @@ def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
     return MarkedValue(value=value, keys=keys, values=values)
 
 
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or not a path at all
+        return False
+
+
 def _built_in(name: str) -> Method:
     return Method(name=name, choice=MethodChoice.model_validate({"base": name}))
 
@@ -180,6 +201,9 @@ class _Builder:
             names = ", ".join(method.name for method in methods)
             found = f"found {written.sequence.batch}; {names} take one edit at a time: expected 1"
             self.complain(("sequence", "batch"), found)
+        for index, seed in enumerate(written.seeds):
+            if seed in written.seeds[:index]:
+                self.complain(("seeds", index), f"seed {seed} is given twice")
         self.check_names(methods)
         if edits is not None:
             self.check_data(edits)
@@ -206,9 +230,9 @@ class _Builder:
         model = self.written.model
         if model is None:
             return None
-        beside = self.marked.mark(("model",)).file.parent / model.id
+        beside = self.marked.mark(("model", "id")).file.parent / model.id
         looks_like_path = model.id.startswith(".") or model.id.endswith(".gguf")
-        if looks_like_path or beside.exists():
+        if looks_like_path or _exists(beside):
             return model.model_copy(update={"id": str(beside)})
         return model
 
@@ -227,13 +251,14 @@ class _Builder:
 
     def methods(self) -> tuple[Method, ...]:
         methods: dict[str, Method] = {}
+        self.problems += _unknown_methods(self.marked)
         for index, entry in enumerate(self.written.methods):
             at: Where = ("methods", index) if self.is_list("methods") else ("methods",)
             variants = entry if isinstance(entry, dict) else {entry: None}
             for name, choice in variants.items():
                 if choice is None and name not in METHODS:
-                    self.complain(at, f"unknown method {name!r}{closest(name, METHODS)}")
-                elif name in methods:
+                    continue
+                if name in methods:
                     self.complain(at, f"method {name!r} is given twice")
                 else:
                     methods[name] = Method(name=name, choice=choice) if choice else _built_in(name)
@@ -306,14 +331,20 @@ class _Builder:
         }
         return tuple(sorted({*self.written.sequence.checkpoints, *asked, count}))
 
+    def line(self, mark: Mark) -> int:
+        """Return a mark's line; for what another file wrote, that of ``extends``."""
+        if mark.file == self.path:
+            return mark.line
+        return self.marked.mark(("extends",), key=True).line
+
     def lines(self) -> dict[str, int]:
         lines = {
-            name: self.marked.mark(("checks", name), key=True).line
+            name: self.line(self.marked.mark(("checks", name), key=True))
             for name, _ in self.written.checks.named()
         }
         for index, comparison in enumerate(self.written.checks.compare):
             mark = self.marked.mark(("checks", "compare", index))
-            lines[comparison_id(comparison)] = mark.line
+            lines[comparison_id(comparison)] = self.line(mark)
         return lines
 
 

@@ -7,11 +7,12 @@ aliases are refused with a line and a column instead of being acted upon.
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from pytest_eac.errors import Problem
@@ -28,7 +29,7 @@ Where = tuple[str | int, ...]
 
 _TAG = "tag:yaml.org,2002:"
 _SCALARS = {_TAG + name for name in ("int", "float", "bool", "null")}
-_TEXTS = {_TAG + name for name in ("str", "timestamp", "value")}
+_TEXTS = {_TAG + name for name in ("str", "timestamp", "value", "merge")}
 _MERGE = _TAG + "merge"
 
 
@@ -96,7 +97,9 @@ def parse(text: str, file: Path) -> MarkedValue:
         found = f"{len(text):,} characters; a spec may have {MAX_BYTES:,}"
         raise MarkedError([start.problem(f"{found}: keep long edit lists in a data file (from:)")])
     try:
-        node = YAML(typ="safe", pure=True).compose(text)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ReusedAnchorWarning)
+            node = YAML(typ="safe", pure=True).compose(text)
     except RecursionError:
         message = f"nested too deeply; a spec may have {MAX_DEPTH} levels"
         raise MarkedError([start.problem(message)]) from None
@@ -181,7 +184,7 @@ class _Reader:
             return self._refuse_tag(node, path)
         try:
             return self._yaml.constructor.construct_object(node)
-        except (ValueError, YAMLError):
+        except (ValueError, LookupError, YAMLError):
             kind = str(node.tag).removeprefix(_TAG)
             self._complain(node, path, f"{node.value!r} cannot be read as {kind}")
             return None
@@ -192,6 +195,9 @@ class _Reader:
         for key_node, value_node in self._pairs(node, path, depth):
             if not isinstance(key_node, ScalarNode):
                 self._complain(key_node, path, "a key must be a plain name")
+                continue
+            if key_node.tag not in _SCALARS | _TEXTS:
+                self._refuse_tag(key_node, path)
                 continue
             key = str(key_node.value)
             inner = (*path, key)
@@ -222,6 +228,7 @@ class _Reader:
                 raise _LimitReachedError
             sources = value.value if isinstance(value, SequenceNode) else [value]
             for source in sources:
+                self._count_merged(key, path)
                 if not isinstance(source, MappingNode):
                     self._complain(key, path, "'<<' merges a mapping or a list of mappings")
                     continue

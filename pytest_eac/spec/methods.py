@@ -14,7 +14,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.marked import parse
@@ -45,6 +46,15 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+def _one_place(text: str) -> str:
+    if text.count("{}") != 1:
+        raise PydanticCustomError("one_place", "expected {braces} exactly once", {"braces": "{}"})
+    return text
+
+
+ContextText = Annotated[str, AfterValidator(_one_place)]
+
+
 class ContextSettings(Strict):
     """Short texts put before a prompt, so that an edit holds in any context."""
 
@@ -52,8 +62,10 @@ class ContextSettings(Strict):
         ((5, 10), (10, 10)),
         description="Pairs (tokens, how many) of prefixes to sample from the unedited model.",
     )
-    texts: tuple[str, ...] | None = Field(
-        None, description="Prefixes given by hand, each with {} for the prompt; nothing is sampled."
+    texts: tuple[ContextText, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Prefixes given by hand, each with {} for the prompt; nothing is sampled.",
     )
 
 

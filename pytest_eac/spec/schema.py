@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -31,7 +32,15 @@ from pytest_eac.spec.methods import (
     has_anchors,
 )
 
+
+def _strip(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("blank", "found only white space, expected a text")
+    return value.strip()
+
+
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Phrase = Annotated[Text, AfterValidator(_strip)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -60,10 +69,9 @@ class ModelChoice(Strict):
     )
     device: Text = Field("auto", description="cpu, cuda, cuda:1, mps; auto takes a GPU if any.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _from_text(cls, value: Any) -> Any:
-        return {"id": value} if isinstance(value, str) else value
+
+def _from_text(value: Any) -> Any:
+    return {"id": value} if isinstance(value, str) else value
 
 
 class MethodChoice(Strict):
@@ -75,7 +83,7 @@ class MethodChoice(Strict):
         description="paper: the method as published; released: as the authors' code does it.",
     )
     layers: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
-        None, description="Edited layers, counted from 0; by default the model's preset."
+        None, min_length=1, description="Edited layers, counted from 0; by default the preset's."
     )
     contexts: ContextSettings = ContextSettings()
     value: ValueSettings = ValueSettings()
@@ -95,31 +103,24 @@ class MethodChoice(Strict):
 class Neighbor(Strict):
     """A prompt about something else, whose answer an edit must leave alone."""
 
-    prompt: Text
-    answer: Text | None = Field(None, description="Its true answer; the model's own by default.")
+    prompt: Phrase
+    answer: Phrase | None = Field(None, description="Its true answer; the model's own by default.")
 
 
 class InlineEdit(Strict):
     """One fact to write into the model."""
 
-    subject: Text = Field(description="Whom or what the fact is about.")
+    subject: Phrase = Field(description="Whom or what the fact is about.")
     prompt: Text = Field(
         description="The fact up to its object, with {} in place of the subject or the subject "
         "itself, exactly once."
     )
-    target: Text = Field(description="The new object; one space is put before it.")
-    truth: Text | None = Field(None, description="The object before the edit.")
-    paraphrases: tuple[Text, ...] = Field(
+    target: Phrase = Field(description="The new object; one space is put before it.")
+    truth: Phrase | None = Field(None, description="The object before the edit.")
+    paraphrases: tuple[Phrase, ...] = Field(
         (), description="The same fact in other words ({} may stand for the subject)."
     )
     neighborhood: tuple[Neighbor, ...] = ()
-
-    @field_validator("subject", "target", "truth")
-    @classmethod
-    def _not_blank(cls, value: str | None) -> str | None:
-        if value is not None and not value.strip():
-            raise PydanticCustomError("blank", "found only white space, expected a text")
-        return value.strip() if value is not None else None
 
     @field_validator("prompt")
     @classmethod
@@ -153,11 +154,11 @@ class EditSource(Strict):
 
 def _edit_kind(value: Any) -> str:
     is_source = isinstance(value, EditSource) or (isinstance(value, dict) and "from" in value)
-    return "source" if is_source else "inline"
+    return "(source)" if is_source else "(inline)"
 
 
 EditEntry = Annotated[
-    Annotated[InlineEdit, Tag("inline")] | Annotated[EditSource, Tag("source")],
+    Annotated[InlineEdit, Tag("(inline)")] | Annotated[EditSource, Tag("(source)")],
     Discriminator(_edit_kind),
 ]
 
@@ -224,6 +225,9 @@ class DeviationBounds(Strict):
             raise PydanticCustomError(
                 "no_limit", "nothing is checked; expected max_relative, min_relative, max or min"
             )
+        for low, high in ((self.min, self.max), (self.min_relative, self.max_relative)):
+            if low is not None and high is not None and low > high:
+                raise PydanticCustomError("crossed", "min is above max: no value can pass")
         return self
 
 
@@ -287,13 +291,19 @@ class KnownIssue(Strict):
 
 
 def _method_kind(value: Any) -> str:
-    return "variants" if isinstance(value, dict) else "name"
+    return "(variants)" if isinstance(value, dict) else "(name)"
 
 
 MethodEntry = Annotated[
-    Annotated[Name, Tag("name")] | Annotated[dict[Name, MethodChoice], Tag("variants")],
+    Annotated[Name, Tag("(name)")] | Annotated[dict[Name, MethodChoice], Tag("(variants)")],
     Discriminator(_method_kind),
 ]
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("version", "expected 1")
+    return value
 
 
 class SpecFile(Strict):
@@ -303,15 +313,26 @@ class SpecFile(Strict):
         json_schema_extra={"$id": "pytest-eac-1", "title": "pytest-eac specification"}
     )
 
-    eac: Literal[1] = Field(description="Version of the format; marks the file as a spec.")
+    eac: Annotated[Literal[1], BeforeValidator(_no_bool, json_schema_input_type=Literal[1])] = (
+        Field(description="Version of the format; marks the file as a spec.")
+    )
     name: Text | None = Field(None, description="Shown in reports; the file's name by default.")
-    extends: Annotated[tuple[Text, ...], BeforeValidator(_as_tuple)] = Field(
+    extends: Annotated[
+        tuple[Text, ...],
+        BeforeValidator(_as_tuple, json_schema_input_type=Text | tuple[Text, ...]),
+    ] = Field(
         (), description="Specs that this one is laid over; mappings merge, the rest is replaced."
     )
-    model: ModelChoice | None = Field(None, description="May be left to --eac-model.")
-    methods: Annotated[tuple[MethodEntry, ...], BeforeValidator(_as_tuple)] = Field(
-        ("rome-eac",), min_length=1, description="One chain per method and seed."
-    )
+    model: (
+        Annotated[
+            ModelChoice, BeforeValidator(_from_text, json_schema_input_type=Text | ModelChoice)
+        ]
+        | None
+    ) = Field(None, description="May be left to --eac-model.")
+    methods: Annotated[
+        tuple[MethodEntry, ...],
+        BeforeValidator(_as_tuple, json_schema_input_type=MethodEntry | tuple[MethodEntry, ...]),
+    ] = Field(("rome-eac",), min_length=1, description="One chain per method and seed.")
     seeds: tuple[Seed, ...] = Field((0,), min_length=1)
     edits: tuple[EditEntry, ...] = Field(min_length=1, max_length=100_000)
     sequence: Sequence = Sequence()
@@ -324,4 +345,7 @@ class SpecFile(Strict):
 
 def json_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of a spec file, for editors and other tools."""
-    return SpecFile.model_json_schema(by_alias=True)
+    schema = SpecFile.model_json_schema(by_alias=True)
+    schema["required"].remove("edits")  # a spec may take them from one that it extends
+    schema["anyOf"] = [{"required": ["edits"]}, {"required": ["extends"]}]
+    return schema

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -106,7 +107,7 @@ def _read_json_list(path: Path) -> Iterator[tuple[int, str]]:
         line, counted = line + text.count("\n", counted, at), at
         try:
             end = decoder.raw_decode(text, at)[1]
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{getattr(error, 'lineno', line)}: not JSON: {error}") from None
         yield line, text[at:end]
         at = _skip_blank(text, end)
@@ -114,6 +115,13 @@ def _read_json_list(path: Path) -> Iterator[tuple[int, str]]:
             at = _skip_blank(text, at + 1)
         elif text[at : at + 1] != "]":
             break
+    at_end = _skip_blank(text, at + 1)
+    if text[at : at + 1] not in {"]", ""}:
+        here = text.count("\n", 0, at) + 1
+        raise DataError(f"{path}:{here}: not JSON: expected ',' or ']' after a record")
+    if text[at_end:]:
+        here = text.count("\n", 0, at_end) + 1
+        raise DataError(f"{path}:{here}: found {text[at_end : at_end + 20]!r} after the list")
     if text[at : at + 1] != "]":
         last = text.count("\n") + 1
         raise DataError(f"{path}:{last}: the list of records is not closed; is the file cut off?")
@@ -142,14 +150,32 @@ def _read(path: Path) -> str:
         raise DataError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"{str(path)!r}: cannot be read: {error}") from None
 
 
-_FORMATS: dict[
-    str, tuple[Callable[[Path], Iterator[tuple[int, str]]], Callable[[str], InlineEdit]]
-] = {
-    "counterfact": (_read_json_list, _counterfact),
-    "zsre": (_read_json_list, _zsre),
-    "jsonl": (_read_lines, InlineEdit.model_validate_json),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Format:
+    """How a file is split into records, and a record into an edit.
+
+    ``names`` gives the file's own name of an inline edit's field, for messages.
+    """
+
+    read: Callable[[Path], Iterator[tuple[int, str]]]
+    convert: Callable[[str], InlineEdit]
+    names: dict[str, str]
+
+
+_FORMATS = {
+    "counterfact": _Format(read=_read_json_list, convert=_counterfact, names={}),
+    "zsre": _Format(
+        read=_read_json_list,
+        convert=_zsre,
+        names={"prompt": "src", "target": "alt", "truth": "answers", "paraphrases": "rephrase"},
+    ),
+    "jsonl": _Format(
+        read=_read_lines, convert=InlineEdit.model_validate_json, names={}
+    ),
 }
 
 
@@ -164,8 +190,8 @@ def read_source(source: EditSource, path: Path) -> tuple[Edit, ...]:
         DataError: the file is missing or unreadable, a record that is used is malformed, or there
             are fewer records than ``take`` asks for.
     """
-    read, convert = _FORMATS[source.format]
-    records = list(enumerate(read(path), start=1))
+    form = _FORMATS[source.format]
+    records = list(enumerate(form.read(path), start=1))
     if not records:
         raise DataError(f"{path}: no records in it; expected at least one")
     if source.take is not None and source.take > len(records):
@@ -173,23 +199,24 @@ def read_source(source: EditSource, path: Path) -> tuple[Edit, ...]:
     if source.seed is not None:
         random.Random(source.seed).shuffle(records)  # noqa: S311 - a reproducible draw
     return tuple(
-        _convert(convert, path, number, line, record)
+        _convert(form, path, number, line, record)
         for number, (line, record) in records[: source.take]
     )
 
 
-def _convert(
-    convert: Callable[[str], InlineEdit], path: Path, number: int, line: int, record: str
-) -> Edit:
+def _convert(form: _Format, path: Path, number: int, line: int, record: str) -> Edit:
     try:
-        return from_inline(convert(record), f"{path}:{line}")
+        return from_inline(form.convert(record), f"{path}:{line}")
     except ValidationError as error:
-        found = "; ".join(_field_problem(detail) for detail in error.errors(include_url=False))
+        names = form.names if error.title == InlineEdit.__name__ else {}
+        found = "; ".join(
+            _field_problem(detail, names) for detail in error.errors(include_url=False)
+        )
         raise DataError(f"{path}:{line}: record {number}: {found}") from None
 
 
-def _field_problem(detail: Any) -> str:
-    field = ".".join(str(part) for part in detail["loc"]) or "the record"
+def _field_problem(detail: Any, names: dict[str, str]) -> str:
+    field = ".".join(str(names.get(part, part)) for part in detail["loc"]) or "the record"
     if detail["type"] == "missing":
         return f"field {field} is missing"
     if detail["type"] == "extra_forbidden":

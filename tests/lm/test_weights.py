@@ -135,8 +135,8 @@ def test_a_weight_that_would_overflow_its_dtype_is_refused() -> None:
 def test_every_tensor_that_is_not_finite_is_named() -> None:
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     with torch.no_grad():
-        model[0].weight[0, 0] = float("nan")  # type: ignore[index, operator]
-        model[1].bias[:] = float("inf")  # type: ignore[index, operator]
+        model[0].weight[0, 0] = float("nan")  # type: ignore[operator]
+        model[1].bias[:] = float("inf")  # type: ignore[operator]
     with pytest.raises(NonFiniteError) as caught:
         require_finite(model)
     assert "0.weight (1 of 4 entries)" in str(caught.value)

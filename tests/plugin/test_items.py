@@ -308,7 +308,7 @@ def test_a_terminal_shows_how_far_a_chain_is_and_a_pipe_does_not(specs: Specs) -
         text=True,
         check=True,
     )
-    assert "\rsmall eac-s0: 1/2 edits, editing" in shown.stdout
+    assert "small eac-s0: 1/2 edits, editing" in shown.stdout
     piped = subprocess.run(
         command.split(), cwd=specs.pytester.path, capture_output=True, text=True, check=True
     )

@@ -1,0 +1,108 @@
+"""Chains written by hand: what was measured, without a model that measured it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from pytest_eac.record import (
+    Chain,
+    Checkpoint,
+    Deviation,
+    EditCost,
+    EditRecord,
+    Measurement,
+    Miss,
+    ModelRecord,
+)
+
+NOTHING = Measurement(value=None, n=0, low=None, high=None, scores=(None,), misses=())
+
+MODEL = ModelRecord(
+    id="package:tiny",
+    revision=None,
+    fingerprint="0123456789abcdef" * 4,
+    architecture="gpt2",
+    dtype="float32",
+    device="cpu",
+    attention="eager",
+)
+
+COST = EditCost(
+    seconds=1.5,
+    peak_bytes=None,
+    steps=(20,),
+    loss=0.04,
+    reached=True,
+    anchors=None,
+    delta_norm=2.5,
+    swallowed=0.0,
+    score=1.0,
+)
+
+
+def share(value: float, n: int = 10, *misses: Miss) -> Measurement:
+    return Measurement(
+        value=value, n=n, low=value * 0.9, high=1.0, scores=(value,) * n, misses=misses
+    )
+
+
+def miss(edit: int, got: str = "Rome") -> Miss:
+    return Miss(edit=edit, prompt=f"prompt {edit}", expected="Paris", got=got, score=0.0)
+
+
+def moved(relative: float) -> Deviation:
+    """A deviation whose four numbers differ, so that none can be taken for another."""
+    return Deviation(
+        l1=1000 * relative,
+        l1_relative=relative,
+        frobenius=10 * relative,
+        frobenius_relative=relative / 2,
+        by_parameter={},
+    )
+
+
+def checkpoint(
+    at: int, value: Measurement | None = None, relative: float = 0.1, **measured: Measurement
+) -> Checkpoint:
+    """Everything is ``value``, unless it is given by its name."""
+    names = ("efficacy", "generalization", "locality", "retention")
+    taken = {name: value or share(0.5) for name in names} | measured
+    return Checkpoint(at=at, deviation=moved(relative), **taken)
+
+
+def having(point: Checkpoint, metric: str, measured: Measurement) -> Checkpoint:
+    """The same checkpoint with another measurement of ``metric``."""
+    changed: dict[str, Any] = {metric: measured}
+    return replace(point, **changed)
+
+
+def edit(index: int) -> EditRecord:
+    return EditRecord(
+        subject=f"subject {index}",
+        prompt=f"prompt {index}",
+        target="Paris",
+        truth="Rome",
+        paraphrases=(),
+        neighborhood=(),
+        origin=f"facts.yaml:{10 + index}",
+        superseded_by=None,
+    )
+
+
+def chain(*checkpoints: Checkpoint, method: str = "rome", seed: int = 0) -> Chain:
+    count = checkpoints[-1].at
+    return Chain(
+        spec="specs/hand.eac.yaml",
+        method=method,
+        seed=seed,
+        model=MODEL,
+        scoring="accuracy",
+        hyperparameters={"layers": [3]},
+        contexts=("{}",),
+        edits=tuple(edit(index) for index in range(count)),
+        known=share(0.5),
+        checkpoints=checkpoints,
+        per_edit=tuple(replace(COST, seconds=1.0 + index) for index in range(count)),
+        seconds=3.0,
+    )

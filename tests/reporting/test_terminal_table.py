@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eac.reporting.terminal import summary_lines
+from tests.judging.hand_made_chains import COST, MODEL, NOTHING, chain, checkpoint, edit, share
+
+if TYPE_CHECKING:
+    from pytest_eac.record import Chain
+
+LAST = checkpoint(
+    2,
+    relative=0.1234,
+    efficacy=share(1.0),
+    generalization=share(0.625),
+    locality=share(0.0),
+    retention=share(1 / 3),
+)
+CHAIN = replace(
+    chain(checkpoint(1, share(0.1)), LAST, method="rome-eac", seed=4),
+    scoring="generation",
+    per_edit=(replace(COST, seconds=1.25), replace(COST, seconds=3.25)),
+)
+
+
+def cells(line: str) -> list[str]:
+    return line.split()
+
+
+def test_a_run_is_told_with_its_spec_model_weights_and_scoring() -> None:
+    text = "\n".join(summary_lines([CHAIN]))
+    for told in (CHAIN.spec, "tiny", "float32", "cpu", "0123456789ab", "generation"):
+        assert told in text
+
+
+def test_a_chain_is_told_by_its_last_checkpoint_under_the_headings() -> None:
+    *_, heading, row = summary_lines([CHAIN])
+    assert dict(zip(cells(heading), cells(row), strict=True)) == {
+        "chain": "rome-eac-s4",
+        "edits": "2",
+        "known": "50.0%",
+        "effic": "100.0%",
+        "genrl": "62.5%",
+        "local": "0.0%",
+        "retain": "33.3%",
+        "dev": "0.123",
+        "s/edit": "2.2",
+    }
+
+
+def test_each_heading_ends_where_its_cells_end() -> None:
+    *_, heading, row = summary_lines([CHAIN])
+    ends = [[word.end() for word in re.finditer(r"\S+", line)][1:] for line in (heading, row)]
+    assert ends[0] == ends[1]
+
+
+def test_nothing_measured_is_a_dash_and_not_a_zero() -> None:
+    of = replace(CHAIN, known=NOTHING, checkpoints=(checkpoint(2, NOTHING),))
+    row = cells(summary_lines([of])[-1])
+    assert row[2:7] == ["-"] * 5
+    assert "0.0%" in cells(summary_lines([CHAIN])[-1])
+
+
+def test_the_chains_of_a_spec_share_one_heading() -> None:
+    other = replace(CHAIN, method="rome")
+    lines = summary_lines([CHAIN, other])
+    assert len(lines) == len(summary_lines([CHAIN])) + 1
+    assert [cells(line)[0] for line in lines[-2:]] == ["rome-eac-s4", "rome-s4"]
+
+
+def test_each_spec_has_a_table_of_its_own() -> None:
+    other = replace(CHAIN, spec="specs/other.eac.yaml", seed=5)
+    lines = summary_lines([CHAIN, other, replace(CHAIN, seed=6)])
+    names = [cells(line)[0] for line in lines if cells(line)[0].startswith("rome-eac-s")]
+    assert names == ["rome-eac-s4", "rome-eac-s6", "rome-eac-s5"]
+    assert sum(line.startswith("specs/") for line in lines) == 2
+
+
+def test_without_chains_there_is_nothing_to_tell() -> None:
+    assert summary_lines([]) == []
+
+
+LONG = replace(
+    CHAIN,
+    spec="specs/quickstart.eac.yaml",
+    method="a-method-with-a-rather-long-name-of-its-own",
+    model=replace(MODEL, id="someone/SmolLM2-135M-Instruct", dtype="bfloat16"),
+)
+HUGE = replace(
+    CHAIN,
+    edits=(edit(0),) * 99_999,
+    known=share(1.0),
+    checkpoints=(checkpoint(99_999, share(1.0), relative=99.9),),
+    per_edit=(replace(COST, seconds=3600.0),),
+)
+DEEP = replace(CHAIN, spec="tests/regression/of/a/deeply/nested/folder/of/specs/facts.eac.yaml")
+HASHED = replace(
+    CHAIN,
+    model=replace(
+        CHAIN.model, id="/home/someone/.cache/huggingface/models--x--y/snapshots/" + "f" * 40
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [CHAIN, LONG, HUGE, DEEP, HASHED],
+    ids=["plain", "long", "huge", "deep-spec", "deep-model"],
+)
+def test_every_line_has_at_most_80_columns(of: Chain) -> None:
+    assert [line for line in summary_lines([of]) if len(line) > 80] == []
+
+
+def test_chains_whose_long_names_differ_at_the_end_can_be_told_apart() -> None:
+    rows = summary_lines([LONG, replace(LONG, seed=5)])[-2:]
+    assert rows[0] != rows[1]

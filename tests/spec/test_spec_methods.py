@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_eac.errors import SettingsError
+from pytest_eac.spec.methods import (
+    METHODS,
+    AnchorSettings,
+    ContextSettings,
+    MethodSettings,
+    ModelPreset,
+    ValueSettings,
+    find_model_preset,
+    has_anchors,
+    model_presets,
+    resolve_settings,
+)
+from pytest_eac.spec.schema import MethodChoice
+
+UNKNOWN = {"model_type": "gpt2", "hidden_size": 12, "num_hidden_layers": 6}
+SMOLLM2 = {"model_type": "llama", "hidden_size": 576, "num_hidden_layers": 30, "vocab_size": 49152}
+PRESETS = {preset.name: preset for preset in model_presets()}
+
+
+def choose(base: str = "rome-eac", **given: Any) -> MethodChoice:
+    return MethodChoice.model_validate({"base": base, **given})
+
+
+def refused(choice: MethodChoice, shape: dict[str, Any]) -> str:
+    with pytest.raises(SettingsError) as raised:
+        resolve_settings(choice, shape)
+    return str(raised.value)
+
+
+# Precedence
+
+
+def test_without_a_preset_the_defaults_hold() -> None:
+    settings = resolve_settings(choose(layers=(2,)), UNKNOWN)
+    assert settings == MethodSettings(base="rome-eac", layers=(2,), anchors=AnchorSettings())
+    assert settings.value == ValueSettings()
+    assert settings.contexts == ContextSettings()
+
+
+def test_the_models_preset_is_laid_over_the_defaults() -> None:
+    preset = PRESETS["SmolLM2-135M"]
+    settings = resolve_settings(choose(), SMOLLM2)
+    assert settings.layers == tuple(preset.settings["all"]["layers"])
+    assert settings.value.steps == preset.settings["all"]["value"]["steps"]
+    assert settings.value.steps != ValueSettings().steps
+    assert settings.contexts.lengths == preset.settings["all"]["contexts"]["lengths"]
+    assert settings.value.stop_loss == ValueSettings().stop_loss, "not in the preset"
+
+
+def test_a_methods_own_part_of_a_models_preset_is_for_that_method_only() -> None:
+    own = PRESETS["SmolLM2-135M"].settings["rome-eac"]["anchors"]
+    with_anchors = resolve_settings(choose("rome-eac"), SMOLLM2)
+    assert with_anchors.anchors is not None
+    assert with_anchors.anchors.steps == own["steps"]
+    assert resolve_settings(choose("rome"), SMOLLM2).anchors is None
+
+
+def test_the_named_preset_is_laid_over_the_models() -> None:
+    settings = resolve_settings(choose(preset="released"), SMOLLM2)
+    assert settings.preset == "released"
+    assert settings.value.steps == 10, "the released code's, not the model preset's"
+    assert settings.layers == resolve_settings(choose(), SMOLLM2).layers, "still the model's"
+    assert settings.anchors == AnchorSettings(
+        ratio=0.2, steps=10, start="warm", l1=0, kl_reference="start"
+    )
+
+
+def test_the_released_preset_leaves_plain_rome_alone() -> None:
+    paper = resolve_settings(choose("rome"), SMOLLM2)
+    released = resolve_settings(choose("rome", preset="released"), SMOLLM2)
+    assert released.model_copy(update={"preset": "paper"}) == paper
+
+
+def test_the_spec_is_laid_over_everything() -> None:
+    settings = resolve_settings(
+        choose(
+            preset="released",
+            layers=(3,),
+            value={"steps": 7},
+            anchors={"ratio": 0.5, "start": "cold"},
+            contexts={"lengths": ((2, 1),)},
+        ),
+        SMOLLM2,
+    )
+    assert settings.layers == (3,)
+    assert settings.value.steps == 7
+    assert settings.value.learning_rate == 0.5, "the model preset's"
+    assert settings.anchors == AnchorSettings(
+        ratio=0.5, steps=10, start="cold", l1=0, kl_reference="start"
+    )
+    assert settings.contexts.lengths == ((2, 1),)
+
+
+def test_what_the_spec_says_counts_even_where_it_says_the_default() -> None:
+    default = ValueSettings().steps
+    assert resolve_settings(choose(), SMOLLM2).value.steps != default
+    assert resolve_settings(choose(value={"steps": default}), SMOLLM2).value.steps == default
+
+
+def test_prefixes_given_by_hand_are_kept() -> None:
+    settings = resolve_settings(choose(contexts={"texts": ("Yes. {}",)}), SMOLLM2)
+    assert settings.contexts.texts == ("Yes. {}",)
+
+
+def test_resolving_leaves_the_presets_as_they_were() -> None:
+    before = [repr(preset) for preset in model_presets()]
+    resolve_settings(choose(value={"steps": 3}, anchors={"ratio": 0.9}), SMOLLM2)
+    assert [repr(preset) for preset in model_presets()] == before
+    assert resolve_settings(choose(), SMOLLM2).value.steps == 25
+
+
+# Layers
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones_and_a_way_out() -> None:
+    said = refused(choose("rome"), UNKNOWN)
+    assert "gpt2, 6 layers of width 12" in said
+    assert all(name in said for name in PRESETS)
+    assert "{my-rome: {base: rome, layers: [2]}}" in said
+
+
+def test_a_model_of_which_nothing_is_known_is_refused_in_the_same_way() -> None:
+    assert "known models: " in refused(choose(), {})
+
+
+@pytest.mark.parametrize("layer", [5, 6, 100])
+def test_the_last_layer_and_those_beyond_it_are_refused(layer: int) -> None:
+    said = refused(choose(layers=(layer,)), UNKNOWN)
+    assert said.startswith(f"layer {layer} cannot be edited: the model has layers 0 to 5")
+
+
+@pytest.mark.parametrize("layer", [0, 4])
+def test_every_layer_but_the_last_can_be_edited(layer: int) -> None:
+    assert resolve_settings(choose(layers=(layer,)), UNKNOWN).layers == (layer,)
+
+
+def test_two_layers_are_refused() -> None:
+    said = refused(choose("rome", layers=(1, 2)), UNKNOWN)
+    assert said == "rome edits exactly one layer, found layers: [1, 2]"
+
+
+# Presets
+
+
+@pytest.mark.parametrize("preset", model_presets(), ids=lambda preset: preset.name)
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("named", ["paper", "released"])
+def test_every_shipped_preset_gives_valid_settings(
+    preset: ModelPreset, method: str, named: str
+) -> None:
+    settings = resolve_settings(choose(method, preset=named), preset.match)
+    assert settings.base == method
+    assert settings.layers == tuple(preset.settings["all"]["layers"])
+    assert (settings.anchors is not None) == has_anchors(method)
+
+
+@pytest.mark.parametrize("preset", model_presets(), ids=lambda preset: preset.name)
+def test_every_shipped_preset_says_where_it_comes_from(preset: ModelPreset) -> None:
+    assert len(preset.source.split()) >= 3
+    assert set(preset.settings) <= {"all", *METHODS}
+    assert find_model_preset(preset.match) is preset
+
+
+def test_no_two_presets_are_for_one_model() -> None:
+    assert len(PRESETS) == len(model_presets())
+    for preset in model_presets():
+        matching = [
+            other
+            for other in model_presets()
+            if all(preset.match.get(key, value) == value for key, value in other.match.items())
+        ]
+        assert matching == [preset]
+
+
+@pytest.mark.parametrize("key", ["model_type", "hidden_size", "num_hidden_layers"])
+def test_a_preset_is_for_a_model_of_exactly_its_shape(key: str) -> None:
+    assert find_model_preset(SMOLLM2) is PRESETS["SmolLM2-135M"]
+    assert find_model_preset(SMOLLM2 | {key: "other"}) is None
+    assert find_model_preset({k: v for k, v in SMOLLM2.items() if k != key}) is None
+
+
+def test_only_methods_with_eac_have_anchors() -> None:
+    assert {method: has_anchors(method) for method in METHODS} == {"rome": False, "rome-eac": True}

@@ -1,0 +1,259 @@
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pytest_eac.record import (
+    SCHEMA,
+    Chain,
+    Checkpoint,
+    Comparison,
+    Deviation,
+    EditCost,
+    EditRecord,
+    Measurement,
+    Miss,
+    ModelRecord,
+    Norms,
+    Record,
+    Verdict,
+    from_json,
+    to_json,
+)
+
+MISS = Miss(edit=1, prompt="Ōsaka lies in", expected="Brazil", got="\tJapan\n", score=0.0)
+MEASURED = Measurement(
+    value=2 / 3, n=3, low=0.2, high=0.9, scores=(1.0, 1 / 3, None), misses=(MISS,)
+)
+NOTHING = Measurement(value=None, n=0, low=None, high=None, scores=(None,), misses=())
+NORMS = Norms(l1=0.1, l1_relative=1e-300, frobenius=1e300, frobenius_relative=0.3)
+DEVIATION = Deviation(
+    l1=1.0, l1_relative=0.1, frobenius=2.0, frobenius_relative=0.2, by_parameter={"h.3.w": NORMS}
+)
+CHAIN = Chain(
+    spec="specs/a.eac.yaml",
+    method="rome-eac",
+    seed=7,
+    model=ModelRecord(
+        id="package:tiny",
+        revision=None,
+        fingerprint="ab" * 32,
+        architecture="gpt2",
+        dtype="float32",
+        device="cpu",
+        attention="eager",
+    ),
+    scoring="accuracy",
+    hyperparameters={"layers": [3], "value": {"steps": 20, "clamp": 4.0}, "anchors": None},
+    contexts=("{}", "Yes. {}"),
+    edits=(
+        EditRecord(
+            subject="Ōsaka",
+            prompt="Ōsaka lies in",
+            target="Brazil",
+            truth=None,
+            paraphrases=("Where is Ōsaka?",),
+            neighborhood=({"prompt": "Kyoto lies in", "answer": None},),
+            origin="specs/a.eac.yaml:3",
+            superseded_by=None,
+        ),
+    ),
+    known=NOTHING,
+    checkpoints=(
+        Checkpoint(
+            at=1,
+            efficacy=MEASURED,
+            generalization=MEASURED,
+            locality=NOTHING,
+            retention=MEASURED,
+            deviation=DEVIATION,
+        ),
+    ),
+    per_edit=(
+        EditCost(
+            seconds=0.5,
+            peak_bytes=2**40,
+            steps=(20, 10),
+            loss=0.04,
+            reached=True,
+            anchors=(1, 5, 9),
+            delta_norm=2.5,
+            swallowed=0.0,
+            score=None,
+        ),
+    ),
+    seconds=1.5,
+    verdicts=(
+        Verdict(
+            check="efficacy", outcome="passed", observed=1.0, required="at least 0.9", message="ok"
+        ),
+    ),
+)
+RECORD = Record(
+    environment={"torch": "2.6"},
+    chains=(CHAIN,),
+    comparisons=(
+        Comparison(
+            check="deviation-a-than-b",
+            outcome="undecided",
+            observed=None,
+            required="",
+            message="two\nlines",
+            spec="specs/a.eac.yaml",
+        ),
+    ),
+)
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
+MEASUREMENTS = st.builds(
+    Measurement,
+    value=st.none() | FINITE,
+    n=st.integers(0, 10**9),
+    low=st.none() | FINITE,
+    high=st.none() | FINITE,
+    scores=st.lists(st.none() | FINITE, max_size=3).map(tuple),
+    misses=st.lists(
+        st.builds(Miss, edit=st.integers(), prompt=TEXT, expected=TEXT, got=TEXT, score=FINITE),
+        max_size=2,
+    ).map(tuple),
+)
+VERDICTS = st.builds(
+    Verdict, check=TEXT, outcome=TEXT, observed=st.none() | FINITE, required=TEXT, message=TEXT
+)
+PLAIN = st.dictionaries(
+    TEXT, st.none() | st.booleans() | st.integers() | FINITE | TEXT | st.lists(FINITE), max_size=3
+)
+
+
+def test_a_record_comes_back_as_it_was_written() -> None:
+    assert from_json(to_json(RECORD)) == RECORD
+
+
+@settings(max_examples=25)
+@given(
+    known=MEASUREMENTS,
+    last=MEASUREMENTS,
+    verdicts=st.lists(VERDICTS, max_size=2).map(tuple),
+    hyperparameters=PLAIN,
+    environment=st.dictionaries(TEXT, TEXT, max_size=2),
+)
+def test_any_record_comes_back_as_it_was_written(
+    known: Measurement,
+    last: Measurement,
+    verdicts: tuple[Verdict, ...],
+    hyperparameters: dict[str, Any],
+    environment: dict[str, str],
+) -> None:
+    chain = replace(
+        CHAIN,
+        known=known,
+        checkpoints=(replace(CHAIN.checkpoints[0], retention=last),),
+        verdicts=verdicts,
+        hyperparameters=hyperparameters,
+    )
+    record = Record(environment=environment, chains=(chain, CHAIN))
+    assert from_json(to_json(record)) == record
+
+
+def test_a_record_is_written_as_plain_json_with_its_schema() -> None:
+    text = to_json(RECORD)
+    data = json.loads(text)
+    assert data["schema"] == SCHEMA == 1
+    assert text.endswith("}\n")
+    assert "Ōsaka" in text, "texts stay readable"
+    chain = data["chains"][0]
+    assert set(chain) == {field.name for field in fields(Chain)}
+    assert chain["checkpoints"][0]["deviation"]["by_parameter"]["h.3.w"]["l1"] == 0.1
+    assert data["comparisons"][0]["spec"] == "specs/a.eac.yaml"
+
+
+def test_what_is_read_back_has_the_types_that_it_had() -> None:
+    [chain] = from_json(to_json(RECORD)).chains
+    assert type(chain.checkpoints[0].deviation.by_parameter["h.3.w"]) is Norms
+    assert type(chain.per_edit[0].steps) is tuple
+    assert type(chain.contexts) is tuple
+    assert chain.checkpoints[0].efficacy.misses == (MISS,)
+
+
+def test_a_chain_is_named_as_in_node_ids() -> None:
+    assert CHAIN.name == "rome-eac-s7"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_is_not_written(value: float) -> None:
+    for chain in (
+        replace(CHAIN, seconds=value),
+        replace(CHAIN, known=replace(MEASURED, scores=(value,))),
+        replace(CHAIN, hyperparameters={"clamp": value}),
+    ):
+        with pytest.raises(ValueError, match="not JSON compliant"):
+            to_json(Record(environment={}, chains=(chain,)))
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_number_is_not_read_either(value: str) -> None:
+    text = to_json(RECORD).replace('"loss": 0.04', f'"loss": {value}')
+    assert value in text
+    with pytest.raises(ValueError):
+        from_json(text)
+
+
+def parts(value: object) -> list[Any]:
+    """Every dataclass instance within a value."""
+    if is_dataclass(value):
+        inner = [part for field in fields(value) for part in parts(getattr(value, field.name))]
+        return [value, *inner]
+    if isinstance(value, tuple):
+        return [part for each in value for part in parts(each)]
+    return []
+
+
+def test_a_record_is_frozen_in_every_part() -> None:
+    found = parts(RECORD)
+    assert len({type(part) for part in found}) >= 10
+    for part in found:
+        with pytest.raises(FrozenInstanceError):
+            setattr(part, fields(part)[0].name, None)
+
+
+@pytest.mark.parametrize(
+    ("schema", "shown"), [(2, "2"), (0, "0"), ("1", "'1'"), (None, "None"), ([1], r"\[1\]")]
+)
+def test_another_schema_is_refused_with_both(schema: object, shown: str) -> None:
+    data = json.loads(to_json(RECORD)) | {"schema": schema}
+    with pytest.raises(ValueError, match=f"found schema {shown}, expected 1"):
+        from_json(json.dumps(data))
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{}"])
+def test_json_that_is_no_record_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="found schema None, expected 1"):
+        from_json(text)
+
+
+@pytest.mark.parametrize("text", ["", "{", "not json", to_json(RECORD)[:-10]])
+def test_text_that_is_no_json_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        from_json(text)
+
+
+@pytest.mark.parametrize("key", ["environment", "chains"])
+def test_a_record_that_lacks_a_part_is_refused_by_its_name(key: str) -> None:
+    data = json.loads(to_json(RECORD))
+    del data[key]
+    with pytest.raises(ValueError, match=key):
+        from_json(json.dumps(data))
+
+
+def test_a_part_of_another_type_is_refused_by_its_place() -> None:
+    data = json.loads(to_json(RECORD))
+    data["chains"][0]["checkpoints"][0]["at"] = "soon"
+    with pytest.raises(ValueError, match=r"chains\.0\.checkpoints\.0\.at"):
+        from_json(json.dumps(data))

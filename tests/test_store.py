@@ -1,0 +1,258 @@
+from __future__ import annotations
+
+import errno
+import math
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from pytest_eac.errors import RecordError
+from pytest_eac.record import Record, to_json
+from pytest_eac.store import cached_folder, default_cache_dir, read_record, write_record
+
+OLD = Record(environment={"torch": "1"}, chains=())
+NEW = Record(environment={"torch": "2", "platform": "Ōsaka"}, chains=())
+
+
+def fill(folder: Path) -> None:
+    (folder / "weights").write_text("whole", encoding="utf-8")
+
+
+def names(folder: Path) -> set[str]:
+    """What is in a folder, lock files aside."""
+    return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
+
+
+# Results files
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "folder" / "results.json"
+    write_record(file, NEW)
+    assert read_record(file) == NEW
+    assert file.read_text(encoding="utf-8") == to_json(NEW)
+    assert names(file.parent) == {"results.json"}
+
+
+def test_writing_again_replaces_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    write_record(file, OLD)
+    write_record(file, NEW)
+    assert read_record(file) == NEW
+    assert names(tmp_path) == {"results.json"}
+
+
+def full_disk(*_: object, **__: object) -> int:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("step", ["write_text", "replace"])
+def test_a_write_that_fails_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    file = tmp_path / "results.json"
+    write_record(file, OLD)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, step, full_disk)
+        with pytest.raises(RecordError) as raised:
+            write_record(file, NEW)
+    assert str(raised.value) == f"{file}: cannot be written: No space left on device"
+    assert read_record(file) == OLD
+    assert names(tmp_path) == {"results.json"}
+
+
+def test_a_write_that_breaks_off_half_way_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "results.json"
+    write_record(file, OLD)
+
+    def half(path: Path, text: str, **_: object) -> int:
+        path.write_bytes(text[: len(text) // 2].encode())
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_text", half)
+        with pytest.raises(RecordError):
+            write_record(file, NEW)
+    assert read_record(file) == OLD
+    assert names(tmp_path) == {"results.json"}
+
+
+def test_a_record_that_cannot_be_written_leaves_the_old_file(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    write_record(file, OLD)
+    with pytest.raises(ValueError):
+        write_record(file, Record(environment={"x": math.nan}, chains=()))  # type: ignore[dict-item]
+    assert read_record(file) == OLD
+    assert names(tmp_path) == {"results.json"}
+
+
+def test_a_folder_in_the_way_is_a_record_error(tmp_path: Path) -> None:
+    (tmp_path / "results.json").mkdir()
+    with pytest.raises(RecordError, match="cannot be written"):
+        write_record(tmp_path / "results.json", NEW)
+    assert names(tmp_path) == {"results.json"}
+
+
+def test_a_file_where_a_folder_should_be_is_a_record_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(RecordError, match="cannot be written"):
+        write_record(tmp_path / "file" / "results.json", NEW)
+
+
+def test_a_missing_results_file_is_a_record_error(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    with pytest.raises(RecordError) as raised:
+        read_record(file)
+    assert str(raised.value) == f"{file}: cannot be read: No such file or directory"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "Expecting value"),
+        (b'{"schema": 1', "Expecting"),
+        (b'{"schema": 2}', "found schema 2, expected 1"),
+        (b"[]", "found schema None, expected 1"),
+        (b'{"schema": 1}', "environment"),
+        (b'{"schema": 1, "x": "\xff"}', "utf-8"),
+        (b"[" * 100_000, "recursion"),
+    ],
+)
+def test_what_is_no_results_file_is_a_record_error(
+    tmp_path: Path, content: bytes, said: str
+) -> None:
+    file = tmp_path / "results.json"
+    file.write_bytes(content)
+    with pytest.raises(RecordError) as raised:
+        read_record(file)
+    assert str(raised.value).startswith(f"{file}: not a results file of pytest-eac: ")
+    assert said in str(raised.value)
+
+
+# Cached folders
+
+
+def test_a_folder_is_built_once(tmp_path: Path) -> None:
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        fill(folder)
+
+    first = cached_folder(tmp_path / "cache", "model", build)
+    second = cached_folder(tmp_path / "cache", "model", build)
+    assert first == second == tmp_path / "cache" / "model"
+    assert len(built) == 1
+    assert (first / "weights").read_text(encoding="utf-8") == "whole"
+    assert names(first.parent) == {"model"}
+
+
+def test_folders_of_different_names_are_built_apart(tmp_path: Path) -> None:
+    cached_folder(tmp_path, "a", fill)
+    cached_folder(tmp_path, "deeper/b", fill)
+    assert (tmp_path / "a" / "weights").is_file()
+    assert (tmp_path / "deeper" / "b" / "weights").is_file()
+
+
+def test_the_name_is_taken_only_once_the_folder_is_whole(tmp_path: Path) -> None:
+    def build(folder: Path) -> None:
+        assert folder.is_dir()
+        assert list(folder.iterdir()) == []
+        assert not (tmp_path / "model").exists()
+        fill(folder)
+        assert not (tmp_path / "model").exists()
+
+    assert cached_folder(tmp_path, "model", build).is_dir()
+
+
+@pytest.mark.parametrize("error", [OSError("disk"), KeyboardInterrupt(), ValueError("content")])
+def test_a_build_that_fails_leaves_nothing_and_may_be_tried_again(
+    tmp_path: Path, error: BaseException
+) -> None:
+    def build(folder: Path) -> None:
+        fill(folder)
+        raise error
+
+    with pytest.raises(type(error)):
+        cached_folder(tmp_path, "model", build)
+    assert names(tmp_path) == set()
+    assert (cached_folder(tmp_path, "model", fill) / "weights").is_file()
+
+
+def test_what_a_killed_run_left_is_removed_and_not_taken_for_finished(tmp_path: Path) -> None:
+    left: list[Path] = []
+
+    def killed(folder: Path) -> None:
+        left.append(folder)
+        fill(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cached_folder(tmp_path, "model", killed)
+    left[0].mkdir()  # as if the process had not lived to tidy up
+    fill(left[0])
+    other = tmp_path / "model-2"
+    other.mkdir()
+    cached_folder(tmp_path, "model", fill)
+    assert names(tmp_path) == {"model", "model-2"}
+
+
+def test_builders_at_the_same_time_build_once(tmp_path: Path) -> None:
+    count, together = 4, threading.Barrier(4)
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        time.sleep(0.05)
+        fill(folder)
+
+    def run(_: int) -> tuple[Path, str]:
+        together.wait(timeout=30)
+        folder = cached_folder(tmp_path, "model", build)
+        return folder, (folder / "weights").read_text(encoding="utf-8")
+
+    with ThreadPoolExecutor(count) as pool:
+        found = list(pool.map(run, range(count)))
+    assert len(built) == 1
+    assert found == [(tmp_path / "model", "whole")] * count
+
+
+def test_a_builder_that_waited_for_a_failing_one_builds_itself(tmp_path: Path) -> None:
+    started, attempts = threading.Event(), []
+
+    def fail(folder: Path) -> None:
+        attempts.append("failed")
+        started.set()
+        time.sleep(0.05)
+        raise OSError("disk")
+
+    def succeed(folder: Path) -> None:
+        attempts.append("built")
+        fill(folder)
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(cached_folder, tmp_path, "model", fail)
+        assert started.wait(timeout=30)
+        second = pool.submit(cached_folder, tmp_path, "model", succeed)
+        with pytest.raises(OSError, match="disk"):
+            first.result(timeout=30)
+        assert (second.result(timeout=30) / "weights").is_file()
+    assert attempts == ["failed", "built"]
+
+
+def test_the_cache_is_where_the_environment_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_EAC_CACHE", str(tmp_path / "mine"))
+    assert default_cache_dir() == tmp_path / "mine"
+    monkeypatch.setenv("PYTEST_EAC_CACHE", "")
+    assert default_cache_dir().name == "pytest-eac"
+    monkeypatch.delenv("PYTEST_EAC_CACHE")
+    assert default_cache_dir().name == "pytest-eac"
+    assert default_cache_dir().is_absolute()
