@@ -54,7 +54,9 @@ def main() -> None:
         Objective(loaded, prompts, layer=arguments.layer, whole=whole) for whole in (True, False)
     )
     delta = torch.linspace(-1, 1, plain.init.numel(), device=loaded.device)
-    pairs = [(seconds(plain, delta), seconds(tail, delta)) for _ in range(arguments.repeats + 1)][1:]
+    pairs = [(seconds(plain, delta), seconds(tail, delta)) for _ in range(arguments.repeats + 1)][
+        1:
+    ]
     ratios = [one[0] / two[0] for one, two in pairs]
     low, _, high = quantiles(ratios, n=4)
     difference = max(abs(one[1] - two[1]) for one, two in pairs)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from pytest_eac.errors import DataError, Problem, SpecError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.explain import problems_of
-from pytest_eac.spec.marked import Mark, MarkedError, MarkedValue, Where, parse
+from pytest_eac.spec.inherit import exists, read_with_parents
 from pytest_eac.spec.methods import METHODS
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.schema import (
@@ -24,6 +24,9 @@ from pytest_eac.spec.schema import (
     SpecFile,
 )
 from pytest_eac.spec.sources import read_source
+
+if TYPE_CHECKING:
+    from pytest_eac.spec.marked import Mark, MarkedValue, Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,7 @@ def load_spec(path: str | Path) -> Spec:
     """
     path = Path(path)
     problems: list[Problem] = []
-    marked = _read(path, (), problems)
+    marked = read_with_parents(path, (), problems)
     if marked is None or problems:
         raise SpecError(_ordered(problems))
     try:
@@ -106,75 +109,6 @@ def _unknown_methods(marked: MarkedValue) -> list[Problem]:
 
 def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-
-
-def _read(path: Path, above: tuple[Path, ...], problems: list[Problem]) -> MarkedValue | None:
-    """Parse ``path`` and lay it over the specs that it extends."""
-    try:
-        marked = parse(path.read_text(encoding="utf-8-sig"), path)
-    except MarkedError as error:
-        problems.extend(error.problems)
-        return None
-    except (OSError, ValueError) as error:
-        problems.append(
-            Problem(file=path, line=1, column=1, path="", message=f"cannot be read: {error}")
-        )
-        return None
-    parents = marked.value.get("extends", ())
-    names = (parents,) if isinstance(parents, str) else parents
-    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-        return marked  # a type error, which the schema reports
-    for name in reversed(names):
-        message = None
-        there = _exists(path.parent / name)
-        parent = (path.parent / name).resolve() if there else None
-        if parent in {file.resolve() for file in (*above, path)}:
-            message = f"{name!r} extends this file in turn; a spec cannot extend itself"
-        elif parent is None or not parent.is_file():
-            message = f"there is no file {name!r}; the path is relative to this spec"
-        if message:
-            problems.append(marked.mark(("extends",)).problem(message, ("extends",)))
-            continue
-        base = _read(path.parent / name, (*above, path), problems)
-        if base is not None:
-            marked = _lay_over(base, marked)
-    return marked
-
-
-def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
-    """Merge two specs: mappings key by key, anything else is replaced by the upper one's."""
-    keys, values = dict(base.keys), dict(base.values)
-
-    def merge(lower: Any, upper: Any, at: Where) -> Any:
-        if isinstance(lower, dict) and isinstance(upper, dict):
-            values[at] = top.values[at]
-            merged = dict(lower)
-            for key, value in upper.items():
-                inner = (*at, key)
-                keys[inner] = top.keys[inner]
-                merged[key] = merge(lower[key], value, inner) if key in lower else value
-                if key not in lower:
-                    _take_marks(inner)
-            return merged
-        _take_marks(at)
-        return upper
-
-    def _take_marks(at: Where) -> None:
-        for mine, theirs in ((keys, top.keys), (values, top.values)):
-            for path in [path for path in mine if path[: len(at)] == at and path != at]:
-                del mine[path]
-            mine.update({path: mark for path, mark in theirs.items() if path[: len(at)] == at})
-
-    value = merge(base.value, top.value, ())
-    value["extends"] = ()
-    return MarkedValue(value=value, keys=keys, values=values)
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or not a path at all
-        return False
 
 
 def _built_in(name: str) -> Method:
@@ -232,7 +166,7 @@ class _Builder:
             return None
         beside = self.marked.mark(("model", "id")).file.parent / model.id
         looks_like_path = model.id.startswith(".") or model.id.endswith(".gguf")
-        if looks_like_path or _exists(beside):
+        if looks_like_path or exists(beside):
             return model.model_copy(update={"id": str(beside)})
         return model
 

@@ -173,9 +173,7 @@ _FORMATS = {
         convert=_zsre,
         names={"prompt": "src", "target": "alt", "truth": "answers", "paraphrases": "rephrase"},
     ),
-    "jsonl": _Format(
-        read=_read_lines, convert=InlineEdit.model_validate_json, names={}
-    ),
+    "jsonl": _Format(read=_read_lines, convert=InlineEdit.model_validate_json, names={}),
 }
 
 

@@ -1,0 +1,83 @@
+"""A spec's text laid over the specs that it extends; every value keeps the place it comes from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.errors import Problem
+from pytest_eac.spec.marked import MarkedError, MarkedValue, Where, parse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def read_with_parents(
+    path: Path, above: tuple[Path, ...], problems: list[Problem]
+) -> MarkedValue | None:
+    """Parse ``path`` and lay it over the specs that it extends."""
+    try:
+        marked = parse(path.read_text(encoding="utf-8-sig"), path)
+    except MarkedError as error:
+        problems.extend(error.problems)
+        return None
+    except (OSError, ValueError) as error:
+        problems.append(
+            Problem(file=path, line=1, column=1, path="", message=f"cannot be read: {error}")
+        )
+        return None
+    parents = marked.value.get("extends", ())
+    names = (parents,) if isinstance(parents, str) else parents
+    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        return marked  # a type error, which the schema reports
+    for name in reversed(names):
+        message = None
+        there = exists(path.parent / name)
+        parent = (path.parent / name).resolve() if there else None
+        if parent in {file.resolve() for file in (*above, path)}:
+            message = f"{name!r} extends this file in turn; a spec cannot extend itself"
+        elif parent is None or not parent.is_file():
+            message = f"there is no file {name!r}; the path is relative to this spec"
+        if message:
+            problems.append(marked.mark(("extends",)).problem(message, ("extends",)))
+            continue
+        base = read_with_parents(path.parent / name, (*above, path), problems)
+        if base is not None:
+            marked = _lay_over(base, marked)
+    return marked
+
+
+def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
+    """Merge two specs: mappings key by key, anything else is replaced by the upper one's."""
+    keys, values = dict(base.keys), dict(base.values)
+
+    def merge(lower: Any, upper: Any, at: Where) -> Any:
+        if isinstance(lower, dict) and isinstance(upper, dict):
+            values[at] = top.values[at]
+            merged = dict(lower)
+            for key, value in upper.items():
+                inner = (*at, key)
+                keys[inner] = top.keys[inner]
+                merged[key] = merge(lower[key], value, inner) if key in lower else value
+                if key not in lower:
+                    _take_marks(inner)
+            return merged
+        _take_marks(at)
+        return upper
+
+    def _take_marks(at: Where) -> None:
+        for mine, theirs in ((keys, top.keys), (values, top.values)):
+            for path in [path for path in mine if path[: len(at)] == at and path != at]:
+                del mine[path]
+            mine.update({path: mark for path, mark in theirs.items() if path[: len(at)] == at})
+
+    value = merge(base.value, top.value, ())
+    value["extends"] = ()
+    return MarkedValue(value=value, keys=keys, values=values)
+
+
+def exists(path: Path) -> bool:
+    """Say whether a path exists; one that no file can have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or not a path at all
+        return False
