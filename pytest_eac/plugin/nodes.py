@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.errors import EacError, SpecError, UnavailableError
+from pytest_eac.errors import EacError, ModelError, SpecError, UnavailableError
 from pytest_eac.spec.load import Method, Spec, comparison_id, load_spec
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class CheckItem(pytest.Function):
     def check(self) -> None:
         """Turn the verdict into pytest's outcome."""
         if self.missing is not None:
-            raise CheckFailedError(f"{self.missing} (--eac-require)")
+            raise CheckFailedError(f"{self._with_place(self.missing)} (--eac-require)")
         verdict = self.verdict
         if verdict is None:
             return
@@ -181,6 +181,13 @@ class CheckItem(pytest.Function):
     def _line(self) -> str:
         return f"{self.spec.file}:{self.spec.lines.get(self.name, 1)}: the check"
 
+    def _with_place(self, error: EacError) -> str:
+        """Return an error's text and the line of the spec that it belongs to."""
+        line = self.spec.lines.get("model")
+        if isinstance(error, ModelError | UnavailableError) and line and not self.eac.options.model:
+            return f"{error}\n{self.spec.file}:{line}: the model"
+        return f"{error}\n{self._line()}"
+
     def reword(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
         """Point a skip at the spec, and show an error of a chain as its text alone.
 
@@ -190,7 +197,7 @@ class CheckItem(pytest.Function):
             line = self.spec.lines.get(self.name, 1) if self.verdict else 1
             report.longrepr = (str(self.path), line, report.longrepr[2])
         elif report.failed and call.excinfo and isinstance(call.excinfo.value, EacError):
-            report.longrepr = str(call.excinfo.value)
+            report.longrepr = self._with_place(call.excinfo.value)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Place the item at its check's line in the YAML file."""

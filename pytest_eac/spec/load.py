@@ -279,6 +279,8 @@ class _Builder:
         for index, comparison in enumerate(self.written.checks.compare):
             mark = self.marked.mark(("checks", "compare", index))
             lines[comparison_id(comparison)] = self.line(mark)
+        if self.written.model is not None:
+            lines["model"] = self.line(self.marked.mark(("model",), key=True))
         return lines
 
 

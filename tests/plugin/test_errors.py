@@ -123,7 +123,12 @@ def test_a_model_that_is_not_there_fails_when_it_is_required(specs: Specs) -> No
     result = specs.run("--eac-require")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*pip install --no-deps not-there-at-all (--eac-require)"])
+    result.stdout.fnmatch_lines(
+        [
+            "*pip install --no-deps not-there-at-all",
+            "small.eac.yaml:2: the model (--eac-require)",
+        ]
+    )
 
 
 def test_no_model_at_all(specs: Specs) -> None:
@@ -142,7 +147,9 @@ def test_an_architecture_that_is_not_known(specs: Specs) -> None:
     result = specs.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["architecture 'opt' is not known; known are gpt2, llama*"])
+    result.stdout.fnmatch_lines(
+        ["architecture 'opt' is not known; known are gpt2, llama*", "small.eac.yaml:2: the model"]
+    )
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
