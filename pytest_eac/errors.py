@@ -75,4 +75,4 @@ class SettingsError(EacError):
 
 
 class RecordError(EacError):
-    """A results file that cannot be read or written."""
+    """A results file or a cache folder that cannot be read or written."""

@@ -31,11 +31,20 @@ def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     ``build`` fills an empty folder beside it, which takes the name only once it is whole: a run
     that is killed leaves nothing that another one would take for finished. Two runs wait for each
     other.
+
+    Raises:
+        RecordError: the cache folder cannot be made.
     """
     folder = root / name
-    if folder.is_dir():
-        return folder
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if folder.is_dir():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(
+            f"cache folder {root}: cannot be used: {error.strerror}; give another with "
+            "--eac-cache-dir"
+        ) from error
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if folder.is_dir():
             return folder

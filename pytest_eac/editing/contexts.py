@@ -25,15 +25,15 @@ def make_contexts(loaded: LoadedModel, settings: ContextSettings, *, seed: int) 
     model, settings and seed give the same contexts.
     """
     if settings.texts is not None:
-        return settings.texts
+        return ("{}", *(text for text in settings.texts if text != "{}"))
     generator = torch.Generator(device="cpu").manual_seed(seed)
     contexts = ["{}"]
     for tokens, count in settings.lengths:
         openings = [_OPENINGS[index % len(_OPENINGS)] for index in range(count)]
         rows = [encode(loaded.tokenizer, opening) for opening in openings]
         ids = sample(loaded, rows, tokens=tokens, top_k=_TOP_K, generator=generator)
-        for opening, new in zip(openings, ids, strict=True):
-            text = opening + loaded.tokenizer.decode(new, skip_special_tokens=True)
+        for row, new in zip(rows, ids, strict=True):
+            text = loaded.tokenizer.decode((*row, *new), skip_special_tokens=True)
             plain = " ".join(text.replace("{", " ").replace("}", " ").split())
             contexts.append(plain + ". {}")
     return tuple(contexts)

@@ -1,6 +1,6 @@
 """The loss that a value is found by: make the target likely, leave the subject's essence alone.
 
-``NLL(target | contexts) + kl_factor * KL(reference || edited on "{subject} is a")``; the
+``NLL(target | contexts) + kl_factor * KL(edited || reference, on "{subject} is a")``; the
 regularisers on ``delta`` are added by the value solver.
 """
 

@@ -88,6 +88,9 @@ def _find_in_package(name: str) -> Path:
 def _converted(path: Path, cache: Path) -> tuple[str, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
     with path.open("rb") as file:
+        if file.read(4) != b"GGUF":
+            raise ModelError(f"{path}: cannot be read as GGUF: it does not start with 'GGUF'")
+        file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
 
     def build(folder: Path) -> None:

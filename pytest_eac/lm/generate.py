@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.errors import NonFiniteError
-from pytest_eac.lm.tokens import pad
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +33,7 @@ def sample(
     Raises:
         NonFiniteError: a logit is not finite.
     """
-    batch = pad(rows, side="left", fill=loaded.pad_id, device=loaded.device)
+    batch = loaded.pad(rows, side="left", more=tokens)
     inputs = batch.as_inputs()
     new: list[torch.Tensor] = []
     cache = None

@@ -5,17 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from pytest_eac.errors import ModelError, UnavailableError
+from pytest_eac.errors import EditError, ModelError, UnavailableError
 from pytest_eac.lm.find import find_files, quiet
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of
+from pytest_eac.lm.tokens import Batch, pad
 from pytest_eac.lm.weights import fingerprint, require_finite
 from pytest_eac.store import default_cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -57,6 +61,27 @@ class LoadedModel:
             if token is not None:
                 return int(token)
         return 0
+
+    @cached_property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids that end a text."""
+        configured = getattr(self.model.generation_config, "eos_token_id", None)
+        listed = configured if isinstance(configured, list) else [configured]
+        return frozenset(
+            token for token in (*listed, self.tokenizer.eos_token_id) if token is not None
+        )
+
+    def pad(self, rows: Sequence[Sequence[int]], *, side: str, more: int = 0) -> Batch:
+        """Pad rows of ids for this model, ``more`` tokens of which are still to come.
+
+        Raises:
+            EditError: a row is longer than the model's positions.
+        """
+        longest = max(len(row) for row in rows) + more
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        if limit is not None and longest > limit:
+            raise EditError(f"a prompt has {longest} tokens, but the model takes {limit}")
+        return pad(rows, side=side, fill=self.pad_id, device=self.device)
 
     @cached_property
     def shape(self) -> dict[str, Any]:
@@ -185,6 +210,8 @@ def _load_tokenizer(model_id: str, folder: str, where: dict[str, Any]) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(folder, **where)
     except (OSError, ValueError) as error:
         raise ModelError(f"{model_id}: no usable tokenizer: {_first_line(error)}") from error
+    if not tokenizer("a")["input_ids"]:
+        raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
     if not tokenizer.is_fast:
         raise ModelError(
             f"{model_id}: {type(tokenizer).__name__} gives no character offsets; "
@@ -196,9 +223,10 @@ def _load_tokenizer(model_id: str, folder: str, where: dict[str, Any]) -> Any:
 def _absent(model_id: str, where: dict[str, Any], error: OSError) -> Exception:
     if "local_files_only" not in where:
         return ModelError(f"{model_id}: cannot be read: {_first_line(error)}")
+    revision = f" --revision {where['revision']}" if where["revision"] else ""
     return UnavailableError(
         f"model {model_id!r} is not on this machine and could not be fetched",
-        remedy=f"run: hf download {model_id}",
+        remedy=f"run: hf download {model_id}{revision}",
     )
 
 

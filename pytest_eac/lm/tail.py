@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.tokens import pad
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -63,7 +62,7 @@ class FullWindow:
     """All tokens through all layers."""
 
     def __init__(self, loaded: LoadedModel, rows: Sequence[Sequence[int]]) -> None:
-        padded = pad(rows, side="right", fill=loaded.pad_id, device=loaded.device)
+        padded = loaded.pad(rows, side="right")
         self._model = loaded.model
         self._inputs = padded.as_inputs()
         self.offset = torch.zeros(len(rows), dtype=torch.long, device=loaded.device)
@@ -99,9 +98,9 @@ class TailWindow:
         ]
         self._first = find_module(loaded.model, loaded.layout.layer.format(layer))
         self.offset = torch.tensor(starts, device=device)
-        whole = pad(rows, side="right", fill=loaded.pad_id, device=device)
+        whole = loaded.pad(rows, side="right")
         tails = [row[start:] for row, start in zip(rows, starts, strict=True)]
-        tail = pad(tails, side="right", fill=loaded.pad_id, device=device)
+        tail = loaded.pad(tails, side="right")
         with torch.no_grad(), _inputs_of(self._first) as seen:
             self._cache = self._model(
                 **whole.as_inputs(), logits_to_keep=1, use_cache=True

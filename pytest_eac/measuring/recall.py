@@ -66,6 +66,9 @@ class Recall:
             if edit.truth is not None
         ]
         self._neighbors = self._neighbor_asks()
+        answers = [ask.answer for ask in (*self._truths, *self._neighbors)]
+        # One length for every call: texts of different lengths could not be compared.
+        self._length = generation_length(loaded, [*answers, *(edit.target for edit in edits)])
         self._before = self._answer(self._neighbors)
         self.known = self._measure(self._truths, self._answer(self._truths), len(edits))
 
@@ -81,12 +84,14 @@ class Recall:
         return self._measure(asks, self._answer(asks), count)
 
     def generalization(self, count: int) -> Measurement:
-        """Score the same edits on their paraphrases."""
+        """Score the same edits on their paraphrases, but for those that a later edit asks."""
+        last = {text: index for index in range(count) for text in questions(self._edits[index])}
         asks = [
             _Ask(edit=index, prompt=text, answer=edit.target, rival=edit.truth)
             for index in self._standing(count)
             for edit in (self._edits[index],)
             for text in edit.paraphrases
+            if last[question(text)] == index
         ]
         return self._measure(asks, self._answer(asks), count)
 
@@ -178,8 +183,7 @@ class Recall:
         ]
 
     def _generated(self, asks: Sequence[_Ask]) -> list[_Answer]:
-        length = generation_length(self._loaded, [ask.answer for ask in asks])
-        texts = generate(self._loaded, [ask.prompt for ask in asks], tokens=length)
+        texts = generate(self._loaded, [ask.prompt for ask in asks], tokens=self._length)
         return [
             _Answer(score=float(starts_with(text, ask.answer)), got=text.strip(), said=text)
             for ask, text in zip(asks, texts, strict=True)

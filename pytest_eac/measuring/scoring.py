@@ -9,7 +9,7 @@ import torch
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.generate import Ids, sample
-from pytest_eac.lm.tokens import continuation, encode, pad
+from pytest_eac.lm.tokens import continuation, encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -69,12 +69,7 @@ def force(
 
 
 def _force(loaded: LoadedModel, rows: Sequence[tuple[Ids, Ids]]) -> list[Forced]:
-    padded = pad(
-        [(*prompt, *text[:-1]) for prompt, text in rows],
-        side="right",
-        fill=loaded.pad_id,
-        device=loaded.device,
-    )
+    padded = loaded.pad([(*prompt, *text[:-1]) for prompt, text in rows], side="right")
     places = [range(len(prompt) - 1, len(prompt) + len(text) - 1) for prompt, text in rows]
     kept = sorted({place for each in places for place in each})
     column = {place: index for index, place in enumerate(kept)}
@@ -108,7 +103,16 @@ def generate(
         batch,
         lambda each: sample(loaded, each, tokens=tokens),
     )
-    return [loaded.tokenizer.decode(ids, skip_special_tokens=True) for ids in new]
+    return [
+        loaded.tokenizer.decode(_until_stop(ids, loaded.stop_ids), skip_special_tokens=True)
+        for ids in new
+    ]
+
+
+def _until_stop(ids: Ids, stops: frozenset[int]) -> Ids:
+    """Cut a row before its first end-of-text id: what follows is no part of the answer."""
+    end = next((index for index, token in enumerate(ids) if token in stops), len(ids))
+    return ids[:end]
 
 
 def generation_length(loaded: LoadedModel, targets: Sequence[str]) -> int:

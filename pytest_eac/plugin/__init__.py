@@ -5,7 +5,7 @@ Nothing heavy is imported here: a run that collects no spec pays for reading its
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -60,10 +60,28 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the results file, if one was asked for."""
+    """Write the results file, or hand a worker's results to the controller."""
     eac = session.config.stash.get(_SESSION, None)
-    if eac:
-        eac.finish()
+    if eac is None:
+        return
+    if hasattr(session.config, "workeroutput"):
+        from pytest_eac.record import to_json
+
+        session.config.workeroutput["eac_record"] = to_json(eac.record())
+        return
+    eac.write()
+    if eac.trouble:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what a worker of pytest-xdist has measured."""
+    text = getattr(node, "workeroutput", {}).get("eac_record")
+    if text:
+        from pytest_eac.record import from_json
+
+        _session(node.config).absorb(from_json(text))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,12 +22,17 @@ class CheckFailedError(Exception):
     """A check that was missed; its text is the whole of what the user is shown."""
 
 
-class SpecNode(pytest.File):
-    """A spec file."""
+class RequiredError(Exception):
+    """Something that ``--eac-require`` asks for is missing; no known issue excuses that."""
+
+
+class SpecNode(pytest.Module):
+    """A spec file. Being a ``Module`` it gives fixtures of module scope a place to live."""
 
     def __init__(self, *, eac: EacSession, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.eac = eac
+        self.obj = ModuleType(self.path.stem)
 
     def collect(self) -> Iterator[pytest.Collector]:
         """Yield a node per chain, and one for the comparisons between chains."""
@@ -155,7 +161,7 @@ class CheckItem(pytest.Function):
     def check(self) -> None:
         """Turn the verdict into pytest's outcome."""
         if self.missing is not None:
-            raise CheckFailedError(f"{self._with_place(self.missing)} (--eac-require)")
+            raise RequiredError(f"{self._with_place(self.missing)} (--eac-require)")
         verdict = self.verdict
         if verdict is None:
             return
@@ -170,7 +176,7 @@ class CheckItem(pytest.Function):
             raise CheckFailedError(f"{verdict.message}\n{self._line()}")
         if verdict.outcome == "undecided":
             if self.eac.options.require:
-                raise CheckFailedError(f"{verdict.message} (--eac-require)")
+                raise RequiredError(f"{verdict.message} (--eac-require)")
             pytest.skip(verdict.message)
 
     @property
@@ -198,6 +204,10 @@ class CheckItem(pytest.Function):
             report.longrepr = (str(self.path), line, report.longrepr[2])
         elif report.failed and call.excinfo and isinstance(call.excinfo.value, EacError):
             report.longrepr = self._with_place(call.excinfo.value)
+        elif call.excinfo and isinstance(call.excinfo.value, pytest.FixtureLookupError):
+            name = call.excinfo.value.argname
+            reason = call.excinfo.value.msg or "no such fixture, or one that needs parameters"
+            report.longrepr = f"{self.spec.file}: fixture {name!r}: {reason}"
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Place the item at its check's line in the YAML file."""
@@ -205,6 +215,6 @@ class CheckItem(pytest.Function):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show our own errors as their text; anything else is a bug and keeps its traceback."""
-        if isinstance(excinfo.value, CheckFailedError | EacError):
+        if isinstance(excinfo.value, CheckFailedError | RequiredError | EacError):
             return str(excinfo.value)
         return super().repr_failure(excinfo)

@@ -75,7 +75,7 @@ def read_options(config: pytest.Config) -> Options:
 
     def value(name: str) -> Any:
         given = config.getoption(f"--eac-{name}")
-        return given if given not in (None, [], False) else config.getini(_ini(name)) or None
+        return given if given not in (None, "", [], False) else config.getini(_ini(name)) or None
 
     limit = value("limit-edits")
     results, cache_dir = value("results"), value("cache-dir")
@@ -85,14 +85,26 @@ def read_options(config: pytest.Config) -> Options:
         dtype=_one_of("dtype", value("dtype"), ("auto", "float32", "bfloat16", "float16")),
         device=value("device"),
         limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
-        results=config.invocation_params.dir / results if results else None,
+        results=_writable(config.invocation_params.dir / results) if results else None,
         cache_dir=config.invocation_params.dir / cache_dir if cache_dir else None,
-        methods=tuple(value("method") or ()),
-        seeds=tuple(_number("seed", seed, least=0) for seed in value("seed") or ()),
+        methods=tuple(dict.fromkeys(value("method") or ())),
+        seeds=tuple(dict.fromkeys(_number("seed", seed, least=0) for seed in value("seed") or ())),
         offline=bool(value("offline")),
         require=bool(value("require")),
         trust_remote_code=bool(value("trust-remote-code")),
     )
+
+
+def _writable(results: Path) -> Path:
+    """Find out before any work is done whether the results can be written."""
+    try:
+        results.parent.mkdir(parents=True, exist_ok=True)
+        trouble = "it is a folder" if results.is_dir() else None
+    except OSError as error:
+        trouble = error.strerror
+    if trouble:
+        raise pytest.UsageError(f"--eac-results: {results} cannot be written: {trouble}")
+    return results
 
 
 def _one_of(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
@@ -106,7 +118,7 @@ def _number(name: str, text: str, *, least: int) -> int:
         number = int(text)
     except ValueError:
         number = least - 1
-    if number < least:
+    if not least <= number < 2**32:
         raise pytest.UsageError(
             f"--eac-{name}: found {text!r}, expected a whole number from {least}"
         )

@@ -7,7 +7,7 @@ from dataclasses import replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import EacError, ModelError, SettingsError
+from pytest_eac.errors import EacError, ModelError, RecordError, SettingsError
 from pytest_eac.record import Chain, Comparison, Record, Verdict
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import schema
@@ -30,6 +30,7 @@ class EacSession:
         self.config = config
         self.options = options
         self.specs: list[Spec] = []
+        self.trouble: str | None = None
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._model: tuple[schema.ModelChoice, LoadedModel | EacError] | None = None
@@ -87,13 +88,14 @@ class EacSession:
 
         Whatever the first run raised is raised again for every other check of the chain.
         """
-        key = (spec.file, method.name, seed)
+        key = (spec.file.as_posix(), method.name, seed)
         if key not in self._outcomes:
             try:
                 self._outcomes[key] = self._run(spec, method, seed)
-                self._write()
             except Exception as error:
                 self._outcomes[key] = error
+            else:
+                self.write()
         outcome = self._outcomes[key]
         if isinstance(outcome, BaseException):
             raise outcome
@@ -106,7 +108,7 @@ class EacSession:
         chain = self.chain(spec, method, seed)
         verdict = judge_one(chain, check, getattr(spec.checks, check))
         others = (each for each in chain.verdicts if each.check != check)
-        key = (spec.file, method.name, seed)
+        key = (spec.file.as_posix(), method.name, seed)
         self._outcomes[key] = replace(chain, verdicts=(*others, verdict))
         return verdict
 
@@ -120,7 +122,7 @@ class EacSession:
             for name in (comparison.subject, comparison.than)
         ]
         verdict = compare(comparison_id(comparison), comparison, *sides)
-        self._comparisons[spec.file, verdict.check] = verdict
+        self._comparisons[verdict.spec, verdict.check] = verdict
         return verdict
 
     def _run(self, spec: Spec, method: Method, seed: int) -> Chain:
@@ -139,9 +141,10 @@ class EacSession:
                 loaded, spec, method, seed=seed, recall=self._recall[1], progress=progress
             )
         except (MemoryError, _out_of_memory()) as error:
+            reason = str(error).partition("\n")[0] or "nothing is left"
             raise ModelError(
-                f"{name}: out of memory ({str(error).splitlines()[0]}); try --eac-dtype bfloat16, "
-                "fewer contexts, or a larger device"
+                f"{name}: out of memory ({reason}); try --eac-dtype bfloat16, fewer contexts, or a "
+                "larger device"
             ) from error
         finally:
             progress.close()
@@ -181,32 +184,50 @@ class EacSession:
 
     def print_summary(self, reporter: pytest.TerminalReporter) -> None:
         """Print the table of chains x metrics, and where the results went."""
-        if not self.chains:
-            return
-        reporter.section("edits", sep="=")
-        for line in summary_lines(self.chains):
-            reporter.write_line(line)
-        if self.options.results:
+        if self.chains:
+            reporter.section("edits", sep="=")
+            for line in summary_lines(self.chains):
+                reporter.write_line(line)
+        if self.trouble:
+            reporter.write_line(self.trouble, red=True)
+        elif self.options.results:
             reporter.write_line(f"results written to {self.options.results}")
 
-    def finish(self) -> None:
-        """Write the results file with the verdicts in it."""
-        self._write()
-
-    def _write(self) -> None:
-        if self.options.results is None or not self.chains:
-            return
+    def record(self) -> Record:
+        """Return what has been measured and judged so far."""
         from pytest_eac.measuring.chain import describe_environment
+
+        return Record(
+            environment=describe_environment(),
+            chains=self.chains,
+            comparisons=tuple(self._comparisons.values()),
+        )
+
+    def absorb(self, record: Record) -> None:
+        """Take over what a worker has measured; a chain that two workers ran counts once."""
+        for chain in record.chains:
+            key = (chain.spec, chain.method, chain.seed)
+            known = self._outcomes.get(key)
+            verdicts = {each.check: each for each in chain.verdicts}
+            if isinstance(known, Chain):
+                verdicts = {each.check: each for each in known.verdicts} | verdicts
+            self._outcomes[key] = replace(chain, verdicts=tuple(verdicts.values()))
+        for comparison in record.comparisons:
+            self._comparisons[comparison.spec, comparison.check] = comparison
+
+    def write(self) -> None:
+        """Write the results file, if one was asked for; workers leave that to the controller.
+
+        A disk that is full costs the file, not the verdicts: it is told at the end.
+        """
+        if self.options.results is None or hasattr(self.config, "workerinput"):
+            return
         from pytest_eac.store import write_record
 
-        write_record(
-            self.options.results,
-            Record(
-                environment=describe_environment(),
-                chains=self.chains,
-                comparisons=tuple(self._comparisons.values()),
-            ),
-        )
+        try:
+            write_record(self.options.results, self.record())
+        except RecordError as error:
+            self.trouble = str(error)
 
 
 def _out_of_memory() -> type[Exception]:

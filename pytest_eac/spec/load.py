@@ -162,12 +162,12 @@ class _Builder:
     def model(self) -> ModelChoice | None:
         """Resolve a relative path in the model's id against the file that wrote it."""
         model = self.written.model
-        if model is None:
-            return None
-        beside = self.marked.mark(("model", "id")).file.parent / model.id
-        looks_like_path = model.id.startswith(".") or model.id.endswith(".gguf")
+        if model is None or model.id.startswith("package:"):
+            return model
+        beside = self.marked.mark(("model", "id")).file.parent / Path(model.id).expanduser()
+        looks_like_path = model.id.startswith((".", "~")) or model.id.endswith(".gguf")
         if looks_like_path or exists(beside):
-            return model.model_copy(update={"id": str(beside)})
+            return model.model_copy(update={"id": str(beside.absolute())})
         return model
 
     def edits(self) -> tuple[Edit, ...] | None:

@@ -65,7 +65,8 @@ class ContextSettings(Strict):
     texts: tuple[ContextText, ...] | None = Field(
         None,
         min_length=1,
-        description="Prefixes given by hand, each with {} for the prompt; nothing is sampled.",
+        description="Contexts given by hand, each with {} for the prompt; nothing is "
+        "sampled, and the bare prompt is always one of them.",
     )
 
 
@@ -78,7 +79,7 @@ class ValueSettings(Strict):
         1e-3, description="Weight of ||delta||_2 / ||v_init||_2^2 in the loss."
     )
     kl_factor: NonNegative = Field(
-        0.0625, description="Weight of KL(unedited || edited) on '{subject} is a' in the loss."
+        0.0625, description="Weight of KL(edited || unedited) on '{subject} is a' in the loss."
     )
     clamp: Positive = Field(4.0, description="Largest ||delta||_2, as a multiple of ||v_init||_2.")
     stop_loss: NonNegative = Field(0.05, description="Stop once the loss is below this.")

@@ -164,6 +164,11 @@ def test_contexts_are_the_same_for_the_same_seed_and_differ_for_another(
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
+def test_the_bare_prompt_is_always_the_first_context(tiny: LoadedModel) -> None:
+    given = ContextSettings(texts=("In short, {}", "{}", "It is late. {}"))
+    assert make_contexts(tiny, given, seed=0) == ("{}", "In short, {}", "It is late. {}")
+
+
 def test_the_whole_and_the_tail_objective_agree(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
     prompts = prepare(tiny, world[2], CONTEXTS)
     results = []

@@ -47,6 +47,26 @@ def test_an_unedited_model_keeps_every_neighbour_and_knows_every_truth(
 
 
 @pytest.mark.parametrize("match", MATCHES)
+def test_an_unedited_model_is_local_at_every_checkpoint(
+    tiny: LoadedModel, world: tuple[Edit, ...], match: Match
+) -> None:
+    recall = Recall(tiny, world[::3], match)
+    values = [recall.locality(count).value for count in range(1, len(world[::3]) + 1)]
+    assert values == [1.0] * len(values)
+
+
+def test_a_paraphrase_that_a_later_edit_asks_counts_for_the_later_one(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    first = replace(world[0], paraphrases=("One prompt", "Another prompt"))
+    second = replace(world[1], prompt="Another prompt", paraphrases=())
+    recall = Recall(tiny, (first, second), "accuracy")
+    asked = {miss.prompt for miss in recall.generalization(1).misses}
+    assert asked == {"One prompt", "Another prompt"}
+    assert {miss.prompt for miss in recall.generalization(2).misses} == {"One prompt"}
+
+
+@pytest.mark.parametrize("match", MATCHES)
 def test_a_wrecked_model_loses_its_neighbours(
     wrecked: LoadedModel, world: tuple[Edit, ...], match: Match
 ) -> None:

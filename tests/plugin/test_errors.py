@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from safetensors.torch import load_file, save_file
 
+from pytest_eac.errors import RecordError
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
 
@@ -189,9 +191,63 @@ def test_a_method_that_nobody_knows_is_named(specs: Specs) -> None:
     )
 
 
-def test_a_results_file_that_cannot_be_written_is_named(specs: Specs) -> None:
+def test_a_results_file_that_cannot_be_written_is_told_before_any_work(specs: Specs) -> None:
     specs.write()
     (specs.pytester.path / "taken").write_text("a file, not a folder")
-    result = specs.run("--eac-results=taken/results.json")
-    assert result.ret != pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*results.json: cannot be written*"])
+    for place in ("taken/results.json", "."):
+        result = specs.run(f"--eac-results={place}")
+        assert result.ret == pytest.ExitCode.USAGE_ERROR
+        result.stderr.fnmatch_lines(["*--eac-results: * cannot be written: *"])
+
+
+def test_a_results_file_that_fails_at_the_end_costs_no_verdict(
+    specs: Specs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(path: Path, record: object) -> None:
+        raise RecordError(f"{path}: cannot be written: No space left on device")
+
+    specs.write()
+    monkeypatch.setattr("pytest_eac.store.write_record", full_disk)
+    result = specs.run("--eac-results=results.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["*results.json: cannot be written: No space left on device"])
+
+
+def test_a_missing_model_is_no_known_issue(specs: Specs) -> None:
+    specs.write(
+        model="package:not_there_at_all",
+        more="known_issues: [{check: efficacy, reason: weak}]",
+    )
+    specs.run("--eac-require").assert_outcomes(failed=1)
+
+
+def test_a_fixture_that_is_not_there_is_named_with_the_spec(specs: Specs) -> None:
+    specs.write(more="fixtures: [nope]")
+    result = specs.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["small.eac.yaml: fixture 'nope': no such fixture*"])
+    result.stdout.no_fnmatch_line("*nodes.py*")
+
+
+def test_a_prompt_longer_than_the_model_takes_is_named(specs: Specs) -> None:
+    long = "word " * 300
+    specs.write(edits=f"[{{subject: Ana, prompt: '{long} {{}} lives in', target: Oslo}}]")
+    result = specs.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*a prompt has * tokens, but the model takes 128*"])
+
+
+def test_a_tokenizer_that_is_missing_is_named(specs: Specs) -> None:
+    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model"))
+    (folder / "tokenizer.json").unlink()
+    specs.write(model=str(folder))
+    result = specs.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*tokenizer*", "small.eac.yaml:2: the model"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_an_empty_option_is_one_that_is_not_given(specs: Specs) -> None:
+    specs.write()
+    specs.run("--eac-model=", "--eac-device=", "--eac-results=").assert_outcomes(passed=1)

