@@ -185,7 +185,7 @@ class EacSession:
     def print_summary(self, reporter: pytest.TerminalReporter) -> None:
         """Print the table of chains x metrics, and where the results went."""
         if self.chains:
-            reporter.section("edits", sep="=")
+            reporter.write_sep("=", "edits")
             for line in summary_lines(self.chains):
                 reporter.write_line(line)
         if self.trouble:
