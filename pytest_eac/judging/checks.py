@@ -136,7 +136,7 @@ def _verdict(chain: Chain, name: str, cases: Iterable[Case]) -> Verdict:
     if failed and len(places) > 1:
         lines.append(f"missed at {len(missed)} of {len(places)} checkpoints; the first is shown")
     if failed and measurement is not None:
-        lines += _explain_misses(chain, measurement)
+        lines += _explain_misses(chain, measurement, name)
     return Verdict(
         check=name,
         outcome="failed" if failed else "passed",
@@ -152,13 +152,14 @@ def _place(chain: Chain, observed: _Observed) -> str:
     return f" after {observed.at} of {len(chain.edits)} edits"
 
 
-def _explain_misses(chain: Chain, measurement: Measurement) -> list[str]:
+def _explain_misses(chain: Chain, measurement: Measurement, name: str) -> list[str]:
+    wanted = "before the edits" if name == "locality" else "expected"
     lines = []
     for miss in measurement.misses[:_SHOWN_MISSES]:
         edit = chain.edits[miss.edit]
         lines.append(
             f"  edit {miss.edit + 1} ({edit.origin}): {miss.prompt!r} -> {miss.got!r}, "
-            f"expected {miss.expected!r}"
+            f"{wanted} {miss.expected!r}"
         )
     more = len(measurement.misses) - _SHOWN_MISSES
     return [*lines, f"  and {more} more"] if more > 0 else lines

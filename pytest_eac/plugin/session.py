@@ -7,7 +7,7 @@ from dataclasses import replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import EacError, ModelError, RecordError, SettingsError
+from pytest_eac.errors import EacError, ModelError, RecordError, SettingsError, UnavailableError
 from pytest_eac.record import Chain, Comparison, Record, Verdict
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import schema
@@ -81,6 +81,10 @@ class EacSession:
             lines[
                 f"eac: model {model.id}{revision}, dtype {model.dtype}, device {model.device}"
             ] = None
+        if self.options.limit_edits is not None and lines:
+            lines[f"eac: only the first {self.options.limit_edits} edits (--eac-limit-edits)"] = (
+                None
+            )
         return list(lines)
 
     def chain(self, spec: Spec, method: Method, seed: int) -> Chain:
@@ -184,9 +188,14 @@ class EacSession:
 
     def print_summary(self, reporter: pytest.TerminalReporter) -> None:
         """Print the table of chains x metrics, and where the results went."""
-        if self.chains:
+        skipped = {
+            f"{spec}: skipped: {error}": None
+            for (spec, *_), error in self._outcomes.items()
+            if isinstance(error, UnavailableError)
+        }
+        if self.chains or skipped:
             reporter.write_sep("=", "edits")
-            for line in summary_lines(self.chains):
+            for line in (*summary_lines(self.chains), *skipped):
                 reporter.write_line(line)
         if self.trouble:
             reporter.write_line(self.trouble, red=True)

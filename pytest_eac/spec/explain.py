@@ -23,11 +23,11 @@ def problems_of(error: ValidationError, marked: MarkedValue) -> list[Problem]:
     for detail in error.errors(include_url=False):
         if detail["type"] == "too_short" and detail["input"]:
             continue  # its items are wrong, which is reported by itself
-        grouped.setdefault(_path_in(marked.value, detail), []).append(detail)
+        grouped.setdefault(path_in(marked.value, detail), []).append(detail)
     return [_problem(path, details, marked) for path, details in grouped.items()]
 
 
-def _path_in(value: Any, detail: ErrorDetails) -> Where:
+def path_in(value: Any, detail: ErrorDetails) -> Where:
     """Return the error's path in the data: its ``loc`` without the names of union branches."""
     path: list[str | int] = []
     for part in detail["loc"]:

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from pytest_eac.errors import DataError, Problem, SpecError
 from pytest_eac.spec.edits import Edit, from_inline
-from pytest_eac.spec.explain import problems_of
+from pytest_eac.spec.explain import path_in, problems_of
 from pytest_eac.spec.inherit import exists, read_with_parents
 from pytest_eac.spec.methods import METHODS
 from pytest_eac.spec.names import closest
@@ -90,7 +90,10 @@ def load_spec(path: str | Path) -> Spec:
     try:
         written = SpecFile.model_validate(marked.value)
     except ValidationError as error:
-        raise SpecError(_ordered(problems_of(error, marked) + _unknown_methods(marked))) from None
+        problems = problems_of(error, marked)
+        problems += _unknown_methods(marked)
+        problems += _problems_of_the_rest(path, marked, error)
+        raise SpecError(_ordered(list(dict.fromkeys(problems)))) from None
     return _Builder(path, marked, written).build()
 
 
@@ -105,6 +108,33 @@ def _unknown_methods(marked: MarkedValue) -> list[Problem]:
             message = f"unknown method {name!r}{closest(name, METHODS)}"
             problems.append(marked.mark(at).problem(message, at))
     return problems
+
+
+def _problems_of_the_rest(path: Path, marked: MarkedValue, error: ValidationError) -> list[Problem]:
+    """Check the names and counts in those parts of a file that the schema has nothing against."""
+    wrong = [path_in(marked.value, detail) for detail in error.errors(include_url=False)]
+    value = dict(marked.value)
+    for place in wrong:
+        if place[:1] == ("checks",) and len(place) > 1 and isinstance(value.get("checks"), dict):
+            value["checks"] = {k: v for k, v in value["checks"].items() if k != place[1]}
+        else:
+            value.pop(str(place[0]) if place else "", None)
+        if place[:1] in {("checks",), ("methods",)}:
+            value.pop("known_issues", None)  # what they name may have been left out above
+    value.setdefault("eac", 1)
+    value.setdefault("edits", ({"subject": "x", "prompt": "x", "target": "y"},))
+    try:
+        written = SpecFile.model_validate(value)
+    except ValidationError:
+        return []
+    builder = _Builder(path, marked, written)
+    if ("methods",) not in {place[:1] for place in wrong}:
+        builder.check_plan(builder.methods())
+    if ("edits",) not in {place[:1] for place in wrong}:
+        edits = builder.edits()
+        if edits is not None and ("scoring",) not in {place[:1] for place in wrong}:
+            builder.check_data(edits)
+    return builder.problems
 
 
 def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:
@@ -131,14 +161,7 @@ class _Builder:
         written = self.written
         edits = self.edits()
         methods = self.methods()
-        if written.sequence.batch != 1:
-            names = ", ".join(method.name for method in methods)
-            found = f"found {written.sequence.batch}; {names} take one edit at a time: expected 1"
-            self.complain(("sequence", "batch"), found)
-        for index, seed in enumerate(written.seeds):
-            if seed in written.seeds[:index]:
-                self.complain(("seeds", index), f"seed {seed} is given twice")
-        self.check_names(methods)
+        self.check_plan(methods)
         if edits is not None:
             self.check_data(edits)
         if self.problems or edits is None:
@@ -159,6 +182,18 @@ class _Builder:
             lines=self.lines(),
         )
 
+    def check_plan(self, methods: tuple[Method, ...]) -> None:
+        """Check what methods, seeds and names say of one another."""
+        written = self.written
+        if written.sequence.batch != 1:
+            names = ", ".join(method.name for method in methods)
+            found = f"found {written.sequence.batch}; {names} take one edit at a time: expected 1"
+            self.complain(("sequence", "batch"), found)
+        for index, seed in enumerate(written.seeds):
+            if seed in written.seeds[:index]:
+                self.complain(("seeds", index), f"seed {seed} is given twice")
+        self.check_names(methods)
+
     def model(self) -> ModelChoice | None:
         """Resolve a relative path in the model's id against the file that wrote it."""
         model = self.written.model
@@ -172,6 +207,7 @@ class _Builder:
 
     def edits(self) -> tuple[Edit, ...] | None:
         edits: list[Edit] = []
+        failed = False
         for index, entry in enumerate(self.written.edits):
             mark = self.marked.mark(("edits", index))
             if not isinstance(entry, EditSource):
@@ -180,8 +216,9 @@ class _Builder:
             try:
                 edits.extend(read_source(entry, mark.file.parent / entry.path))
             except DataError as error:
+                failed = True
                 self.complain(("edits", index, "from"), str(error))
-        return tuple(edits) if not self.problems else None
+        return tuple(edits) if not failed else None
 
     def methods(self) -> tuple[Method, ...]:
         methods: dict[str, Method] = {}

@@ -116,6 +116,9 @@ def test_a_model_that_is_not_there_skips_with_its_remedy(specs: Specs) -> None:
     assert result.ret == pytest.ExitCode.OK
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(
+        ["small.eac.yaml: skipped: *not installed here; pip install --no-deps not-there-at-all"]
+    )
+    result.stdout.fnmatch_lines(
         ["SKIPPED*small.eac.yaml*not installed here; pip install --no-deps not-there-at-all"]
     )
 

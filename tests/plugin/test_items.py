@@ -303,13 +303,15 @@ def test_a_finished_chain_is_on_disk_when_a_later_one_breaks(specs: Specs) -> No
 
 def test_the_command_line_is_laid_over_the_spec(specs: Specs) -> None:
     specs.write(CHECKS, methods=TWO_METHODS, more="seeds: [0, 1]")
-    specs.run(
+    result = specs.run(
         "--eac-method=eac",
         "--eac-seed=7",
         "--eac-limit-edits=1",
         "--eac-dtype=bfloat16",
         "--eac-results=results.json",
-    ).assert_outcomes(passed=2)
+    )
+    result.assert_outcomes(passed=2)
+    result.stdout.fnmatch_lines(["eac: only the first 1 edits (--eac-limit-edits)"])
     (chain,) = read_record(specs.pytester.path / "results.json").chains
     assert (chain.method, chain.seed, len(chain.edits)) == ("eac", 7, 1)
     assert chain.model.dtype == "bfloat16"

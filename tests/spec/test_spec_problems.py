@@ -91,6 +91,40 @@ def test_a_misspelt_key_does_not_hide_an_unknown_method(file: Path) -> None:
     assert [line.split(": ")[1] for line in found] == ["methods[0]", "sedes"]
 
 
+def test_a_wrong_value_does_not_hide_what_needs_the_whole_file(file: Path) -> None:
+    text = """\
+eac: 1
+methods: [rome, rome-eac]
+edits:
+  - {subject: Oslo, prompt: "{} lies in", target: Peru, truth: 3}
+  - {from: nowhere.json, format: jsonl}
+sequence: {batch: 2}
+checks:
+  efficacy: {min: 7}
+  compare: [{metric: deviation, less: romeeac, than: rome}]
+"""
+    found = told_of(file, text)
+    assert [line.split(": ")[1] for line in found] == [
+        "edits[0].truth",
+        "sequence.batch",
+        "checks.efficacy.min",
+        "checks.compare[0].less",
+    ]
+
+
+def test_a_wrong_check_does_not_hide_an_edit_that_lacks_something(file: Path) -> None:
+    text = (
+        HEAD
+        + "scoring: {match: success}\nchecks: {efficacy: {min: 7}, retention: {min: 0, at: 9}}\n"
+    )
+    found = told_of(file, text)
+    assert [line.split(": ")[1] for line in found] == [
+        "scoring.match",
+        "checks.efficacy.min",
+        "checks.retention.at",
+    ]
+
+
 def test_problems_of_the_text_itself_come_in_its_order_too(file: Path) -> None:
     found = told_of(file, "eac: 1\nmodel:\n  <<: 3\n  id: !mine x\n" + EDITS)
     assert [line.split(":")[0] for line in found] == ["3", "4"]
