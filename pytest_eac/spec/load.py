@@ -257,7 +257,10 @@ class _Builder:
             if issue.check not in checks:
                 message = f"{issue.check!r} is not a check of this spec"
                 self.complain((*at, "check"), message + closest(issue.check, checks))
-            if issue.method is not None and issue.method not in names:
+            if issue.method is not None and issue.check in seen:
+                message = "a comparison is of two methods; leave 'method' out"
+                self.complain((*at, "method"), message)
+            elif issue.method is not None and issue.method not in names:
                 message = f"{issue.method!r} is not one of this spec's methods"
                 self.complain((*at, "method"), message + closest(issue.method, names))
 

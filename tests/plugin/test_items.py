@@ -236,7 +236,7 @@ def test_a_models_path_is_the_specs_whatever_the_working_folder(specs: Specs) ->
 
 
 def test_setup_plan_shows_fixtures_and_edits_nothing(specs: Specs) -> None:
-    specs.write(model="package:not_there_at_all")
+    specs.write(model=None)  # an error, were the chain run
     result = specs.run("--setup-plan")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*small.eac.yaml::eac-s0::efficacy*"])

@@ -592,6 +592,17 @@ def test_a_known_issue_must_name_a_check_and_a_method_of_the_spec(file: Path) ->
     ]
 
 
+def test_a_known_issue_of_a_comparison_has_no_method(file: Path) -> None:
+    text = HEAD + (
+        "methods: [rome, rome-eac]\n"
+        "checks: {compare: [{metric: deviation, less: rome-eac, than: rome}]}\n"
+        "known_issues: [{check: deviation-rome-eac-than-rome, method: rome, reason: r}]\n"
+    )
+    assert told_of(file, text) == [
+        "5:62: known_issues[0].method: a comparison is of two methods; leave 'method' out"
+    ]
+
+
 def test_a_known_issue_may_name_a_comparison(file: Path) -> None:
     text = HEAD + (
         "methods: [rome, rome-eac]\n"
