@@ -18,7 +18,7 @@ from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.methods import ContextSettings
+from pytest_eac.spec.settings import ContextSettings
 
 EDIT = Edit(
     subject="The Louvre",

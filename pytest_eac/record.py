@@ -90,14 +90,15 @@ class EditCost:
     """How an edit went.
 
     Attributes:
-        seconds: wall time of the edit, measuring excluded.
+        seconds: wall time of the edit, measuring excluded; in a batch, its share of the batch's.
         peak_bytes: the process's peak resident memory so far (on a GPU: peak allocated memory);
             ``None`` where the platform does not tell.
-        steps: optimisation steps in each stage.
-        loss: the loss at the last step.
-        reached: whether the loss fell below the stop loss.
+        steps: optimisation steps in each stage; empty for methods that take none.
+        loss: the loss at the last step; ``None`` for methods that have none.
+        reached: whether the search for the value came to its stopping point; ``None`` for methods
+            that solve for no value.
         anchors: the dimensions that carry the edit; ``None`` for editors without anchors.
-        delta_norm: Frobenius norm of the change of the weights.
+        delta_norm: Frobenius norm of the change of the weights (in a batch, of the whole batch's).
         swallowed: share of the entries meant to move that rounding left where they were.
         score: efficacy right after the edit.
     """
@@ -105,8 +106,8 @@ class EditCost:
     seconds: float
     peak_bytes: int | None
     steps: tuple[int, ...]
-    loss: float
-    reached: bool
+    loss: float | None
+    reached: bool | None
     anchors: tuple[int, ...] | None
     delta_norm: float
     swallowed: float

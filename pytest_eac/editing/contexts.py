@@ -11,7 +11,7 @@ from pytest_eac.lm.tokens import encode
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.methods import ContextSettings
+    from pytest_eac.spec.settings import ContextSettings
 
 # How ROME starts its sampled prefixes.
 _OPENINGS = ("The", "Therefore", "Because", "I", "You")

@@ -30,31 +30,49 @@ class Outcome:
     Attributes:
         nll: mean over prompts of the mean negative log-likelihood of the target's tokens; scalar.
         essence: log-probabilities at the subject's last token of "{subject} is a"; (vocabulary,).
+        said: whether every target token is the most likely one in every context; scalar.
     """
 
     nll: Tensor
     essence: Tensor
+    said: Tensor
 
 
 class Objective:
     """One edit's forward pass, as a function of the change at the subject's last token.
 
     Attributes:
-        key: the layer's input at the subject in the bare prompt; (d_in,).
-        mean_key: the same, averaged over all contexts; (d_in,).
-        init: the layer's output at the subject in the bare prompt, before any change; (d_out,).
+        init: the output of ``site`` at the subject in the bare prompt, before any change; (d_out,).
+        written: the output of the layer's down-projection there; ``init`` itself where that is the
+            site; (d_out,).
     """
 
     def __init__(
-        self, loaded: LoadedModel, prompts: EditPrompts, *, layer: int, whole: bool = False
+        self,
+        loaded: LoadedModel,
+        prompts: EditPrompts,
+        *,
+        layer: int,
+        site: str | None = None,
+        whole: bool = False,
     ) -> None:
-        """Prepare the pass; ``whole`` runs all tokens through all layers, for comparison."""
+        """Prepare the pass.
+
+        Args:
+            loaded: the model as it is now.
+            prompts: the edit's.
+            layer: the layer that the value is for.
+            site: path of the module whose output is changed; the layer's down-projection (ROME), or
+                the whole decoder layer (MEMIT). By default the former.
+            whole: run all tokens through all layers, for comparison.
+        """
         rows = (*prompts.rows, prompts.essence)
         subjects = (*prompts.subjects, prompts.essence_subject)
         self._window: Window = (
             FullWindow(loaded, rows) if whole else open_window(loaded, rows, subjects, layer=layer)
         )
-        self._module = find_module(loaded.model, loaded.layout.down.format(layer))
+        down = loaded.layout.down.format(layer)
+        self._module = find_module(loaded.model, site or down)
         device = loaded.device
         offset = self._window.offset
         self._row = torch.arange(len(rows), device=device)
@@ -69,15 +87,14 @@ class Objective:
         )
         self._scored = where[:-1].view_as(scored)
         self._essence = where[-1]
-        self._measure_keys()
-
-    @torch.no_grad()
-    def _measure_keys(self) -> None:
-        with capture(self._module) as seen:
+        with (
+            torch.no_grad(),
+            capture(self._module) as at_site,
+            capture(find_module(loaded.model, down)) as at_down,
+        ):
             self._window.logits(self._kept[:1])
-        keys = seen.input[self._row[:-1], self._subject[:-1]].float()
-        self.key, self.mean_key = keys[0], keys.mean(dim=0)
-        self.init = seen.output[0, self._subject[0]].float()
+        self.init = at_site.output[0, self._subject[0]].float()
+        self.written = at_down.output[0, self._subject[0]].float()
 
     def __call__(self, delta: Tensor) -> Outcome:
         """Run the model with ``delta`` (d_out,) added at the subject in every row."""
@@ -92,4 +109,5 @@ class Objective:
         chosen = logits[self._row[:-1, None], self._scored].float().log_softmax(dim=-1)
         likely = chosen.gather(-1, self._target[..., None])[..., 0]
         essence = logits[-1, self._essence].float().log_softmax(dim=-1)
-        return Outcome(nll=-likely.mean(dim=1).mean(), essence=essence)
+        said = (chosen.detach().argmax(dim=-1) == self._target).all()
+        return Outcome(nll=-likely.mean(dim=1).mean(), essence=essence, said=said)

@@ -2,57 +2,85 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import inspect
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pytest_eac.editing.methods import Solved, solve
+from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.solved import Solved, Work, as_solved
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.weights import apply_delta
+from pytest_eac.spec.methods import find_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.methods import MethodSettings
+    from pytest_eac.spec.settings import MethodSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Step:
-    """An edit that has been made; ``swallowed`` is the share of moved entries lost to rounding."""
+    """An update that has been made.
 
-    index: int
+    Attributes:
+        indices: the edits that it made, by their place in the sequence.
+        solved: what the method returned.
+        swallowed: share of the moved entries that rounding left where they were.
+        seconds: wall time.
+    """
+
+    indices: range
     solved: Solved
     swallowed: float
     seconds: float
 
 
-def edit_in_sequence(
-    loaded: LoadedModel,
-    edits: tuple[Edit, ...],
-    settings: MethodSettings,
-    contexts: tuple[str, ...],
-) -> Iterator[Step]:
-    """Make the edits in order; each starts from the model that the one before left behind.
+def solve(
+    loaded: LoadedModel, edits: tuple[Edit, ...], settings: MethodSettings, work: Work
+) -> Solved:
+    """Ask the method for the changes that make ``edits``; changes nothing.
 
-    The model is edited when a step is yielded and stays so: run it inside
+    Raises:
+        EditError: an edit cannot be carried out, or the method does not keep its word.
+        NonFiniteError: a loss is NaN or infinite.
+    """
+    method = find_method(settings.base).resolve()
+    wanted = len(inspect.signature(method).parameters)
+    result = method(*(loaded, edits, settings, work)[:wanted])
+    return as_solved(settings.base, result, edited_modules(loaded, settings))
+
+
+def edit_in_sequence(
+    loaded: LoadedModel, settings: MethodSettings, work: Work, *, batch: int = 1
+) -> Iterator[Step]:
+    """Make the edits of ``work`` in order, ``batch`` of them in one update.
+
+    Each update starts from the model, and from the state, that the one before left behind. The
+    model is edited when a step is yielded and stays so: run it inside
     :func:`pytest_eac.lm.weights.restored`.
 
     Raises:
         EditError, NonFiniteError: with the edit's number, subject and origin in the message.
     """
-    for index, edit in enumerate(edits):
+    count = len(work.edits)
+    for first in range(0, count, batch):
         start = perf_counter()
+        indices = range(first, min(first + batch, count))
+        edits = work.edits[indices.start : indices.stop]
         try:
-            solved = solve(loaded, edit, settings, contexts)
+            solved = solve(loaded, edits, settings, replace(work, done=first))
             applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
         except (EditError, NonFiniteError) as error:
-            where = f"edit {index + 1} of {len(edits)} ({edit.subject}, {edit.origin})"
+            which = f"edit {first + 1}" + (f" to {indices.stop}" if len(edits) > 1 else "")
+            where = f"{which} of {count} ({edits[0].subject}, {edits[0].origin})"
             raise type(error)(f"{where}: {error}") from error
+        work = replace(work, state=solved.state)
         moved = sum(each.moved for each in applied)
         yield Step(
-            index=index,
+            indices=indices,
             solved=solved,
             swallowed=sum(each.swallowed for each in applied) / moved if moved else 0.0,
             seconds=perf_counter() - start,

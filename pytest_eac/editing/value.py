@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.editing.anchors import saliency, scatter, scored_l1, top_anchors
+from pytest_eac.editing.anchors import choose_anchors, net_l1, saliency, scatter
 from pytest_eac.errors import NonFiniteError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.objective import Objective
-    from pytest_eac.spec.methods import AnchorSettings, ValueSettings
+    from pytest_eac.spec.settings import AnchorSettings, ValueSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ class Descent:
     end: Tensor
     mean_gradient: Tensor
     losses: tuple[StepLoss, ...]
+    reached: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -51,21 +52,31 @@ class Value:
     Attributes:
         delta: what to add to the layer's output at the subject; (d_out,).
         init: the output before the edit; (d_out,). The value itself is ``init + delta``.
+        written: the part of ``init`` that the down-projection wrote; (d_out,).
         stages: the losses of each stage, step by step.
         first_delta: stage 1's delta; equal to ``delta`` for plain editors.
         anchors: ascending indices of the dimensions that carry the edit; ``None`` without EAC.
-        reached: whether the last loss is below the stop loss.
+        reached: whether the search stopped because it was there (see ``stop_when``).
     """
 
     delta: Tensor
     init: Tensor
+    written: Tensor
     stages: tuple[tuple[StepLoss, ...], ...]
     first_delta: Tensor
     anchors: tuple[int, ...] | None
     reached: bool
 
 
-Terms = tuple["Tensor", "Tensor", "Tensor", "Tensor"]
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Terms:
+    """The weighted terms of the loss at a point, and whether the target is said there."""
+
+    nll: Tensor
+    kl: Tensor
+    decay: Tensor
+    net: Tensor
+    said: Tensor
 
 
 def descend(
@@ -97,16 +108,27 @@ def descend(
     point = start.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([point], lr=settings.learning_rate)
     gradients = torch.zeros_like(point, requires_grad=False)
+    reached = False
     losses: list[StepLoss] = []
     updates = 0
     for step in range(steps):
         parts = terms(point)
-        total = torch.stack(parts).sum()
+        total = parts.nll + parts.kl + parts.decay + parts.net
         if not bool(torch.isfinite(total)):
             raise NonFiniteError(f"the loss is {total.item()} at step {step + 1} of the search")
-        nll, kl, decay, net = (float(part.detach()) for part in parts)
-        losses.append(StepLoss(total=float(total.detach()), nll=nll, kl=kl, decay=decay, net=net))
-        if losses[-1].total < settings.stop_loss or (step == steps - 1 and not update_last):
+        losses.append(
+            StepLoss(
+                total=float(total.detach()),
+                nll=float(parts.nll.detach()),
+                kl=float(parts.kl.detach()),
+                decay=float(parts.decay.detach()),
+                net=float(parts.net.detach()),
+            )
+        )
+        reached = losses[-1].total < settings.stop_loss or (
+            settings.stop_when == "argmax" and bool(parts.said)
+        )
+        if reached or (step == steps - 1 and not update_last):
             break
         optimizer.zero_grad()
         total.backward()
@@ -118,12 +140,100 @@ def descend(
             if norm > radius:
                 point.mul_(radius / norm)
     return Descent(
-        end=point.detach(), mean_gradient=gradients / max(updates, 1), losses=tuple(losses)
+        end=point.detach(),
+        mean_gradient=gradients / max(updates, 1),
+        losses=tuple(losses),
+        reached=reached,
     )
 
 
+class _Search:
+    """The loss of one edit's value, and the two stages that minimise it."""
+
+    def __init__(self, objective: Objective, settings: ValueSettings) -> None:
+        self.objective = objective
+        self.settings = settings
+        self.size = objective.init.norm()
+        self.width = objective.init.numel()
+        self.unedited = self.essence(torch.zeros_like(objective.init))
+
+    @torch.no_grad()
+    def essence(self, delta: Tensor) -> Tensor:
+        """What the model takes the subject for, with ``delta`` in place."""
+        return self.objective(delta).essence
+
+    def terms(self, delta: Tensor, reference: Tensor, *, l2: float, net: Tensor) -> Terms:
+        """Return the loss's terms at ``delta`` (d_out,); the KL is against ``reference``."""
+        outcome = self.objective(delta)
+        kl = torch.nn.functional.kl_div(
+            reference, outcome.essence, log_target=True, reduction="sum"
+        )
+        return Terms(
+            nll=outcome.nll,
+            kl=self.settings.kl_factor * kl,
+            decay=l2 * delta.norm() / self.size**2,
+            net=net,
+            said=outcome.said,
+        )
+
+    def descend(
+        self,
+        terms: Callable[[Tensor], Terms],
+        start: Tensor,
+        *,
+        steps: int,
+        update_last: bool,
+    ) -> Descent:
+        radius = self.settings.clamp * float(self.size)
+        return descend(
+            terms,
+            start,
+            settings=self.settings,
+            steps=steps,
+            radius=radius,
+            update_last=update_last,
+        )
+
+    def everywhere(self, *, update_last: bool) -> Descent:
+        """Search all dimensions: the plain search, and EAC's stage 1."""
+        none = self.size.new_zeros(())
+        l2 = self.settings.weight_decay
+        return self.descend(
+            lambda delta: self.terms(delta, self.unedited, l2=l2, net=none),
+            torch.zeros_like(self.objective.init),
+            steps=self.settings.steps,
+            update_last=update_last,
+        )
+
+    def on_anchors(
+        self, first: Descent, chosen: Tensor, scores: Tensor, anchors: AnchorSettings
+    ) -> Descent:
+        """Search the anchors alone, under the elastic net: EAC's stage 2."""
+        kept = first.end[chosen]
+        start = kept if anchors.start == "warm" else torch.zeros_like(kept)
+        l2 = self.settings.weight_decay if anchors.l2 is None else anchors.l2
+        reference = self.unedited
+        if anchors.kl_reference == "start":
+            reference = self.essence(scatter(start, chosen, self.width))
+        return self.descend(
+            lambda free: self.terms(
+                scatter(free, chosen, self.width),
+                reference,
+                l2=l2,
+                net=anchors.l1 * net_l1(free, scores, scored=anchors.scored),
+            ),
+            start,
+            steps=anchors.steps,
+            update_last=True,
+        )
+
+
 def solve_value(
-    objective: Objective, settings: ValueSettings, anchors: AnchorSettings | None
+    objective: Objective,
+    settings: ValueSettings,
+    anchors: AnchorSettings | None,
+    *,
+    seed: int = 0,
 ) -> Value:
     """Find the value of an edit.
 
@@ -131,10 +241,11 @@ def solve_value(
         objective: the edit's forward pass.
         settings: of the search.
         anchors: of EAC; ``None`` for the plain search.
+        seed: of anchors chosen by chance.
 
     Returns:
         The value. With EAC, ``delta`` is zero off the anchors. A target that the model already
-        gives (loss below the stop loss at once) needs no change: ``delta`` is zero and there are no
+        gives (the search stops at once) needs no change: ``delta`` is zero and there are no
         anchors.
 
     Raises:
@@ -142,64 +253,25 @@ def solve_value(
 
     Source: ROME (Meng et al. 2022), equation 4; EAC (arXiv 2503.00035), section 3.
     """
-    init = objective.init
-    size = init.norm()
-    radius = settings.clamp * float(size)
-    start = torch.zeros_like(init)
-    with torch.no_grad():
-        unedited = objective(start).essence
-    none = init.new_zeros(())
-
-    def terms(delta: Tensor, free: Tensor, reference: Tensor, net: Tensor) -> Terms:
-        outcome = objective(delta)
-        kl = torch.nn.functional.kl_div(
-            reference, outcome.essence, log_target=True, reduction="sum"
-        )
-        decay = settings.weight_decay * free.norm() / size**2
-        return outcome.nll, settings.kl_factor * kl, decay, net
-
-    first = descend(
-        lambda delta: terms(delta, delta, unedited, none),
-        start,
-        settings=settings,
-        steps=settings.steps,
-        radius=radius,
-        update_last=anchors is not None,
-    )
-    if anchors is None or not bool(first.end.any()):
-        return Value(
-            delta=first.end,
-            init=init,
-            stages=(first.losses,),
-            first_delta=first.end,
-            anchors=None if anchors is None else (),
-            reached=first.losses[-1].total < settings.stop_loss,
-        )
-    scores = saliency(first.mean_gradient, first.end)
-    chosen = top_anchors(scores, anchors.ratio)
-    free_start = first.end[chosen] if anchors.start == "warm" else torch.zeros_like(scores[chosen])
-    reference = unedited
-    if anchors.kl_reference == "start":
-        with torch.no_grad():
-            reference = objective(scatter(free_start, chosen, init.numel())).essence
-    second = descend(
-        lambda free: terms(
-            scatter(free, chosen, init.numel()),
-            free,
-            reference,
-            anchors.l1 * scored_l1(free, scores[chosen]),
-        ),
-        free_start,
-        settings=settings,
-        steps=anchors.steps,
-        radius=radius,
-        update_last=True,
-    )
+    search = _Search(objective, settings)
+    first = last = search.everywhere(update_last=anchors is not None)
+    delta, chosen, stages = first.end, None, [first.losses]
+    if anchors is not None and not bool(delta.any()):
+        chosen = torch.empty(0, dtype=torch.long)
+    elif anchors is not None:
+        chosen = choose_anchors(anchors, first.mean_gradient, first.end, seed=seed)
+        delta = scatter(first.end[chosen], chosen, search.width)
+        if anchors.retrain:
+            scores = saliency(first.mean_gradient, first.end)[chosen]
+            last = search.on_anchors(first, chosen, scores, anchors)
+            delta = scatter(last.end, chosen, search.width)
+            stages.append(last.losses)
     return Value(
-        delta=scatter(second.end, chosen, init.numel()),
-        init=init,
-        stages=(first.losses, second.losses),
+        delta=delta,
+        init=objective.init,
+        written=objective.written,
+        stages=tuple(stages),
         first_delta=first.end,
-        anchors=tuple(chosen.tolist()),
-        reached=second.losses[-1].total < settings.stop_loss,
+        anchors=None if chosen is None else tuple(chosen.tolist()),
+        reached=last.reached,
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -31,7 +31,8 @@ def capture(module: nn.Module) -> Iterator[Seen]:
     seen = Seen()
 
     def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        seen.input, seen.output = args[0], _first(output)
+        seen.input = args[0] if args else seen.input  # some layers are called by keyword alone
+        seen.output = _first(output)
 
     handle = module.register_forward_hook(hook)
     try:
@@ -53,3 +54,37 @@ def patch(module: nn.Module, change: Callable[[Tensor], Tensor]) -> Iterator[Non
         yield
     finally:
         handle.remove()
+
+
+class _EnoughError(Exception):
+    """All that was asked for has been seen; the rest of the forward pass is not needed."""
+
+
+@torch.no_grad()
+def read_states(
+    model: nn.Module, inputs: dict[str, Tensor], modules: Mapping[str, nn.Module]
+) -> dict[str, Seen]:
+    """Run the model just far enough to see the named modules' inputs and outputs."""
+    seen: dict[str, Seen] = {}
+    handles = []
+
+    def hook_for(name: str) -> Callable[..., None]:
+        def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+            seen[name] = Seen()
+            seen[name].input = args[0] if args else seen[name].input
+            seen[name].output = _first(output)
+            if len(seen) == len(modules):
+                raise _EnoughError
+
+        return hook
+
+    try:
+        for name, module in modules.items():
+            handles.append(module.register_forward_hook(hook_for(name)))
+        model(**inputs, use_cache=False, logits_to_keep=1)
+    except _EnoughError:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return seen

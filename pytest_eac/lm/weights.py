@@ -20,27 +20,36 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WeightDelta:
-    """A low-rank change of one linear module: ``W += left @ right.T``.
+    """A change of one linear module's weight: ``W += left @ right.T``, or ``W += left``.
 
     Attributes:
         module: dotted path of the module, e.g. ``model.layers.9.mlp.down_proj``.
-        left: (d_out, r).
-        right: (d_in, r).
+        left: (d_out, r); without ``right``, the change itself, (d_out, d_in).
+        right: (d_in, r), or ``None`` for a change that is not of low rank.
     """
 
     module: str
     left: Tensor
-    right: Tensor
+    right: Tensor | None = None
 
     @property
     def dense(self) -> Tensor:
         """The change as a matrix, (d_out, d_in)."""
-        return self.left @ self.right.T
+        return self.left if self.right is None else self.left @ self.right.T
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Shape of the matrix that is changed, (d_out, d_in)."""
+        d_in = self.left.shape[1] if self.right is None else self.right.shape[0]
+        return self.left.shape[0], d_in
 
     @property
     def norm(self) -> float:
         """Frobenius norm, computed from the factors: ``sqrt(tr(L^T L R^T R))``."""
-        left, right = self.left.double(), self.right.double()
+        left = self.left.double()
+        if self.right is None:
+            return float(left.norm())
+        right = self.right.double()
         return float(((left.T @ left) * (right.T @ right)).sum().clamp_min(0).sqrt())
 
 
@@ -66,10 +75,9 @@ def apply_delta(model: nn.Module, delta: WeightDelta) -> Applied:
     module = find_module(model, delta.module)
     weight: Tensor = module.weight  # type: ignore[assignment]
     rows = as_out_in(weight, module)
-    if (delta.left.shape[0], delta.right.shape[0]) != tuple(rows.shape):
-        found = f"({delta.left.shape[0]}, {delta.right.shape[0]})"
+    if delta.shape != tuple(rows.shape):
         raise EditError(
-            f"{delta.module}: found a delta of shape {found}, expected {tuple(rows.shape)}"
+            f"{delta.module}: found a delta of shape {delta.shape}, expected {tuple(rows.shape)}"
         )
     change = delta.dense.to(device=weight.device, dtype=torch.float32)
     if not bool(torch.isfinite(change).all()):

@@ -14,17 +14,23 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.editing.contexts import make_contexts
+from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import Step, edit_in_sequence
+from pytest_eac.editing.solved import Work
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.record import Chain, Checkpoint, EditCost, EditRecord, Miss, ModelRecord
-from pytest_eac.spec.methods import resolve_settings
+from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.load import Method, Spec
+    from pytest_eac.spec.settings import MethodSettings
 
 Progress = Callable[[int, int, str], None]
 
@@ -37,6 +43,7 @@ def run_chain(
     seed: int = 0,
     recall: Recall | None = None,
     progress: Progress | None = None,
+    cache_dir: Path | None = None,
 ) -> Chain:
     """Edit a model step by step, measure it at the spec's checkpoints, and restore it.
 
@@ -47,6 +54,7 @@ def run_chain(
         seed: of the contexts that are sampled.
         recall: the unedited model's answers to this spec, if they are at hand already.
         progress: called with (edits done, edits in all, what is being done).
+        cache_dir: where statistics of the unedited model are kept; by default the user's cache.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
@@ -61,16 +69,22 @@ def run_chain(
     tell(0, count, "asking the unedited model")
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match)
     contexts = make_contexts(loaded, settings.contexts, seed=seed)
+    modules = edited_modules(loaded, settings)
+    moments = _moments(loaded, modules, settings, cache_dir, tell, count)
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
     misses: list[Miss] = []
-    with restored(loaded.model, edited_modules(loaded, settings)) as originals:
+    with restored(loaded.model, modules) as originals:
         tell(0, count, "editing")
-        for step in edit_in_sequence(loaded, spec.edits, settings, contexts):
-            score, miss = recall.efficacy(step.index)
-            misses += [miss] if miss else []
-            costs.append(_cost(step, score))
-            done = step.index + 1
+        work = Work(
+            contexts=contexts, seed=seed, edits=spec.edits, originals=originals, moments=moments
+        )
+        for step in edit_in_sequence(loaded, settings, work, batch=spec.batch):
+            for index in step.indices:
+                score, miss = recall.efficacy(index)
+                misses += [miss] if miss else []
+                costs.append(_cost(step, index, score))
+            done = step.indices.stop
             if done in spec.checkpoints:
                 tell(done, count, "measuring")
                 checkpoints.append(
@@ -127,16 +141,43 @@ def describe_environment() -> dict[str, str]:
     }
 
 
-def _cost(step: Step, score: float) -> EditCost:
-    value = step.solved.value
+def _moments(
+    loaded: LoadedModel,
+    modules: tuple[str, ...],
+    settings: MethodSettings,
+    cache_dir: Path | None,
+    tell: Progress,
+    count: int,
+) -> dict[str, Moment]:
+    """Return the second moments that a method reads, measured now if they are not in the cache."""
+    if settings.covariance is None:
+        return {}
+
+    def progress(tokens: int, limit: int) -> None:
+        tell(0, count, f"measuring the covariance, {tokens} of at most {limit} tokens")
+
+    return second_moments(
+        loaded, modules, settings.covariance, cache_dir=cache_dir, progress=progress
+    )
+
+
+def _cost(step: Step, index: int, score: float | None) -> EditCost:
+    solved, value = step.solved, None
+    if solved.values:
+        value = solved.values[index - step.indices.start]
+    steps: tuple[int, ...] = (len(solved.losses),) if solved.losses else ()
+    loss = solved.losses[-1] if solved.losses else None
+    if value is not None:
+        steps, loss = tuple(len(stage) for stage in value.stages), value.stages[-1][-1].total
+    device = solved.deltas[0].left.device if solved.deltas else torch.device("cpu")
     return EditCost(
-        seconds=step.seconds,
-        peak_bytes=_peak_bytes(step.solved.deltas[0].left.device),
-        steps=tuple(len(stage) for stage in value.stages),
-        loss=value.stages[-1][-1].total,
-        reached=value.reached,
-        anchors=value.anchors,
-        delta_norm=sqrt(sum(delta.norm**2 for delta in step.solved.deltas)),
+        seconds=step.seconds / len(step.indices),
+        peak_bytes=_peak_bytes(device),
+        steps=steps,
+        loss=loss,
+        reached=None if value is None else value.reached,
+        anchors=None if value is None else value.anchors,
+        delta_norm=sqrt(sum(delta.norm**2 for delta in solved.deltas)),
         swallowed=step.swallowed,
         score=score,
     )

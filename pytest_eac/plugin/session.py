@@ -142,7 +142,13 @@ class EacSession:
                 progress(0, len(spec.edits), "asking the unedited model")
                 self._recall = (spec, Recall(loaded, spec.edits, spec.scoring.match))
             return run_chain(
-                loaded, spec, method, seed=seed, recall=self._recall[1], progress=progress
+                loaded,
+                spec,
+                method,
+                seed=seed,
+                recall=self._recall[1],
+                progress=progress,
+                cache_dir=self.options.cache_dir,
             )
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"

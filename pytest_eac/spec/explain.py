@@ -57,7 +57,7 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> P
     return marked.mark(path).problem(message + _hint(detail), path)
 
 
-_TOLD_IN_FULL = {"subject_once", "blank", "no_limit", "crossed", "direction", "same", "no_anchors"}
+_TOLD_IN_FULL = {"subject_once", "blank", "no_limit", "crossed", "direction", "same", "no_use", "method"}
 
 
 def _expectation(detail: ErrorDetails) -> str:

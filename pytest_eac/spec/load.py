@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from pytest_eac.errors import DataError, Problem, SpecError
+from pytest_eac.errors import DataError, Problem, SettingsError, SpecError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.explain import path_in, problems_of
 from pytest_eac.spec.inherit import exists, read_with_parents
-from pytest_eac.spec.methods import METHODS
+from pytest_eac.spec.methods import find_method, method_names
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.schema import (
     Checks,
@@ -27,6 +27,9 @@ from pytest_eac.spec.sources import read_source
 
 if TYPE_CHECKING:
     from pytest_eac.spec.marked import Mark, MarkedValue, Where
+
+
+_NO_PATH = ("built-in", "hub:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +50,7 @@ class Spec:
     methods: tuple[Method, ...]
     seeds: tuple[int, ...]
     edits: tuple[Edit, ...]
+    batch: int
     checkpoints: tuple[int, ...]
     scoring: Scoring
     checks: Checks
@@ -69,8 +73,8 @@ class Spec:
         """
         own = {method.name: method for method in self.methods}
         for name in names:
-            if name not in own and name not in METHODS:
-                known = sorted({*own, *METHODS})
+            if name not in own and not _is_method(name):
+                known = sorted({*own, *method_names()})
                 raise ValueError(f"unknown method {name!r} for {self.file}{closest(name, known)}")
         chosen = [own.get(name) or _built_in(name) for name in dict.fromkeys(names)]
         return replace(self, methods=tuple(chosen))
@@ -104,10 +108,24 @@ def _unknown_methods(marked: MarkedValue) -> list[Problem]:
     problems = []
     for index, name in enumerate(entries):
         at: Where = ("methods", index) if isinstance(written, tuple) else ("methods",)
-        if isinstance(name, str) and name not in METHODS:
-            message = f"unknown method {name!r}{closest(name, METHODS)}"
+        if isinstance(name, str) and (message := _trouble_with(name)):
             problems.append(marked.mark(at).problem(message, at))
     return problems
+
+
+def _trouble_with(name: str) -> str | None:
+    """Say why a method cannot be used, if so."""
+    try:
+        find_method(name)
+    except KeyError as error:
+        return str(error.args[0])
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+def _is_method(name: str) -> bool:
+    return _trouble_with(name) is None
 
 
 def _problems_of_the_rest(path: Path, marked: MarkedValue, error: ValidationError) -> list[Problem]:
@@ -173,6 +191,7 @@ class _Builder:
             methods=methods,
             seeds=written.seeds,
             edits=edits,
+            batch=written.sequence.batch,
             checkpoints=self.checkpoints(len(edits)),
             scoring=written.scoring,
             checks=written.checks,
@@ -185,9 +204,11 @@ class _Builder:
     def check_plan(self, methods: tuple[Method, ...]) -> None:
         """Check what methods, seeds and names say of one another."""
         written = self.written
-        if written.sequence.batch != 1:
-            names = ", ".join(method.name for method in methods)
-            found = f"found {written.sequence.batch}; {names} take one edit at a time: expected 1"
+        batch = written.sequence.batch
+        single = [each.name for each in methods if not find_method(each.choice.base).many_edits]
+        if batch != 1 and single:
+            take = "takes" if len(single) == 1 else "take"
+            found = f"found {batch}; {', '.join(single)} {take} one edit at a time: expected 1"
             self.complain(("sequence", "batch"), found)
         for index, seed in enumerate(written.seeds):
             if seed in written.seeds[:index]:
@@ -227,13 +248,28 @@ class _Builder:
             at: Where = ("methods", index) if self.is_list("methods") else ("methods",)
             variants = entry if isinstance(entry, dict) else {entry: None}
             for name, choice in variants.items():
-                if choice is None and name not in METHODS:
+                if choice is None and not _is_method(name):
                     continue
                 if name in methods:
                     self.complain(at, f"method {name!r} is given twice")
                 else:
-                    methods[name] = Method(name=name, choice=choice) if choice else _built_in(name)
+                    method = Method(name=name, choice=choice) if choice else _built_in(name)
+                    methods[name] = self.with_corpus(method, at)
         return tuple(methods.values())
+
+    def with_corpus(self, method: Method, at: Where) -> Method:
+        """Resolve the path of a corpus against the file that wrote it."""
+        covariance = method.choice.covariance
+        if isinstance(covariance, str) or covariance.corpus.startswith(_NO_PATH):
+            return method
+        path = self.marked.mark(at).file.parent / Path(covariance.corpus).expanduser()
+        if not exists(path):
+            place = (*at, method.name, "covariance", "corpus")
+            found = f"found {covariance.corpus!r}, expected a file, built-in or hub:NAME"
+            self.complain(place, found)
+        settled = covariance.model_copy(update={"corpus": str(path.absolute())})
+        choice = method.choice.model_copy(update={"covariance": settled})
+        return replace(method, choice=choice)
 
     def is_list(self, key: str) -> bool:
         return isinstance(self.marked.value.get(key), tuple)
@@ -268,12 +304,11 @@ class _Builder:
         checks = self.written.checks
         count = len(edits)
         for index, at in enumerate(self.written.sequence.checkpoints):
-            if at > count:
-                message = f"found {at}, expected at most the number of edits, {count}"
+            if message := self.no_checkpoint(at, count):
                 self.complain(("sequence", "checkpoints", index), message)
         for name, bounds in checks.named():
-            if isinstance(last := getattr(bounds, "at", None), int) and last > count:
-                message = f"found {last}, expected at most the number of edits, {count}"
+            last = getattr(bounds, "at", None)
+            if isinstance(last, int) and (message := self.no_checkpoint(last, count)):
                 self.complain(("checks", name, "at"), message)
         needs = {
             "generalization": ("paraphrases", any(edit.paraphrases for edit in edits)),
@@ -285,6 +320,15 @@ class _Builder:
                 self.complain(("checks", name), f"no edit has {what} to measure it on", key=True)
         if self.written.scoring.match == "success":
             self.check_success(edits)
+
+    def no_checkpoint(self, at: int, count: int) -> str | None:
+        """Say why the model cannot be measured after ``at`` edits, if so."""
+        batch = self.written.sequence.batch
+        if at > count:
+            return f"found {at}, expected at most the number of edits, {count}"
+        if at % batch and at != count:
+            return f"found {at}, expected a multiple of the batch, {batch}: edits come in batches"
+        return None
 
     def check_success(self, edits: tuple[Edit, ...]) -> None:
         for edit in edits:

@@ -16,20 +16,25 @@ from pydantic import (
     Field,
     Tag,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
+from pytest_eac.errors import SettingsError
 from pytest_eac.spec.edits import fill
-from pytest_eac.spec.methods import (
+from pytest_eac.spec.methods import BUILT_IN, find_method, plain_name
+from pytest_eac.spec.settings import (
     AnchorSettings,
     ContextSettings,
-    MethodName,
+    CovarianceSettings,
+    Layers,
+    NonNegative,
     Preset,
     Strict,
+    UpdateSettings,
     ValueSettings,
-    has_anchors,
 )
 
 
@@ -43,7 +48,6 @@ Text = Annotated[str, Field(min_length=1, max_length=20_000)]
 Phrase = Annotated[Text, AfterValidator(_strip)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -74,30 +78,87 @@ def _from_text(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
-class MethodChoice(Strict):
-    """A method of this spec: a built-in one, with the hyperparameters that differ."""
+def _known_method(name: str) -> str:
+    try:
+        find_method(name)
+    except KeyError as error:
+        raise PydanticCustomError("method", "{problem}", {"problem": error.args[0]}) from None
+    except SettingsError as error:
+        raise PydanticCustomError("method", "{problem}", {"problem": str(error)}) from None
+    return name
 
-    base: MethodName = Field(description="The built-in method that this one is a variant of.")
+
+class MethodChoice(Strict):
+    """A method of this spec: a known one, with the hyperparameters that differ."""
+
+    base: Annotated[
+        str,
+        AfterValidator(_known_method),
+        WithJsonSchema({"anyOf": [{"enum": list(BUILT_IN)}, {"type": "string"}]}),
+    ] = Field(description="The method that this one is a variant of.")
     preset: Preset = Field(
         "paper",
         description="paper: the method as published; released: as the authors' code does it.",
     )
-    layers: tuple[Annotated[int, Field(ge=0)], ...] | None = Field(
-        None, min_length=1, description="Edited layers, counted from 0; by default the preset's."
+    layers: Layers | Literal["auto"] | None = Field(
+        None,
+        description="Edited layers, counted from 0; auto finds them by causal tracing; by default "
+        "the preset's.",
     )
     contexts: ContextSettings = ContextSettings()
     value: ValueSettings = ValueSettings()
     anchors: AnchorSettings = AnchorSettings()
+    covariance: CovarianceSettings | Literal["none"] = Field(
+        CovarianceSettings(), description="Statistics of the layer's inputs; none does without."
+    )
+    update: UpdateSettings = UpdateSettings()
+    options: Any = Field(None, description="Options of a method that another package brings.")
 
     @model_validator(mode="after")
-    def _anchors_have_a_use(self) -> Self:
-        if "anchors" in self.model_fields_set and not has_anchors(self.base):
-            raise PydanticCustomError(
-                "no_anchors",
-                "{base} has no anchors; take {base}-eac or drop 'anchors'",
-                {"base": self.base},
-            )
+    def _each_option_has_a_use(self) -> Self:
+        method = find_method(self.base)
+        given = self.model_fields_set
+        if "anchors" in given and not method.anchors:
+            if method.takes_value:
+                raise _no_use("{base} has no anchors; take {base}-eac or drop 'anchors'", self)
+            raise _no_use("{base} has no anchors; drop 'anchors'", self)
+        if "value" in given and not method.takes_value:
+            raise _no_use("{base} solves for no value; drop 'value'", self)
+        if "covariance" in given and not method.covariance:
+            raise _no_use("{base} reads no covariance; drop 'covariance'", self)
+        if self.covariance == "none" and not _CAN_DO_WITHOUT >= {plain_name(self.base)}:
+            raise _no_use("{base} needs a covariance; only rome and r-rome do without", self)
+        unused = sorted(self.update.model_fields_set - method.update.keys())
+        if unused:
+            known = ", ".join(method.update) or "none"
+            text = "{base} has no update option {unused}; it has: {known}"
+            raise _no_use(text, self, unused=", ".join(unused), known=known)
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_its_own(cls, value: Any) -> Any:
+        """Read ``options`` by the model that the method brings."""
+        if not isinstance(value, dict) or not isinstance(value.get("base"), str):
+            return value
+        try:
+            model = find_method(value["base"]).options
+        except (KeyError, SettingsError):
+            return value  # told under 'base'
+        given = value.get("options")
+        if isinstance(given, dict) or (given is None and model is not None):
+            if model is None:
+                text = "{base} has no options of its own; drop 'options'"
+                raise PydanticCustomError("no_use", text, {"base": value["base"]})
+            value = {**value, "options": model.model_validate(given or {})}
+        return value
+
+
+_CAN_DO_WITHOUT = {"rome", "r-rome"}
+
+
+def _no_use(text: str, choice: MethodChoice, **more: str) -> PydanticCustomError:
+    return PydanticCustomError("no_use", text, {"base": choice.base, **more})
 
 
 class Neighbor(Strict):
@@ -166,7 +227,7 @@ EditEntry = Annotated[
 class Sequence(Strict):
     """How the edits follow one another, and when the model is measured."""
 
-    batch: Count = Field(1, description="Edits per update; rome and rome-eac take one.")
+    batch: Count = Field(1, description="Edits per update; rome and r-rome take one at a time.")
     checkpoints: tuple[Count, ...] = Field(
         (), description="Measure after so many edits; the last edit is always measured."
     )

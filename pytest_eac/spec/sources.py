@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
-from pytest_eac.spec.methods import Strict
+from pytest_eac.spec.settings import Strict
 from pytest_eac.spec.schema import EditSource, InlineEdit, Neighbor, Text
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
 from pytest_eac.measuring.scoring import force
-from pytest_eac.spec.methods import ContextSettings, MethodSettings
+from pytest_eac.spec.settings import ContextSettings, MethodSettings
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel

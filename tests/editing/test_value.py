@@ -13,7 +13,7 @@ from pytest_eac.editing.anchors import saliency, scatter, scored_l1, top_anchors
 from pytest_eac.editing.objective import Outcome
 from pytest_eac.editing.value import solve_value
 from pytest_eac.errors import NonFiniteError
-from pytest_eac.spec.methods import AnchorSettings, ValueSettings
+from pytest_eac.spec.settings import AnchorSettings, ValueSettings
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,34 +10,50 @@ from pytest_eac.lm.weights import WeightDelta
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pytest_eac.editing.updates.problem import Problem
+
 _LEAST_ALIGNMENT = 1e-3
 
 
-def rome_update(module: str, *, delta: Tensor, key: Tensor, mean_key: Tensor) -> WeightDelta:
-    """Return ``dW = (v* - W k) u^T / (k . u)`` with ``u = mean_key / ||mean_key||``.
+def rome(problem: Problem) -> WeightDelta:
+    """Return ``dW = (v* - W k) u^T / (k . u)`` with ``u = C^-1 kbar``.
 
-    Since the layer's output at the bare prompt is ``W k`` (plus its bias), ``v* - W k`` is
-    ``delta`` itself: the change has rank one and is zero on every row where ``delta`` is.
-
-    Args:
-        module: path of the edited module.
-        delta: ``v* - v_init``; (d_out,).
-        key: ``k``, the layer's input at the subject's last token in the bare prompt; (d_in,).
-        mean_key: the same, averaged over all contexts; (d_in,).
+    ``k`` is the bare prompt's key, ``kbar`` its mean over contexts. ``v* - W k`` is the residual:
+    the change has rank one and is zero on every row where the residual is.
 
     Raises:
         EditError: the keys are so unlike that the division would blow the update up.
 
-    Source: ROME (Meng et al. 2022), equation 2, with the identity as covariance, as the released
-    EAC code has it.
+    Source: Meng et al. 2022, equation 2; as the released code has it (``k`` in the denominator,
+    ``kbar`` in the direction).
     """
-    direction = mean_key / mean_key.norm()
+    return rank_one(problem, problem.bare_keys[:, 0], problem.residuals[:, 0])
+
+
+def r_rome(problem: Problem) -> WeightDelta:
+    """Return ROME's update with the mean key in every place: ``(v* - W kbar) u^T / (kbar . u)``.
+
+    The denominator is then positive, whatever the contexts. Source: Gupta et al. 2024 (Rebuilding
+    ROME, arXiv 2403.07175), equation 3.
+    """
+    key, mean_key = problem.bare_keys[:, 0], problem.keys[:, 0]
+    # The residual is meant for the bare key: v* - W kbar = (v* - W k) + W (k - kbar).
+    residual = problem.residuals[:, 0] + problem.weight @ (key - mean_key)
+    return rank_one(problem, mean_key, residual)
+
+
+def rank_one(problem: Problem, key: Tensor, residual: Tensor) -> WeightDelta:
+    """Return the change along ``C^-1 kbar`` that adds ``residual`` (d_out,) at ``key`` (d_in,)."""
+    direction = problem.whiten(problem.keys)[:, 0]
+    direction = (direction / direction.norm()).to(key.dtype)
     scale = key @ direction
     alignment = float(scale / key.norm())
     if not abs(alignment) > _LEAST_ALIGNMENT:
         raise EditError(
             f"the subject's key in the bare prompt and its mean over contexts are almost orthogonal"
             f" (cosine {alignment:.1e}): the update would blow up. Put a few words before the "
-            "subject in the prompt, or give other contexts"
+            "subject in the prompt, give other contexts, or take r-rome, which has no such case"
         )
-    return WeightDelta(module=module, left=(delta / scale)[:, None], right=direction[:, None])
+    return WeightDelta(
+        module=problem.module, left=(residual / scale)[:, None], right=direction[:, None]
+    )

@@ -1,0 +1,93 @@
+"""What a method is given besides the model, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.errors import EditError
+from pytest_eac.lm.weights import WeightDelta
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.value import Value
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.settings import MethodSettings
+
+State = Mapping[str, "Tensor"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Work:
+    """The sequence that an update is part of.
+
+    Attributes:
+        contexts: templates with ``{}`` where a prompt goes; the first is bare.
+        seed: the chain's.
+        edits: the whole sequence.
+        done: how many of its edits have been made.
+        originals: the edited modules' weights before the first edit, by path, in the module's own
+            orientation.
+        moments: second moments of the edited modules' inputs on the unedited model, by path; empty
+            for methods that do not ask for them.
+        state: what the method returned after the update before this one; empty at first.
+    """
+
+    contexts: tuple[str, ...] = ("{}",)
+    seed: int = 0
+    edits: tuple[Edit, ...] = ()
+    done: int = 0
+    originals: Mapping[str, Tensor] = field(default_factory=dict)
+    moments: Mapping[str, Moment] = field(default_factory=dict)
+    state: State = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Solved:
+    """The solution of one update.
+
+    Attributes:
+        deltas: the changes to make, at most one for each module.
+        values: the solved values, one for each edit; empty for methods that solve for none.
+        losses: for methods without values, the losses of their own search.
+        state: named tensors that the next update of the sequence needs.
+    """
+
+    deltas: tuple[WeightDelta, ...]
+    values: tuple[Value, ...] = ()
+    losses: tuple[float, ...] = ()
+    state: State = field(default_factory=dict)
+
+
+Solve = Callable[["LoadedModel", "tuple[Edit, ...]", "MethodSettings", Work], Solved]
+
+
+def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
+    """Check what a method returned, and put it in a common form.
+
+    Raises:
+        EditError: it is neither a ``Solved`` nor deltas, or changes a module it did not declare.
+    """
+    declared = tuple(modules)
+    if not isinstance(result, Solved):
+        deltas = tuple(result) if isinstance(result, Iterable) else (result,)
+        for each in deltas:
+            if not isinstance(each, WeightDelta):
+                raise EditError(
+                    f"{name} returned a {type(each).__name__}, expected WeightDelta objects or a "
+                    "Solved"
+                )
+        result = Solved(deltas=deltas)
+    changed = [delta.module for delta in result.deltas]
+    for path in changed:
+        if path not in declared:
+            raise EditError(
+                f"{name} changes {path}, which it does not declare; declared: {', '.join(declared)}"
+            )
+    if len(set(changed)) != len(changed):
+        raise EditError(f"{name} returned two deltas for one module: {', '.join(changed)}")
+    return result
