@@ -31,7 +31,8 @@ def capture(module: nn.Module) -> Iterator[Seen]:
     seen = Seen()
 
     def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        seen.input, seen.output = args[0], _first(output)
+        # A copy of the output: Falcon adds the attention's output to the MLP's in place.
+        seen.input, seen.output = args[0], _first(output).clone()
 
     handle = module.register_forward_hook(hook)
     try:
