@@ -111,7 +111,7 @@ def _convert(path: Path, folder: Path) -> None:
         )
     try:
         source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
-        find_layout(AutoConfig.from_pretrained(**source).model_type)
+        find_layout(AutoConfig.from_pretrained(**source))
         model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**source)
     except (ValueError, OSError, KeyError, IndexError, NotImplementedError) as error:

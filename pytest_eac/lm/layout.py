@@ -30,31 +30,64 @@ class Layout:
     down: str
 
 
-_GPT2 = Layout(layer="transformer.h.{}", down="transformer.h.{}.mlp.c_proj")
 _LLAMA = Layout(layer="model.layers.{}", down="model.layers.{}.mlp.down_proj")
 
 LAYOUTS: dict[str, Layout] = {
-    "gpt2": _GPT2,
+    "falcon": Layout(layer="transformer.h.{}", down="transformer.h.{}.mlp.dense_4h_to_h"),
+    "gemma": _LLAMA,
+    "gemma2": _LLAMA,
+    "gemma3": Layout(
+        layer="model.language_model.layers.{}",
+        down="model.language_model.layers.{}.mlp.down_proj",
+    ),
+    "gemma3_text": _LLAMA,
+    "gpt2": Layout(layer="transformer.h.{}", down="transformer.h.{}.mlp.c_proj"),
+    "gpt_neox": Layout(layer="gpt_neox.layers.{}", down="gpt_neox.layers.{}.mlp.dense_4h_to_h"),
+    "gptj": Layout(layer="transformer.h.{}", down="transformer.h.{}.mlp.fc_out"),
     "llama": _LLAMA,
     "mistral": _LLAMA,
+    "olmo": _LLAMA,
+    "olmo2": _LLAMA,
+    "olmo3": _LLAMA,
+    "phi": Layout(layer="model.layers.{}", down="model.layers.{}.mlp.fc2"),
+    "phi3": _LLAMA,
     "qwen2": _LLAMA,
+    "qwen3": _LLAMA,
 }
 
+# What the configurations of mixtures of experts call the number of their experts.
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 
-def find_layout(model_type: str) -> Layout:
-    """Return the layout of an architecture.
+
+def find_layout(config: Any) -> Layout:
+    """Return the layout of a configuration's architecture.
 
     Raises:
-        ModelError: the architecture is not in the table; the message lists those that are.
+        ModelError: the architecture is a mixture of experts, or not in the table; the message
+            lists those that are.
     """
+    known = ", ".join(sorted(LAYOUTS))
+    text = text_config(config)
+    for name in _EXPERTS:
+        count = getattr(text, name, None)
+        if isinstance(count, int) and count > 1:
+            raise ModelError(
+                f"architecture {config.model_type!r} is a mixture of experts ({name}: {count}) and "
+                "cannot be edited: which expert a token goes to decides which matrix holds a fact, "
+                f"so there is no one matrix to edit. Take a dense model; known are {known}"
+            )
     try:
-        return LAYOUTS[model_type]
+        return LAYOUTS[config.model_type]
     except KeyError:
         raise ModelError(
-            f"architecture {model_type!r} is not known; known are {', '.join(sorted(LAYOUTS))}. To "
-            "add it, put the path of its MLP's output projection into LAYOUTS in "
-            "pytest_eac/lm/layout.py"
+            f"architecture {config.model_type!r} is not known; known are {known}. To add it, put "
+            "the path of its MLP's output projection into LAYOUTS in pytest_eac/lm/layout.py"
         ) from None
+
+
+def text_config(config: Any) -> Any:
+    """Return the language model's part of a configuration; models that also see nest it."""
+    return config.get_text_config(decoder=True)
 
 
 def find_module(model: nn.Module, path: str) -> nn.Module:
@@ -94,5 +127,9 @@ def as_out_in(weight: Tensor, module: nn.Module) -> Tensor:
 
 def shape_of(config: Any) -> dict[str, Any]:
     """Return the configuration values that presets and messages go by."""
-    names = ("model_type", "hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size")
-    return {name: getattr(config, name, None) for name in names}
+    text = text_config(config)
+    names = ("hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size")
+    return {
+        "model_type": config.model_type,
+        **{name: getattr(text, name, None) for name in names},
+    }

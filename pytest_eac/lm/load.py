@@ -13,7 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import EditError, ModelError, UnavailableError
 from pytest_eac.lm.find import find_files, quiet
-from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of
+from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, pad
 from pytest_eac.lm.weights import fingerprint, require_finite
 from pytest_eac.store import default_cache_dir
@@ -78,7 +78,7 @@ class LoadedModel:
             EditError: a row is longer than the model's positions.
         """
         longest = max(len(row) for row in rows) + more
-        limit = getattr(self.model.config, "max_position_embeddings", None)
+        limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
         if limit is not None and longest > limit:
             raise EditError(f"a prompt has {longest} tokens, but the model takes {limit}")
         return pad(rows, side=side, fill=self.pad_id, device=self.device)
@@ -129,7 +129,7 @@ def load_model(
         where |= {"revision": revision, "local_files_only": offline}
     with quiet():
         config = _load_config(model_id, folder, where)
-        layout = find_layout(config.model_type)
+        layout = find_layout(config)
         model = _load_weights(model_id, folder, config, dtype, where)
         tokenizer = _load_tokenizer(model_id, folder, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
-from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.layout import find_module, text_config
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -52,7 +52,7 @@ def open_window(
     """
     lengths = [len(row) for row in rows]
     tails = [length - start for length, start in zip(lengths, starts, strict=True)]
-    sliding = getattr(loaded.model.config, "sliding_window", None)
+    sliding = getattr(text_config(loaded.model.config), "sliding_window", None)
     if sliding is not None and max(lengths) + max(tails) > sliding:
         return FullWindow(loaded, rows)
     return TailWindow(loaded, rows, starts, layer=layer)
@@ -101,7 +101,7 @@ class TailWindow:
         whole = loaded.pad(rows, side="right")
         tails = [row[start:] for row, start in zip(rows, starts, strict=True)]
         tail = loaded.pad(tails, side="right")
-        with torch.no_grad(), _inputs_of(self._first) as seen:
+        with torch.no_grad(), _watched(self._first) as seen:
             self._cache = self._model(
                 **whole.as_inputs(), logits_to_keep=1, use_cache=True
             ).past_key_values
@@ -109,7 +109,8 @@ class TailWindow:
         index = self.offset[:, None] + torch.arange(width, device=device)
         last = whole.input_ids.shape[1] - 1
         rows_index = torch.arange(len(rows), device=device)[:, None]
-        self._hidden = seen[0][rows_index, index.clamp_max(last)]
+        hidden, self._in_tuples = seen[0]
+        self._hidden = hidden[rows_index, index.clamp_max(last)]
         before = torch.arange(last + 1, device=device) < self.offset[:, None]
         self._inputs = {
             "input_ids": tail.input_ids,
@@ -123,7 +124,7 @@ class TailWindow:
         cache.layers = [copy.copy(each) for each in self._cache.layers]
         with ExitStack() as stack:
             for module in self._skipped:
-                stack.enter_context(_passed_through(module))
+                stack.enter_context(_passed_through(module, self._in_tuples))
             stack.enter_context(_fed(self._first, self._hidden))
             logits: Tensor = self._model(
                 **self._inputs, past_key_values=cache, logits_to_keep=keep, use_cache=True
@@ -132,14 +133,15 @@ class TailWindow:
 
 
 @contextmanager
-def _inputs_of(layer: nn.Module) -> Iterator[list[Tensor]]:
-    """Collect the hidden states that enter a layer."""
-    seen: list[Tensor] = []
+def _watched(layer: nn.Module) -> Iterator[list[tuple[Tensor, bool]]]:
+    """Collect the hidden states that enter a layer, and whether it returns a tuple."""
+    seen: list[tuple[Tensor, bool]] = []
 
-    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        seen.append((args[0] if args else kwargs["hidden_states"]).detach())
+    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
+        entering = args[0] if args else kwargs["hidden_states"]
+        seen.append((entering.detach(), isinstance(output, tuple)))
 
-    handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
+    handle = layer.register_forward_hook(hook, with_kwargs=True)
     try:
         yield seen
     finally:
@@ -165,11 +167,11 @@ def _fed(layer: nn.Module, hidden: Tensor) -> Iterator[None]:
 
 
 @contextmanager
-def _passed_through(layer: nn.Module) -> Iterator[None]:
+def _passed_through(layer: nn.Module, in_tuples: bool) -> Iterator[None]:
     """Let a layer return what it is given, without computing anything."""
 
-    def forward(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
-        return hidden_states
+    def forward(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor | tuple[Tensor]:
+        return (hidden_states,) if in_tuples else hidden_states
 
     layer.forward = forward
     try:

@@ -32,7 +32,8 @@ def capture(module: nn.Module) -> Iterator[Seen]:
 
     def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         seen.input = args[0] if args else seen.input  # some layers are called by keyword alone
-        seen.output = _first(output)
+        # A copy of the output: Falcon adds the attention's output to the MLP's in place.
+        seen.output = _first(output).clone()
 
     handle = module.register_forward_hook(hook)
     try:
@@ -72,7 +73,7 @@ def read_states(
         def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             seen[name] = Seen()
             seen[name].input = args[0] if args else seen[name].input
-            seen[name].output = _first(output)
+            seen[name].output = _first(output).clone()
             if len(seen) == len(modules):
                 raise _EnoughError
 
