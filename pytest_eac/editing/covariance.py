@@ -136,8 +136,10 @@ _BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "par
 def _open_file(path: Path, column: str) -> Corpus:
     builder = _BUILDERS.get(path.suffix)
     if builder is None:
-        raise DataError(f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
-                        f"{', '.join(_BUILDERS)}")
+        raise DataError(
+            f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
+            f"{', '.join(_BUILDERS)}"
+        )
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -206,15 +208,21 @@ def second_moments(
     """
     corpus = open_corpus(settings)
     folder = (cache_dir or default_cache_dir()) / "covariance"
-    found = {path: read_tensors(folder / _name(loaded, (path,), corpus, settings))
-             for path in modules}
+    found = {
+        path: read_tensors(folder / _name(loaded, (path,), corpus, settings)) for path in modules
+    }
     missing = [path for path, kept in found.items() if kept is None]
     if missing:
         sums, tokens = _accumulate(loaded, missing, corpus, settings, folder, progress)
         for path in missing:
-            about = {"tokens": str(tokens), "module": path, "model": loaded.id,
-                     "fingerprint": loaded.fingerprint, "corpus": corpus.name,
-                     "corpus_sha256": corpus.digest}
+            about = {
+                "tokens": str(tokens),
+                "module": path,
+                "model": loaded.id,
+                "fingerprint": loaded.fingerprint,
+                "corpus": corpus.name,
+                "corpus_sha256": corpus.digest,
+            }
             tensors = {"moment": sums[path] / tokens}
             write_tensors(folder / _name(loaded, (path,), corpus, settings), tensors, about)
             found[path] = tensors, about
@@ -243,8 +251,15 @@ def _require_enough(moment: Moment, corpus: str) -> None:
 def _name(
     loaded: LoadedModel, paths: Sequence[str], corpus: Corpus, settings: CovarianceSettings
 ) -> str:
-    parts = [_VERSION, loaded.fingerprint, list(paths), corpus.digest, settings.tokens,
-             str(loaded.dtype), _WINDOW]
+    parts = [
+        _VERSION,
+        loaded.fingerprint,
+        list(paths),
+        corpus.digest,
+        settings.tokens,
+        str(loaded.dtype),
+        _WINDOW,
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32] + ".safetensors"
 
 

@@ -60,9 +60,7 @@ def _subjects(prompts: EditPrompts) -> list[tuple[tuple[int, ...], int]]:
     return list(zip(prompts.rows, prompts.subjects, strict=True))
 
 
-def _read(
-    loaded: LoadedModel, rows: Sequence[tuple[int, ...]], path: str
-) -> tuple[Tensor, Tensor]:
+def _read(loaded: LoadedModel, rows: Sequence[tuple[int, ...]], path: str) -> tuple[Tensor, Tensor]:
     """Return a module's input and output at each row's last token, (rows, width) each."""
     module = find_module(loaded.model, path)
     inputs, outputs = [], []

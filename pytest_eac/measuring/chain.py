@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from math import sqrt
@@ -20,6 +20,7 @@ from pytest_eac.editing.sequence import Step, edit_in_sequence
 from pytest_eac.editing.solved import Work
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.deviation import measure_deviation
+from pytest_eac.measuring.metrics import Metric, measure
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.record import Chain, Checkpoint, EditCost, EditRecord, Miss, ModelRecord
 from pytest_eac.spec.resolve import resolve_settings
@@ -44,6 +45,7 @@ def run_chain(
     recall: Recall | None = None,
     progress: Progress | None = None,
     cache_dir: Path | None = None,
+    metrics: Mapping[str, Metric] | None = None,
 ) -> Chain:
     """Edit a model step by step, measure it at the spec's checkpoints, and restore it.
 
@@ -54,6 +56,7 @@ def run_chain(
         seed: of the contexts that are sampled.
         recall: the unedited model's answers to this spec, if they are at hand already.
         progress: called with (edits done, edits in all, what is being done).
+        metrics: further metrics, by name; by default those that the spec's checks name.
         cache_dir: where statistics of the unedited model are kept; by default the user's cache.
 
     Raises:
@@ -95,6 +98,10 @@ def run_chain(
                         locality=recall.locality(done),
                         retention=recall.retention(done),
                         deviation=measure_deviation(loaded.model, originals),
+                        metrics={
+                            name: measure(name, metric, loaded, spec.edits[:done])
+                            for name, metric in (metrics or {}).items()
+                        },
                     )
                 )
             tell(done, count, "editing")

@@ -57,7 +57,16 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> P
     return marked.mark(path).problem(message + _hint(detail), path)
 
 
-_TOLD_IN_FULL = {"subject_once", "blank", "no_limit", "crossed", "direction", "same", "no_use", "method"}
+_TOLD_IN_FULL = {
+    "subject_once",
+    "blank",
+    "no_limit",
+    "crossed",
+    "direction",
+    "same",
+    "no_use",
+    "method",
+}
 
 
 def _expectation(detail: ErrorDetails) -> str:

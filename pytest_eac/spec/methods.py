@@ -90,9 +90,7 @@ _PLAIN: dict[str, Method] = {
     "r-rome": _spread("Gupta et al. 2024, arXiv 2403.07175", many_edits=False, many_layers=False),
     "memit": _spread("Meng et al. 2023, arXiv 2210.07229", update=_LAMBDA),
     "memit-prev": _spread("MEMIT with the keys of earlier edits protected", update=_LAMBDA),
-    "emmet": _spread(
-        "Gupta et al. 2024, arXiv 2403.14236", many_layers=False, update={"l2": 0.0}
-    ),
+    "emmet": _spread("Gupta et al. 2024, arXiv 2403.14236", many_layers=False, update={"l2": 0.0}),
     "rect": _spread("Gu et al. 2024, arXiv 2401.04700", update={**_LAMBDA, "keep": 0.4}),
     "prune": Method(
         solve="pytest_eac.editing.updates.prune:prune",

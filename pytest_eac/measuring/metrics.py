@@ -1,0 +1,70 @@
+"""Metrics that other packages bring: one callable on the edited model and the edits so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.errors import EacError, NonFiniteError, SettingsError
+from pytest_eac.record import Measurement
+from pytest_eac.spec.registry import METRICS, find
+from pytest_eac.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+
+# (edited model, edits so far) -> one score per edit, None where there is nothing to measure; or one
+# number for the model as a whole.
+Metric = Callable[["LoadedModel", "tuple[Edit, ...]"], Any]
+
+
+def find_metrics(names: Iterable[str]) -> dict[str, Metric]:
+    """Return the metrics of these names.
+
+    Raises:
+        SettingsError: one is not registered, or is not callable.
+    """
+    found = {}
+    for name in names:
+        metric = find(METRICS, name)
+        if not callable(metric):
+            raise SettingsError(f"metric {name!r} is a {type(metric).__name__}, expected a callable")
+        found[name] = metric
+    return found
+
+
+def measure(name: str, metric: Metric, loaded: LoadedModel, edits: tuple[Edit, ...]) -> Measurement:
+    """Call a metric and put its result in the record's form.
+
+    Raises:
+        SettingsError: it returned neither a number nor one score between 0 and 1 per edit.
+        NonFiniteError: a number is NaN or infinite.
+    """
+    try:
+        result = metric(loaded, edits)
+    except EacError as error:
+        raise type(error)(f"metric {name!r}: {error}") from error
+    if isinstance(result, int | float):
+        if not math.isfinite(result):
+            raise NonFiniteError(f"metric {name!r} is {result}")
+        return Measurement(
+            value=float(result), n=0, low=None, high=None, scores=(), misses=()
+        )
+    scores = tuple(result) if isinstance(result, Iterable) else None
+    if scores is None or len(scores) != len(edits) or not all(map(_is_share, scores)):
+        raise SettingsError(
+            f"metric {name!r} returned {str(result)[:60]!r}, expected a number, or for each of the "
+            f"{len(edits)} edits a score between 0 and 1 or None"
+        )
+    there = [float(score) for score in scores if score is not None]
+    value = sum(there) / len(there) if there else None
+    low, high = wilson(value, len(there)) if value is not None else (None, None)
+    return Measurement(
+        value=value, n=len(there), low=low, high=high, scores=scores, misses=()
+    )
+
+
+def _is_share(score: object) -> bool:
+    return score is None or (isinstance(score, int | float) and 0 <= score <= 1)
