@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.record import Chain
 
+
 def settings(grid: Path) -> Iterator[tuple[str, MethodChoice]]:
     """Yield every setting to try under its label."""
     for entry in parse(grid.read_text(encoding="utf-8"), grid).value["grid"]:
@@ -91,8 +92,10 @@ def main() -> None:
         texts = [json.loads(line)[arguments.column] for line in itertools.islice(file, 60)]
     recall = Recall(loaded, spec.edits, spec.scoring.match)
     before = perplexity(loaded, texts)
-    print(f"{len(edits)} edits of {spec.file} on {loaded.id}, match: {spec.scoring.match}; "
-          f"perplexity before: {before:.3f}\n")
+    print(
+        f"{len(edits)} edits of {spec.file} on {loaded.id}, match: {spec.scoring.match}; "
+        f"perplexity before: {before:.3f}\n"
+    )
     print(
         "| method | settings | efficacy | retention | generalization | locality | dev L1 | "
         "perplexity | reached | s/edit |\n|" + "---|" * 10

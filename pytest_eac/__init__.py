@@ -10,17 +10,29 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_eac.editing.solved import Solved, Work
     from pytest_eac.errors import EacError
     from pytest_eac.judging.checks import judge
-    from pytest_eac.lm.load import load_model
+    from pytest_eac.lm.load import LoadedModel, load_model
+    from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.measuring.chain import run_chain
     from pytest_eac.record import Chain, Record
+    from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.load import load_spec
+    from pytest_eac.spec.methods import Method
+    from pytest_eac.spec.settings import MethodSettings
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Chain": "pytest_eac.record",
+    "Edit": "pytest_eac.spec.edits",
+    "LoadedModel": "pytest_eac.lm.load",
+    "Method": "pytest_eac.spec.methods",
+    "MethodSettings": "pytest_eac.spec.settings",
+    "Solved": "pytest_eac.editing.solved",
+    "WeightDelta": "pytest_eac.lm.weights",
+    "Work": "pytest_eac.editing.solved",
     "EacError": "pytest_eac.errors",
     "Record": "pytest_eac.record",
     "judge": "pytest_eac.judging.checks",
@@ -32,7 +44,14 @@ _HOMES = {
 __all__ = [
     "Chain",
     "EacError",
+    "Edit",
+    "LoadedModel",
+    "Method",
+    "MethodSettings",
     "Record",
+    "Solved",
+    "WeightDelta",
+    "Work",
     "__version__",
     "judge",
     "load_model",

@@ -87,7 +87,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
 
     try:
         with safe_open(path, framework="pt") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+            names = file.keys()
+            return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, SafetensorError):
         return None
 

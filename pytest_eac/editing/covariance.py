@@ -10,20 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from importlib import resources
-from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.errors import DataError, EditError, UnavailableError
-from pytest_eac.lm.layout import find_module
+from pytest_eac.editing.corpus import Corpus, open_corpus
+from pytest_eac.errors import DataError, EditError
+from pytest_eac.lm.layout import find_module, text_config
 from pytest_eac.lm.trace import read_states
 from pytest_eac.store import default_cache_dir, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -34,8 +34,6 @@ _VERSION = 1
 _WINDOW = 512
 _BATCH_TOKENS = 2048
 _SAVE_SECONDS = 60.0
-
-Progress = "Callable[[int, int], None]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -57,7 +55,9 @@ class Moment:
     def regularised(self) -> Tensor:
         """``C + ridge * mean(diag C) * I``; (d_in, d_in)."""
         diagonal = self.matrix.diagonal()
-        return self.matrix + torch.diag(torch.full_like(diagonal, self.ridge * diagonal.mean()))
+        return self.matrix + torch.diag(
+            torch.full_like(diagonal, self.ridge * float(diagonal.mean()))
+        )
 
     def solve(self, right: Tensor, *, weight: float = 1.0, identity: float = 0.0) -> Tensor:
         """Return ``(weight * C + identity * I)^-1 right`` with the regularised ``C``; float64.
@@ -104,87 +104,6 @@ class Moment:
 _SHARES = (0.1, 0.5, 0.9, 1.0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Corpus:
-    """Texts, and what tells them from other texts."""
-
-    name: str
-    digest: str
-    texts: Callable[[], Iterator[str]]
-
-
-def open_corpus(settings: CovarianceSettings) -> Corpus:
-    """Find the corpus that the settings name.
-
-    Raises:
-        UnavailableError: a hub data set is not on this machine and cannot be fetched.
-        DataError: a file is missing, or is none of .txt, .jsonl, .json and .parquet.
-    """
-    if settings.corpus == "built-in":
-        text = (resources.files("pytest_eac.editing") / "corpus.txt").read_text(encoding="utf-8")
-        paragraphs = text.split("\n\n")
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        return Corpus(name="built-in", digest=digest, texts=lambda: iter(paragraphs))
-    if settings.corpus.startswith("hub:"):
-        return _open_hub(settings.corpus.removeprefix("hub:"), settings.column)
-    return _open_file(Path(settings.corpus), settings.column)
-
-
-_BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-
-
-def _open_file(path: Path, column: str) -> Corpus:
-    builder = _BUILDERS.get(path.suffix)
-    if builder is None:
-        raise DataError(
-            f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
-            f"{', '.join(_BUILDERS)}"
-        )
-    try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    more = {"sample_by": "paragraph"} if builder == "text" else {}
-    if builder == "text":
-        column = "text"
-
-    def texts() -> Iterator[str]:
-        import datasets
-
-        table = datasets.load_dataset(
-            builder, data_files=str(path), split="train", streaming=True, **more
-        )
-        yield from _column(table, column, str(path))
-
-    return Corpus(name=str(path), digest=f"{digest}:{column}", texts=texts)
-
-
-def _open_hub(name: str, column: str) -> Corpus:
-    import datasets
-
-    try:
-        table = datasets.load_dataset(name, split="train")
-    except Exception as error:
-        first = str(error).strip().partition("\n")[0]
-        raise UnavailableError(
-            f"data set {name!r} is not on this machine and could not be fetched ({first})",
-            remedy=f"run: hf download --repo-type dataset {name}",
-        ) from error
-    return Corpus(
-        name=f"hub:{name}",
-        digest=f"{table._fingerprint}:{column}",  # noqa: SLF001 (the library's own content hash)
-        texts=lambda: _column(table, column, name),
-    )
-
-
-def _column(table: Iterator[dict[str, object]], column: str, name: str) -> Iterator[str]:
-    for row in table:
-        if column not in row:
-            raise DataError(f"{name}: found the columns {', '.join(row)}, expected {column!r}")
-        yield str(row[column])
-
-
 def second_moments(
     loaded: LoadedModel,
     modules: Sequence[str],
@@ -208,13 +127,15 @@ def second_moments(
     """
     corpus = open_corpus(settings)
     folder = (cache_dir or default_cache_dir()) / "covariance"
-    found = {
-        path: read_tensors(folder / _name(loaded, (path,), corpus, settings)) for path in modules
-    }
-    missing = [path for path, kept in found.items() if kept is None]
+    files = {path: folder / _name(loaded, (path,), corpus, settings) for path in modules}
+    kept = {path: read_tensors(file) for path, file in files.items()}
+    missing = [path for path, found in kept.items() if found is None]
     if missing:
-        sums, tokens = _accumulate(loaded, missing, corpus, settings, folder, progress)
+        partial = folder / f"part-{_name(loaded, missing, corpus, settings)}"
+        texts = _Texts(loaded, corpus, settings.tokens)
+        sums, tokens = _accumulate(texts, missing, partial, progress)
         for path in missing:
+            tensors = {"moment": sums[path] / tokens}
             about = {
                 "tokens": str(tokens),
                 "module": path,
@@ -223,17 +144,15 @@ def second_moments(
                 "corpus": corpus.name,
                 "corpus_sha256": corpus.digest,
             }
-            tensors = {"moment": sums[path] / tokens}
-            write_tensors(folder / _name(loaded, (path,), corpus, settings), tensors, about)
-            found[path] = tensors, about
+            write_tensors(files[path], tensors, about)
+            kept[path] = tensors, about
+        partial.unlink(missing_ok=True)
     moments = {}
-    for path, kept in found.items():
-        if kept is None:
-            continue
-        tensors, about = kept
-        matrix = tensors["moment"].to(loaded.device)
-        moments[path] = Moment(matrix=matrix, tokens=int(about["tokens"]), ridge=settings.ridge)
-        _require_enough(moments[path], corpus.name)
+    for path, found in kept.items():
+        if found is not None:
+            matrix, tokens = found[0]["moment"].to(loaded.device), int(found[1]["tokens"])
+            moments[path] = Moment(matrix=matrix, tokens=tokens, ridge=settings.ridge)
+            _require_enough(moments[path], corpus.name)
     return moments
 
 
@@ -263,24 +182,56 @@ def _name(
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32] + ".safetensors"
 
 
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """What a model is to read: a corpus, up to ``limit`` tokens."""
+
+    loaded: LoadedModel
+    corpus: Corpus
+    limit: int
+
+    def batches(self) -> Iterator[list[tuple[int, ...]]]:
+        """Yield rows of ids: each text alone, no special tokens, cut into windows."""
+        rows: list[tuple[int, ...]] = []
+        read = 0
+        config = text_config(self.loaded.model.config)
+        positions = getattr(config, "max_position_embeddings", None) or _WINDOW
+        width = min(_WINDOW, positions)
+        for text in self.corpus.texts():
+            encoded = self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)
+            ids = encoded["input_ids"][: self.limit - read]
+            read += len(ids)
+            for start in range(0, len(ids), width):
+                row = tuple(ids[start : start + width])
+                if rows and (len(rows) + 1) * max(len(row), *map(len, rows)) > _BATCH_TOKENS:
+                    yield rows
+                    rows = []
+                rows.append(row)
+            if read >= self.limit:
+                break
+        if rows:
+            yield rows
+
+
 def _accumulate(
-    loaded: LoadedModel,
+    texts: _Texts,
     paths: Sequence[str],
-    corpus: Corpus,
-    settings: CovarianceSettings,
-    folder: Path,
+    partial: Path,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, Tensor], int]:
-    """Sum ``k k^T`` over the corpus; returns the sums by module, and the number of tokens."""
+    """Sum ``k k^T``; returns the sums by module and the number of tokens.
+
+    The sums so far are kept in ``partial`` from time to time, and taken up from there.
+    """
+    loaded = texts.loaded
     modules = {path: find_module(loaded.model, path) for path in paths}
-    partial = folder / f"part-{_name(loaded, paths, corpus, settings)}"
     sums: dict[str, Tensor] = {}
     tokens = done = 0
     if kept := read_tensors(partial):
         sums = {path: each.to(loaded.device) for path, each in kept[0].items()}
         tokens, done = int(kept[1]["tokens"]), int(kept[1]["batches"])
     saved = monotonic()
-    for number, rows in enumerate(_batches(loaded, corpus, settings.tokens)):
+    for number, rows in enumerate(texts.batches()):
         if number < done:
             continue
         batch = loaded.pad(rows, side="right")
@@ -293,33 +244,11 @@ def _accumulate(
             sums[path].addmm_(keys.T, keys)
         tokens += sum(len(row) for row in rows)
         if progress is not None:
-            progress(tokens, settings.tokens)
+            progress(tokens, texts.limit)
         if monotonic() - saved > _SAVE_SECONDS:
             about = {"tokens": str(tokens), "batches": str(number + 1)}
             write_tensors(partial, {path: each.cpu() for path, each in sums.items()}, about)
             saved = monotonic()
     if not tokens:
-        raise DataError(f"covariance: {corpus.name} holds no text")
-    partial.unlink(missing_ok=True)
+        raise DataError(f"covariance: {texts.corpus.name} holds no text")
     return {path: each.cpu() for path, each in sums.items()}, tokens
-
-
-def _batches(loaded: LoadedModel, corpus: Corpus, limit: int) -> Iterator[list[tuple[int, ...]]]:
-    """Yield rows of ids: each text alone, no special tokens, in windows, up to ``limit`` tokens."""
-    rows: list[tuple[int, ...]] = []
-    read = 0
-    positions = getattr(loaded.model.config, "max_position_embeddings", None) or _WINDOW
-    width = min(_WINDOW, positions)
-    for text in corpus.texts():
-        ids = loaded.tokenizer(text, add_special_tokens=False)["input_ids"][: limit - read]
-        read += len(ids)
-        for start in range(0, len(ids), width):
-            row = tuple(ids[start : start + width])
-            if rows and (len(rows) + 1) * max(len(row), *map(len, rows)) > _BATCH_TOKENS:
-                yield rows
-                rows = []
-            rows.append(row)
-        if read >= limit:
-            break
-    if rows:
-        yield rows

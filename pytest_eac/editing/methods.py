@@ -23,6 +23,7 @@ from pytest_eac.editing.updates.problem import Problem
 from pytest_eac.editing.updates.rect import rect
 from pytest_eac.editing.updates.rome import r_rome, rome
 from pytest_eac.editing.value import Value, solve_value
+from pytest_eac.errors import SettingsError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
 from pytest_eac.spec.methods import find_method, plain_name
@@ -75,10 +76,21 @@ _NORM = "value_norm"
 
 
 def edited_modules(loaded: LoadedModel, settings: MethodSettings) -> tuple[str, ...]:
-    """Return the paths of the modules that a method may change."""
+    """Return the paths of the modules that a method may change.
+
+    Raises:
+        SettingsError: the method cannot edit several layers of this architecture.
+    """
     declared = find_method(settings.base).modules
     if declared is not None:
         return tuple(declared(loaded, settings))
+    recipe = RECIPES.get(plain_name(settings.base))
+    if recipe and recipe.whole_layer and loaded.layout.normed and len(settings.layers) > 1:
+        raise SettingsError(
+            f"{settings.base} cannot share an edit out over layers {list(settings.layers)} of this "
+            f"architecture ({loaded.shape['model_type']}): a norm stands between each matrix and the "
+            "residual stream; give one layer"
+        )
     return tuple(loaded.layout.down.format(layer) for layer in chosen_layers(settings))
 
 
@@ -142,9 +154,12 @@ def _seed(work: Work, index: int) -> int:
 
 
 def _site(loaded: LoadedModel, settings: MethodSettings) -> str:
-    """Return the path of the module whose output is the value."""
+    """Return the path of the module whose output is the value.
+
+    Where a norm follows the down-projection, that is the down-projection in every method.
+    """
     layout = loaded.layout
-    whole = RECIPES[plain_name(settings.base)].whole_layer
+    whole = RECIPES[plain_name(settings.base)].whole_layer and not layout.normed
     return (layout.layer if whole else layout.down).format(chosen_layers(settings)[-1])
 
 

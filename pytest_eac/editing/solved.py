@@ -73,16 +73,8 @@ def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
         EditError: it is neither a ``Solved`` nor deltas, or changes a module it did not declare.
     """
     declared = tuple(modules)
-    if not isinstance(result, Solved):
-        deltas = tuple(result) if isinstance(result, Iterable) else (result,)
-        for each in deltas:
-            if not isinstance(each, WeightDelta):
-                raise EditError(
-                    f"{name} returned a {type(each).__name__}, expected WeightDelta objects or a "
-                    "Solved"
-                )
-        result = Solved(deltas=deltas)
-    changed = [delta.module for delta in result.deltas]
+    solved = result if isinstance(result, Solved) else _from_deltas(name, result)
+    changed = [delta.module for delta in solved.deltas]
     for path in changed:
         if path not in declared:
             raise EditError(
@@ -90,4 +82,13 @@ def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
             )
     if len(set(changed)) != len(changed):
         raise EditError(f"{name} returned two deltas for one module: {', '.join(changed)}")
-    return result
+    return solved
+
+
+def _from_deltas(name: str, result: Any) -> Solved:
+    deltas = tuple(result) if isinstance(result, Iterable) else (result,)
+    for each in deltas:
+        if not isinstance(each, WeightDelta):
+            found = type(each).__name__
+            raise EditError(f"{name} returned a {found}, expected WeightDelta objects or a Solved")
+    return Solved(deltas=deltas)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_eac.record import Chain, Checkpoint, Deviation, Measurement, Verdict
-from pytest_eac.spec.schema import Bounds, Checks, DeviationBounds, Limits
+from pytest_eac.spec.schema import Bounds, Checks, DeviationBounds, Limits, NumberBounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -68,16 +68,20 @@ def judge(chain: Chain, checks: Checks) -> tuple[Verdict, ...]:
     return tuple(judge_one(chain, name, bounds) for name, bounds in checks.named())
 
 
-def judge_one(chain: Chain, name: str, bounds: Limits | DeviationBounds) -> Verdict:
+def judge_one(chain: Chain, name: str, bounds: Limits | NumberBounds | DeviationBounds) -> Verdict:
     """Judge one check of a chain."""
     if isinstance(bounds, DeviationBounds):
         return _verdict(chain, name, _deviation_cases(chain, bounds))
     limit = _Limit(low=bounds.min, high=bounds.max)
-    if not isinstance(bounds, Bounds):
+    if not isinstance(bounds, Bounds | NumberBounds):
         return _verdict(chain, name, [(_observe(0, chain.known), limit, chain.known)])
     cases = []
     for checkpoint in _chosen(chain, bounds.at):
-        measurement: Measurement = getattr(checkpoint, name)
+        measurement = (
+            checkpoint.metrics[name]
+            if isinstance(bounds, NumberBounds)
+            else getattr(checkpoint, name)
+        )
         cases.append((_observe(checkpoint.at, measurement), limit, measurement))
     return _verdict(chain, name, cases)
 

@@ -6,7 +6,7 @@ names of modules.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -23,32 +23,36 @@ class Layout:
     """Module paths of an architecture; ``{}`` stands for the layer's number.
 
     ``down`` is the linear map that writes an MLP's output into the residual stream: its input is
-    the *key*, its output the *value*.
+    the *key*, its output the *value*. ``normed`` says that a norm stands between that output and the
+    residual stream: what the stream lacks is then not what ``down`` must write.
     """
 
     layer: str
     down: str
+    normed: bool = False
 
 
 _LLAMA = Layout(layer="model.layers.{}", down="model.layers.{}.mlp.down_proj")
+_POST_NORM = replace(_LLAMA, normed=True)
 
 LAYOUTS: dict[str, Layout] = {
     "falcon": Layout(layer="transformer.h.{}", down="transformer.h.{}.mlp.dense_4h_to_h"),
     "gemma": _LLAMA,
-    "gemma2": _LLAMA,
+    "gemma2": _POST_NORM,
     "gemma3": Layout(
         layer="model.language_model.layers.{}",
         down="model.language_model.layers.{}.mlp.down_proj",
+        normed=True,
     ),
-    "gemma3_text": _LLAMA,
+    "gemma3_text": _POST_NORM,
     "gpt2": Layout(layer="transformer.h.{}", down="transformer.h.{}.mlp.c_proj"),
     "gpt_neox": Layout(layer="gpt_neox.layers.{}", down="gpt_neox.layers.{}.mlp.dense_4h_to_h"),
     "gptj": Layout(layer="transformer.h.{}", down="transformer.h.{}.mlp.fc_out"),
     "llama": _LLAMA,
     "mistral": _LLAMA,
     "olmo": _LLAMA,
-    "olmo2": _LLAMA,
-    "olmo3": _LLAMA,
+    "olmo2": _POST_NORM,
+    "olmo3": _POST_NORM,
     "phi": Layout(layer="model.layers.{}", down="model.layers.{}.mlp.fc2"),
     "phi3": _LLAMA,
     "qwen2": _LLAMA,

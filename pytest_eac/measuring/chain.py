@@ -20,7 +20,7 @@ from pytest_eac.editing.sequence import Step, edit_in_sequence
 from pytest_eac.editing.solved import Work
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.deviation import measure_deviation
-from pytest_eac.measuring.metrics import Metric, measure
+from pytest_eac.measuring.metrics import Metric, find_metrics, measure
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.record import Chain, Checkpoint, EditCost, EditRecord, Miss, ModelRecord
 from pytest_eac.spec.resolve import resolve_settings
@@ -28,10 +28,8 @@ from pytest_eac.spec.resolve import resolve_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.load import Method, Spec
-    from pytest_eac.spec.settings import MethodSettings
 
 Progress = Callable[[int, int, str], None]
 
@@ -69,11 +67,21 @@ def run_chain(
     count = len(spec.edits)
     settings = resolve_settings(method.choice, loaded.shape)
     model_record = describe_model(loaded)
+    if metrics is None:
+        metrics = find_metrics(spec.checks.metrics)
     tell(0, count, "asking the unedited model")
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match)
     contexts = make_contexts(loaded, settings.contexts, seed=seed)
     modules = edited_modules(loaded, settings)
-    moments = _moments(loaded, modules, settings, cache_dir, tell, count)
+    moments = {}
+    if settings.covariance is not None:
+        moments = second_moments(
+            loaded,
+            modules,
+            settings.covariance,
+            cache_dir=cache_dir,
+            progress=lambda tokens, _: tell(0, count, f"measuring the covariance, {tokens} tokens"),
+        )
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
     misses: list[Miss] = []
@@ -100,7 +108,7 @@ def run_chain(
                         deviation=measure_deviation(loaded.model, originals),
                         metrics={
                             name: measure(name, metric, loaded, spec.edits[:done])
-                            for name, metric in (metrics or {}).items()
+                            for name, metric in metrics.items()
                         },
                     )
                 )
@@ -146,26 +154,6 @@ def describe_environment() -> dict[str, str]:
         "platform": platform.platform(),
         "threads": str(torch.get_num_threads()),
     }
-
-
-def _moments(
-    loaded: LoadedModel,
-    modules: tuple[str, ...],
-    settings: MethodSettings,
-    cache_dir: Path | None,
-    tell: Progress,
-    count: int,
-) -> dict[str, Moment]:
-    """Return the second moments that a method reads, measured now if they are not in the cache."""
-    if settings.covariance is None:
-        return {}
-
-    def progress(tokens: int, limit: int) -> None:
-        tell(0, count, f"measuring the covariance, {tokens} of at most {limit} tokens")
-
-    return second_moments(
-        loaded, modules, settings.covariance, cache_dir=cache_dir, progress=progress
-    )
 
 
 def _cost(step: Step, index: int, score: float | None) -> EditCost:

@@ -30,7 +30,9 @@ def find_metrics(names: Iterable[str]) -> dict[str, Metric]:
     for name in names:
         metric = find(METRICS, name)
         if not callable(metric):
-            raise SettingsError(f"metric {name!r} is a {type(metric).__name__}, expected a callable")
+            raise SettingsError(
+                f"metric {name!r} is a {type(metric).__name__}, expected a callable"
+            )
         found[name] = metric
     return found
 
@@ -49,9 +51,7 @@ def measure(name: str, metric: Metric, loaded: LoadedModel, edits: tuple[Edit, .
     if isinstance(result, int | float):
         if not math.isfinite(result):
             raise NonFiniteError(f"metric {name!r} is {result}")
-        return Measurement(
-            value=float(result), n=0, low=None, high=None, scores=(), misses=()
-        )
+        return Measurement(value=float(result), n=0, low=None, high=None, scores=(), misses=())
     scores = tuple(result) if isinstance(result, Iterable) else None
     if scores is None or len(scores) != len(edits) or not all(map(_is_share, scores)):
         raise SettingsError(
@@ -61,9 +61,7 @@ def measure(name: str, metric: Metric, loaded: LoadedModel, edits: tuple[Edit, .
     there = [float(score) for score in scores if score is not None]
     value = sum(there) / len(there) if there else None
     low, high = wilson(value, len(there)) if value is not None else (None, None)
-    return Measurement(
-        value=value, n=len(there), low=low, high=high, scores=scores, misses=()
-    )
+    return Measurement(value=value, n=len(there), low=low, high=high, scores=scores, misses=())
 
 
 def _is_share(score: object) -> bool:

@@ -27,6 +27,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add_options(parser)
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks by which a project brings its own methods, metrics and sources."""
+    from pytest_eac.plugin import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and register the marker that every item of a spec carries."""
     config.stash[_OPTIONS] = read_options(config)
@@ -102,5 +109,24 @@ def _session(config: pytest.Config) -> EacSession:
     if _SESSION not in config.stash:
         from pytest_eac.plugin.session import EacSession
 
+        register_from_hooks(config)
         config.stash[_SESSION] = EacSession(config, config.stash[_OPTIONS])
     return config.stash[_SESSION]
+
+
+def register_from_hooks(config: pytest.Config) -> None:
+    """Make known what the project's ``conftest.py`` files bring."""
+    from pytest_eac.spec import registry
+
+    for kind in registry.KINDS:
+        for brought in getattr(config.hook, f"pytest_eac_register_{kind}")():
+            for name, thing in brought.items():
+                registry.register(kind, name, thing)
+
+
+def pytest_unconfigure() -> None:
+    """Forget them: another run in this process has its own."""
+    import sys
+
+    if registry := sys.modules.get("pytest_eac.spec.registry"):
+        registry.forget()

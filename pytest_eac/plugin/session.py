@@ -110,7 +110,7 @@ class EacSession:
         from pytest_eac.judging.checks import judge_one
 
         chain = self.chain(spec, method, seed)
-        verdict = judge_one(chain, check, getattr(spec.checks, check))
+        verdict = judge_one(chain, check, spec.checks[check])
         others = (each for each in chain.verdicts if each.check != check)
         key = (spec.file.as_posix(), method.name, seed)
         self._outcomes[key] = replace(chain, verdicts=(*others, verdict))

@@ -309,7 +309,7 @@ class _Builder:
         for name, bounds in checks.named():
             last = getattr(bounds, "at", None)
             if isinstance(last, int) and (message := self.no_checkpoint(last, count)):
-                self.complain(("checks", name, "at"), message)
+                self.complain((*self.place(name), "at"), message)
         needs = {
             "generalization": ("paraphrases", any(edit.paraphrases for edit in edits)),
             "locality": ("a neighborhood", any(edit.neighborhood for edit in edits)),
@@ -320,6 +320,12 @@ class _Builder:
                 self.complain(("checks", name), f"no edit has {what} to measure it on", key=True)
         if self.written.scoring.match == "success":
             self.check_success(edits)
+
+    def place(self, check: str) -> Where:
+        """Return where a check is written."""
+        if check in self.written.checks.metrics:
+            return ("checks", "metrics", check)
+        return ("checks", check)
 
     def no_checkpoint(self, at: int, count: int) -> str | None:
         """Say why the model cannot be measured after ``at`` edits, if so."""
@@ -357,7 +363,7 @@ class _Builder:
 
     def lines(self) -> dict[str, int]:
         lines = {
-            name: self.line(self.marked.mark(("checks", name), key=True))
+            name: self.line(self.marked.mark(self.place(name), key=True))
             for name, _ in self.written.checks.named()
         }
         for index, comparison in enumerate(self.written.checks.compare):

@@ -7,7 +7,6 @@ spec can be checked by without loading a model, or torch.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from pytest_eac.spec.registry import METHODS as KIND
 from pytest_eac.spec.registry import find, names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
 

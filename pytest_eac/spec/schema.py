@@ -25,6 +25,8 @@ from pydantic_core import PydanticCustomError
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.edits import fill
 from pytest_eac.spec.methods import BUILT_IN, find_method, plain_name
+from pytest_eac.spec.names import closest
+from pytest_eac.spec.registry import METRICS, SOURCES, names
 from pytest_eac.spec.settings import (
     AnchorSettings,
     ContextSettings,
@@ -48,6 +50,7 @@ Text = Annotated[str, Field(min_length=1, max_length=20_000)]
 Phrase = Annotated[Text, AfterValidator(_strip)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
@@ -82,9 +85,9 @@ def _known_method(name: str) -> str:
     try:
         find_method(name)
     except KeyError as error:
-        raise PydanticCustomError("method", "{problem}", {"problem": error.args[0]}) from None
+        raise PydanticCustomError("name", "{problem}", {"problem": error.args[0]}) from None
     except SettingsError as error:
-        raise PydanticCustomError("method", "{problem}", {"problem": str(error)}) from None
+        raise PydanticCustomError("name", "{problem}", {"problem": str(error)}) from None
     return name
 
 
@@ -126,7 +129,7 @@ class MethodChoice(Strict):
             raise _no_use("{base} solves for no value; drop 'value'", self)
         if "covariance" in given and not method.covariance:
             raise _no_use("{base} reads no covariance; drop 'covariance'", self)
-        if self.covariance == "none" and not _CAN_DO_WITHOUT >= {plain_name(self.base)}:
+        if self.covariance == "none" and not {plain_name(self.base)} <= _CAN_DO_WITHOUT:
             raise _no_use("{base} needs a covariance; only rome and r-rome do without", self)
         unused = sorted(self.update.model_fields_set - method.update.keys())
         if unused:
@@ -199,11 +202,27 @@ class InlineEdit(Strict):
         return value
 
 
+FORMATS = ("counterfact", "zsre", "jsonl")
+
+
+def _known_format(name: str) -> str:
+    known = (*FORMATS, *names(SOURCES))
+    if name not in known:
+        text = "unknown format {name}{hint}"
+        more = {"name": repr(name), "hint": closest(name, known)}
+        raise PydanticCustomError("name", text, more)
+    return name
+
+
 class EditSource(Strict):
     """Edits read from a file."""
 
     path: Text = Field(alias="from", description="The file, relative to this spec.")
-    format: Literal["counterfact", "zsre", "jsonl"] = Field(
+    format: Annotated[
+        str,
+        AfterValidator(_known_format),
+        WithJsonSchema({"anyOf": [{"enum": list(FORMATS)}, {"type": "string"}]}),
+    ] = Field(
         description="counterfact: CounterFact's JSON; zsre: MEND's zsRE JSON; jsonl: one edit per "
         "line, with the keys of an inline edit."
     )
@@ -265,6 +284,33 @@ class Bounds(Limits):
     """Limits for a metric at one or more checkpoints."""
 
     at: At = Field("final", description="final, every checkpoint, or the one after N edits.")
+
+
+class NumberBounds(Strict):
+    """Limits for any number."""
+
+    min: Number | None = None
+    max: Number | None = None
+    at: At = "final"
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.min is None and self.max is None:
+            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise PydanticCustomError("crossed", "min is above max: no value can pass")
+        return self
+
+
+def _known_metric(name: str) -> str:
+    if name in Checks.model_fields:
+        text = "{name} is a check of its own; write it beside 'metrics'"
+        raise PydanticCustomError("name", text, {"name": repr(name)})
+    if name not in names(METRICS):
+        text = "unknown metric {name}{hint}"
+        hint = closest(name, names(METRICS)) or "; no package or conftest.py brings one"
+        raise PydanticCustomError("name", text, {"name": repr(name), "hint": hint})
+    return name
 
 
 class DeviationBounds(Strict):
@@ -335,12 +381,20 @@ class Checks(Strict):
     deviation: DeviationBounds | None = Field(
         None, description="How far the edited matrices have moved."
     )
+    metrics: dict[Annotated[str, AfterValidator(_known_metric)], NumberBounds] = Field(
+        {}, description="Limits for metrics that other packages, or a conftest.py, bring."
+    )
     compare: tuple[Comparison, ...] = ()
 
-    def named(self) -> tuple[tuple[str, Limits | DeviationBounds], ...]:
+    def named(self) -> tuple[tuple[str, Limits | NumberBounds | DeviationBounds], ...]:
         """Return the checks of a single chain, by name, in the order of this class."""
-        names = (name for name in type(self).model_fields if name != "compare")
-        return tuple((name, getattr(self, name)) for name in names if getattr(self, name))
+        own = (name for name in type(self).model_fields if name not in {"compare", "metrics"})
+        built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
+        return (*built_in, *self.metrics.items())
+
+    def __getitem__(self, name: str) -> Limits | NumberBounds | DeviationBounds:
+        """Return a check by the name that node ids show."""
+        return dict(self.named())[name]
 
 
 class KnownIssue(Strict):

@@ -153,7 +153,7 @@ class UpdateSettings(Strict):
     )
     l2: NonNegative | None = Field(
         None,
-        description="Weight of ||dW||^2 (alphaedit, encore); ridge of the keys' Gram matrix (emmet).",
+        description="Weight of ||dW||^2 (alphaedit, encore); ridge of the keys' products (emmet).",
     )
     steps: Steps | None = Field(None, description="Largest number of gradient steps (ft, ft-l).")
     learning_rate: Positive | None = Field(None, description="Adam's learning rate (ft, ft-l).")

@@ -15,8 +15,9 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
-from pytest_eac.spec.settings import Strict
+from pytest_eac.spec.registry import SOURCES, find
 from pytest_eac.spec.schema import EditSource, InlineEdit, Neighbor, Text
+from pytest_eac.spec.settings import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -177,6 +178,20 @@ _FORMATS = {
 }
 
 
+def _brought(name: str) -> _Format:
+    """Return a format of another package: its callable yields mappings, one for each edit."""
+    records_of: Any = find(SOURCES, name)
+
+    def read(path: Path) -> Iterator[tuple[int, str]]:
+        try:
+            for number, record in enumerate(records_of(path), start=1):
+                yield number, json.dumps(record)
+        except (OSError, TypeError, ValueError) as error:
+            raise DataError(f"{path}: source {name!r}: {error}") from error
+
+    return _Format(read=read, convert=InlineEdit.model_validate_json, names={})
+
+
 def read_source(source: EditSource, path: Path) -> tuple[Edit, ...]:
     """Read the edits that ``source`` names.
 
@@ -188,7 +203,7 @@ def read_source(source: EditSource, path: Path) -> tuple[Edit, ...]:
         DataError: the file is missing or unreadable, a record that is used is malformed, or there
             are fewer records than ``take`` asks for.
     """
-    form = _FORMATS[source.format]
+    form = _FORMATS.get(source.format) or _brought(source.format)
     records = list(enumerate(form.read(path), start=1))
     if not records:
         raise DataError(f"{path}: no records in it; expected at least one")

@@ -41,14 +41,17 @@ def fine_tune(
     """
     options = settings.update
     paths = edited_modules(loaded, settings)
-    weights = {path: find_module(loaded.model, path).weight for path in paths}
+    weights: dict[str, Tensor] = {
+        path: find_module(loaded.model, path).weight  # type: ignore[misc]
+        for path in paths
+    }
     changes = {
         path: torch.zeros_like(weight, dtype=torch.float32, requires_grad=True)
         for path, weight in weights.items()
     }
     optimizer = torch.optim.Adam(list(changes.values()), lr=options.learning_rate or 5e-4)
     loss_of = _Loss(loaded, edits)
-    losses = []
+    losses: list[float] = []
     for _step in range(options.steps or 25):
         moved = {
             f"{path}.weight": (weight.float() + changes[path]).to(weight.dtype)

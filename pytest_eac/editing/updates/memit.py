@@ -24,9 +24,10 @@ def memit(problem: Problem) -> WeightDelta:
 
 
 def memit_prev(problem: Problem) -> WeightDelta:
-    """Return ``dW = R K^T (lambda C + K_p K_p^T + K K^T)^-1``: earlier keys are to stay as they are.
+    """Return ``dW = R K^T (lambda C + K_p K_p^T + K K^T)^-1``.
 
-    Source: MEMIT's sequential baseline in the code of AlphaEdit (arXiv 2410.02355).
+    What the matrix says to the keys of earlier edits is to stay. Source: MEMIT's sequential
+    baseline in the code of AlphaEdit (arXiv 2410.02355).
     """
     return least_squares(problem, torch.cat([problem.earlier, problem.keys], dim=1))
 

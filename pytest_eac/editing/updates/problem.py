@@ -58,4 +58,5 @@ def solve_with_keys(solve: Callable[[Tensor], Tensor], keys: Tensor, right: Tens
     """
     base, base_keys = solve(right), solve(keys)
     small = torch.eye(keys.shape[1], dtype=base.dtype, device=base.device) + keys.T @ base_keys
-    return base - base_keys @ torch.linalg.solve(small, keys.T @ base)
+    correction: Tensor = base_keys @ torch.linalg.solve(small, keys.T @ base)
+    return base - correction

@@ -62,7 +62,8 @@ def restrain(change: Tensor, original: Tensor, base: float) -> Tensor:
     left, values, right = torch.linalg.svd(change.double(), full_matrices=False)
     lowered = (values / most).clamp_min(1).log() / math.log(base) + most
     values = torch.where(values > most, torch.minimum(lowered, values), values)
-    return (left * values @ right).to(change.dtype)
+    restrained: Tensor = left * values @ right
+    return restrained.to(change.dtype)
 
 
 def _free(path: str) -> str:

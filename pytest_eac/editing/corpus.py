@@ -1,0 +1,97 @@
+"""Texts to measure statistics on: the built-in corpus, a file, or a data set of the hub."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import DataError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from pytest_eac.spec.settings import CovarianceSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Corpus:
+    """Texts, and what tells them from other texts."""
+
+    name: str
+    digest: str
+    texts: Callable[[], Iterator[str]]
+
+
+def open_corpus(settings: CovarianceSettings) -> Corpus:
+    """Find the corpus that the settings name.
+
+    Raises:
+        UnavailableError: a hub data set is not on this machine and cannot be fetched.
+        DataError: a file is missing, or is none of .txt, .jsonl, .json and .parquet.
+    """
+    if settings.corpus == "built-in":
+        text = (resources.files("pytest_eac.editing") / "corpus.txt").read_text(encoding="utf-8")
+        paragraphs = text.split("\n\n")
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        return Corpus(name="built-in", digest=digest, texts=lambda: iter(paragraphs))
+    if settings.corpus.startswith("hub:"):
+        return _open_hub(settings.corpus.removeprefix("hub:"), settings.column)
+    return _open_file(Path(settings.corpus), settings.column)
+
+
+_BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
+
+
+def _open_file(path: Path, column: str) -> Corpus:
+    builder = _BUILDERS.get(path.suffix)
+    if builder is None:
+        raise DataError(
+            f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
+            f"{', '.join(_BUILDERS)}"
+        )
+    try:
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    more = {"sample_by": "paragraph"} if builder == "text" else {}
+    if builder == "text":
+        column = "text"
+
+    def texts() -> Iterator[str]:
+        import datasets
+
+        table = datasets.load_dataset(
+            builder, data_files=str(path), split="train", streaming=True, **more
+        )
+        yield from _column(table, column, str(path))
+
+    return Corpus(name=str(path), digest=f"{digest}:{column}", texts=texts)
+
+
+def _open_hub(name: str, column: str) -> Corpus:
+    import datasets
+
+    try:
+        table = datasets.load_dataset(name, split="train")
+    except Exception as error:
+        first = str(error).strip().partition("\n")[0]
+        raise UnavailableError(
+            f"data set {name!r} is not on this machine and could not be fetched ({first})",
+            remedy=f"run: hf download --repo-type dataset {name}",
+        ) from error
+    return Corpus(
+        name=f"hub:{name}",
+        digest=f"{table._fingerprint}:{column}",
+        texts=lambda: _column(table, column, name),
+    )
+
+
+def _column(table: Iterable[dict[str, object]], column: str, name: str) -> Iterator[str]:
+    for row in table:
+        if column not in row:
+            raise DataError(f"{name}: found the columns {', '.join(row)}, expected {column!r}")
+        yield str(row[column])
