@@ -224,8 +224,11 @@ def _tell(progress: Progress, before: int, total: int, done: int) -> None:
 
 
 def _mean(values: Sequence[float]) -> Effect:
-    low, high = student(values) or (None, None)
-    return Effect(value=fmean(values), low=low, high=high)
+    interval = student(values)
+    if interval is None:
+        return Effect(value=fmean(values), low=None, high=None)
+    low, high = interval  # a difference of two probabilities lies between -1 and 1
+    return Effect(value=fmean(values), low=max(-1.0, low), high=min(1.0, high))
 
 
 def _known_facts(
@@ -278,9 +281,9 @@ def _nothing_known(loaded: LoadedModel, skipped: Sequence[SkippedFact]) -> str:
     shown = [f"\n  {each.prompt!r}: {each.reason}" for each in skipped[:3]]
     more = [f"\n  and {len(skipped) - 3} more"] if len(skipped) > 3 else []
     return (
-        f"{loaded.id} knows none of the {len(skipped)} facts, so there is nothing to trace; give "
-        "facts that it knows, each truth as the model says it, or leave truth out to trace the "
-        f"model's own answer{''.join((*shown, *more))}"
+        f"{loaded.id} knows none of the facts (asked: {len(skipped)}), so there is nothing to "
+        "trace; give facts that it knows, each truth as the model says it, or leave truth out to "
+        f"trace the model's own answer{''.join((*shown, *more))}"
     )
 
 

@@ -41,7 +41,7 @@ def tracing_lines(tracing: Tracing, name: str) -> list[str]:
         fit(name, _WIDTH),
         f"  {len(tracing.layers)} layers, weights {tracing.fingerprint[:12]}, "
         f"{len(tracing.facts)} of {len(tracing.facts) + len(tracing.skipped)} facts",
-        f"  {tracing.samples} noise samples each of {tracing.noise:g} x "
+        f"  {_count(tracing.samples, 'noise sample')} each of {tracing.noise:g} x "
         f"{tracing.embedding_std:.3g}, seed {tracing.seed}",
         "",
         *_facts(tracing),
@@ -52,6 +52,10 @@ def tracing_lines(tracing: Tracing, name: str) -> list[str]:
         "",
         *wrap(_CAVEAT, _WIDTH),
     ]
+
+
+def _count(number: int, of: str) -> str:
+    return f"{number} {of}" if number == 1 else f"{number} {of}s"
 
 
 def _facts(tracing: Tracing) -> Iterator[str]:
@@ -132,6 +136,7 @@ def _advice(tracing: Tracing) -> Iterator[str]:
     window = layers_around(best, window=tracing.window, depth=depth)
     held = f", its window holds layers {window[0]} to {window[-1]}" if len(window) > 1 else ""
     yield f"* the largest effect is at layer {best}{held}"
+    yield from _first_layer(tracing)
     near = _within(tracing.layers[:-1], tracing.layers[best])
     if near:
         yield from wrap(f"  layers within its interval: {', '.join(map(str, near))}", _WIDTH)
@@ -143,15 +148,34 @@ def _advice(tracing: Tracing) -> Iterator[str]:
     yield f"    layers: {spread}"
 
 
+def _first_layer(tracing: Tracing) -> list[str]:
+    """Tell what the effect owes to layer 0, whose MLP reads the noise before anything else does."""
+    depth = len(tracing.layers)
+    windows = {
+        each: layers_around(each.layer, window=tracing.window, depth=depth)
+        for each in tracing.layers[:-1]
+    }
+    without = [each for each, window in windows.items() if 0 not in window]
+    if not without or 0 not in windows[tracing.layers[tracing.best_layer]]:
+        return []
+    best = max(without, key=lambda each: each.mlp.value)
+    text = (
+        "the MLP of layer 0 is put back with it, which undoes part of the noise itself; without "
+        f"layer 0 the largest effect is at layer {best.layer} ({best.mlp.value:+.3f})"
+    )
+    return wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+
+
 def _within(layers: Sequence[LayerEffect], best: LayerEffect) -> list[int]:
     low = _ends(best.mlp)[0]
     return [each.layer for each in layers if each is not best and each.mlp.value >= low]
 
 
 # The picture, in the units of its viewBox.
-_SIZE = (760, 430)
-_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 736, 76, 366
+_SIZE = (760, 450)
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 736, 92, 386
 _BLUE, _GREY, _INK = "#1f5fa8", "#8a8a8a", "#222222"
+_DASHED = 'stroke-width="1.5" stroke-dasharray="5 4"'
 
 
 def tracing_svg(tracing: Tracing, model: str) -> str:
@@ -171,9 +195,8 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
         share = (value - ticks[0]) / (ticks[-1] - ticks[0])
         return round(_BOTTOM - share * (_BOTTOM - _TOP), 1)
 
-    count = len(tracing.facts)
-    facts = f"{count} fact{'s' if count > 1 else ''}"
-    window = f"{tracing.window} MLPs" if tracing.window > 1 else "MLP"
+    facts = _count(len(tracing.facts), "fact")
+    window = f" at the centre of the {tracing.window} restored MLPs" if tracing.window > 1 else ""
     title = f"Causal tracing of {model}"
     return "\n".join(
         (
@@ -186,7 +209,7 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
             *_legend(f"MLP outputs of {_window(tracing)} put back, mean of {facts}, 95 % interval"),
             *_axes(tracing, ticks, x, y),
             *_curves(tracing, x, y),
-            _text((_LEFT + _RIGHT) / 2, 416, f"layer (centre of the restored {window})", "middle"),
+            _text((_LEFT + _RIGHT) / 2, 436, f"layer{window}", "middle"),
             f'<text x="20" y="{(_TOP + _BOTTOM) / 2}" text-anchor="middle" '
             f'transform="rotate(-90 20 {(_TOP + _BOTTOM) / 2})">'
             "probability of the answer that returns</text>",
@@ -199,8 +222,8 @@ def _legend(effect: str) -> Iterator[str]:
     yield f'<rect x="{_LEFT}" y="40" width="26" height="14" fill="{_BLUE}" fill-opacity="0.2"/>'
     yield _line(_LEFT, 47, _LEFT + 26, 47, f'stroke="{_BLUE}" stroke-width="2"')
     yield _text(_LEFT + 33, 51, effect)
-    yield _line(566, 47, 592, 47, f'stroke="{_GREY}" stroke-width="1.5" stroke-dasharray="5 4"')
-    yield _text(599, 51, "the layer's whole output")
+    yield _line(_LEFT, 68, _LEFT + 26, 68, f'stroke="{_GREY}" {_DASHED}')
+    yield _text(_LEFT + 33, 72, "one layer's whole output put back")
 
 
 def _axes(
@@ -232,10 +255,7 @@ def _curves(
     means = _points([(each.layer, each.mlp.value) for each in layers], x, y)
     best = layers[tracing.best_layer]
     yield f'<polygon points="{_points(band, x, y)}" fill="{_BLUE}" fill-opacity="0.2"/>'
-    yield (
-        f'<polyline points="{states}" fill="none" stroke="{_GREY}" stroke-width="1.5" '
-        'stroke-dasharray="5 4"/>'
-    )
+    yield (f'<polyline points="{states}" fill="none" stroke="{_GREY}" {_DASHED}/>')
     yield f'<polyline points="{means}" fill="none" stroke="{_BLUE}" stroke-width="2"/>'
     for each in layers:
         yield (

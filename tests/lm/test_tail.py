@@ -19,7 +19,7 @@ from transformers import (
 
 from pytest_eac.lm.layout import LAYOUTS, find_module
 from pytest_eac.lm.load import LoadedModel
-from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window
+from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window, open_windows
 from pytest_eac.lm.trace import patch
 
 if TYPE_CHECKING:
@@ -91,6 +91,19 @@ def test_the_tail_gives_the_whole_forwards_logits_and_gradients(name: str, layer
     assert whole_gradient.abs().max() > 0
     torch.testing.assert_close(tail, whole, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(tail_gradient, whole_gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", sorted(LAYOUTS))
+def test_one_pass_serves_windows_from_every_layer_on(name: str) -> None:
+    loaded = _model(name)
+    rows, starts = [(1, 2, 3, 4, 5, 6, 7), (11, 12, 13)], (4, 1)
+    delta, places, at = torch.linspace(-3, 3, 32), torch.tensor([6, 2]), torch.tensor(starts)
+    windows = open_windows(loaded, rows, starts, layers=range(4))
+    for layer in (3, 0, 2, 1):
+        whole = _run(loaded, FullWindow(loaded, rows), layer, delta, places, at)
+        for entry in range(layer + 1):
+            tail = _run(loaded, windows[entry], layer, delta, places, at)
+            torch.testing.assert_close(tail, whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("sliding", "kind"), [(4, FullWindow), (64, TailWindow)])
