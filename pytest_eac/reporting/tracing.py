@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 _WIDTH = 80
 _BAR = 36
-
-# How many layers the editors that spread an edit write to: five for GPT-J (Meng et al. 2023).
+# How many layers to advise for an editor that spreads an edit.
 _SPREAD = 5
 
 _CAVEAT = (
@@ -263,15 +262,11 @@ def _curves(
             f'r="{6 if each is best else 3}" fill="{_BLUE}">'
             f"<title>layer {each.layer}: {each.mlp.value:+.3f}</title></circle>"
         )
-    anchor = "end" if best.layer > len(layers) / 2 else "start"
-    shift = -10 if anchor == "end" else 10
-    yield _text(
-        x(best.layer) + shift,
-        y(best.mlp.value) - 10,
-        f"layer {best.layer}",
-        anchor,
-        f'font-weight="bold" fill="{_BLUE}"',
-    )
+    anchor, shift = ("end", -6) if best.layer > len(layers) / 2 else ("start", 6)
+    across = x(best.layer)
+    yield _line(across, _TOP, across, _BOTTOM, f'stroke="{_BLUE}" stroke-dasharray="2 3"')
+    bold = f'font-weight="bold" fill="{_BLUE}"'
+    yield _text(across + shift, _TOP + 14, f"layer {best.layer}", anchor, bold)
 
 
 def _points(
