@@ -268,8 +268,24 @@ class Tracing:
 
     @property
     def best_layer(self) -> int:
-        """The layer with the largest ``mlp`` effect, of those that can be edited: not the last."""
-        return max(self.layers[:-1], key=lambda each: each.mlp.value).layer
+        """The layer with the largest ``mlp`` effect, of those that are worth editing.
+
+        The last one is not, since nothing reads what is written there. Nor are those whose window
+        holds layer 0, unless there are no others: its MLP reads the noise before anything else
+        does, so that putting it back undoes part of the noise itself.
+        """
+        depth = len(self.layers)
+        free = [
+            each
+            for each in self.layers[:-1]
+            if 0 not in layers_around(each.layer, window=self.window, depth=depth)
+        ]
+        return max(free or self.layers[:-1], key=lambda each: each.mlp.value).layer
+
+    def spread(self, count: int) -> tuple[int, ...]:
+        """Return ``count`` layers that end at the best one, layer 0 left out; fewer if need be."""
+        best = self.best_layer
+        return tuple(range(max(min(1, best), best - count + 1), best + 1))
 
 
 def layers_around(layer: int, *, window: int, depth: int) -> range:

@@ -141,33 +141,28 @@ def _advice(tracing: Tracing) -> Iterator[str]:
         yield from wrap(f"  layers within its interval: {', '.join(map(str, near))}", _WIDTH)
     yield "for an editor of one layer (rome, rome-eac):"
     yield f"    layers: [{best}]"
-    spread = list(range(max(0, best - _SPREAD + 1), best + 1))
-    short = "" if len(spread) == _SPREAD else f", of which the model has {len(spread)}"
+    spread = list(tracing.spread(_SPREAD))
+    short = "" if len(spread) == _SPREAD else f", of which there are {len(spread)}"
     yield f"for memit, the five layers that end there{short}:"
     yield f"    layers: {spread}"
 
 
 def _first_layer(tracing: Tracing) -> list[str]:
-    """Tell what the effect owes to layer 0, whose MLP reads the noise before anything else does."""
-    depth = len(tracing.layers)
-    windows = {
-        each: layers_around(each.layer, window=tracing.window, depth=depth)
-        for each in tracing.layers[:-1]
-    }
-    without = [each for each, window in windows.items() if 0 not in window]
-    if not without or 0 not in windows[tracing.layers[tracing.best_layer]]:
+    """Say which layers were passed over because their windows hold layer 0."""
+    best = tracing.layers[tracing.best_layer]
+    over = [each.layer for each in tracing.layers[:-1] if each.mlp.value > best.mlp.value]
+    if not over:
         return []
-    best = max(without, key=lambda each: each.mlp.value)
     text = (
-        "the MLP of layer 0 is put back with it, which undoes part of the noise itself; without "
-        f"layer 0 the largest effect is at layer {best.layer} ({best.mlp.value:+.3f})"
+        f"passed over, though larger: {', '.join(map(str, over))}; the MLP of layer 0 is put back "
+        "with them, which undoes part of the noise itself"
     )
     return wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _within(layers: Sequence[LayerEffect], best: LayerEffect) -> list[int]:
     low = _ends(best.mlp)[0]
-    return [each.layer for each in layers if each is not best and each.mlp.value >= low]
+    return [each.layer for each in layers if low <= each.mlp.value < best.mlp.value]
 
 
 # The picture, in the units of its viewBox.

@@ -58,7 +58,7 @@ def _run(
         return window.logits(keep)[rows, where]
 
 
-@pytest.mark.parametrize("name", ["falcon", "gpt2", "gptj", "llama", "mistral"])
+@pytest.mark.parametrize("name", ["falcon", "gpt2", "gpt_neox", "llama", "mistral"])
 def test_one_pass_serves_windows_from_every_layer_on(name: str) -> None:
     loaded = _model(name)
     rows, starts = [(1, 2, 3, 4, 5, 6, 7), (11, 12, 13)], (4, 1)

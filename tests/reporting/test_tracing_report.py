@@ -154,14 +154,14 @@ def test_the_advice_is_yaml_to_paste() -> None:
 def test_near_the_bottom_there_are_fewer_layers_to_spread_over() -> None:
     lines = tracing_lines(tracing(0.1, 0.4, 0.0, window=1), "x")
     assert "* the largest effect is at layer 1" in lines
-    at = lines.index("for memit, the five layers that end there, of which the model has 2:")
-    assert lines[at + 1] == "    layers: [0, 1]"
+    at = lines.index("for memit, the five layers that end there, of which there are 1:")
+    assert lines[at + 1] == "    layers: [1]"
 
 
-def test_what_the_effect_owes_to_layer_0_is_told() -> None:
+def test_layers_whose_windows_hold_layer_0_are_passed_over() -> None:
     low = " ".join(" ".join(tracing_lines(tracing(0.5, 0.6, 0.1, 0.2, 0.9), "x")).split())
-    assert "* the largest effect is at layer 1, its window holds layers 0 to 2" in low
-    assert "without layer 0 the largest effect is at layer 3 (+0.200)" in low
+    assert "* the largest effect is at layer 3, its window holds layers 2 to 4" in low
+    assert "passed over, though larger: 0, 1; the MLP of layer 0" in low
     assert "undoes part of the noise" not in " ".join(tracing_lines(EIGHT, "x"))
     whole = tracing(0.5, 0.6, 0.1, window=9)
     assert "undoes part of the noise" not in " ".join(tracing_lines(whole, "x"))
