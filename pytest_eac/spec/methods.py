@@ -107,11 +107,13 @@ _PLAIN: dict[str, Method] = {
     ),
     "ft": Method(
         solve="pytest_eac.editing.updates.ft:fine_tune",
+        many_layers=False,
         source="the FT baseline of Meng et al. 2022, arXiv 2202.05262",
         update={"steps": 25, "learning_rate": 5e-4},
     ),
     "ft-l": Method(
         solve="pytest_eac.editing.updates.ft:fine_tune",
+        many_layers=False,
         source="the constrained FT baseline, Zhu et al. 2020, arXiv 2012.00363",
         update={"steps": 25, "learning_rate": 5e-4, "radius": 5e-4},
     ),
