@@ -91,6 +91,19 @@ def pytest_testnodedown(node: Any) -> None:
         _session(node.config).absorb(from_json(text))
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep each chain on one worker; other ``--dist`` modes are the user's own choice."""
+    from pytest_eac.spec.detect import has_spec
+
+    paths = (config.invocation_params.dir / each.partition("::")[0] for each in config.args)
+    if config.getoption("dist") != "load" or not any(has_spec(path) for path in paths):
+        return None
+    from pytest_eac.plugin.scheduler import ChainScheduling
+
+    return ChainScheduling(config, log)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]

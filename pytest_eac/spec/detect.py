@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+_SUFFIXES = (".yaml", ".yml")
 _KEY = r"""["']?eac["']?[ \t]*:(?:\s|$)"""
 _SPEC = re.compile(
     rf"^\ufeff?(?:---[ \t]+)?{_KEY}"  # a line of its own, not indented
@@ -30,3 +29,15 @@ def find_specs(path: Path) -> list[Path]:
         return [path] if path.exists() else []
     files = (*path.rglob("*.yaml"), *path.rglob("*.yml"))
     return sorted(file for file in files if is_spec(file))
+
+
+def has_spec(path: Path) -> bool:
+    """Say whether ``path`` is a spec, or a folder with one in it; stops at the first."""
+    if path.is_file():
+        return path.suffix in _SUFFIXES and is_spec(path)
+    for folder, inner, files in os.walk(path):
+        inner[:] = [name for name in inner if not name.startswith(".")]
+        yaml = (Path(folder, name) for name in files if name.endswith(_SUFFIXES))
+        if any(is_spec(file) for file in yaml):
+            return True
+    return False

@@ -81,8 +81,8 @@ def _spread(source: str, **more: Any) -> Method:
     )
 
 
-# No weight given stands for the number of the layer's inputs: the published values, 15,000 to 20,000,
-# are of that size for the models they are for.
+# No weight given stands for the number of the layer's inputs: the published values, 15,000 to
+# 20,000, are of that size for the models they are for.
 _LAMBDA = {"weight": None}
 _ALPHAEDIT = {"threshold": 2e-2, "l2": 10.0}
 

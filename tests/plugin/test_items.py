@@ -7,11 +7,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
 
+from pytest_eac.plugin import pytest_xdist_make_scheduler
 from pytest_eac.store import read_record
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -213,6 +215,55 @@ def test_workers_of_xdist_hand_their_results_to_the_controller(specs: Specs) -> 
         assert other.checkpoints == chain.checkpoints
         assert other.verdicts == chain.verdicts
     assert two.comparisons == one.comparisons
+
+
+def test_a_chain_runs_on_one_worker(specs: Specs) -> None:
+    """Each worker writes down the chains that it runs, as a plugin of the inner project."""
+    specs.pytester.makeconftest(
+        """
+        import os
+        import pathlib
+        from pytest_eac.plugin.session import EacSession
+
+        run = EacSession._run
+
+        def noted(self, spec, method, seed):
+            with pathlib.Path("ran.txt").open("a") as file:
+                worker = os.environ["PYTEST_XDIST_WORKER"]
+                file.write(f"{worker} {spec.name} {method.name}-s{seed}\\n")
+            return run(self, spec, method, seed)
+
+        EacSession._run = noted
+        """
+    )
+    specs.write(
+        "{efficacy: {min: 0.0}, retention: {min: 0.0}, locality: {min: 0.0}}",
+        methods=TWO_METHODS,
+        more="seeds: [0, 1]",
+    )
+    specs.write(COMPARE, methods=TWO_METHODS, name="compared.eac.yaml")
+    specs.pytester.makepyfile(
+        "import pytest\n\n@pytest.mark.parametrize('n', range(4))\ndef test_plain(n): pass"
+    )
+    specs.run("-n2").assert_outcomes(passed=12 + 3 + 4)
+    ran = (specs.pytester.path / "ran.txt").read_text().splitlines()
+    assert len(ran) == 4 + 2, ran
+    assert len({line.split()[0] for line in ran if " compared " in line}) == 1
+    assert {line.split()[0] for line in ran} == {"gw0", "gw1"}
+
+
+@pytest.mark.parametrize(("yaml", "dist"), [("a: 1", "load"), ("eac: 1", "loadfile")])
+def test_without_specs_or_in_another_mode_xdist_deals_as_ever(
+    tmp_path: Path, yaml: str, dist: str
+) -> None:
+    (tmp_path / "inner").mkdir()
+    (tmp_path / "inner" / "data.yaml").write_text(f"{yaml}\n")
+    config: Any = SimpleNamespace(
+        invocation_params=SimpleNamespace(dir=tmp_path),
+        args=["inner::x"],
+        getoption=lambda _: dist,
+    )
+    assert pytest_xdist_make_scheduler(config, None) is None
 
 
 def test_a_seed_asked_for_twice_runs_once(specs: Specs) -> None:
