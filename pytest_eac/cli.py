@@ -6,13 +6,17 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_eac import __version__
-from pytest_eac.errors import SpecError
+from pytest_eac.errors import EacError, SettingsError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from pytest_eac.record import Tracing
+    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.schema import ModelChoice
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,10 +27,44 @@ def main(arguments: Sequence[str] | None = None) -> int:
     validate = commands.add_parser("validate", help="check specs without running them")
     validate.add_argument("paths", nargs="+", type=Path, metavar="SPEC", help="files or folders")
     commands.add_parser("schema", help="print the JSON Schema of a spec, for editors")
+    _add_locate(commands)
     chosen = parser.parse_args(arguments)
     if chosen.command == "schema":
         return _schema()
+    if chosen.command == "locate":
+        return _locate(chosen)
     return _validate(chosen.paths)
+
+
+def _add_locate(commands: Any) -> None:
+    text = "find the layers where a model keeps a spec's facts (causal tracing; docs/locate.md)"
+    locate = commands.add_parser("locate", help=text, description=text)
+    locate.add_argument("spec", type=Path, metavar="SPEC", help="a spec file")
+    for name, kind, metavar, explained in (
+        ("model", str, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)"),
+        ("limit-edits", _from(1), "N", "use only the first N edits"),
+        ("seed", _from(0), "N", "seed of the noise (default: 0)"),
+        ("samples", _from(1), "N", "noise samples for each fact (default: 10)"),
+        ("window", _from(1), "N", "layers to restore together (default: a fifth of all)"),
+        ("picture", Path, "FILE.svg", "draw the effects as a chart"),
+        ("cache-dir", Path, "DIR", "where results and converted models are kept"),
+    ):
+        locate.add_argument(f"--{name}", type=kind, metavar=metavar, help=explained)
+
+
+def _from(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value < 2**32:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected a whole number from {least}"
+            )
+        return value
+
+    return number
 
 
 def _schema() -> int:
@@ -56,3 +94,68 @@ def _validate(paths: Sequence[Path]) -> int:
                 chains = len(spec.methods) * len(spec.seeds)
                 sys.stdout.write(f"{file}: ok, {len(spec.edits)} edits, {chains} chains\n")
     return int(failed)
+
+
+def _locate(chosen: argparse.Namespace) -> int:
+    from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
+    from pytest_eac.spec.load import load_spec
+    from pytest_eac.store import require_writable, write_text
+
+    try:
+        spec = load_spec(chosen.spec)
+        model = _choose_model(spec, chosen.model)
+        if chosen.picture:
+            require_writable(chosen.picture)
+        tracing = _trace(spec, model, chosen)
+        name = f"{spec.file}: {model.id}"
+        sys.stdout.write("".join(f"{line}\n" for line in tracing_lines(tracing, name)))
+        if chosen.picture:
+            write_text(chosen.picture, tracing_svg(tracing, model.id))
+            sys.stdout.write(f"picture written to {chosen.picture}\n")
+    except EacError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _choose_model(spec: Spec, given: str | None) -> ModelChoice:
+    from pytest_eac.spec.schema import ModelChoice
+
+    if given:
+        return ModelChoice.model_validate({"id": given})
+    if spec.model is None:
+        raise SettingsError(
+            f"{spec.file}: no model to trace; give --model or add model: to the spec"
+        )
+    return spec.model
+
+
+def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracing:
+    from tqdm import tqdm
+
+    from pytest_eac.lm.load import load_model
+    from pytest_eac.measuring.tracing import SAMPLES, trace
+
+    loaded = load_model(
+        model.id,
+        revision=model.revision,
+        dtype=model.dtype,
+        device=model.device,
+        cache_dir=chosen.cache_dir,
+    )
+    edits = spec.edits[: chosen.limit_edits]
+    with tqdm(desc="tracing", unit="layer", leave=False, disable=None) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return trace(
+            loaded,
+            edits,
+            seed=chosen.seed or 0,
+            samples=chosen.samples or SAMPLES,
+            window=chosen.window,
+            cache_dir=chosen.cache_dir,
+            progress=tell,
+        )

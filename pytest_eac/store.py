@@ -1,8 +1,9 @@
-"""The only writer: cache folders and results files, locked, and renamed into place when whole."""
+"""The only writer: caches, results and pictures, locked, and renamed into place when whole."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
@@ -45,7 +46,7 @@ def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     except OSError as error:
         raise RecordError(
             f"cache folder {root}: cannot be used: {error.strerror}; give another with "
-            "--eac-cache-dir"
+            "--eac-cache-dir (of pytest-eac: --cache-dir)"
         ) from error
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if folder.is_dir():
@@ -93,8 +94,46 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
         return None
 
 
+def cached_text(root: Path, name: str, make: Callable[[], str]) -> str:
+    """Return the text kept under ``root/name``, made by ``make`` if it is not there yet.
+
+    Raises:
+        RecordError: the text cannot be kept, or what is kept cannot be read.
+    """
+    path = cached_folder(root, name, lambda folder: write_text(folder / "text", make())) / "text"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise RecordError(f"{path}: cannot be read; remove the folder {path.parent}") from None
+
+
 def write_record(path: Path, record: Record) -> None:
     """Write a results file; the old one stays until the new one is whole.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    write_text(path, to_json(record))
+
+
+def require_writable(path: Path) -> None:
+    """Find out before any work is done whether a file can be written.
+
+    Raises:
+        RecordError: it cannot.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "it is a folder")
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file; the old one stays until the new one is whole.
 
     Raises:
         RecordError: the file cannot be written.
@@ -102,7 +141,7 @@ def write_record(path: Path, record: Record) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(to_json(record), encoding="utf-8")
+        part.write_text(text, encoding="utf-8")
         part.replace(path)
     except OSError as error:
         raise RecordError(f"{path}: cannot be written: {error.strerror}") from error

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from pytest_eac import __version__
 from pytest_eac.cli import main
 from pytest_eac.spec.schema import json_schema
 
-SPECS = Path(__file__).parents[1] / "specs"
+ROOT = Path(__file__).parents[1]
+SPECS = ROOT / "specs"
 GOOD = (
     "eac: 1\nmethods: [rome, rome-eac]\nseeds: [0, 1, 2]\n"
     'edits: [{subject: Oslo, prompt: "{} lies in", target: Peru}]\n'
@@ -139,3 +141,85 @@ def test_validate_needs_neither_torch_nor_pytest(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+# locate
+
+FACTS = (
+    "eac: 1\nmethods: [rome]\n"
+    f"edits: [{{from: {ROOT / 'fixtures' / 'world.jsonl'}, format: jsonl, take: 3}}]\n"
+)
+TINY = ROOT / "fixtures" / "tiny-llama"
+
+
+def test_locate_tells_the_effects_and_draws_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "facts.eac.yaml", FACTS + f"model: {TINY}\n")
+    picture = tmp_path / "new" / "effects.svg"
+    options = ("--samples", 2, "--cache-dir", tmp_path / "cache", "--picture", picture)
+    code, out, err = run(capsys, "locate", file, *options)
+    assert (code, err) == (0, "")
+    assert "5 layers, weights" in out
+    assert "3 of 3 facts" in out
+    assert "    layers: [" in out
+    assert out.endswith(f"picture written to {picture}\n")
+    assert [line for line in out.splitlines()[:-1] if len(line) > 80] == []
+    drawn = ET.parse(picture).getroot()
+    assert len(drawn.findall("{http://www.w3.org/2000/svg}circle")) == 5
+    assert run(capsys, "locate", file, *options) == (0, out, "")
+
+
+def test_locate_takes_the_model_the_edits_the_seed_and_the_window_from_its_options(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = write(tmp_path / "facts.eac.yaml", FACTS + "model: no/such/model\n")
+    code, out, err = run(
+        capsys, "locate", file, "--model", TINY, "--limit-edits", 2, "--seed", 5,
+        "--samples", 1, "--window", 4, "--cache-dir", tmp_path / "cache",
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    assert "2 of 2 facts" in out
+    assert "1 noise sample each of 3 x " in out
+    assert "seed 5" in out
+    assert "MLP outputs of 4 layers" in out
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "said"),
+    [
+        (BAD, (), "unknown key 'sedes'; did you mean 'seeds'?"),
+        (GOOD, (), "no model to trace; give --model or add model: to the spec"),
+        (GOOD, ("--model", "/no/such/folder"), "there is no such file or folder; give the path"),
+        (
+            GOOD,
+            ("--model", str(TINY)),
+            "knows none of the facts (asked: 1), so there",
+        ),
+        (GOOD, ("--model", "x", "--picture", str(ROOT)), f"{ROOT}: cannot be written: it is a fo"),
+    ],
+    ids=["spec", "no-model", "missing-model", "unknown", "picture"],
+)
+def test_locate_says_what_is_wrong(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    options: tuple[str, ...],
+    said: str,
+) -> None:
+    known = text.replace("target: Peru", "target: Peru, truth: Chad")
+    file = write(tmp_path / "some.eac.yaml", known)
+    code, out, err = run(capsys, "locate", file, "--cache-dir", tmp_path / "cache", *options)
+    assert (code, out) == (1, "")
+    assert said in err
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--seed", "-1"), ("--samples", "0"), ("--limit-edits", "x"), ("--window", "1.5")],
+)
+def test_locate_refuses_what_is_no_count(
+    capsys: pytest.CaptureFixture[str], option: str, value: str
+) -> None:
+    said = usage_error(capsys, "locate", "x.yaml", option, value)
+    assert f"argument {option}: found '{value}', expected a whole number from " in said

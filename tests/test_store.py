@@ -12,7 +12,15 @@ import pytest
 
 from pytest_eac.errors import RecordError
 from pytest_eac.record import Record, to_json
-from pytest_eac.store import cached_folder, default_cache_dir, read_record, write_record
+from pytest_eac.store import (
+    cached_folder,
+    cached_text,
+    default_cache_dir,
+    read_record,
+    require_writable,
+    write_record,
+    write_text,
+)
 
 OLD = Record(environment={"torch": "1"}, chains=())
 NEW = Record(environment={"torch": "2", "platform": "Ōsaka"}, chains=())
@@ -256,3 +264,53 @@ def test_the_cache_is_where_the_environment_says(
     monkeypatch.delenv("PYTEST_EAC_CACHE")
     assert default_cache_dir().name == "pytest-eac"
     assert default_cache_dir().is_absolute()
+
+
+# Cached texts, and files that are asked for
+
+
+def test_a_text_is_made_once(tmp_path: Path) -> None:
+    made = iter(["first", "second"])
+    assert cached_text(tmp_path, "deep/name", lambda: next(made)) == "first"
+    assert cached_text(tmp_path, "deep/name", lambda: next(made)) == "first"
+    assert next(made) == "second"
+
+
+def test_a_text_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
+    def fail() -> str:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        cached_text(tmp_path, "name", fail)
+    assert names(tmp_path) == set()
+    assert cached_text(tmp_path, "name", lambda: "text") == "text"
+
+
+def test_a_cached_text_that_is_gone_is_told_with_what_to_remove(tmp_path: Path) -> None:
+    cached_text(tmp_path, "name", lambda: "text")
+    (tmp_path / "name" / "text").unlink()
+    with pytest.raises(RecordError, match="cannot be read; remove the folder"):
+        cached_text(tmp_path, "name", lambda: "text")
+
+
+def test_a_text_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "new" / "picture.svg"
+    require_writable(file)
+    write_text(file, "<svg/>")
+    assert file.read_text(encoding="utf-8") == "<svg/>"
+    monkeypatch.setattr(Path, "replace", full_disk)
+    with pytest.raises(RecordError, match="No space left on device"):
+        write_text(file, "other")
+    assert file.read_text(encoding="utf-8") == "<svg/>"
+    assert names(file.parent) == {"picture.svg"}
+
+
+def test_a_file_that_cannot_be_written_is_told_beforehand(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    with pytest.raises(RecordError, match="cannot be written: it is a folder"):
+        require_writable(tmp_path)
+    with pytest.raises(RecordError, match="cannot be written: "):
+        require_writable(tmp_path / "file" / "picture.svg")
+    assert names(tmp_path) == {"file"}

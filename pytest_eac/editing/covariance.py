@@ -55,9 +55,7 @@ class Moment:
     def regularised(self) -> Tensor:
         """``C + ridge * mean(diag C) * I``; (d_in, d_in)."""
         diagonal = self.matrix.diagonal()
-        return self.matrix + torch.diag(
-            torch.full_like(diagonal, self.ridge * float(diagonal.mean()))
-        )
+        return self.matrix + torch.diag((self.ridge * diagonal.mean()).expand_as(diagonal))
 
     def solve(self, right: Tensor, *, weight: float = 1.0, identity: float = 0.0) -> Tensor:
         """Return ``(weight * C + identity * I)^-1 right`` with the regularised ``C``; float64.

@@ -86,10 +86,10 @@ def edited_modules(loaded: LoadedModel, settings: MethodSettings) -> tuple[str, 
         return tuple(declared(loaded, settings))
     recipe = RECIPES.get(plain_name(settings.base))
     if recipe and recipe.whole_layer and loaded.layout.normed and len(settings.layers) > 1:
+        kind, layers = loaded.shape["model_type"], list(settings.layers)
         raise SettingsError(
-            f"{settings.base} cannot share an edit out over layers {list(settings.layers)} of this "
-            f"architecture ({loaded.shape['model_type']}): a norm stands between each matrix and the "
-            "residual stream; give one layer"
+            f"{settings.base} cannot share an edit out over layers {layers} in {kind} models: a "
+            "norm stands between each matrix and the residual stream; give one layer"
         )
     return tuple(loaded.layout.down.format(layer) for layer in chosen_layers(settings))
 

@@ -23,8 +23,8 @@ class Layout:
     """Module paths of an architecture; ``{}`` stands for the layer's number.
 
     ``down`` is the linear map that writes an MLP's output into the residual stream: its input is
-    the *key*, its output the *value*. ``normed`` says that a norm stands between that output and the
-    residual stream: what the stream lacks is then not what ``down`` must write.
+    the *key*, its output the *value*. ``normed`` says that a norm stands between that output and
+    the stream: what the stream lacks is then not what ``down`` must write.
     """
 
     layer: str

@@ -45,7 +45,18 @@ def open_window(
     *,
     layer: int,
 ) -> Window:
-    """Return the tail window where it is exact, else the full one.
+    """Return the tail window where it is exact, else the full one."""
+    return open_windows(loaded, rows, starts, layers=[layer])[layer]
+
+
+def open_windows(
+    loaded: LoadedModel,
+    rows: Sequence[Sequence[int]],
+    starts: Sequence[int],
+    *,
+    layers: Sequence[int],
+) -> dict[int, Window]:
+    """Return a window for each of ``layers``, all from one pass over the whole rows.
 
     A sliding attention window is counted in cache slots, and a tail's slots lie behind those of
     the whole row: the tail is exact only while all of them fit into the sliding window.
@@ -54,8 +65,9 @@ def open_window(
     tails = [length - start for length, start in zip(lengths, starts, strict=True)]
     sliding = getattr(text_config(loaded.model.config), "sliding_window", None)
     if sliding is not None and max(lengths) + max(tails) > sliding:
-        return FullWindow(loaded, rows)
-    return TailWindow(loaded, rows, starts, layer=layer)
+        return dict.fromkeys(layers, FullWindow(loaded, rows))
+    first = TailWindow(loaded, rows, starts, layer=min(layers), later=layers)
+    return {layer: first.entered_at(layer) for layer in layers}
 
 
 class FullWindow:
@@ -81,6 +93,7 @@ class TailWindow:
         rows: token ids of each row.
         starts: for each row, the first token to compute.
         layer: the first layer to compute.
+        later: other layers that ``entered_at`` will be asked for.
     """
 
     def __init__(
@@ -90,18 +103,21 @@ class TailWindow:
         starts: Sequence[int],
         *,
         layer: int,
+        later: Sequence[int] = (),
     ) -> None:
         device = loaded.device
+        entries = sorted({layer, *later})
         self._model = loaded.model
-        self._skipped = [
-            find_module(loaded.model, loaded.layout.layer.format(index)) for index in range(layer)
+        self._layers = [
+            find_module(loaded.model, loaded.layout.layer.format(index))
+            for index in range(entries[-1] + 1)
         ]
-        self._first = find_module(loaded.model, loaded.layout.layer.format(layer))
         self.offset = torch.tensor(starts, device=device)
         whole = loaded.pad(rows, side="right")
         tails = [row[start:] for row, start in zip(rows, starts, strict=True)]
         tail = loaded.pad(tails, side="right")
-        with torch.no_grad(), _watched(self._first) as seen:
+        with torch.no_grad(), ExitStack() as stack:
+            seen = {entry: stack.enter_context(_watched(self._layers[entry])) for entry in entries}
             self._cache = self._model(
                 **whole.as_inputs(), logits_to_keep=1, use_cache=True
             ).past_key_values
@@ -109,8 +125,11 @@ class TailWindow:
         index = self.offset[:, None] + torch.arange(width, device=device)
         last = whole.input_ids.shape[1] - 1
         rows_index = torch.arange(len(rows), device=device)[:, None]
-        hidden, self._in_tuples = seen[0]
-        self._hidden = hidden[rows_index, index.clamp_max(last)]
+        self._hidden = {
+            entry: states[0][0][rows_index, index.clamp_max(last)] for entry, states in seen.items()
+        }
+        self._in_tuples = seen[layer][0][1]
+        self._entry = layer
         before = torch.arange(last + 1, device=device) < self.offset[:, None]
         self._inputs = {
             "input_ids": tail.input_ids,
@@ -118,14 +137,20 @@ class TailWindow:
             "position_ids": index.clamp_max(last),
         }
 
+    def entered_at(self, layer: int) -> TailWindow:
+        """Return the same window from another layer on: the first one, or one of ``later``."""
+        window = copy.copy(self)
+        window._entry = layer
+        return window
+
     def logits(self, keep: Tensor) -> Tensor:
         """Run the tail against a copy of the cache that shares its tensors."""
         cache = copy.copy(self._cache)
         cache.layers = [copy.copy(each) for each in self._cache.layers]
         with ExitStack() as stack:
-            for module in self._skipped:
+            for module in self._layers[: self._entry]:
                 stack.enter_context(_passed_through(module, self._in_tuples))
-            stack.enter_context(_fed(self._first, self._hidden))
+            stack.enter_context(_fed(self._layers[self._entry], self._hidden[self._entry]))
             logits: Tensor = self._model(
                 **self._inputs, past_key_values=cache, logits_to_keep=keep, use_cache=True
             ).logits

@@ -88,6 +88,21 @@ def subject_end(tokenizer: Any, text: str, subject: str, *, after: int = 0) -> i
     return holders[-1]
 
 
+def subject_span(tokenizer: Any, text: str, subject: str) -> range:
+    """Return the indices of the subject's tokens in ``encode(text)``.
+
+    A token that holds any of the subject's characters belongs to it.
+
+    Raises:
+        EditError: the subject is not in the text or no token holds its end.
+    """
+    last = subject_end(tokenizer, text, subject)
+    start = text.find(subject)
+    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
+    first = next(index for index, (low, high) in enumerate(offsets) if low < high and high > start)
+    return range(first, last + 1)
+
+
 def pad(rows: Sequence[Sequence[int]], *, side: str, fill: int, device: torch.device) -> Batch:
     """Pad rows of ids to one length.
 

@@ -22,7 +22,9 @@ from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
 from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.tracing import trace
 from pytest_eac.record import Chain, Checkpoint, EditCost, EditRecord, Miss, ModelRecord
+from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.load import Method, Spec
+
+# How many layers ``layers: auto`` gives to methods that share an edit out: MEMIT's number.
+AUTO_LAYERS = 5
 
 Progress = Callable[[int, int, str], None]
 
@@ -66,6 +71,11 @@ def run_chain(
     tell = progress or (lambda *_: None)
     count = len(spec.edits)
     settings = resolve_settings(method.choice, loaded.shape)
+    if settings.layers == "auto":
+        tell(0, count, "tracing which layer holds the facts")
+        tracing = trace(loaded, spec.edits, cache_dir=cache_dir)
+        wanted = AUTO_LAYERS if find_method(settings.base).many_layers else 1
+        settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
     model_record = describe_model(loaded)
     if metrics is None:
         metrics = find_metrics(spec.checks.metrics)

@@ -22,7 +22,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         mine = [chain for chain in chains if chain.spec == spec]
         model = mine[0].model
         lines += [
-            _fit(f"{spec}: {model.id}", 80),
+            fit(f"{spec}: {model.id}", 80),
             f"  {model.dtype} on {model.device}, weights {model.fingerprint[:12]}, "
             f"match: {mine[0].scoring}",
             _row("chain", _COLUMNS),
@@ -31,14 +31,14 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
     return lines
 
 
-def _fit(text: str, width: int) -> str:
+def fit(text: str, width: int) -> str:
     """Leave out the middle of a text that is too long: both ends tell things apart."""
     half = (width - 3) // 2
     return text if len(text) <= width else f"{text[: width - 3 - half]}...{text[-half:]}"
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
-    return f"{_fit(name, 23):<23} {cells[0]:>5}" + "".join(f" {cell:>6}" for cell in cells[1:])
+    return f"{fit(name, 23):<23} {cells[0]:>5}" + "".join(f" {cell:>6}" for cell in cells[1:])
 
 
 def _cells(chain: Chain) -> list[str]:

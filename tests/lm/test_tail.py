@@ -5,15 +5,19 @@ That it gives the whole forward's numbers is tested on every architecture, test_
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from pytest_eac.lm.layout import find_layout
+from pytest_eac.lm.layout import find_layout, find_module
 from pytest_eac.lm.load import LoadedModel
-from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window
+from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window, open_windows
+from pytest_eac.lm.trace import patch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SIZES: dict[str, Any] = {
     "vocab_size": 61,
@@ -35,6 +39,36 @@ def _model(name: str) -> LoadedModel:
     model = AutoModelForCausalLM.from_config(config).eval().requires_grad_(requires_grad=False)
     layout = find_layout(config)
     return LoadedModel(model=model, tokenizer=_NoTokenizer(), layout=layout, id=name, revision=None)
+
+
+def _run(
+    loaded: LoadedModel, window: Window, layer: int, delta: Tensor, places: Tensor, at: Tensor
+) -> Tensor:
+    """Logits at each row's place, with ``delta`` added at token ``at`` of each row."""
+    rows = torch.arange(len(places))
+
+    def add(output: Tensor) -> Tensor:
+        changed = output.clone()
+        changed[rows, at - window.offset] += delta
+        return changed
+
+    wanted = places - window.offset
+    keep, where = wanted.unique(return_inverse=True)
+    with patch(find_module(loaded.model, loaded.layout.down.format(layer)), add):
+        return window.logits(keep)[rows, where]
+
+
+@pytest.mark.parametrize("name", ["falcon", "gpt2", "gpt_neox", "llama", "mistral"])
+def test_one_pass_serves_windows_from_every_layer_on(name: str) -> None:
+    loaded = _model(name)
+    rows, starts = [(1, 2, 3, 4, 5, 6, 7), (11, 12, 13)], (4, 1)
+    delta, places, at = torch.linspace(-3, 3, 32), torch.tensor([6, 2]), torch.tensor(starts)
+    windows = open_windows(loaded, rows, starts, layers=range(4))
+    for layer in (3, 0, 2, 1):
+        whole = _run(loaded, FullWindow(loaded, rows), layer, delta, places, at)
+        for entry in range(layer + 1):
+            tail = _run(loaded, windows[entry], layer, delta, places, at)
+            torch.testing.assert_close(tail, whole, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(("sliding", "kind"), [(4, FullWindow), (64, TailWindow)])

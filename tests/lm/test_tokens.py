@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError
-from pytest_eac.lm.tokens import continuation, encode, pad, subject_end
+from pytest_eac.lm.tokens import continuation, encode, pad, subject_end, subject_span
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
@@ -72,3 +72,18 @@ def test_padding_keeps_every_row_and_counts_its_positions_from_zero(
         assert ids[there].tolist() == row
         assert positions[there].tolist() == list(range(len(row)))
         assert there[0 if side == "right" else -1]
+
+
+def test_a_subjects_tokens_are_those_that_hold_its_characters(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    for edit in world:
+        ids = encode(tiny.tokenizer, edit.prompt)
+        span = subject_span(tiny.tokenizer, edit.prompt, edit.subject)
+        assert tiny.tokenizer.decode(ids[span.start : span.stop]).strip() == edit.subject
+        assert span[-1] == subject_end(tiny.tokenizer, edit.prompt, edit.subject)
+
+
+def test_a_subject_that_is_not_there_has_no_tokens(tiny: LoadedModel) -> None:
+    with pytest.raises(EditError, match="does not occur"):
+        subject_span(tiny.tokenizer, "Nobody is here", "Odalys")

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest
+from scipy.stats import binomtest, ttest_1samp
 
-from pytest_eac.stats.intervals import wilson
+from pytest_eac.stats.intervals import student, wilson
 
 SHARES = st.floats(0, 1)
 COUNTS = st.integers(1, 10_000)
@@ -61,3 +61,17 @@ def test_all_or_nothing_still_leaves_doubt_on_one_side(n: int) -> None:
     assert 0.0 < wilson(0.0, n)[1] < 1.0
     assert wilson(1.0, n)[1] == 1.0
     assert 0.0 < wilson(1.0, n)[0] < 1.0
+
+
+@given(values=st.lists(st.floats(-1, 1), min_size=2, max_size=30), confidence=LEVELS)
+def test_student_agrees_with_scipy(values: list[float], confidence: float) -> None:
+    if max(values) - min(values) < 1e-6:
+        values = [*values, max(values) + 1]
+    expected = ttest_1samp(values, 0).confidence_interval(confidence)
+    found = student(values, confidence=confidence)
+    assert found == pytest.approx((expected.low, expected.high), abs=1e-9)
+
+
+def test_one_value_says_nothing_of_the_next() -> None:
+    assert student([0.5]) is None
+    assert student([0.5, 0.5]) == (0.5, 0.5)
