@@ -245,7 +245,18 @@ def test_a_preset_is_for_a_model_of_exactly_its_shape(key: str) -> None:
 
 
 def test_the_built_in_methods_are_these_and_those_that_solve_for_a_value_have_an_eac_twin() -> None:
-    with_values = "rome r-rome memit memit-prev emmet rect prune alphaedit nas encore".split()
+    with_values = [
+        "rome",
+        "r-rome",
+        "memit",
+        "memit-prev",
+        "emmet",
+        "rect",
+        "prune",
+        "alphaedit",
+        "nas",
+        "encore",
+    ]
     twins = [name for plain in with_values for name in (plain, f"{plain}-eac")]
     assert list(BUILT_IN) == [*twins, "ft", "ft-l"]
     assert method_names()[: len(BUILT_IN)] == tuple(BUILT_IN)
