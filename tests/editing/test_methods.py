@@ -122,7 +122,7 @@ def test_the_targets_become_likelier_and_only_the_declared_matrix_changes(
     settings = settings_for(name)
     before = {key: tensor.clone() for key, tensor in tiny.model.state_dict().items()}
     least = 0.0 if name == "ft-l" else 1.0  # FT-L may move each entry by 0.0005 only
-    for edit in world[:4]:
+    for edit in (world[1], world[8]):
         (then,) = likelihoods(tiny, (edit,))
         with edited(tiny, settings, (edit,), moments):
             (now,) = likelihoods(tiny, (edit,))
@@ -169,13 +169,13 @@ def test_a_sequence_gives_the_same_weights_twice(
 
 @pytest.mark.parametrize("name", FOR_MANY_EDITS)
 def test_three_edits_fit_into_one_update(
-    tiny: LoadedModel, world: tuple[Edit, ...], moments: Moments, name: str
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], llama_moments: Moments, name: str
 ) -> None:
     settings = settings_for(name)
     edits = (world[0], world[8], world[16])
-    before = likelihoods(tiny, edits)
-    with edited(tiny, settings, edits, moments, batch=3) as steps:
-        after = likelihoods(tiny, edits)
+    before = likelihoods(tiny_llama, edits)
+    with edited(tiny_llama, settings, edits, llama_moments, batch=3) as steps:
+        after = likelihoods(tiny_llama, edits)
     (step,) = steps
     assert step.indices == range(3)
     assert len(step.solved.values) == (3 if BUILT_IN[name].takes_value else 0)
