@@ -155,7 +155,7 @@ def test_solving_leaves_the_model_alone_and_gives_the_same_twice(
     assert all(torch.equal(one.state[key], two.state[key]) for key in one.state)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", ["rome-eac", "memit-prev", "prune", "nas-eac", "ft"])
 def test_a_sequence_gives_the_same_weights_twice(
     tiny_llama: LoadedModel, world: tuple[Edit, ...], llama_moments: Moments, name: str
 ) -> None:
