@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: demo test test-fast lint fixtures clean
 
 demo: $(STAMP)
-	$(BIN)/pytest specs/ --eac-offline --eac-results $(VENV)/demo-results.json
+	$(BIN)/pytest specs/ -m "not slow" --eac-offline --eac-results $(VENV)/demo-results.json
 
 test: $(STAMP)
 	$(BIN)/pytest

@@ -14,6 +14,7 @@ from pytest_eac.errors import EacError, SettingsError, SpecError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from pytest_eac.lm.load import LoadedModel
     from pytest_eac.record import Tracing
     from pytest_eac.spec.load import Spec
     from pytest_eac.spec.schema import ModelChoice
@@ -28,12 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     validate.add_argument("paths", nargs="+", type=Path, metavar="SPEC", help="files or folders")
     commands.add_parser("schema", help="print the JSON Schema of a spec, for editors")
     _add_locate(commands)
+    _add_stats(commands)
     chosen = parser.parse_args(arguments)
     if chosen.command == "schema":
         return _schema()
-    if chosen.command == "locate":
-        return _locate(chosen)
-    return _validate(chosen.paths)
+    if chosen.command == "validate":
+        return _validate(chosen.paths)
+    try:
+        return _locate(chosen) if chosen.command == "locate" else _build_stats(chosen)
+    except EacError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
 
 
 def _add_locate(commands: Any) -> None:
@@ -50,6 +56,20 @@ def _add_locate(commands: Any) -> None:
         ("cache-dir", Path, "DIR", "where results and converted models are kept"),
     ):
         locate.add_argument(f"--{name}", type=kind, metavar=metavar, help=explained)
+
+
+def _add_stats(commands: Any) -> None:
+    stats = commands.add_parser("stats", help="statistics of a model that methods read")
+    text = "measure the covariances that a spec's methods read, and keep them in the cache"
+    build = stats.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
+        "build", help=text, description=text
+    )
+    build.add_argument("spec", type=Path, metavar="SPEC", help="a spec file")
+    for name, kind, metavar, explained in (
+        ("model", str, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)"),
+        ("cache-dir", Path, "DIR", "where they and converted models are kept"),
+    ):
+        build.add_argument(f"--{name}", type=kind, metavar=metavar, help=explained)
 
 
 def _from(least: int) -> Callable[[str], int]:
@@ -101,20 +121,50 @@ def _locate(chosen: argparse.Namespace) -> int:
     from pytest_eac.spec.load import load_spec
     from pytest_eac.store import require_writable, write_text
 
-    try:
-        spec = load_spec(chosen.spec)
-        model = _choose_model(spec, chosen.model)
-        if chosen.picture:
-            require_writable(chosen.picture)
-        tracing = _trace(spec, model, chosen)
-        name = f"{spec.file}: {model.id}"
-        sys.stdout.write("".join(f"{line}\n" for line in tracing_lines(tracing, name)))
-        if chosen.picture:
-            write_text(chosen.picture, tracing_svg(tracing, model.id))
-            sys.stdout.write(f"picture written to {chosen.picture}\n")
-    except EacError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
+    spec = load_spec(chosen.spec)
+    model = _choose_model(spec, chosen.model)
+    if chosen.picture:
+        require_writable(chosen.picture)
+    tracing = _trace(spec, model, chosen)
+    name = f"{spec.file}: {model.id}"
+    sys.stdout.write("".join(f"{line}\n" for line in tracing_lines(tracing, name)))
+    if chosen.picture:
+        write_text(chosen.picture, tracing_svg(tracing, model.id))
+        sys.stdout.write(f"picture written to {chosen.picture}\n")
+    return 0
+
+
+def _build_stats(chosen: argparse.Namespace) -> int:
+    """Measure what each method of a spec needs, and tell what was found."""
+    from tqdm import tqdm
+
+    from pytest_eac.editing.covariance import second_moments
+    from pytest_eac.measuring.chain import settle
+    from pytest_eac.spec.load import load_spec
+
+    spec = load_spec(chosen.spec)
+    loaded = _load(_choose_model(spec, chosen.model), chosen)
+    told = set()
+    for method in spec.methods:
+        settings, modules = settle(loaded, spec, method, cache_dir=chosen.cache_dir)
+        if settings.covariance is None:
+            continue
+        with tqdm(desc=method.name, unit="token", leave=False, disable=None) as bar:
+
+            def tell(done: int, total: int, bar: Any = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            moments = second_moments(
+                loaded, modules, settings.covariance, cache_dir=chosen.cache_dir, progress=tell
+            )
+        for path, moment in moments.items():
+            line = f"{path}: {moment.describe()}"
+            if line not in told:
+                sys.stdout.write(f"{line}\n")
+            told.add(line)
+    if not told:
+        sys.stdout.write(f"{spec.file}: no method reads a covariance\n")
     return 0
 
 
@@ -125,24 +175,29 @@ def _choose_model(spec: Spec, given: str | None) -> ModelChoice:
         return ModelChoice.model_validate({"id": given})
     if spec.model is None:
         raise SettingsError(
-            f"{spec.file}: no model to trace; give --model or add model: to the spec"
+            f"{spec.file}: no model is named; give --model or add model: to the spec"
         )
     return spec.model
 
 
-def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracing:
-    from tqdm import tqdm
-
+def _load(model: ModelChoice, chosen: argparse.Namespace) -> LoadedModel:
     from pytest_eac.lm.load import load_model
-    from pytest_eac.measuring.tracing import SAMPLES, trace
 
-    loaded = load_model(
+    return load_model(
         model.id,
         revision=model.revision,
         dtype=model.dtype,
         device=model.device,
         cache_dir=chosen.cache_dir,
     )
+
+
+def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracing:
+    from tqdm import tqdm
+
+    from pytest_eac.measuring.tracing import SAMPLES, trace
+
+    loaded = _load(model, chosen)
     edits = spec.edits[: chosen.limit_edits]
     with tqdm(desc="tracing", unit="layer", leave=False, disable=None) as bar:
 

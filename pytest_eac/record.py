@@ -129,6 +129,15 @@ class ModelRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CovarianceRecord:
+    """What the second moments of a method's layers were measured on."""
+
+    corpus: str
+    corpus_sha256: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a check says: ``passed``, ``failed``, or ``undecided`` when the data cannot say."""
 
@@ -162,6 +171,7 @@ class Chain:
     checkpoints: tuple[Checkpoint, ...]
     per_edit: tuple[EditCost, ...]
     seconds: float
+    covariance: CovarianceRecord | None = None
     verdicts: tuple[Verdict, ...] = ()
 
     @property

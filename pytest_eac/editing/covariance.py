@@ -45,11 +45,15 @@ class Moment:
         tokens: how many inputs it is the mean of.
         ridge: what is added to its diagonal before it is solved with, as a multiple of the
             diagonal's mean.
+        corpus: the name of the texts.
+        corpus_sha256: what tells them from others.
     """
 
     matrix: Tensor
     tokens: int
     ridge: float
+    corpus: str = ""
+    corpus_sha256: str = ""
     _kept: dict[object, Tensor] = field(default_factory=dict)
 
     def regularised(self) -> Tensor:
@@ -78,6 +82,14 @@ class Moment:
             self._kept[key] = factor
         return torch.cholesky_solve(right.double(), self._kept[key])
 
+    def describe(self) -> str:
+        """Say what it was measured on, and how its eigenvalues lie."""
+        values = torch.linalg.eigvalsh(self.matrix)
+        return (
+            f"{len(self.matrix)} dimensions, {self.tokens} tokens, eigenvalues at "
+            f"{_quantiles(values)} (ridge: {self.ridge * float(self.matrix.diagonal().mean()):.2g})"
+        )
+
     def project(self, keys: Tensor, threshold: float) -> Tensor:
         """Project on the eigenvectors of ``C`` (no ridge) with an eigenvalue below ``threshold``.
 
@@ -89,10 +101,9 @@ class Moment:
             values, vectors = torch.linalg.eigh(self.matrix)
             below = values < threshold
             if not bool(below.any()) or bool(below.all()):
-                at = ", ".join(f"{100 * q:g} %: {float(values.quantile(q)):.2g}" for q in _SHARES)
                 raise EditError(
                     f"threshold {threshold:g}: {int(below.sum())} of {len(values)} directions are "
-                    f"below it, so nothing would be projected; eigenvalues at {at}"
+                    f"below it, so nothing would be projected; eigenvalues at {_quantiles(values)}"
                 )
             self._kept[key] = vectors[:, below]
         basis = self._kept[key]
@@ -100,6 +111,10 @@ class Moment:
 
 
 _SHARES = (0.1, 0.5, 0.9, 1.0)
+
+
+def _quantiles(values: Tensor) -> str:
+    return ", ".join(f"{100 * share:g} %: {float(values.quantile(share)):.2g}" for share in _SHARES)
 
 
 def second_moments(
@@ -148,8 +163,13 @@ def second_moments(
     moments = {}
     for path, found in kept.items():
         if found is not None:
-            matrix, tokens = found[0]["moment"].to(loaded.device), int(found[1]["tokens"])
-            moments[path] = Moment(matrix=matrix, tokens=tokens, ridge=settings.ridge)
+            moments[path] = Moment(
+                matrix=found[0]["moment"].to(loaded.device),
+                tokens=int(found[1]["tokens"]),
+                ridge=settings.ridge,
+                corpus=corpus.name,
+                corpus_sha256=corpus.digest,
+            )
             _require_enough(moments[path], corpus.name)
     return moments
 

@@ -29,7 +29,7 @@ from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
 from pytest_eac.spec.methods import find_method, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from torch import Tensor
 
@@ -120,7 +120,7 @@ def locate_then_edit(
     prompts = [prepare(loaded, edit, work.contexts) for edit in edits]
     state = dict(work.state)
     if settings.value.norm == "anchored" and _NORM not in state:
-        state[_NORM] = _clean_norm(loaded, settings, work)
+        state[_NORM] = _clean_norm(loaded, settings, work, edits)
     values = tuple(
         _solve_value(loaded, each, settings, seed=_seed(work, index))
         for index, each in enumerate(prompts)
@@ -197,15 +197,17 @@ def _problem(
     )
 
 
-def _clean_norm(loaded: LoadedModel, settings: MethodSettings, work: Work) -> Tensor:
+def _clean_norm(
+    loaded: LoadedModel, settings: MethodSettings, work: Work, edits: tuple[Edit, ...]
+) -> Tensor:
     """Return the mean norm of values solved on the model as it is; scalar, float64.
 
-    Called before the first edit. The largest twentieth of the norms is left out. Source: NAS
-    (arXiv 2602.02543), whose code solves 1,000 other edits; here they are the sequence's first.
+    Called before the first edit, for the first edits of the sequence (or, outside of one, for those
+    at hand). The largest twentieth of the norms is left out. Source: NAS (arXiv 2602.02543), whose
+    code solves 1,000 other edits.
     """
-    edits: Iterable[Edit] = work.edits[:_NORM_EDITS]
     norms = []
-    for index, edit in enumerate(edits):
+    for index, edit in enumerate((work.edits or edits)[:_NORM_EDITS]):
         prompts = prepare(loaded, edit, work.contexts)
         value = _solve_value(loaded, prompts, settings, seed=_seed(work, index))
         norms.append((value.written + value.delta).norm().double())

@@ -23,15 +23,25 @@ from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.tracing import trace
-from pytest_eac.record import Chain, Checkpoint, EditCost, EditRecord, Miss, ModelRecord
+from pytest_eac.record import (
+    Chain,
+    Checkpoint,
+    CovarianceRecord,
+    EditCost,
+    EditRecord,
+    Miss,
+    ModelRecord,
+)
 from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.load import Method, Spec
+    from pytest_eac.spec.settings import MethodSettings
 
 # How many layers ``layers: auto`` gives to methods that share an edit out: MEMIT's number.
 AUTO_LAYERS = 5
@@ -70,20 +80,14 @@ def run_chain(
     start = perf_counter()
     tell = progress or (lambda *_: None)
     count = len(spec.edits)
-    settings = resolve_settings(method.choice, loaded.shape)
-    if settings.layers == "auto":
-        tell(0, count, "tracing which layer holds the facts")
-        tracing = trace(loaded, spec.edits, cache_dir=cache_dir)
-        wanted = AUTO_LAYERS if find_method(settings.base).many_layers else 1
-        settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
     model_record = describe_model(loaded)
     if metrics is None:
         metrics = find_metrics(spec.checks.metrics)
+    settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match)
     contexts = make_contexts(loaded, settings.contexts, seed=seed)
-    modules = edited_modules(loaded, settings)
-    moments = {}
+    moments: dict[str, Moment] = {}
     if settings.covariance is not None:
         moments = second_moments(
             loaded,
@@ -131,6 +135,7 @@ def run_chain(
         scoring=spec.scoring.match,
         hyperparameters=settings.model_dump(mode="json"),
         contexts=contexts,
+        covariance=_describe_moments(moments),
         edits=tuple(
             EditRecord(**asdict(edit), superseded_by=by)
             for edit, by in zip(spec.edits, recall.superseded, strict=True)
@@ -140,6 +145,31 @@ def run_chain(
         per_edit=tuple(costs),
         seconds=perf_counter() - start,
     )
+
+
+def settle(
+    loaded: LoadedModel,
+    spec: Spec,
+    method: Method,
+    *,
+    cache_dir: Path | None = None,
+    tell: Progress = lambda *_: None,
+) -> tuple[MethodSettings, tuple[str, ...]]:
+    """Return a method's settings for a model, and the modules that it may change.
+
+    ``layers: auto`` is settled here, by tracing the spec's facts on the model as it is.
+
+    Raises:
+        SettingsError: the method lacks a hyperparameter for this model, or cannot edit it.
+        EditError: the model knows none of the facts to trace.
+    """
+    settings = resolve_settings(method.choice, loaded.shape)
+    if settings.layers == "auto":
+        tell(0, len(spec.edits), "tracing which layer holds the facts")
+        tracing = trace(loaded, spec.edits, cache_dir=cache_dir)
+        wanted = AUTO_LAYERS if find_method(settings.base).many_layers else 1
+        settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
+    return settings, edited_modules(loaded, settings)
 
 
 def describe_model(loaded: LoadedModel) -> ModelRecord:
@@ -164,6 +194,14 @@ def describe_environment() -> dict[str, str]:
         "platform": platform.platform(),
         "threads": str(torch.get_num_threads()),
     }
+
+
+def _describe_moments(moments: Mapping[str, Moment]) -> CovarianceRecord | None:
+    for moment in moments.values():
+        return CovarianceRecord(
+            corpus=moment.corpus, corpus_sha256=moment.corpus_sha256, tokens=moment.tokens
+        )
+    return None
 
 
 def _cost(step: Step, index: int, score: float | None) -> EditCost:

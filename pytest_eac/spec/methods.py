@@ -81,7 +81,9 @@ def _spread(source: str, **more: Any) -> Method:
     )
 
 
-_LAMBDA = {"weight": 15000.0}
+# No weight given stands for the number of the layer's inputs: the published values, 15,000 to 20,000,
+# are of that size for the models they are for.
+_LAMBDA = {"weight": None}
 _ALPHAEDIT = {"threshold": 2e-2, "l2": 10.0}
 
 _PLAIN: dict[str, Method] = {
@@ -107,11 +109,13 @@ _PLAIN: dict[str, Method] = {
     ),
     "ft": Method(
         solve="pytest_eac.editing.updates.ft:fine_tune",
+        many_layers=False,
         source="the FT baseline of Meng et al. 2022, arXiv 2202.05262",
         update={"steps": 25, "learning_rate": 5e-4},
     ),
     "ft-l": Method(
         solve="pytest_eac.editing.updates.ft:fine_tune",
+        many_layers=False,
         source="the constrained FT baseline, Zhu et al. 2020, arXiv 2012.00363",
         update={"steps": 25, "learning_rate": 5e-4, "radius": 5e-4},
     ),

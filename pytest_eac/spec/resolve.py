@@ -107,6 +107,9 @@ def _without_the_unused(merged: dict[str, Any], method: Method) -> dict[str, Any
         merged.pop("anchors", None)
     else:
         merged.setdefault("anchors", {})
+    merged["update"] = {
+        key: value for key, value in merged["update"].items() if key in method.update
+    }
     if not method.covariance or merged.get("covariance") == "none":
         merged["covariance"] = None
     return merged

@@ -138,7 +138,9 @@ class UpdateSettings(Strict):
     """How the matrix is changed; each method takes the options that its formula has."""
 
     weight: NonNegative | None = Field(
-        None, description="lambda, the weight of C against the new keys (memit and its kin)."
+        None,
+        description="lambda, the weight of C against the new keys (memit and its kin); by default "
+        "the number of the layer's inputs.",
     )
     keep: Ratio | None = Field(
         None, description="Share of the entries kept, largest |dW / W| first (rect)."

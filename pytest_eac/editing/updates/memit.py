@@ -44,7 +44,9 @@ def encore(problem: Problem) -> WeightDelta:
 
 def least_squares(problem: Problem, keys: Tensor, *, identity: float = 0.0) -> WeightDelta:
     """Return ``R K^T (lambda C + identity I + A A^T)^-1`` for keys ``A`` (d_in, m)."""
-    moment, weight = problem.moment, problem.options.weight or 0.0
+    moment, weight = problem.moment, problem.options.weight
+    if weight is None:
+        weight = float(len(problem.keys))
     if moment is None:
         raise ValueError("needs a second moment")
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.editing.methods import locate_then_edit
+from pytest_eac.editing.methods import edited_modules, locate_then_edit
 from pytest_eac.editing.solved import Solved, Work
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
@@ -31,23 +31,25 @@ def prune(
 
     Source: Ma et al. 2024 (arXiv 2405.16821), equation 5.
     """
-    free = {path: work.state.get(_free(path)) for path in work.originals}
-    with restored(loaded.model, free):
-        for path, change in free.items():
-            if change is not None:
-                _set(loaded, path, work.originals[path], change)
+    originals = {
+        path: work.originals.get(path, _weight(loaded, path)).clone()
+        for path in edited_modules(loaded, settings)
+    }
+    with restored(loaded.model, originals):
+        for path, original in originals.items():
+            if (change := work.state.get(_free(path))) is not None:
+                _set(loaded, path, original, change)
         solved = locate_then_edit(loaded, edits, settings, work)
         for delta in solved.deltas:
             apply_delta(loaded.model, delta)
-        sums = {path: _change(loaded, path, work.originals[path]) for path in free}
+        free = {path: _change(loaded, path, original) for path, original in originals.items()}
     deltas = []
-    for path, change in sums.items():
-        module = find_module(loaded.model, path)
-        original = as_out_in(work.originals[path], module).float()
+    for path, change in free.items():
+        original = as_out_in(originals[path], find_module(loaded.model, path)).float()
         wanted = restrain(change, original, settings.update.log_base or math.e)
-        now = _change(loaded, path, work.originals[path])
+        now = _change(loaded, path, originals[path])
         deltas.append(WeightDelta(module=path, left=wanted - now))
-    state = {_free(path): change for path, change in sums.items()}
+    state = {_free(path): change for path, change in free.items()}
     return Solved(deltas=tuple(deltas), values=solved.values, state=state)
 
 
@@ -70,16 +72,19 @@ def _free(path: str) -> str:
     return f"free:{path}"
 
 
+def _weight(loaded: LoadedModel, path: str) -> Tensor:
+    weight: Tensor = find_module(loaded.model, path).weight  # type: ignore[assignment]
+    return weight
+
+
 def _change(loaded: LoadedModel, path: str, original: Tensor) -> Tensor:
     """Return how far a weight is from its original, (d_out, d_in)."""
-    module = find_module(loaded.model, path)
-    weight: Tensor = module.weight  # type: ignore[assignment]
-    return as_out_in(weight.float() - original.float(), module).clone()
+    change = _weight(loaded, path).float() - original.float()
+    return as_out_in(change, find_module(loaded.model, path)).clone()
 
 
 @torch.no_grad()
 def _set(loaded: LoadedModel, path: str, original: Tensor, change: Tensor) -> None:
     module = find_module(loaded.model, path)
-    weight: Tensor = module.weight  # type: ignore[assignment]
-    rows = as_out_in(weight, module)
+    rows = as_out_in(_weight(loaded, path), module)
     rows.copy_(as_out_in(original, module).float() + change)

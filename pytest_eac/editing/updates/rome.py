@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from pytest_eac.editing.updates.problem import Problem
 
-_LEAST_ALIGNMENT = 1e-3
+# Of what the mean key has along its own whitened direction.
+_LEAST_SHARE = 1e-3
 
 
 def rome(problem: Problem) -> WeightDelta:
@@ -47,11 +48,11 @@ def rank_one(problem: Problem, key: Tensor, residual: Tensor) -> WeightDelta:
     direction = problem.whiten(problem.keys)[:, 0]
     direction = (direction / direction.norm()).to(key.dtype)
     scale = key @ direction
-    alignment = float(scale / key.norm())
-    if not abs(alignment) > _LEAST_ALIGNMENT:
+    share = float(scale / (problem.keys[:, 0] @ direction))
+    if not abs(share) > _LEAST_SHARE:
         raise EditError(
-            f"the subject's key in the bare prompt and its mean over contexts are almost orthogonal"
-            f" (cosine {alignment:.1e}): the update would blow up. Put a few words before the "
+            "the subject's key in the bare prompt is almost orthogonal to its mean over contexts "
+            f"(it has {share:.1e} of it): the update would blow up. Put a few words before the "
             "subject in the prompt, give other contexts, or take r-rome, which has no such case"
         )
     return WeightDelta(
