@@ -20,10 +20,14 @@ if TYPE_CHECKING:
 def problems_of(error: ValidationError, marked: MarkedValue) -> list[Problem]:
     """Return one problem per place; alternatives of a union at one place are joined by "or"."""
     grouped: dict[Where, list[ErrorDetails]] = {}
-    for detail in error.errors(include_url=False):
+    placed = [(path_in(marked.value, each), each) for each in error.errors(include_url=False)]
+    for path, detail in placed:
         if detail["type"] == "too_short" and detail["input"]:
             continue  # its items are wrong, which is reported by itself
-        grouped.setdefault(path_in(marked.value, detail), []).append(detail)
+        inside = any(other[: len(path)] == path != other for other, _ in placed)
+        if detail["type"] == "literal_error" and inside:
+            continue  # another branch of the union was meant, and is wrong further inside
+        grouped.setdefault(path, []).append(detail)
     return [_problem(path, details, marked) for path, details in grouped.items()]
 
 
@@ -51,7 +55,7 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> P
     if detail["type"] == "missing":
         return marked.mark(path[:-1]).problem(f"missing key {path[-1]!r}", path)
     expectations = dict.fromkeys(_expectation(each) for each in details)
-    message = " or ".join(expectations)
+    message = " or ".join(expectations).replace(" or expected ", " or ")
     if detail["type"] not in _TOLD_IN_FULL:
         message = f"found {_shown(detail['input'])}, {message}"
     return marked.mark(path).problem(message + _hint(detail), path)
@@ -65,7 +69,7 @@ _TOLD_IN_FULL = {
     "direction",
     "same",
     "no_use",
-    "method",
+    "name",
 }
 
 

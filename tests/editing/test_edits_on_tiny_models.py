@@ -10,18 +10,24 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_eac.editing.contexts import make_contexts
-from pytest_eac.editing.methods import edited_modules, solve
+from pytest_eac.editing.keys import grouped_key, mean_key, read_keys, read_outputs
+from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.updates.rome import rome_update
+from pytest_eac.editing.sequence import edit_in_sequence, solve
+from pytest_eac.editing.solved import Work
+from pytest_eac.editing.updates.problem import Problem
+from pytest_eac.editing.updates.rome import r_rome, rome
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
+from pytest_eac.lm.trace import capture
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
 from pytest_eac.measuring.scoring import force
-from pytest_eac.spec.settings import ContextSettings, MethodSettings
+from pytest_eac.spec.settings import ContextSettings, MethodSettings, UpdateSettings
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
@@ -33,6 +39,10 @@ def _settings(method: str, **more: Any) -> MethodSettings:
     return MethodSettings.model_validate(
         {"base": method, "layers": (LAYER,), "anchors": anchors, **more}
     )
+
+
+def _work(edits: tuple[Edit, ...]) -> Work:
+    return Work(contexts=CONTEXTS, edits=edits)
 
 
 LAYER = 1
@@ -47,7 +57,7 @@ def test_an_edit_makes_the_target_likelier(
         settings_ = _settings(method)
         with restored(tiny.model, edited_modules(tiny, settings_)):
             (before,) = force(tiny, [(edit.prompt, edit.target)])
-            for delta in solve(tiny, edit, settings_, CONTEXTS).deltas:
+            for delta in solve(tiny, (edit,), settings_, _work((edit,))).deltas:
                 apply_delta(tiny.model, delta)
             (after,) = force(tiny, [(edit.prompt, edit.target)])
         better += after.log_likelihood > before.log_likelihood + 1
@@ -63,9 +73,9 @@ def test_a_rome_eac_step_is_rank_one_and_zero_off_its_anchors(
     (path,) = edited_modules(tiny, settings_)
     module = find_module(tiny.model, path)
     with restored(tiny.model, [path]) as originals:
-        (step,) = edit_in_sequence(tiny, world[index : index + 1], settings_, CONTEXTS)
+        (step,) = edit_in_sequence(tiny, settings_, _work(world[index : index + 1]))
         moved = as_out_in(module.weight - originals[path], module)  # type: ignore[operator]
-    anchors = step.solved.value.anchors
+    anchors = step.solved.values[0].anchors
     assert anchors is not None
     assert len(anchors) == int(ratio * moved.shape[0])
     off = [row for row in range(moved.shape[0]) if row not in anchors]
@@ -76,15 +86,16 @@ def test_a_rome_eac_step_is_rank_one_and_zero_off_its_anchors(
     assert step.solved.deltas[0].left.shape[1] == 1
 
 
-def test_roms_update_maps_the_bare_key_to_the_value_exactly(
+def test_romes_update_maps_the_bare_key_to_the_value_exactly(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     edit = world[0]
-    solved = solve(tiny, edit, _settings("rome"), CONTEXTS)
+    solved = solve(tiny, (edit,), _settings("rome"), _work((edit,)))
     with restored(tiny.model, [solved.deltas[0].module]):
         apply_delta(tiny.model, solved.deltas[0])
         after = Objective(tiny, prepare(tiny, edit, CONTEXTS), layer=LAYER)
-    wanted = solved.value.init + solved.value.delta
+    (value,) = solved.values
+    wanted = value.init + value.delta
     torch.testing.assert_close(after.init, wanted, rtol=1e-3, atol=1e-3)
 
 
@@ -93,18 +104,31 @@ def test_the_update_solves_its_equation_for_any_key() -> None:
     key = torch.randn(7, generator=generator)
     mean_key = key + 0.3 * torch.randn(7, generator=generator)
     delta = torch.randn(5, generator=generator)
-    update = rome_update("m", delta=delta, key=key, mean_key=mean_key)
+    update = rome(_problem(delta, key, mean_key))
     torch.testing.assert_close(update.dense @ key, delta)
     # It is the smallest such change among those that read the input along the mean key only.
     other = torch.linalg.lstsq((key @ mean_key)[None, None], delta[None]).solution
     torch.testing.assert_close(update.dense, other.T @ mean_key[None])
 
 
-def test_keys_that_are_almost_orthogonal_are_refused() -> None:
-    with pytest.raises(EditError, match="almost orthogonal"):
-        rome_update(
-            "m", delta=torch.ones(3), key=torch.tensor([1.0, 0.0]), mean_key=torch.tensor([0.0, 1])
-        )
+def test_keys_that_are_almost_orthogonal_are_refused_by_rome_but_not_by_r_rome() -> None:
+    problem = _problem(torch.ones(3), torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1]))
+    with pytest.raises(EditError, match=r"almost orthogonal.*take r-rome"):
+        rome(problem)
+    assert bool(torch.isfinite(r_rome(problem).dense).all())
+
+
+def _problem(delta: Tensor, key: Tensor, mean_key: Tensor) -> Problem:
+    return Problem(
+        module="m",
+        weight=torch.zeros(len(delta), len(key)),
+        bare_keys=key[:, None],
+        keys=mean_key[:, None],
+        residuals=delta[:, None],
+        earlier=torch.empty(len(key), 0),
+        moment=None,
+        options=UpdateSettings(),
+    )
 
 
 def test_only_the_declared_matrix_changes(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
@@ -112,7 +136,7 @@ def test_only_the_declared_matrix_changes(tiny: LoadedModel, world: tuple[Edit, 
     (path,) = edited_modules(tiny, settings_)
     before = {name: tensor.clone() for name, tensor in tiny.model.state_dict().items()}
     with restored(tiny.model, [path]):
-        list(edit_in_sequence(tiny, world[:3], settings_, CONTEXTS))
+        list(edit_in_sequence(tiny, settings_, _work(world[:3])))
         changed = [
             name
             for name, tensor in tiny.model.state_dict().items()
@@ -124,10 +148,10 @@ def test_only_the_declared_matrix_changes(tiny: LoadedModel, world: tuple[Edit, 
 def test_edits_build_on_one_another(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
     """The second edit starts from the first one's model: it is not an edit of the original."""
     settings_ = _settings("rome")
-    alone = solve(tiny, world[1], settings_, CONTEXTS).value
+    (alone,) = solve(tiny, world[1:2], settings_, _work(world[:2])).values
     with restored(tiny.model, edited_modules(tiny, settings_)):
-        _, second = edit_in_sequence(tiny, world[:2], settings_, CONTEXTS)
-    assert not torch.allclose(second.solved.value.init, alone.init, atol=1e-6)
+        _, second = edit_in_sequence(tiny, settings_, _work(world[:2]))
+    assert not torch.allclose(second.solved.values[0].init, alone.init, atol=1e-6)
 
 
 def test_an_edit_that_fails_names_itself_and_leaves_the_weights(
@@ -139,7 +163,7 @@ def test_an_edit_that_fails_names_itself_and_leaves_the_weights(
     before = fingerprint(tiny.model)
     settings_ = _settings("rome")
     with restored(tiny.model, edited_modules(tiny, settings_)):
-        steps = edit_in_sequence(tiny, world[:2], settings_, CONTEXTS)
+        steps = edit_in_sequence(tiny, settings_, _work(world[:2]))
         next(steps)
         assert fingerprint(tiny.model) != before
         monkeypatch.setattr("pytest_eac.editing.sequence.solve", broken)
@@ -169,21 +193,52 @@ def test_the_bare_prompt_is_always_the_first_context(tiny: LoadedModel) -> None:
     assert make_contexts(tiny, given, seed=0) == ("{}", "In short, {}", "It is late. {}")
 
 
-def test_the_whole_and_the_tail_objective_agree(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
+@pytest.mark.parametrize("whole_layer", [False, True])
+def test_the_whole_and_the_tail_objective_agree(
+    tiny: LoadedModel, world: tuple[Edit, ...], *, whole_layer: bool
+) -> None:
     prompts = prepare(tiny, world[2], CONTEXTS)
+    site = tiny.layout.layer.format(LAYER) if whole_layer else None
     results = []
     for whole in (True, False):
-        objective = Objective(tiny, prompts, layer=LAYER, whole=whole)
+        objective = Objective(tiny, prompts, layer=LAYER, site=site, whole=whole)
         delta = torch.linspace(-1, 1, objective.init.numel()).requires_grad_()
         outcome = objective(delta)
         outcome.nll.backward()
         results.append((objective, outcome, delta.grad))
     (one, whole_outcome, whole_gradient), (two, tail_outcome, tail_gradient) = results
-    for name in ("key", "mean_key", "init"):
+    for name in ("init", "written"):
         torch.testing.assert_close(getattr(one, name), getattr(two, name), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(whole_outcome.nll, tail_outcome.nll, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(whole_outcome.essence, tail_outcome.essence, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(whole_gradient, tail_gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("site", ["down", "layer"])
+def test_keys_and_outputs_are_what_the_whole_model_gives_at_the_subject(
+    tiny: LoadedModel, world: tuple[Edit, ...], site: str
+) -> None:
+    prompts = [prepare(tiny, edit, CONTEXTS) for edit in world[:2]]
+    path = getattr(tiny.layout, site).format(LAYER)
+    module = find_module(tiny.model, path)
+    keys, outputs = read_keys(tiny, prompts, path), read_outputs(tiny, prompts, path)
+    assert outputs.shape == (64, 2)
+    for index, each in enumerate(prompts):
+        assert keys[index].shape[0] == len(CONTEXTS)
+        for row, (ids, subject) in enumerate(zip(each.rows, each.subjects, strict=True)):
+            with torch.no_grad(), capture(module) as seen:
+                tiny.model(input_ids=torch.tensor([ids]))
+            if seen.input.numel():  # some layers are called by keyword alone
+                torch.testing.assert_close(keys[index][row], seen.input[0, subject])
+            if row == 0:
+                torch.testing.assert_close(outputs[:, index], seen.output[0, subject])
+
+
+def test_a_key_is_averaged_over_all_contexts_or_over_the_two_groups() -> None:
+    keys = torch.tensor([[6.0, 0.0], [0.0, 3.0], [0.0, 6.0]])
+    assert mean_key(keys).tolist() == [2, 3]
+    assert grouped_key(keys).tolist() == [3, 2.25]
+    assert grouped_key(keys[:1]).tolist() == mean_key(keys[:1]).tolist() == [6, 0]
 
 
 def test_the_objectives_loss_is_the_teacher_forced_likelihood(

@@ -28,13 +28,14 @@ class Quadratic:
 
     def __init__(self, goal: Tensor) -> None:
         self.goal = goal
-        self.init = torch.linspace(1, 2, goal.numel())
+        self.init = self.written = torch.linspace(1, 2, goal.numel())
         self.calls = 0
 
     def __call__(self, delta: Tensor) -> Outcome:
         self.calls += 1
         nll = ((delta - self.goal) ** 2 * torch.linspace(1, 3, self.goal.numel())).sum() / 2
-        return Outcome(nll=nll, essence=(0.1 * delta).log_softmax(dim=-1))
+        essence = (0.1 * delta).log_softmax(dim=-1)
+        return Outcome(nll=nll, essence=essence, said=torch.tensor(bool(nll < 1)))
 
 
 def _solve(objective: Quadratic, value: ValueSettings, anchors: AnchorSettings | None) -> Any:

@@ -67,7 +67,7 @@ def checkpoint(
 ) -> Checkpoint:
     """Everything is ``value``, unless it is given by its name."""
     names = ("efficacy", "generalization", "locality", "retention")
-    taken = {name: value or share(0.5) for name in names} | measured
+    taken: dict[str, Any] = {name: value or share(0.5) for name in names} | measured
     return Checkpoint(at=at, deviation=moved(relative), **taken)
 
 

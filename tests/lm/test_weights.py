@@ -39,7 +39,7 @@ def _delta(loaded: LoadedModel, layer: int, seed: int, scale: float = 1.0) -> We
 def test_a_delta_changes_the_layers_output_as_its_dense_form_says(tiny: LoadedModel) -> None:
     delta = _delta(tiny, 1, seed=0)
     module = find_module(tiny.model, delta.module)
-    x = torch.randn(3, delta.right.shape[0], generator=torch.Generator().manual_seed(1))
+    x = torch.randn(3, delta.shape[1], generator=torch.Generator().manual_seed(1))
     with torch.no_grad(), restored(tiny.model, [delta.module]):
         before = module(x)
         apply_delta(tiny.model, delta)

@@ -342,6 +342,7 @@ def test_results_are_written_as_a_record(specs: Specs) -> None:
         "locality",
         "retention",
         "deviation",
+        "metrics",
     }
 
 

@@ -256,7 +256,7 @@ def test_with_methods_refuses_an_unknown_name_with_the_nearest_one(file: Path) -
     spec = load(file, HEAD + "methods: {mine: {base: rome}}\n")
     with pytest.raises(ValueError, match=r"unknown method 'min' .*; did you mean 'mine'\?"):
         spec.with_methods(("rome", "min"))
-    with pytest.raises(ValueError, match=r"unknown method 'xyz' .*known are mine, rome, rome-eac"):
+    with pytest.raises(ValueError, match=r"unknown method 'xyz' .*known are .*mine,.* rome,"):
         spec.with_methods(("xyz",))
 
 

@@ -1,23 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.methods import (
-    METHODS,
-    AnchorSettings,
-    ContextSettings,
-    MethodSettings,
+from pytest_eac.spec.methods import BUILT_IN, find_method, has_anchors, method_names
+from pytest_eac.spec.resolve import (
     ModelPreset,
-    ValueSettings,
     find_model_preset,
-    has_anchors,
     model_presets,
     resolve_settings,
 )
 from pytest_eac.spec.schema import MethodChoice
+from pytest_eac.spec.settings import (
+    AnchorSettings,
+    ContextSettings,
+    CovarianceSettings,
+    MethodSettings,
+    ValueSettings,
+)
 
 UNKNOWN = {"model_type": "gpt2", "hidden_size": 12, "num_hidden_layers": 6}
 SMOLLM2 = {"model_type": "llama", "hidden_size": 576, "num_hidden_layers": 30, "vocab_size": 49152}
@@ -39,7 +42,12 @@ def refused(choice: MethodChoice, shape: dict[str, Any]) -> str:
 
 def test_without_a_preset_the_defaults_hold() -> None:
     settings = resolve_settings(choose(layers=(2,)), UNKNOWN)
-    assert settings == MethodSettings(base="rome-eac", layers=(2,), anchors=AnchorSettings())
+    assert settings == MethodSettings(
+        base="rome-eac",
+        layers=(2,),
+        anchors=AnchorSettings(),
+        covariance=CovarianceSettings(),
+    )
     assert settings.value == ValueSettings()
     assert settings.contexts == ContextSettings()
 
@@ -72,10 +80,39 @@ def test_the_named_preset_is_laid_over_the_models() -> None:
     )
 
 
-def test_the_released_preset_leaves_plain_rome_alone() -> None:
+def test_the_released_preset_takes_the_covariance_from_plain_rome_and_nothing_else() -> None:
     paper = resolve_settings(choose("rome"), SMOLLM2)
     released = resolve_settings(choose("rome", preset="released"), SMOLLM2)
+    assert paper.covariance is not None
+    assert released.covariance is None
+    assert released.model_copy(update={"preset": "paper", "covariance": paper.covariance}) == paper
+
+
+def test_the_released_preset_leaves_a_method_that_the_code_does_not_have_alone() -> None:
+    paper = resolve_settings(choose("alphaedit"), SMOLLM2)
+    released = resolve_settings(choose("alphaedit", preset="released"), SMOLLM2)
     assert released.model_copy(update={"preset": "paper"}) == paper
+
+
+def test_a_methods_own_defaults_are_laid_over_the_usual_ones() -> None:
+    assert resolve_settings(choose("nas", layers=(1,)), UNKNOWN).value.norm == "anchored"
+    assert resolve_settings(choose("alphaedit", layers=(1,)), UNKNOWN).value.norm == "free"
+    rect = resolve_settings(choose("rect", layers=(1,), update={"keep": 0.1}), UNKNOWN)
+    assert rect.update.weight == BUILT_IN["rect"].update["weight"]
+    assert rect.update.keep == 0.1, "the spec's"
+    assert BUILT_IN["rect"].update["keep"] == 0.4, "unchanged"
+
+
+def test_a_spec_can_do_without_a_covariance() -> None:
+    assert resolve_settings(choose("rome", covariance="none"), SMOLLM2).covariance is None
+
+
+def test_only_methods_that_read_a_covariance_have_one() -> None:
+    without = [name for name in BUILT_IN if not BUILT_IN[name].covariance]
+    assert without == ["ft", "ft-l"]
+    for name in BUILT_IN:
+        settings = resolve_settings(choose(name, layers=(1,)), UNKNOWN)
+        assert (settings.covariance is None) == (name in without)
 
 
 def test_the_spec_is_laid_over_everything() -> None:
@@ -141,30 +178,48 @@ def test_every_layer_but_the_last_can_be_edited(layer: int) -> None:
     assert resolve_settings(choose(layers=(layer,)), UNKNOWN).layers == (layer,)
 
 
-def test_two_layers_are_refused() -> None:
-    said = refused(choose("rome", layers=(1, 2)), UNKNOWN)
-    assert said == "rome edits exactly one layer, found layers: [1, 2]"
+@pytest.mark.parametrize("method", ["rome", "rome-eac", "r-rome", "emmet"])
+def test_two_layers_are_refused_by_a_method_for_one(method: str) -> None:
+    said = refused(choose(method, layers=(1, 2)), UNKNOWN)
+    assert said == f"{method} edits one layer, found layers: [1, 2]"
+
+
+def test_several_layers_are_taken_by_a_method_for_many() -> None:
+    assert resolve_settings(choose("memit", layers=(1, 2, 4)), UNKNOWN).layers == (1, 2, 4)
+
+
+@pytest.mark.parametrize("layers", [(2, 1), (1, 1)])
+def test_layers_that_do_not_ascend_are_refused(layers: tuple[int, ...]) -> None:
+    said = refused(choose("memit", layers=layers), UNKNOWN)
+    assert said == f"found layers: {list(layers)}, expected them ascending, each once"
+
+
+def test_layers_that_are_to_be_found_by_tracing_stay_open() -> None:
+    assert resolve_settings(choose("memit", layers="auto"), UNKNOWN).layers == "auto"
 
 
 # Presets
 
 
 @pytest.mark.parametrize("preset", model_presets(), ids=lambda preset: preset.name)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", BUILT_IN)
 @pytest.mark.parametrize("named", ["paper", "released"])
 def test_every_shipped_preset_gives_valid_settings(
     preset: ModelPreset, method: str, named: str
 ) -> None:
     settings = resolve_settings(choose(method, preset=named), preset.match)
     assert settings.base == method
-    assert settings.layers == tuple(preset.settings["all"]["layers"])
+    family = "many-layers" if BUILT_IN[method].many_layers else "one-layer"
+    parts = ("all", family, "eac", method.removesuffix("-eac"), method)
+    given = [preset.settings[part] for part in parts if part in preset.settings]
+    assert settings.layers == tuple([part["layers"] for part in given if "layers" in part][-1])
     assert (settings.anchors is not None) == has_anchors(method)
 
 
 @pytest.mark.parametrize("preset", model_presets(), ids=lambda preset: preset.name)
 def test_every_shipped_preset_says_where_it_comes_from(preset: ModelPreset) -> None:
     assert len(preset.source.split()) >= 3
-    assert set(preset.settings) <= {"all", *METHODS}
+    assert set(preset.settings) <= {"all", "one-layer", "many-layers", "eac", *BUILT_IN}
     assert find_model_preset(preset.match) is preset
 
 
@@ -186,5 +241,47 @@ def test_a_preset_is_for_a_model_of_exactly_its_shape(key: str) -> None:
     assert find_model_preset({k: v for k, v in SMOLLM2.items() if k != key}) is None
 
 
+# Methods
+
+
+def test_the_built_in_methods_are_these_and_those_that_solve_for_a_value_have_an_eac_twin() -> None:
+    with_values = [
+        "rome",
+        "r-rome",
+        "memit",
+        "memit-prev",
+        "emmet",
+        "rect",
+        "prune",
+        "alphaedit",
+        "nas",
+        "encore",
+    ]
+    twins = [name for plain in with_values for name in (plain, f"{plain}-eac")]
+    assert list(BUILT_IN) == [*twins, "ft", "ft-l"]
+    assert method_names()[: len(BUILT_IN)] == tuple(BUILT_IN)
+
+
 def test_only_methods_with_eac_have_anchors() -> None:
-    assert {method: has_anchors(method) for method in METHODS} == {"rome": False, "rome-eac": True}
+    assert all(has_anchors(name) == name.endswith("-eac") for name in BUILT_IN)
+
+
+def test_an_eac_twin_differs_from_its_plain_method_in_its_anchors_alone() -> None:
+    for name, method in BUILT_IN.items():
+        if name.endswith("-eac"):
+            assert replace(method, anchors=False) == BUILT_IN[name.removesuffix("-eac")]
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_built_in_method_is_where_the_table_says(name: str) -> None:
+    assert callable(BUILT_IN[name].resolve())
+
+
+def test_an_unknown_method_is_refused_with_the_nearest_name() -> None:
+    with pytest.raises(KeyError, match="unknown method 'alpha-edit'; did you mean 'alphaedit'"):
+        find_method("alpha-edit")
+
+
+def test_a_method_that_solves_for_no_value_has_no_eac_twin() -> None:
+    with pytest.raises(KeyError, match="unknown method 'ft-eac'"):
+        find_method("ft-eac")

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.spec.load import load_spec
+from pytest_eac.spec.methods import BUILT_IN
 from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def test_problems_of_the_text_itself_come_in_its_order_too(file: Path) -> None:
         (
             "methods: {variants: {base: rome, foo: 3}}",
             "3:34: methods.variants.foo: unknown key 'foo'; "
-            "known are anchors, base, contexts, layers, preset, value",
+            "known are anchors, base, contexts, covariance, layers, options, preset, update, value",
         ),
     ],
 )
@@ -188,8 +189,7 @@ def test_an_unknown_key_of_an_edit_is_reported(file: Path, edit: str, said: str)
 def test_a_method_may_have_any_name_without_confusing_the_place_of_a_problem(file: Path) -> None:
     text = "methods: [{variants: {base: rome}, other: {base: romee}}]\n"
     assert told_of(file, HEAD + text) == [
-        "3:50: methods[0].other.base: found 'romee', expected 'rome' or 'rome-eac'; "
-        "did you mean 'rome'?"
+        "3:50: methods[0].other.base: unknown method 'romee'; did you mean 'rome'?"
     ]
 
 
@@ -291,8 +291,15 @@ def test_a_missing_key_is_reported_at_what_lacks_it(file: Path, text: str, said:
         ),
         (
             "methods: {x: {base: romee}}",
-            "3:21: methods.x.base: found 'romee', expected 'rome' or 'rome-eac'; "
-            "did you mean 'rome'?",
+            "3:21: methods.x.base: unknown method 'romee'; did you mean 'rome'?",
+        ),
+        (
+            "methods: {x: {base: memit, layers: first}}",
+            "3:36: methods.x.layers: found 'first', expected a list or 'auto'",
+        ),
+        (
+            "methods: {x: {base: memit, covariance: built-in}}",
+            "3:40: methods.x.covariance: found 'built-in', expected a mapping or 'none'",
         ),
     ],
 )
@@ -328,6 +335,12 @@ def test_another_version_of_the_format_is_refused(file: Path, written: str) -> N
         ("seeds: [-1]", "3:9: seeds[0]", "-1"),
         ("seeds: [4294967296]", "3:9: seeds[0]", "4294967296"),
         ("sequence: {checkpoints: [0]}", "3:26: sequence.checkpoints[0]", "0"),
+        ("sequence: {batch: 0}", "3:19: sequence.batch", "0"),
+        (
+            "methods: {x: {base: rome, covariance: {ridge: -1}}}",
+            "3:47: methods.x.covariance.ridge",
+            "-1",
+        ),
         ("methods: {x: {base: rome, layers: [-1]}}", "3:36: methods.x.layers[0]", "-1"),
         ("methods: {x: {base: rome, value: {clamp: 0}}}", "3:42: methods.x.value.clamp", "0"),
         (
@@ -476,7 +489,11 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
         ),
         (
             "methods: pruning",
-            "3:10: methods: unknown method 'pruning'; known are rome, rome-eac",
+            "3:10: methods: unknown method 'pruning'; did you mean 'prune'?",
+        ),
+        (
+            "methods: xyz",
+            f"3:10: methods: unknown method 'xyz'; known are {', '.join(BUILT_IN)}",
         ),
         ("methods: [rome, rome]", "3:17: methods[1]: method 'rome' is given twice"),
         (
@@ -484,12 +501,40 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
             "3:17: methods[1]: method 'rome' is given twice",
         ),
         (
+            "methods: {x: {base: memit, anchors: {ratio: 0.1}}}",
+            "3:14: methods.x: memit has no anchors; take memit-eac or drop 'anchors'",
+        ),
+        (
+            "methods: {x: {base: ft, anchors: {ratio: 0.1}}}",
+            "3:14: methods.x: ft has no anchors; drop 'anchors'",
+        ),
+        (
+            "methods: {x: {base: ft, value: {steps: 3}}}",
+            "3:14: methods.x: ft solves for no value; drop 'value'",
+        ),
+        (
+            "methods: {x: {base: ft, covariance: {ridge: 1}}}",
+            "3:14: methods.x: ft reads no covariance; drop 'covariance'",
+        ),
+        (
+            "methods: {x: {base: memit-eac, covariance: none}}",
+            "3:14: methods.x: memit-eac needs a covariance; only rome and r-rome do without",
+        ),
+        (
+            "methods: {x: {base: memit, update: {keep: 0.3}}}",
+            "3:14: methods.x: memit has no update option keep; it has: weight",
+        ),
+        (
+            "methods: {x: {base: rome, update: {weight: 3}}}",
+            "3:14: methods.x: rome has no update option weight; it has: none",
+        ),
+        (
             "methods: {x: {base: rome, anchors: {ratio: 0.1}}}",
             "3:14: methods.x: rome has no anchors; take rome-eac or drop 'anchors'",
         ),
         (
             "sequence: {batch: 2}",
-            "3:19: sequence.batch: found 2; rome-eac take one edit at a time: expected 1",
+            "3:19: sequence.batch: found 2; rome-eac takes one edit at a time: expected 1",
         ),
         (
             "sequence: {checkpoints: [1, 2]}",
