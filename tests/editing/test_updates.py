@@ -212,6 +212,11 @@ def test_memit_with_less_and_less_weight_on_other_keys_becomes_rome() -> None:
     assert gaps[-1] < 1e-7 * float(problem.residuals.norm())
 
 
+def test_no_weight_given_stands_for_the_number_of_inputs() -> None:
+    given = memit(make(0, d_in=7, weight=7.0)).dense
+    torch.testing.assert_close(memit(make(0, d_in=7)).dense, given, rtol=0, atol=0)
+
+
 def test_memit_without_any_weight_on_other_keys_is_refused() -> None:
     with pytest.raises(EditError, match="singular"):
         memit(make(0, weight=0.0))

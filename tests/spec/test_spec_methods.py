@@ -62,12 +62,44 @@ def test_the_models_preset_is_laid_over_the_defaults() -> None:
     assert settings.value.stop_loss == ValueSettings().stop_loss, "not in the preset"
 
 
-def test_a_methods_own_part_of_a_models_preset_is_for_that_method_only() -> None:
-    own = PRESETS["SmolLM2-135M"].settings["rome-eac"]["anchors"]
+def test_a_familys_part_of_a_models_preset_is_for_that_family_only() -> None:
+    parts = PRESETS["SmolLM2-135M"].settings
     with_anchors = resolve_settings(choose("rome-eac"), SMOLLM2)
     assert with_anchors.anchors is not None
-    assert with_anchors.anchors.steps == own["steps"]
+    assert with_anchors.anchors.steps == parts["eac"]["anchors"]["steps"]
     assert resolve_settings(choose("rome"), SMOLLM2).anchors is None
+    assert resolve_settings(choose("rome"), SMOLLM2).layers == parts["all"]["layers"]
+    assert resolve_settings(choose("memit"), SMOLLM2).layers == parts["many-layers"]["layers"]
+
+
+@pytest.mark.parametrize(
+    ("method", "clamps"),
+    [
+        ("rome", {"all": 1.0, "one-layer": 2.0, "rome": 5.0}),
+        ("rome-eac", {"all": 1.0, "one-layer": 2.0, "eac": 4.0, "rome": 5.0, "rome-eac": 6.0}),
+        ("nas-eac", {"all": 1.0, "many-layers": 3.0, "eac": 4.0}),
+        ("memit", {"all": 1.0, "many-layers": 3.0}),
+    ],
+)
+def test_the_more_special_part_of_a_preset_wins(
+    monkeypatch: pytest.MonkeyPatch, method: str, clamps: dict[str, float]
+) -> None:
+    """With ever fewer of the parts that are for a method, the next one counts."""
+    every = {"all": 1.0, "one-layer": 2.0, "many-layers": 3.0, "eac": 4.0, "rome": 5.0}
+    parts = {**every, "rome-eac": 6.0}
+    wanted = dict(clamps)
+    while wanted:
+        preset = ModelPreset(
+            name="x",
+            match={},
+            source="",
+            settings={name: {"value": {"clamp": clamp}} for name, clamp in parts.items()},
+        )
+        monkeypatch.setattr("pytest_eac.spec.resolve.find_model_preset", lambda _, p=preset: p)
+        clamp = resolve_settings(choose(method, layers=(1,)), UNKNOWN).value.clamp
+        name, expected = wanted.popitem()
+        assert clamp == expected
+        del parts[name]
 
 
 def test_the_named_preset_is_laid_over_the_models() -> None:
