@@ -1,0 +1,398 @@
+"""The second moment against one plain computation over the whole text, and its cache."""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import datasets
+import pytest
+import torch
+
+from pytest_eac.editing import covariance
+from pytest_eac.editing.corpus import open_corpus
+from pytest_eac.editing.covariance import Moment, second_moments
+from pytest_eac.errors import DataError, EditError
+from pytest_eac.lm import trace
+from pytest_eac.lm.layout import find_module
+from pytest_eac.spec.settings import CovarianceSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from pytest_eac.lm.load import LoadedModel
+
+TEXTS = [
+    "Odalys Ardwick was born in Esselwater.",
+    "The old cat stayed there after the storm. Everyone knows that Fenna Ostrane is a map maker.",
+    "It is late.",
+    "The bell rang." + " The bell rang." * 60,  # longer than the models' 128 positions
+    "Marn",
+]
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.txt"
+    path.write_text("\n\n".join(TEXTS), encoding="utf-8")
+    return path
+
+
+def asked(corpus: Path | str, **more: Any) -> CovarianceSettings:
+    return CovarianceSettings(corpus=str(corpus), **{"ridge": 1.0, **more})
+
+
+def at_once(loaded: LoadedModel, path: str, tokens: int = 10**9) -> tuple[Tensor, int]:
+    """Every text alone, in pieces of the model's positions, each through the whole model."""
+    keys: list[Tensor] = []
+    module = find_module(loaded.model, path)
+    handle = module.register_forward_hook(lambda _, args, __: keys.append(args[0][0].double()))
+    left = tokens
+    with torch.no_grad():
+        for text in TEXTS:
+            encoded = loaded.tokenizer.backend_tokenizer.encode(text, add_special_tokens=False)
+            ids = encoded.ids[:left]
+            left -= len(ids)
+            for start in range(0, len(ids), 128):
+                loaded.model(input_ids=torch.tensor([ids[start : start + 128]]))
+    handle.remove()
+    every = torch.cat(keys)
+    return sum(torch.outer(key, key) for key in every) / len(every), len(every)  # type: ignore[return-value]
+
+
+def paths_of(loaded: LoadedModel) -> list[str]:
+    return [loaded.layout.down.format(layer) for layer in (1, 2)]
+
+
+@pytest.fixture
+def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many rows each forward pass of the measurement has had."""
+    rows: list[int] = []
+    original = trace.read_states
+
+    def counting(model: Any, inputs: dict[str, Tensor], modules: Any) -> Any:
+        rows.append(len(inputs["input_ids"]))
+        return original(model, inputs, modules)
+
+    monkeypatch.setattr(covariance, "read_states", counting)
+    return rows
+
+
+# The matrix
+
+
+def test_it_is_the_mean_outer_product_of_all_inputs(
+    tiny: LoadedModel, corpus: Path, tmp_path: Path
+) -> None:
+    found = second_moments(tiny, paths_of(tiny), asked(corpus), cache_dir=tmp_path)
+    assert list(found) == paths_of(tiny)
+    for path, moment in found.items():
+        expected, tokens = at_once(tiny, path)
+        assert moment.tokens == tokens > 300
+        assert moment.matrix.dtype == torch.float64
+        torch.testing.assert_close(moment.matrix, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 100, 10**6])
+def test_neither_batches_nor_padding_matter(
+    tiny_llama: LoadedModel,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forwards: list[int],
+    size: int,
+) -> None:
+    monkeypatch.setattr(covariance, "_BATCH_TOKENS", size)
+    (path, _) = paths_of(tiny_llama)
+    (moment,) = second_moments(tiny_llama, [path], asked(corpus), cache_dir=tmp_path).values()
+    torch.testing.assert_close(moment.matrix, at_once(tiny_llama, path)[0], rtol=1e-4, atol=1e-6)
+    rows = sum(forwards)
+    assert rows > len(TEXTS), "the long text is cut"
+    assert {1: len(forwards) == rows, 100: 1 < len(forwards) < rows, 10**6: forwards == [rows]}[
+        size
+    ]
+
+
+@pytest.mark.parametrize("tokens", [1, 25, 200])
+def test_no_more_tokens_are_read_than_asked_for(
+    tiny: LoadedModel, corpus: Path, tmp_path: Path, tokens: int
+) -> None:
+    (path, _) = paths_of(tiny)
+    settings = asked(corpus, tokens=tokens)
+    (moment,) = second_moments(tiny, [path], settings, cache_dir=tmp_path).values()
+    expected, count = at_once(tiny, path, tokens)
+    assert moment.tokens == count == tokens
+    torch.testing.assert_close(moment.matrix, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_progress_counts_tokens(tiny_llama: LoadedModel, corpus: Path, tmp_path: Path) -> None:
+    told: list[tuple[int, int]] = []
+    settings = asked(corpus, tokens=200)
+    second_moments(
+        tiny_llama,
+        paths_of(tiny_llama),
+        settings,
+        cache_dir=tmp_path,
+        progress=lambda *at: told.append(at),
+    )
+    assert told[-1] == (200, 200)
+
+
+# The cache
+
+
+def test_a_second_call_runs_no_forward_pass(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, forwards: list[int]
+) -> None:
+    one, two = paths_of(tiny_llama)
+    first = second_moments(tiny_llama, [one], asked(corpus), cache_dir=tmp_path)[one]
+    assert forwards
+    forwards.clear()
+    again = second_moments(tiny_llama, [one], asked(corpus), cache_dir=tmp_path)[one]
+    assert not forwards
+    assert torch.equal(again.matrix, first.matrix)
+    assert again.tokens == first.tokens
+    # Another ridge is the same measurement; another layer, beside it, is measured alone.
+    other = second_moments(tiny_llama, [one], asked(corpus, ridge=2.0), cache_dir=tmp_path)[one]
+    assert not forwards
+    assert (other.ridge, first.ridge) == (2.0, 1.0)
+    both = second_moments(tiny_llama, [one, two], asked(corpus), cache_dir=tmp_path)
+    assert forwards
+    assert torch.equal(both[one].matrix, first.matrix)
+    torch.testing.assert_close(both[two].matrix, at_once(tiny_llama, two)[0], rtol=1e-4, atol=1e-6)
+
+
+def _other_weights(loaded: LoadedModel) -> LoadedModel:
+    model = copy.deepcopy(loaded.model)
+    with torch.no_grad():
+        find_module(model, loaded.layout.down.format(0)).weight[0, 0] += 1  # type: ignore[index, operator]
+    return replace(loaded, model=model)
+
+
+@pytest.mark.parametrize("changed", ["weights", "tokens", "corpus", "path of the corpus"])
+def test_what_it_was_measured_on_tells_it_from_others(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, forwards: list[int], changed: str
+) -> None:
+    (path, _) = paths_of(tiny_llama)
+    second_moments(tiny_llama, [path], asked(corpus), cache_dir=tmp_path)
+    forwards.clear()
+    loaded, settings = tiny_llama, asked(corpus)
+    if changed == "weights":
+        loaded = _other_weights(tiny_llama)
+    elif changed == "tokens":
+        settings = asked(corpus, tokens=90)
+    elif changed == "corpus":
+        corpus.write_text("It is late.", encoding="utf-8")
+    else:
+        settings = asked(corpus.rename(tmp_path / "elsewhere.txt"))
+    second_moments(loaded, [path], settings, cache_dir=tmp_path)
+    assert bool(forwards) == (changed != "path of the corpus")
+
+
+def test_an_interrupted_measurement_goes_on_where_it_was(
+    tiny_llama: LoadedModel,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forwards: list[int],
+) -> None:
+    monkeypatch.setattr(covariance, "_BATCH_TOKENS", 1)  # every row is a batch
+    monkeypatch.setattr(covariance, "_SAVE_SECONDS", 0)
+    paths, settings = paths_of(tiny_llama), asked(corpus)
+    whole = second_moments(tiny_llama, paths, settings, cache_dir=tmp_path / "whole")
+    batches = len(forwards)
+    assert batches >= 6
+    forwards.clear()
+
+    def stop(tokens: int, _: int) -> None:
+        if len(forwards) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        second_moments(tiny_llama, paths, settings, cache_dir=tmp_path, progress=stop)
+    assert len(forwards) == 4
+    forwards.clear()
+    found = second_moments(tiny_llama, paths, settings, cache_dir=tmp_path)
+    assert len(forwards) == batches - 3, "the fourth batch was not saved yet"
+    for path in paths:
+        assert found[path].tokens == whole[path].tokens
+        matrices = found[path].matrix, whole[path].matrix
+        torch.testing.assert_close(*matrices, rtol=1e-12, atol=1e-15)
+    assert not list((tmp_path / "covariance").glob("part-*"))
+
+
+# What is refused
+
+
+def test_too_few_tokens_are_refused_with_what_is_missing(
+    tiny: LoadedModel, corpus: Path, tmp_path: Path
+) -> None:
+    (path, _) = paths_of(tiny)
+    width = find_module(tiny.model, path).weight.numel() // 64  # type: ignore[operator]
+    settings = asked(corpus, tokens=100, ridge=0.99)
+    with pytest.raises(DataError) as caught:
+        second_moments(tiny, [path], settings, cache_dir=tmp_path)
+    said = str(caught.value)
+    assert f"{corpus} gave 100 tokens, but the layer's input has {width} dimensions" in said
+    assert f"{width - 100} tokens are missing" in said
+    # A ridge of 1 makes up for it.
+    settings = asked(corpus, tokens=100, ridge=1.0)
+    assert second_moments(tiny, [path], settings, cache_dir=tmp_path)[path].tokens == 100
+
+
+@pytest.mark.parametrize("text", ["", "\n\n\n\n"])
+def test_a_corpus_without_text_is_refused(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, text: str
+) -> None:
+    corpus.write_text(json.dumps({"text": text}) + "\n", encoding="utf-8")
+    empty = corpus.rename(tmp_path / "empty.jsonl")
+    if text:
+        empty.write_text(json.dumps({"text": ""}) + "\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"covariance: .*empty\.jsonl holds no text"):
+        second_moments(tiny_llama, paths_of(tiny_llama), asked(empty), cache_dir=tmp_path)
+
+
+# The matrix in use
+
+
+def _moment(ridge: float = 0.5, size: int = 6, keys: int = 20) -> Moment:
+    generator = torch.Generator().manual_seed(0)
+    inputs = torch.randn(size, keys, generator=generator, dtype=torch.float64)
+    return Moment(matrix=inputs @ inputs.T / keys, tokens=keys, ridge=ridge)
+
+
+@pytest.mark.parametrize(("weight", "identity"), [(1.0, 0.0), (3.0, 0.0), (3.0, 0.25)])
+def test_solving_is_with_the_weighted_matrix_and_its_ridge(weight: float, identity: float) -> None:
+    moment = _moment()
+    before = moment.matrix.clone()
+    mean = sum(float(moment.matrix[i, i]) for i in range(6)) / 6
+    right = torch.eye(6, 2, dtype=torch.float64)
+    expected = weight * (before + 0.5 * mean * torch.eye(6)) + identity * torch.eye(6)
+    for _ in range(2):  # the second time from the factor that was kept
+        found = moment.solve(right, weight=weight, identity=identity)
+        torch.testing.assert_close(expected @ found, right)
+    assert torch.equal(moment.matrix, before)
+    torch.testing.assert_close(moment.regularised(), before + 0.5 * mean * torch.eye(6))
+    # One weight's factor is not taken for another's.
+    torch.testing.assert_close(moment.regularised() @ moment.solve(right), right)
+
+
+def test_a_singular_matrix_is_refused() -> None:
+    moment = _moment(ridge=0.0, size=6, keys=3)
+    with pytest.raises(EditError, match=r"of 3 tokens is singular \(6 dimensions, ridge 0\)"):
+        moment.solve(torch.ones(6, 1))
+    assert _moment(ridge=0.1, size=6, keys=3).solve(torch.ones(6, 1)).shape == (6, 1)
+
+
+def test_projecting_keeps_the_small_directions_alone() -> None:
+    moment = Moment(matrix=torch.diag(torch.tensor([4.0, 0.1, 1.0])).double(), tokens=9, ridge=5.0)
+    keys = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).double()
+    assert moment.project(keys, 0.5).tolist() == [[0, 0], [3, 4], [0, 0]]
+    assert moment.project(keys, 2.0).tolist() == [[0, 0], [3, 4], [5, 6]]
+
+
+@pytest.mark.parametrize(("threshold", "below"), [(0.05, 0), (4.5, 3)])
+def test_a_threshold_with_no_direction_or_every_direction_below_is_refused(
+    threshold: float, below: int
+) -> None:
+    moment = Moment(matrix=torch.diag(torch.tensor([4.0, 0.1, 1.0])).double(), tokens=9, ridge=0.0)
+    with pytest.raises(EditError) as caught:
+        moment.project(torch.ones(3, 1).double(), threshold)
+    assert f"threshold {threshold:g}: {below} of 3 directions are below it" in str(caught.value)
+    assert "eigenvalues at 10 %: 0.28, 50 %: 1, 90 %: 3.4, 100 %: 4" in str(caught.value)
+
+
+# Texts
+
+
+def _txt(path: Path, texts: list[str]) -> None:
+    path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
+
+
+def _jsonl(path: Path, texts: list[str]) -> None:
+    lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _json(path: Path, texts: list[str]) -> None:
+    path.write_text(json.dumps([{"text": text} for text in texts]), encoding="utf-8")
+
+
+def _parquet(path: Path, texts: list[str]) -> None:
+    datasets.Dataset.from_dict({"text": texts}).to_parquet(path)
+
+
+WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
+    ".txt": _txt,
+    ".jsonl": _jsonl,
+    ".json": _json,
+    ".parquet": _parquet,
+}
+LINES = ["One line\nand another.", "Zwölf Boxkämpfer.", "The end"]
+
+
+@pytest.fixture(autouse=True)
+def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a file of this machine needs no network")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+
+
+@pytest.mark.parametrize("suffix", WRITERS)
+def test_a_corpus_can_be_a_file_of_four_kinds(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"corpus{suffix}"
+    WRITERS[suffix](path, LINES)
+    corpus = open_corpus(asked(path))
+    assert corpus.name == str(path)
+    assert [text.strip() for text in corpus.texts()] == LINES
+    assert [text.strip() for text in corpus.texts()] == LINES, "from the beginning again"
+
+
+def test_another_column_is_another_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"text": "one", "more": "two"}\n', encoding="utf-8")
+    one, two = open_corpus(asked(path)), open_corpus(asked(path, column="more"))
+    assert [list(one.texts()), list(two.texts())] == [["one"], ["two"]]
+    assert one.digest != two.digest
+
+
+def test_other_texts_are_another_corpus_and_the_same_are_not(tmp_path: Path) -> None:
+    paths = [tmp_path / f"{name}.txt" for name in "abc"]
+    for path, texts in zip(paths, (LINES, LINES, LINES[:1]), strict=True):
+        _txt(path, texts)
+    digests = [open_corpus(asked(path)).digest for path in paths]
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_a_missing_column_is_told_with_those_there_are(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    _jsonl(path, LINES)
+    corpus = open_corpus(asked(path, column="body"))
+    with pytest.raises(DataError, match=r"found the columns id, text, expected 'body'"):
+        list(corpus.texts())
+
+
+def test_a_missing_file_and_an_unknown_kind_are_told(tmp_path: Path) -> None:
+    missing = tmp_path / "corpus.txt"
+    with pytest.raises(DataError, match=r"corpus\.txt: cannot be read: No such file"):
+        open_corpus(asked(missing))
+    with pytest.raises(DataError, match=r"found a \.csv file, expected one of \.txt, \.jsonl"):
+        open_corpus(asked(tmp_path / "corpus.csv"))
+    with pytest.raises(DataError, match="found a nameless file"):
+        open_corpus(asked(tmp_path / "corpus"))
+
+
+def test_the_built_in_corpus_is_there_and_its_paragraphs_are_distinct() -> None:
+    corpus = open_corpus(CovarianceSettings())
+    texts = list(corpus.texts())
+    assert corpus.name == "built-in"
+    assert sum(map(len, texts)) > 120_000  # four to five characters a token: 25,000 and more
+    assert len(texts) > 200
+    assert len({" ".join(text.split()) for text in texts}) == len(texts)
+    assert all(len(text.split()) >= 5 for text in texts)
