@@ -48,6 +48,8 @@ def measure(name: str, metric: Metric, loaded: LoadedModel, edits: tuple[Edit, .
         result = metric(loaded, edits)
     except EacError as error:
         raise type(error)(f"metric {name!r}: {error}") from error
+    if hasattr(result, "tolist"):  # a tensor or an array
+        result = result.tolist()
     if isinstance(result, int | float):
         if not math.isfinite(result):
             raise NonFiniteError(f"metric {name!r} is {result}")
@@ -58,7 +60,8 @@ def measure(name: str, metric: Metric, loaded: LoadedModel, edits: tuple[Edit, .
             f"metric {name!r} returned {str(result)[:60]!r}, expected a number, or for each of the "
             f"{len(edits)} edits a score between 0 and 1 or None"
         )
-    there = [float(score) for score in scores if score is not None]
+    scores = tuple(None if score is None else float(score) for score in scores)
+    there = [score for score in scores if score is not None]
     value = sum(there) / len(there) if there else None
     low, high = wilson(value, len(there)) if value is not None else (None, None)
     return Measurement(value=value, n=len(there), low=low, high=high, scores=scores, misses=())

@@ -236,6 +236,8 @@ def test_l2_of_the_net_replaces_the_weight_decay_in_stage_2_alone() -> None:
     objective = bowls([1.0] * 10)
     usual, own, none = (solved(objective, value, {**anchors, "l2": l2}) for l2 in (None, 3.0, 0.0))
     assert [step.decay for step in usual.stages[0]] == [step.decay for step in own.stages[0]]
+    # Adam's first step is the learning rate, 0.5, in each of the 10 dimensions.
+    assert own.stages[0][1].decay == pytest.approx(0.3 * (0.5 * 10**0.5) / 10)
     # The same start, so the same norm: the first terms differ by their weights alone.
     assert own.stages[1][0].decay == pytest.approx(10 * usual.stages[1][0].decay)
     assert usual.stages[1][0].decay == pytest.approx(0.3 * float(_start(usual).norm()) / 10)
