@@ -58,7 +58,8 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> P
     message = " or ".join(expectations).replace(" or expected ", " or ")
     if detail["type"] not in _TOLD_IN_FULL:
         message = f"found {_shown(detail['input'])}, {message}"
-    return marked.mark(path).problem(message + _hint(detail), path)
+    mark = marked.mark(path, key="[key]" in detail["loc"])
+    return mark.problem(message + _hint(detail), path)
 
 
 _TOLD_IN_FULL = {

@@ -10,17 +10,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
+    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.edits import fill
@@ -153,8 +155,24 @@ class MethodChoice(Strict):
             if model is None:
                 text = "{base} has no options of its own; drop 'options'"
                 raise PydanticCustomError("no_use", text, {"base": value["base"]})
-            value = {**value, "options": model.model_validate(given or {})}
+            value = {**value, "options": _read_options(model, given or {})}
         return value
+
+
+def _read_options(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+    """Read a method's own options; what is wrong with them is told under ``options``."""
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        details = [
+            InitErrorDetails(
+                type=PydanticCustomError(each["type"], "{told}", {"told": each["msg"]}),
+                loc=("options", *each["loc"]),
+                input=each["input"],
+            )
+            for each in error.errors(include_url=False)
+        ]
+        raise ValidationError.from_exception_data(error.title, details) from None
 
 
 _CAN_DO_WITHOUT = {"rome", "r-rome"}

@@ -111,7 +111,7 @@ def test_anything_else_is_told(result: Any, shown: str) -> None:
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), torch.tensor(float("nan"))])
 def test_a_number_that_is_not_finite_is_an_error_of_its_own(number: Any) -> None:
-    with pytest.raises(NonFiniteError, match="metric 'mine' is (nan|inf)"):
+    with pytest.raises(NonFiniteError, match=r"metric 'mine' is (nan|inf)"):
         measured(number)
 
 
@@ -119,7 +119,7 @@ def test_an_error_in_a_metric_names_it_and_keeps_its_kind() -> None:
     def broken(*_: object) -> None:
         raise EditError("the subject is lost")
 
-    with pytest.raises(EditError, match="^metric 'mine': the subject is lost$"):
+    with pytest.raises(EditError, match=r"^metric 'mine': the subject is lost$"):
         measure("mine", broken, MODEL, EDITS)
 
 

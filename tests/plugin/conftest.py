@@ -20,7 +20,8 @@ class Specs:
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
-        lines = (FIXTURES / "world.jsonl").read_text(encoding="utf-8").splitlines()
+        self.world = FIXTURES / "world.jsonl"
+        lines = self.world.read_text(encoding="utf-8").splitlines()
         self.facts = [json.loads(line) for line in lines]
 
     def write(
