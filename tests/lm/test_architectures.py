@@ -11,10 +11,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.solved import Work
-from pytest_eac.errors import ModelError
+from pytest_eac.errors import ModelError, SettingsError
 from pytest_eac.lm.generate import sample
 from pytest_eac.lm.layout import LAYOUTS, as_out_in, find_layout, find_module, shape_of, text_config
 from pytest_eac.lm.load import LoadedModel, load_model
@@ -23,12 +24,14 @@ from pytest_eac.lm.trace import capture, patch
 from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.scoring import force
 from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.settings import MethodSettings
+from pytest_eac.spec.settings import CovarianceSettings, MethodSettings, UpdateSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
+
+    from pytest_eac.editing.covariance import Moment
 
 TOKENIZER = Path(__file__).parents[2] / "fixtures" / "tiny-llama"
 WIDTH, INNER, LAYERS, LAYER = 32, 48, 6, 1
@@ -161,17 +164,22 @@ def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return load_model(str(folder))
 
 
-@contextmanager
-def _edited(loaded: LoadedModel) -> Iterator[str]:
-    """Make one edit by ROME for the time of the block; yield the matrix that it may change."""
-    settings = MethodSettings.model_validate(
-        {"base": "rome", "layers": (LAYER,), "value": {"steps": 30, "clamp": 16.0}}
+def _settings(base: str, *layers: int) -> MethodSettings:
+    return MethodSettings.model_validate(
+        {"base": base, "layers": layers, "value": {"steps": 30, "clamp": 16.0}}
     )
-    (path,) = edited_modules(loaded, settings)
-    with restored(loaded.model, [path]):
-        work = Work(contexts=("{}", "It is late. {}"), edits=(EDIT,))
+
+
+@contextmanager
+def _edited(
+    loaded: LoadedModel, settings: MethodSettings, moments: Mapping[str, Moment] | None = None
+) -> Iterator[list[str]]:
+    """Make one edit for the time of the block; yield the weights that it may change."""
+    paths = edited_modules(loaded, settings)
+    with restored(loaded.model, paths):
+        work = Work(contexts=("{}", "It is late. {}"), edits=(EDIT,), moments=moments or {})
         list(edit_in_sequence(loaded, settings, work))
-        yield path
+        yield [f"{path}.weight" for path in paths]
 
 
 def _with_delta(
@@ -208,12 +216,37 @@ def test_an_edit_works_in_its_matrix_alone_and_is_undone_exactly(loaded: LoadedM
     state = loaded.model.state_dict()
     before = {name: tensor.clone() for name, tensor in state.items()}
     original, (score_before,) = fingerprint(loaded.model), force(loaded, pair)
-    with _edited(loaded) as path:
+    with _edited(loaded, _settings("rome", LAYER)) as meant:
         changed = [name for name in state if not torch.equal(state[name], before[name])]
         (score,) = force(loaded, pair)
-    assert changed == [f"{path}.weight"]
+    assert changed == meant
     assert score.log_likelihood > score_before.log_likelihood + 1
     assert fingerprint(loaded.model) == original
+
+
+def test_memit_shares_an_edit_out_over_two_matrices(loaded: LoadedModel, tmp_path: Path) -> None:
+    """Or, where a norm follows the MLP, writes to one and refuses two."""
+    settings = _settings("memit", LAYER, LAYER + 1)
+    if loaded.layout.normed:
+        with pytest.raises(SettingsError, match="a norm stands between each matrix"):
+            edited_modules(loaded, settings)
+        settings = _settings("memit", LAYER)
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text(f"{EDIT.prompt} and so on.", encoding="utf-8")
+    covariance = CovarianceSettings(corpus=str(corpus), ridge=1.0)
+    paths = edited_modules(loaded, settings)
+    moments = second_moments(loaded, paths, covariance, cache_dir=tmp_path)
+    settings = settings.model_copy(update={"update": UpdateSettings(weight=0.1)})
+    pair = [(EDIT.prompt, EDIT.target)]
+    state = loaded.model.state_dict()
+    before = {name: tensor.clone() for name, tensor in state.items()}
+    (score_before,) = force(loaded, pair)
+    with _edited(loaded, settings, moments) as meant:
+        changed = [name for name in state if not torch.equal(state[name], before[name])]
+        (score,) = force(loaded, pair)
+    assert sorted(changed) == sorted(meant)
+    assert score.log_likelihood > score_before.log_likelihood + 1
+    assert not [name for name in state if not torch.equal(state[name], before[name])]
 
 
 @pytest.mark.parametrize(
