@@ -105,7 +105,7 @@ class Suite:
         return Outcome(
             passed=set(passed),
             skipped={each: str(report.longrepr[2]) for each, report in skipped.items()},  # type: ignore[index]
-            failed={each: report.longreprtext for each, report in failed.items()},  # type: ignore[union-attr]
+            failed={each: report.longreprtext for each, report in failed.items()},
         )
 
 
