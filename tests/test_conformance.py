@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -397,6 +399,29 @@ def test_a_crash_names_the_place_in_the_methods_own_file(suite: Suite) -> None:
     text = outcome.failed["test_survives_duplicate_edits"]
     assert "conftest.py:" in text
     assert 'in crashes: assert edits[0] not in known, "two keys are equal"' in text
+
+
+def _guide(first_line: str) -> str:
+    """Return the code in docs/extend.md whose blocks start with a line, joined."""
+    text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w+\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
+    return "\n\n".join(block for block in blocks if block.startswith(first_line))
+
+
+def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
+    suite.pytester.makeconftest(_guide("# conftest.py"))
+    suite.run("--eac-method", "stride").assert_outcomes(passed=10)
+    spec, source = _guide("# stride.eac.yaml"), "edits: [{from: facts.tsv, format: tsv}]"
+    from_file = spec[: spec.index("edits:")] + source
+    checks = "\nchecks: {metrics: {largest_weight: {max: 10}}}\n"
+    for name, text in {"a.eac.yaml": spec, "b.eac.yaml": from_file + checks}.items():
+        (suite.pytester.path / name).write_text(text, encoding="utf-8")
+    facts = "Norway\tThe capital of {} is\tBudapest\n"
+    (suite.pytester.path / "facts.tsv").write_text(facts, encoding="utf-8")
+    result = suite.pytester.runpytest_inprocess("--collect-only", "-q")
+    result.stdout.fnmatch_lines(
+        ["a.eac.yaml::stride-s0::efficacy", "b.eac.yaml::long-s0::largest_weight"]
+    )
 
 
 def test_options_without_a_default_skip_with_the_reason(suite: Suite) -> None:

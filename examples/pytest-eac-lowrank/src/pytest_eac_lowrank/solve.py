@@ -65,4 +65,5 @@ def _changed(model: LoadedModel, path: str, left: Tensor, right: Tensor) -> Tens
     """Return a module's changed weight, in the module's own orientation and dtype."""
     module: Any = find_module(model.model, path)
     change = as_out_in(left @ right.T, module)
-    return (module.weight.float() + change).to(module.weight.dtype)
+    changed: Tensor = (module.weight.float() + change).to(module.weight.dtype)
+    return changed
