@@ -10,11 +10,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_eac.editing.loss import TargetLoss
+    from pytest_eac.editing.methods import edited_modules
+    from pytest_eac.editing.prompts import prepare
     from pytest_eac.editing.solved import Solved, Work
     from pytest_eac.errors import EacError
     from pytest_eac.judging.checks import judge
+    from pytest_eac.lm.layout import as_out_in, find_module
     from pytest_eac.lm.load import LoadedModel, load_model
-    from pytest_eac.lm.weights import WeightDelta
+    from pytest_eac.lm.weights import WeightDelta, restored
     from pytest_eac.measuring.chain import run_chain
     from pytest_eac.record import Chain, Record
     from pytest_eac.spec.edits import Edit
@@ -31,13 +35,19 @@ _HOMES = {
     "Method": "pytest_eac.spec.methods",
     "MethodSettings": "pytest_eac.spec.settings",
     "Solved": "pytest_eac.editing.solved",
+    "TargetLoss": "pytest_eac.editing.loss",
     "WeightDelta": "pytest_eac.lm.weights",
     "Work": "pytest_eac.editing.solved",
     "EacError": "pytest_eac.errors",
     "Record": "pytest_eac.record",
+    "as_out_in": "pytest_eac.lm.layout",
+    "edited_modules": "pytest_eac.editing.methods",
+    "find_module": "pytest_eac.lm.layout",
     "judge": "pytest_eac.judging.checks",
     "load_model": "pytest_eac.lm.load",
     "load_spec": "pytest_eac.spec.load",
+    "prepare": "pytest_eac.editing.prompts",
+    "restored": "pytest_eac.lm.weights",
     "run_chain": "pytest_eac.measuring.chain",
 }
 
@@ -50,12 +60,18 @@ __all__ = [
     "MethodSettings",
     "Record",
     "Solved",
+    "TargetLoss",
     "WeightDelta",
     "Work",
     "__version__",
+    "as_out_in",
+    "edited_modules",
+    "find_module",
     "judge",
     "load_model",
     "load_spec",
+    "prepare",
+    "restored",
     "run_chain",
 ]
 

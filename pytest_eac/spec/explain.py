@@ -6,6 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.schema import json_schema
 
@@ -47,7 +48,7 @@ def path_in(value: Any, detail: ErrorDetails) -> Where:
 def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> Problem:
     detail = details[0]
     if detail["type"] == "extra_forbidden":
-        known = _known_keys(path[:-1])
+        known = _known_options(path[:-1], marked) or _known_keys(path[:-1])
         message = f"unknown key {path[-1]!r}{closest(str(path[-1]), known)}"
         return marked.mark(path, key=True).problem(message, path)
     if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
@@ -106,6 +107,17 @@ def _shown(value: Any) -> str:
 @cache
 def _schema() -> dict[str, Any]:
     return json_schema()
+
+
+def _known_options(path: Where, marked: MarkedValue) -> list[str]:
+    """Return the keys under a method's ``options``: the method knows them, not the schema."""
+    if path[-1:] != ("options",):
+        return []
+    choice = marked.value
+    for part in path[:-1]:
+        choice = choice[part]
+    options = find_method(choice["base"]).options
+    return sorted(options.model_fields) if options else []
 
 
 def _known_keys(path: Where) -> list[str]:

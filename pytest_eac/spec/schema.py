@@ -10,19 +10,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Discriminator,
     Field,
     Tag,
-    ValidationError,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import InitErrorDetails, PydanticCustomError
+from pydantic_core import PydanticCustomError
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.edits import fill
@@ -117,7 +115,11 @@ class MethodChoice(Strict):
         CovarianceSettings(), description="Statistics of the layer's inputs; none does without."
     )
     update: UpdateSettings = UpdateSettings()
-    options: Any = Field(None, description="Options of a method that another package brings.")
+    options: Any = Field(
+        None,
+        validate_default=True,
+        description="Options of a method that another package brings.",
+    )
 
     @model_validator(mode="after")
     def _each_option_has_a_use(self) -> Self:
@@ -140,39 +142,20 @@ class MethodChoice(Strict):
             raise _no_use(text, self, unused=", ".join(unused), known=known)
         return self
 
-    @model_validator(mode="before")
+    @field_validator("options", mode="before")
     @classmethod
-    def _options_of_its_own(cls, value: Any) -> Any:
+    def _options_of_its_own(cls, value: Any, info: ValidationInfo) -> Any:
         """Read ``options`` by the model that the method brings."""
-        if not isinstance(value, dict) or not isinstance(value.get("base"), str):
-            return value
-        try:
-            model = find_method(value["base"]).options
-        except (KeyError, SettingsError):
+        base = info.data.get("base")
+        if base is None:
             return value  # told under 'base'
-        given = value.get("options")
-        if isinstance(given, dict) or (given is None and model is not None):
-            if model is None:
-                text = "{base} has no options of its own; drop 'options'"
-                raise PydanticCustomError("no_use", text, {"base": value["base"]})
-            value = {**value, "options": _read_options(model, given or {})}
-        return value
-
-
-def _read_options(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
-    """Read a method's own options; what is wrong with them is told under ``options``."""
-    try:
-        return model.model_validate(given)
-    except ValidationError as error:
-        details = [
-            InitErrorDetails(
-                type=PydanticCustomError(each["type"], "{told}", {"told": each["msg"]}),
-                loc=("options", *each["loc"]),
-                input=each["input"],
-            )
-            for each in error.errors(include_url=False)
-        ]
-        raise ValidationError.from_exception_data(error.title, details) from None
+        model = find_method(base).options
+        if model is not None:
+            return model.model_validate({} if value is None else value)
+        if value is not None:
+            text = "{base} has no options of its own; drop 'options'"
+            raise PydanticCustomError("no_use", text, {"base": base})
+        return None
 
 
 _CAN_DO_WITHOUT = {"rome", "r-rome"}

@@ -104,7 +104,7 @@ def pytest_eac_register_methods():
     result.stdout.fnmatch_lines(
         [
             "*small.eac.yaml:3:*: methods[[]0[]].s.options.by: found 0, expected greater than 0",
-            "*small.eac.yaml:3:*: methods[[]0[]].s.options.bi: unknown key 'bi'",
+            "*small.eac.yaml:3:*: methods[[]0[]].s.options.bi: unknown key 'bi'; known are by",
         ]
     )
 
@@ -245,7 +245,7 @@ def test_a_source_that_gives_something_else_is_told(specs: Specs, line: str, sai
         ),
         (
             {"methods": "[mine: {base: shift, layers: [1], options: {by: 1}}]"},
-            "3:*: methods[[]0[]].mine: shift has no options of its own; drop 'options'",
+            "3:*: methods[[]0[]].mine.options: shift has no options of its own; drop 'options'",
         ),
     ],
 )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.editing.loss import TargetLoss
 from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.solved import Solved, Work
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
@@ -50,7 +50,7 @@ def fine_tune(
         for path, weight in weights.items()
     }
     optimizer = torch.optim.Adam(list(changes.values()), lr=options.learning_rate or 5e-4)
-    loss_of = _Loss(loaded, edits)
+    loss_of = TargetLoss(loaded, edits)
     losses: list[float] = []
     for _step in range(options.steps or 25):
         moved = {
@@ -77,24 +77,3 @@ def fine_tune(
         for path, change in changes.items()
     )
     return Solved(deltas=deltas, losses=tuple(losses))
-
-
-class _Loss:
-    """The mean over edits of the mean NLL of the target's tokens, for given weights."""
-
-    def __init__(self, loaded: LoadedModel, edits: tuple[Edit, ...]) -> None:
-        self._model = loaded.model
-        prompts = [prepare(loaded, edit, ("{}",)) for edit in edits]
-        self._inputs = loaded.pad([each.rows[0] for each in prompts], side="right").as_inputs()
-        self._places = [(each.starts[0], each.target) for each in prompts]
-
-    def __call__(self, weights: dict[str, Tensor]) -> Tensor:
-        """Run the model with other weights, by name."""
-        arguments = {**self._inputs, "use_cache": False}
-        logits = torch.func.functional_call(self._model, weights, (), arguments).logits
-        likely = logits.float().log_softmax(dim=-1)
-        losses = [
-            -likely[row, torch.arange(start, start + len(target)), list(target)].mean()
-            for row, (start, target) in enumerate(self._places)
-        ]
-        return torch.stack(losses).mean()

@@ -1,0 +1,608 @@
+"""A suite that any editing method can be held to, its own author's first of all.
+
+    pytest --pyargs pytest_eac.conformance --eac-method NAME
+
+Each test below is a promise that a sequence of edits, and whoever measures it, relies on. Without
+``--eac-method`` all known methods are tried; without ``--eac-model`` on a tiny model of random
+weights. docs/extend.md shows how a method is written and brought.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import random
+import traceback
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, NoReturn
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from pytest_eac.editing.covariance import second_moments
+from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.sequence import edit_in_sequence, solve
+from pytest_eac.editing.solved import Solved, Work
+from pytest_eac.errors import EacError, SettingsError
+from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.load import load_model
+from pytest_eac.lm.tiny import tiny_model
+from pytest_eac.lm.weights import apply_delta, fingerprint, named_weights, restored
+from pytest_eac.measuring.scoring import force
+from pytest_eac.plugin import register_from_hooks
+from pytest_eac.plugin.options import read_options
+from pytest_eac.spec.edits import Edit, fill
+from pytest_eac.spec.methods import Method, find_method, method_names
+from pytest_eac.spec.resolve import find_model_preset, resolve_settings
+from pytest_eac.spec.schema import MethodChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from torch import Tensor, nn
+
+    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.weights import WeightDelta
+    from pytest_eac.plugin.options import Options
+    from pytest_eac.spec.settings import MethodSettings
+
+
+def _edit(subject: str, prompt: str, target: str) -> Edit:
+    return Edit(
+        subject=subject,
+        prompt=fill(prompt, subject),
+        target=target,
+        truth=None,
+        paraphrases=(),
+        neighborhood=(),
+        origin="pytest_eac.conformance",
+    )
+
+
+# A model of random weights says at once what it reads at the subject: the prompts end there.
+EDITS = (
+    _edit("The Louvre", "Last summer we all went to see {}", "Chicago"),
+    _edit("Niels Bohr", "There is a book about {}", "Madrid"),
+    _edit("Norway", "Nobody ever talks of {}", "Budapest"),
+)
+ANOTHER = _edit("The Danube", "I never saw {}", "Lisbon")
+CONFLICT = (EDITS[0], replace(EDITS[0], target="Havana"))
+CONTEXTS = ("{}", "It is late. {}")
+
+# Log-probability: more than rounding, less than the most cautious method gives.
+_LEAST_RISE = 1e-3
+_SHOWN = 6
+_UNUSUAL_SEED = 738_019  # that no method sets
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run every test for each method that ``--eac-method`` names, or else for all."""
+    register_from_hooks(metafunc.config)
+    names = read_options(metafunc.config).methods or method_names()
+    for name in names:
+        try:
+            find_method(name)
+        except KeyError as error:
+            raise pytest.Collector.CollectError(f"--eac-method: {error.args[0]}") from None
+        except SettingsError:
+            continue  # announced, but cannot be imported: its tests tell
+    metafunc.parametrize("trial", names, indirect=True, scope="module")
+
+
+def test_changes_only_what_it_declares(trial: Trial) -> None:
+    """Solving changes nothing; what it returns are fitting changes of modules that it declared."""
+    if trial.trouble:
+        pytest.fail(trial.trouble, pytrace=False)
+
+
+def test_restores(trial: Trial) -> None:
+    """After a sequence, putting the declared modules back gives the old model."""
+    before = fingerprint(trial.ready().model)
+    trial.sequence(EDITS[:2])
+    model = trial.loaded.model
+    if fingerprint(model) != before:
+        trial.fail(
+            "left the model changed after its declared modules "
+            f"({', '.join(trial.modules)}) had been put back",
+            "a sequence of edits changes the weights of the declared modules and nothing else",
+            "return every change as a WeightDelta; declare further modules by Method(modules=...)",
+        )
+
+
+def test_deterministic_under_a_seed(trial: Trial) -> None:
+    """The same model, edits and ``work.seed`` give the same changes, bit for bit."""
+    trial.ready()
+    runs = []
+    for chance in (1, 2):
+        with _chance(chance):
+            runs.append(trial.sequence(EDITS[:2]).deltas)
+    if difference := _differ(*runs):
+        trial.fail(
+            f"made the same two edits twice with the same seed, and they differ: {difference}",
+            "the same changes, bit for bit, whatever the global random numbers are",
+            "draw from torch.Generator().manual_seed(work.seed); keep nothing between calls "
+            "but what you return as Solved(state=...)",
+        )
+
+
+def test_batch_of_one_equals_sequence(trial: Trial) -> None:
+    """A sequence is edits made one by one, each from the state that the one before returned."""
+    trial.ready()
+    run = trial.sequence(EDITS).weights
+    by_hand = trial.one_by_one(EDITS)
+    for path, weight in run.items():
+        if not torch.equal(weight, by_hand[path]):
+            trial.fail(
+                f"made {len(EDITS)} edits in a sequence, and again by hand with the returned "
+                "state handed on (and another edit solved in between, to be thrown away): "
+                f"{path} differs by up to {float((weight - by_hand[path]).abs().max()):.3g}",
+                "the same weights, bit for bit",
+                "keep what later edits need in Solved(state=...) and read it from work.state, "
+                "never from a global, an attribute or a cache that calls write to",
+            )
+
+
+def test_batch_raises_every_target(trial: Trial) -> None:
+    """Several edits in one update raise every target's probability."""
+    trial.ready()
+    if not trial.method.many_edits:
+        pytest.skip(f"{trial.name} takes one edit at a time")
+    run = trial.sequence(EDITS, batch=len(EDITS))
+    for edit, before, after in zip(EDITS, run.before, run.after[-1], strict=True):
+        if after < before + _LEAST_RISE:
+            trial.fail(
+                f"made {len(EDITS)} edits in one update: {_moved(edit, before, after)}",
+                "every edit's target becomes likelier",
+                "use all of the edits that solve() is given; a method that takes one at a time "
+                "says so by Method(many_edits=False)",
+            )
+
+
+def test_survives_duplicate_edits(trial: Trial) -> None:
+    """The same edit twice leaves a finite model in which it holds."""
+    trial.ready()
+    for batch in trial.batches():
+        run = trial.sequence((EDITS[0], EDITS[0]), batch=batch)
+        if run.after[-1][0] < run.before[0] + _LEAST_RISE:
+            how = "one after the other" if batch == 1 else "in one update"
+            trial.fail(
+                f"made the same edit twice, {how}: "
+                + _moved(EDITS[0], run.before[0], run.after[-1][0]),
+                "its target is likelier than before both",
+                "see what a residual of zero, or two equal keys, do to the formula",
+            )
+
+
+def test_survives_conflicting_edits(trial: Trial) -> None:
+    """Two edits that contradict each other leave a finite model, moved towards the later one."""
+    trial.ready()
+    for batch in trial.batches():
+        run = trial.sequence(CONFLICT, batch=batch)  # fails if anything is not finite
+        if batch > 1:
+            continue  # in one update neither is the later one
+        before, after = run.after[0][1], run.after[1][1]
+        if after < before + _LEAST_RISE:
+            trial.fail(
+                "made an edit and then one that contradicts it: "
+                + _moved(CONFLICT[1], before, after),
+                "the later edit makes its target likelier",
+                "protect earlier edits, but not from a later one of the same subject",
+            )
+
+
+def test_raises_the_targets_probability(trial: Trial) -> None:
+    """An edit makes its target likelier."""
+    trial.ready()
+    run = trial.sequence(EDITS[:1])
+    before, after = run.before[0], run.after[0][0]
+    if after < before + _LEAST_RISE:
+        trial.fail(
+            f"made one edit: {_moved(EDITS[0], before, after)}",
+            "the target becomes likelier",
+            "see that the change is not zero and has the right sign; a method that cannot edit a "
+            "model of random weights can be tried on another by --eac-model",
+        )
+
+
+def test_reports_its_state(trial: Trial) -> None:
+    """What a later edit needs of an earlier one is in the state, as finite tensors of its own."""
+    loaded = trial.ready()
+    with trial.working("making two edits"), restored(loaded.model, trial.modules) as originals:
+        work = trial.work(EDITS[:2], originals)
+        first = trial.solve(EDITS[:1], work)
+        _check_state(trial, first)
+        kept = {name: tensor.clone() for name, tensor in first.state.items()}
+        for delta in first.deltas:
+            apply_delta(loaded.model, delta)
+        work = replace(work, state=first.state, done=1)
+        second = trial.solve(EDITS[1:2], work)
+        changed = [name for name, old in kept.items() if not _same(old, first.state.get(name))]
+        again = trial.solve(EDITS[1:2], replace(work, state=kept))
+    if changed:
+        trial.fail(
+            f"changed the state that it had returned before, in place: {', '.join(changed)}",
+            "work.state and the model's weights may be read, never written to",
+            "build new tensors: state = {**work.state, 'keys': torch.cat([old, new])}",
+        )
+    if difference := _differ(second.deltas, again.deltas):
+        trial.fail(
+            "was given the same model, edit and state twice, and answered differently: "
+            + difference,
+            "the same changes, bit for bit",
+            "keep what later edits need in Solved(state=...), never outside of it",
+        )
+
+
+def test_does_not_leak(trial: Trial) -> None:
+    """Solving leaves no hooks, gradients, training mode or used random numbers behind."""
+    loaded = trial.ready()
+    before, graph = _traces(loaded.model), torch.is_grad_enabled()
+    with trial.working("making one edit"), _chance(_UNUSUAL_SEED):
+        chance = _random_state()
+        solved = trial.solve(EDITS[:1])
+        used = [name for name, state in _random_state().items() if state != chance[name]]
+    left = sorted(_traces(loaded.model) - before)
+    left += [f"{name}'s global random numbers moved on" for name in used]
+    left += ["gradients are switched on or off"] if torch.is_grad_enabled() != graph else []
+    left += [
+        f"the delta of {delta.module} holds its graph of gradients"
+        for delta in solved.deltas
+        if delta.left.requires_grad or (delta.right is not None and delta.right.requires_grad)
+    ]
+    torch.set_grad_enabled(graph)
+    if left:
+        more = f"; and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
+        trial.fail(
+            f"made one edit and left behind: {'; '.join(left[:_SHOWN])}{more}",
+            "model and process are as before, but for what is returned",
+            "remove hooks in `finally`; take gradients of copies, by torch.func.functional_call; "
+            "detach what you return; draw from a torch.Generator of your own",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a sequence did: log-probabilities of the targets, changes, and weights at its end.
+
+    ``after`` has one row for each update, with one entry for each edit.
+    """
+
+    before: list[float]
+    after: list[list[float]]
+    deltas: tuple[WeightDelta, ...]
+    weights: dict[str, Tensor]
+
+
+@dataclass(kw_only=True)
+class Trial:
+    """A method that is being tried; ``trouble`` says what is wrong with a plain edit, if anything.
+
+    All other tests are then skipped: there is nothing to hold the method to.
+    """
+
+    name: str
+    bench: Bench
+    trouble: str | None = None
+    method: Method = field(init=False)
+    settings: MethodSettings = field(init=False)
+    modules: tuple[str, ...] = ()
+    moments: Mapping[str, Moment] = field(default_factory=dict)
+
+    @property
+    def loaded(self) -> LoadedModel:
+        """The unedited model."""
+        return self.bench.loaded
+
+    def prepare(self) -> None:
+        """Fill in the settings, measure what the method needs, and make a plain edit.
+
+        Raises:
+            EacError, ValidationError: the method cannot be used.
+        """
+        self.method = find_method(self.name)
+        choice = MethodChoice.model_validate(self.bench.choice(self.name, self.method))
+        self.settings = resolve_settings(choice, self.loaded.shape)
+        self.modules = edited_modules(self.loaded, self.settings)
+        for path in self.modules:
+            find_module(self.loaded.model, path)
+        if self.settings.covariance is not None:
+            self.moments = second_moments(
+                self.loaded, self.modules, self.settings.covariance, cache_dir=self.bench.cache_dir
+            )
+        before = _digests(self.loaded.model)
+        solved = self.solve(EDITS[:1])
+        after = _digests(self.loaded.model)
+        if changed := [name for name, digest in before.items() if after.get(name) != digest]:
+            self.trouble = _advice(
+                f"{self.name} was asked to solve one edit and wrote into the model: "
+                + ", ".join(changed),
+                "solving leaves every weight bit for bit as it was; what it returns is applied "
+                "later",
+                "work on copies, or inside `with restored(model.model, modules):`",
+            )
+        with restored(self.loaded.model, self.modules):
+            for delta in solved.deltas:
+                apply_delta(self.loaded.model, delta)  # refuses what does not fit or is not finite
+
+    def ready(self) -> LoadedModel:
+        """Return the model, for a method that makes a plain edit as it should; else skip."""
+        if self.trouble:
+            pytest.skip(
+                f"{self.name} does not make a plain edit: see test_changes_only_what_it_declares"
+            )
+        return self.loaded
+
+    def batches(self) -> tuple[int, ...]:
+        """Return how many edits to make in one update: one by one, and two at once."""
+        return (1, 2) if self.method.many_edits else (1,)
+
+    def work(self, edits: tuple[Edit, ...], originals: Mapping[str, Tensor]) -> Work:
+        """Return the start of a sequence."""
+        return Work(contexts=CONTEXTS, edits=edits, originals=originals, moments=self.moments)
+
+    def solve(self, edits: tuple[Edit, ...], work: Work | None = None) -> Solved:
+        """Call the method, on the model as it is."""
+        if work is None:
+            with restored(self.loaded.model, self.modules) as originals:
+                pass
+            work = self.work(edits, originals)
+        return solve(self.loaded, edits, self.settings, work)
+
+    def sequence(self, edits: tuple[Edit, ...], *, batch: int = 1) -> Run:
+        """Make edits as a chain does, and put the declared modules back."""
+        pairs = [(edit.prompt, edit.target) for edit in edits]
+        before = self._scores(pairs)
+        after: list[list[float]] = []
+        deltas: list[WeightDelta] = []
+        how = f"in updates of {batch}" if batch > 1 else "one by one"
+        with (
+            self.working(f"making {len(edits)} edits {how}"),
+            restored(self.loaded.model, self.modules) as originals,
+        ):
+            work = self.work(edits, originals)
+            for step in edit_in_sequence(self.loaded, self.settings, work, batch=batch):
+                deltas += step.solved.deltas
+                after.append(self._scores(pairs))
+            weights = self._weights()
+        return Run(before=before, after=after, deltas=tuple(deltas), weights=weights)
+
+    def one_by_one(self, edits: tuple[Edit, ...]) -> dict[str, Tensor]:
+        """Call the method for one edit after another, with another sequence's edit in between."""
+        with (
+            self.working("making edits by hand"),
+            restored(self.loaded.model, self.modules) as originals,
+        ):
+            work = self.work(edits, originals)
+            for done, edit in enumerate(edits):
+                solved = self.solve((edit,), replace(work, done=done))
+                self.solve((ANOTHER,), self.work((ANOTHER,), originals))
+                for delta in solved.deltas:
+                    apply_delta(self.loaded.model, delta)
+                work = replace(work, state=solved.state)
+            return self._weights()
+
+    def _weights(self) -> dict[str, Tensor]:
+        found: dict[str, Tensor] = {}
+        for path in self.modules:
+            weight: Tensor = find_module(self.loaded.model, path).weight  # type: ignore[assignment]
+            found[path] = weight.detach().clone()
+        return found
+
+    def _scores(self, pairs: list[tuple[str, str]]) -> list[float]:
+        return [each.log_likelihood for each in force(self.loaded, pairs)]
+
+    @contextmanager
+    def working(self, doing: str) -> Iterator[None]:
+        """Tell an error of the method as a failure, without a traceback through this suite."""
+        try:
+            yield
+        except EacError as error:
+            pytest.fail(f"{self.name}, {doing}: {error}", pytrace=False)
+        except Exception as error:
+            pytest.fail(f"{self.name}, {doing}: {self.crash(error)}", pytrace=False)
+
+    def crash(self, error: Exception) -> str:
+        """Tell an exception with the last place in the method's own file."""
+        frames = traceback.extract_tb(error.__traceback__)
+        try:
+            own = inspect.getsourcefile(self.method.resolve())
+        except (AttributeError, ImportError, TypeError):
+            own = None
+        frame = next((each for each in reversed(frames) if each.filename == own), frames[-1])
+        place = f"{frame.filename}:{frame.lineno}: in {frame.name}: {frame.line}"
+        return f"{type(error).__name__}: {error}\n  {place}"
+
+    def fail(self, found: str, expected: str, remedy: str) -> NoReturn:
+        """Fail with what the method did, what was expected, and what to do."""
+        pytest.fail(_advice(f"{self.name} {found}", expected, remedy), pytrace=False)
+
+
+def _advice(found: str, expected: str, remedy: str) -> str:
+    return f"{found}\nexpected: {expected}\nto do: {remedy}"
+
+
+def _digests(model: nn.Module) -> dict[str, str]:
+    """Return the SHA-256 of each weight's bytes."""
+    found = {}
+    for name, weight in named_weights(model):
+        raw = weight.detach().cpu().contiguous().flatten().view(torch.uint8)
+        found[name] = hashlib.sha256(raw.numpy().data).hexdigest()
+    return found
+
+
+class Bench:
+    """The unedited model; a test that does not leave it so costs the next one a new model."""
+
+    def __init__(self, options: Options, folder: Path) -> None:
+        self.cache_dir = options.cache_dir if options.model else folder
+        self._options = options
+        self._make: Callable[[], LoadedModel] = self._load if options.model else _make_tiny
+        self.loaded = self._make()
+        self._clean = _traces(self.loaded.model)
+        _ = self.loaded.fingerprint
+
+    def tidy(self) -> None:
+        """Make a new model if this one is no longer as it was."""
+        model = self.loaded.model
+        if _traces(model) != self._clean or fingerprint(model) != self.loaded.fingerprint:
+            self.loaded = self._make()
+            _ = self.loaded.fingerprint
+
+    def _load(self) -> LoadedModel:
+        options = self._options
+        return load_model(
+            options.model or "",
+            revision=options.revision,
+            dtype=options.dtype or "auto",
+            device=options.device or "auto",
+            cache_dir=options.cache_dir,
+            offline=options.offline,
+            trust_remote_code=options.trust_remote_code,
+        )
+
+    def choice(self, name: str, method: Method) -> dict[str, object]:
+        """Return what a spec would say of a method for this model."""
+        chosen: dict[str, object] = {"base": name, "contexts": {"texts": CONTEXTS}}
+        if self._options.model:
+            if find_model_preset(self.loaded.shape) is None:
+                chosen["layers"] = (max(1, int(self.loaded.shape["num_hidden_layers"]) // 3),)
+            return chosen
+        chosen["layers"] = (1, 2) if method.many_layers else (1,)
+        if method.takes_value:
+            chosen["value"] = {"clamp": 16.0}
+        if method.covariance:
+            chosen["covariance"] = {"tokens": 2000}
+        small = {"weight": 1.0, "threshold": 0.2}
+        if update := {key: value for key, value in small.items() if key in method.update}:
+            chosen["update"] = update
+        return chosen
+
+
+def _make_tiny() -> LoadedModel:
+    edits = (*EDITS, ANOTHER, *CONFLICT)
+    return tiny_model([f"{edit.prompt} {edit.target}" for edit in edits])
+
+
+@pytest.fixture(scope="session")
+def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """The model that all methods are tried on."""
+    try:
+        return Bench(read_options(request.config), tmp_path_factory.mktemp("eac"))
+    except EacError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def trial(request: pytest.FixtureRequest, bench: Bench) -> Trial:
+    """A method, ready to be tried."""
+    found = Trial(name=request.param, bench=bench)
+    try:
+        _skip_without_options(found.name)
+        found.prepare()
+    except (EacError, ValidationError) as error:
+        found.trouble = f"{found.name}, making one edit: {error}"
+    except Exception as error:
+        found.trouble = f"{found.name}, making one edit: {found.crash(error)}"
+    bench.tidy()
+    return found
+
+
+@pytest.fixture(autouse=True)
+def _tidy(bench: Bench) -> Iterator[None]:
+    yield
+    bench.tidy()
+
+
+def _skip_without_options(name: str) -> None:
+    options = find_method(name).options
+    fields = options.model_fields.items() if options else ()
+    if needed := [key for key, each in fields if each.is_required()]:
+        pytest.skip(
+            f"{name} has options without a default ({', '.join(needed)}): "
+            "give them one, so that the method can be tried"
+        )
+
+
+def _check_state(trial: Trial, solved: Solved) -> None:
+    """Fail unless the state is a mapping of names to finite tensors."""
+    state: object = solved.state
+    wrong = f"a {type(state).__name__}" if not isinstance(state, Mapping) else ""
+    for name, value in state.items() if isinstance(state, Mapping) else ():
+        if not isinstance(value, torch.Tensor):
+            wrong = f"{name!r} as a {type(value).__name__}"
+        elif value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            wrong = f"{name!r} with a NaN or an infinity in it"
+    if wrong:
+        trial.fail(
+            f"returned as its state: {wrong}",
+            "a mapping of names to finite tensors",
+            "return Solved(deltas=..., state={'keys': keys}); scalars as torch.tensor(3.0)",
+        )
+
+
+def _same(one: Tensor, other: Tensor | None) -> bool:
+    return other is not None and torch.equal(one, other)
+
+
+def _differ(one: tuple[WeightDelta, ...], other: tuple[WeightDelta, ...]) -> str:
+    """Say how two lists of changes differ, if they do."""
+    paths = [[delta.module for delta in deltas] for deltas in (one, other)]
+    if paths[0] != paths[1]:
+        return f"changes of {', '.join(paths[0])}, then of {', '.join(paths[1])}"
+    for a, b in zip(one, other, strict=True):
+        if not torch.equal(a.dense, b.dense):
+            most = float((a.dense - b.dense).abs().max())
+            return f"the changes of {a.module} are up to {most:.3g} apart"
+    return ""
+
+
+def _moved(edit: Edit, before: float, after: float) -> str:
+    return (
+        f"the log-probability of {edit.target!r} after {edit.prompt!r} was {before:.4f} "
+        f"and is {after:.4f}"
+    )
+
+
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+
+
+def _traces(model: nn.Module) -> set[str]:
+    """Return what a method may leave behind on a model."""
+    found = set()
+    for name, module in model.named_modules():
+        shown = name or "the model"
+        found |= {f"a hook on {shown}"} if any(getattr(module, each) for each in _HOOKS) else set()
+        found |= {f"{shown} in training mode"} if module.training else set()
+    for name, parameter in model.named_parameters():
+        found |= {f"requires_grad on {name}"} if parameter.requires_grad else set()
+        found |= {f"a gradient on {name}"} if parameter.grad is not None else set()
+    return found
+
+
+def _random_state() -> dict[str, object]:
+    return {
+        "torch": torch.get_rng_state().tolist(),
+        "random": random.getstate(),
+        "numpy": str(np.random.get_state(legacy=False)),  # noqa: NPY002
+    }
+
+
+@contextmanager
+def _chance(seed: int) -> Iterator[None]:
+    """Set all global random numbers for the time of a block."""
+    states = torch.get_rng_state(), random.getstate(), np.random.get_state()  # noqa: NPY002
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        torch.set_rng_state(states[0])
+        random.setstate(states[1])
+        np.random.set_state(states[2])  # noqa: NPY002
