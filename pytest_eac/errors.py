@@ -70,6 +70,10 @@ class EditError(EacError):
     """An edit that cannot be carried out on this model."""
 
 
+class SpoiledModelError(EditError):
+    """A method changed weights that nobody kept a copy of: the loaded model is of no more use."""
+
+
 class SettingsError(EacError):
     """Hyperparameters that are missing or do not fit the model or method."""
 

@@ -17,7 +17,7 @@ from pytest_eac.errors import RecordError
 from pytest_eac.record import Record, from_json, to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
 
@@ -26,6 +26,13 @@ def default_cache_dir() -> Path:
     """Return the cache folder of this user: ``$PYTEST_EAC_CACHE`` or the platform's own place."""
     named = os.environ.get("PYTEST_EAC_CACHE")
     return Path(named) if named else Path(platformdirs.user_cache_dir("pytest-eac"))
+
+
+def _unusable(folder: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"cache folder {folder}: cannot be used: {error.strerror}; give another with "
+        "--eac-cache-dir"
+    )
 
 
 def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
@@ -44,10 +51,7 @@ def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RecordError(
-            f"cache folder {root}: cannot be used: {error.strerror}; give another with "
-            "--eac-cache-dir (of pytest-eac: --cache-dir)"
-        ) from error
+        raise _unusable(root, error) from error
     with FileLock(folder.parent / f".{folder.name}.lock"):
         if folder.is_dir():
             return folder
@@ -62,12 +66,28 @@ def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
     return folder
 
 
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file for the time of the block; other processes wait.
+
+    Raises:
+        RecordError: its folder cannot be made.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(path.parent, error) from error
+    with FileLock(path):
+        yield
+
+
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> None:
     """Write tensors and texts about them as safetensors; the old file stays until it is whole.
 
     Raises:
         RecordError: the file cannot be written.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
@@ -75,8 +95,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file(dict(tensors), part, metadata=dict(about))
         part.replace(path)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror or error}") from error
+    except (OSError, SafetensorError) as error:
+        raise RecordError(f"{path}: cannot be written: {error}") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)

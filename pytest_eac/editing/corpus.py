@@ -73,16 +73,21 @@ def _open_file(path: Path, column: str) -> Corpus:
 
 
 def _open_hub(name: str, column: str) -> Corpus:
+    """Open ``OWNER/NAME`` or ``OWNER/NAME:CONFIG``; the whole train split is fetched."""
     import datasets
 
+    path, _, config = name.partition(":")
     try:
-        table = datasets.load_dataset(name, split="train")
-    except Exception as error:
+        table = datasets.load_dataset(path, config or None, split="train")
+    except (ConnectionError, FileNotFoundError) as error:
         first = str(error).strip().partition("\n")[0]
         raise UnavailableError(
-            f"data set {name!r} is not on this machine and could not be fetched ({first})",
-            remedy=f"run: hf download --repo-type dataset {name}",
+            f"data set {path!r} is not on this machine and could not be fetched ({first})",
+            remedy=f"run: hf download --repo-type dataset {path}",
         ) from error
+    except (ValueError, datasets.exceptions.DatasetsError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise DataError(f"data set {name!r}: {first}") from error
     return Corpus(
         name=f"hub:{name}",
         digest=f"{table._fingerprint}:{column}",
@@ -91,7 +96,17 @@ def _open_hub(name: str, column: str) -> Corpus:
 
 
 def _column(table: Iterable[dict[str, object]], column: str, name: str) -> Iterator[str]:
-    for row in table:
-        if column not in row:
-            raise DataError(f"{name}: found the columns {', '.join(row)}, expected {column!r}")
-        yield str(row[column])
+    """Yield a column's texts, empty cells left out."""
+    import datasets
+    import pyarrow
+
+    try:
+        for row in table:
+            if column not in row:
+                found = ", ".join(row)
+                raise DataError(f"{name}: found the columns {found}, expected {column!r}")
+            if row[column] is not None:
+                yield str(row[column])
+    except (pyarrow.ArrowException, UnicodeDecodeError, datasets.exceptions.DatasetsError) as error:
+        first = str(error).strip().partition("\n")[0]
+        raise DataError(f"{name}: cannot be read: {first}") from error

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.editing.corpus import Corpus, open_corpus
-from pytest_eac.errors import DataError, EditError
+from pytest_eac.errors import DataError, EditError, NonFiniteError
 from pytest_eac.lm.layout import find_module, text_config
 from pytest_eac.lm.trace import read_states
-from pytest_eac.store import default_cache_dir, read_tensors, write_tensors
+from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -107,7 +107,7 @@ class Moment:
                 )
             self._kept[key] = vectors[:, below]
         basis = self._kept[key]
-        return basis @ (basis.T @ keys)
+        return basis @ (basis.T @ keys.double())
 
 
 _SHARES = (0.1, 0.5, 0.9, 1.0)
@@ -142,24 +142,9 @@ def second_moments(
     folder = (cache_dir or default_cache_dir()) / "covariance"
     files = {path: folder / _name(loaded, (path,), corpus, settings) for path in modules}
     kept = {path: read_tensors(file) for path, file in files.items()}
-    missing = [path for path, found in kept.items() if found is None]
-    if missing:
-        partial = folder / f"part-{_name(loaded, missing, corpus, settings)}"
-        texts = _Texts(loaded, corpus, settings.tokens)
-        sums, tokens = _accumulate(texts, missing, partial, progress)
-        for path in missing:
-            tensors = {"moment": sums[path] / tokens}
-            about = {
-                "tokens": str(tokens),
-                "module": path,
-                "model": loaded.id,
-                "fingerprint": loaded.fingerprint,
-                "corpus": corpus.name,
-                "corpus_sha256": corpus.digest,
-            }
-            write_tensors(files[path], tensors, about)
-            kept[path] = tensors, about
-        partial.unlink(missing_ok=True)
+    if None in kept.values():
+        with locked(folder / "lock"):  # another run may be measuring the same
+            kept = _measure(loaded, files, corpus, settings, progress)
     moments = {}
     for path, found in kept.items():
         if found is not None:
@@ -172,6 +157,38 @@ def second_moments(
             )
             _require_enough(moments[path], corpus.name)
     return moments
+
+
+def _measure(
+    loaded: LoadedModel,
+    files: dict[str, Path],
+    corpus: Corpus,
+    settings: CovarianceSettings,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, tuple[dict[str, Tensor], dict[str, str]] | None]:
+    """Measure the moments whose files are missing, write them, and return all."""
+    kept = {path: read_tensors(file) for path, file in files.items()}
+    missing = [path for path, found in kept.items() if found is None]
+    if not missing:
+        return kept
+    name = _name(loaded, missing, corpus, settings)
+    partial = files[missing[0]].with_name(f"part-{name}")
+    texts = _Texts(loaded, corpus, settings.tokens)
+    sums, tokens = _accumulate(texts, missing, partial, progress)
+    for path in missing:
+        tensors = {"moment": sums[path] / tokens}
+        about = {
+            "tokens": str(tokens),
+            "module": path,
+            "model": loaded.id,
+            "fingerprint": loaded.fingerprint,
+            "corpus": corpus.name,
+            "corpus_sha256": corpus.digest,
+        }
+        write_tensors(files[path], tensors, about)
+        kept[path] = tensors, about
+    partial.unlink(missing_ok=True)
+    return kept
 
 
 def _require_enough(moment: Moment, corpus: str) -> None:
@@ -195,7 +212,9 @@ def _name(
         corpus.digest,
         settings.tokens,
         str(loaded.dtype),
+        hashlib.sha256(loaded.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
         _WINDOW,
+        _BATCH_TOKENS,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32] + ".safetensors"
 
@@ -231,6 +250,15 @@ class _Texts:
             yield rows
 
 
+def _require_finite(sums: dict[str, Tensor], dtype: torch.dtype) -> None:
+    for path, total in sums.items():
+        if not bool(torch.isfinite(total).all()):
+            raise NonFiniteError(
+                f"covariance: the inputs of {path} are not finite in {dtype}; try --eac-dtype "
+                "bfloat16 or float32"
+            )
+
+
 def _accumulate(
     texts: _Texts,
     paths: Sequence[str],
@@ -264,9 +292,11 @@ def _accumulate(
         if progress is not None:
             progress(tokens, texts.limit)
         if monotonic() - saved > _SAVE_SECONDS:
+            _require_finite(sums, loaded.dtype)
             about = {"tokens": str(tokens), "batches": str(number + 1)}
             write_tensors(partial, {path: each.cpu() for path, each in sums.items()}, about)
             saved = monotonic()
     if not tokens:
         raise DataError(f"covariance: {texts.corpus.name} holds no text")
+    _require_finite(sums, loaded.dtype)
     return {path: each.cpu() for path, each in sums.items()}, tokens

@@ -8,7 +8,7 @@ that makes the one follow from the other. The methods differ in their entry of `
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
@@ -23,7 +23,7 @@ from pytest_eac.editing.updates.problem import Problem
 from pytest_eac.editing.updates.rect import rect
 from pytest_eac.editing.updates.rome import r_rome, rome
 from pytest_eac.editing.value import Value, solve_value
-from pytest_eac.errors import SettingsError
+from pytest_eac.errors import EditError, NonFiniteError, SettingsError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
 from pytest_eac.spec.methods import find_method, plain_name
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,9 +71,9 @@ RECIPES: dict[str, Recipe] = {
     "encore": Recipe(rule=encore, remembers=True),
 }
 
-# NAS: edits of the sequence that the norm is measured on, and the share of their norms that counts.
-_NORM_EDITS = 16
-_NORM_QUANTILE = 0.95
+# NAS: edits of the sequence that the norm is measured on; of so many norms the largest is dropped.
+_NORM_EDITS = 20
+_NORM_DROPPED = 20
 _NORM = "value_norm"
 
 
@@ -102,9 +104,17 @@ def chosen_layers(settings: MethodSettings) -> tuple[int, ...]:
 
 
 def locate_then_edit(
-    loaded: LoadedModel, edits: tuple[Edit, ...], settings: MethodSettings, work: Work
+    loaded: LoadedModel,
+    edits: tuple[Edit, ...],
+    settings: MethodSettings,
+    work: Work,
+    *,
+    recipe: Recipe | None = None,
 ) -> Solved:
     """Solve an update of one or more edits on the model as it is now; changes nothing.
+
+    ``recipe`` is the built-in method's own unless given: another package's update rule becomes a
+    method as ``functools.partial(locate_then_edit, recipe=Recipe(rule=my_rule))``.
 
     The residual is measured again before each layer, on the model with the layers before it
     written, and shared out over the layers still to come.
@@ -115,107 +125,120 @@ def locate_then_edit(
 
     Source: MEMIT (Meng et al. 2023), algorithm 1; for one layer and one edit it is ROME's.
     """
-    recipe = RECIPES[plain_name(settings.base)]
-    layers = chosen_layers(settings)
-    prompts = [prepare(loaded, edit, work.contexts) for edit in edits]
+    recipe = recipe or RECIPES[plain_name(settings.base)]
+    solver = _Solver(loaded, settings, work, recipe)
+    prompts = _each(edits, lambda _, edit: prepare(loaded, edit, work.contexts))
     state = dict(work.state)
     if settings.value.norm == "anchored" and _NORM not in state:
-        state[_NORM] = _clean_norm(loaded, settings, work, edits)
-    values = tuple(
-        _solve_value(loaded, each, settings, seed=_seed(work, index))
-        for index, each in enumerate(prompts)
-    )
+        state[_NORM] = solver.clean_norm(work.edits or edits)
+    values = _each(edits, lambda index, _: solver.value(prompts[index], work.done + index))
     if settings.value.norm == "anchored":
-        values = tuple(_rescaled(value, float(state[_NORM])) for value in values)
+        values = [_rescaled(value, float(state[_NORM])) for value in values]
     target = torch.stack([value.init + value.delta for value in values], dim=1)
     residual = torch.stack([value.delta for value in values], dim=1)
-    paths = [loaded.layout.down.format(layer) for layer in layers]
+    paths = [loaded.layout.down.format(layer) for layer in chosen_layers(settings)]
     deltas: list[WeightDelta] = []
     with restored(loaded.model, paths[:-1]):
         for index, path in enumerate(paths):
             if index:
                 apply_delta(loaded.model, deltas[-1])
-                residual = target - read_outputs(loaded, prompts, _site(loaded, settings))
-            problem = _problem(loaded, prompts, settings, work, path)
-            share = residual / (len(paths) - index)
-            deltas.append(recipe.rule(replace(problem, residuals=share)))
+                residual = target - read_outputs(loaded, prompts, solver.site)
+            problem = solver.problem(prompts, path, residual / (len(paths) - index))
+            deltas.append(recipe.rule(problem))
             if recipe.remembers:
                 state[_keys(path)] = torch.cat([problem.earlier, problem.keys], dim=1)
-    return Solved(deltas=tuple(deltas), values=values, state=state)
+    return Solved(deltas=tuple(deltas), values=tuple(values), state=state)
+
+
+def _each(edits: tuple[Edit, ...], make: Callable[[int, Edit], T]) -> list[T]:
+    """Make something for each edit of an update; an error names the edit that it is about."""
+    made = []
+    for index, edit in enumerate(edits):
+        try:
+            made.append(make(index, edit))
+        except (EditError, NonFiniteError) as error:
+            if len(edits) == 1:
+                raise  # the sequence names it
+            raise type(error)(f"{edit.subject} ({edit.origin}): {error}") from error
+    return made
 
 
 def _keys(path: str) -> str:
     return f"keys:{path}"
 
 
-def _seed(work: Work, index: int) -> int:
-    """A seed of its own for each edit of a chain."""
-    return work.seed * 1_000_003 + work.done + index
+@dataclass(frozen=True, slots=True)
+class _Solver:
+    """One update under way: a method's settings on a model, at a point of a sequence."""
 
+    loaded: LoadedModel
+    settings: MethodSettings
+    work: Work
+    recipe: Recipe
 
-def _site(loaded: LoadedModel, settings: MethodSettings) -> str:
-    """Return the path of the module whose output is the value.
+    @property
+    def site(self) -> str:
+        """Path of the module whose output is the value.
 
-    Where a norm follows the down-projection, that is the down-projection in every method.
-    """
-    layout = loaded.layout
-    whole = RECIPES[plain_name(settings.base)].whole_layer and not layout.normed
-    return (layout.layer if whole else layout.down).format(chosen_layers(settings)[-1])
+        Where a norm follows the down-projection, that is the down-projection in every method.
+        """
+        layout = self.loaded.layout
+        whole = self.recipe.whole_layer and not layout.normed
+        return (layout.layer if whole else layout.down).format(chosen_layers(self.settings)[-1])
 
+    def value(self, prompts: EditPrompts, number: int) -> Value:
+        """Solve for the value of an edit; ``number`` is its place in the sequence."""
+        layer = chosen_layers(self.settings)[-1]
+        objective = Objective(self.loaded, prompts, layer=layer, site=self.site)
+        seed = self.work.seed * 1_000_003 + number  # one of its own for each edit of a chain
+        return solve_value(objective, self.settings.value, self.settings.anchors, seed=seed)
 
-def _solve_value(
-    loaded: LoadedModel, prompts: EditPrompts, settings: MethodSettings, *, seed: int
-) -> Value:
-    layer = chosen_layers(settings)[-1]
-    objective = Objective(loaded, prompts, layer=layer, site=_site(loaded, settings))
-    return solve_value(objective, settings.value, settings.anchors, seed=seed)
+    def clean_norm(self, edits: tuple[Edit, ...]) -> Tensor:
+        """Return the mean norm of values solved on the model as it is; scalar, float64.
 
+        Called before the first edit, for the first edits of the sequence. The largest twentieth of
+        the norms is left out. Source: NAS (arXiv 2602.02543), whose code solves 1,000 other edits.
+        """
+        norms = []
+        for number, edit in enumerate(edits[:_NORM_EDITS]):
+            value = self.value(prepare(self.loaded, edit, self.work.contexts), number)
+            norms.append((value.written + value.delta).norm().double())
+        every = torch.stack(norms).sort().values
+        return every[: len(every) - len(every) // _NORM_DROPPED].mean()
 
-def _problem(
-    loaded: LoadedModel,
-    prompts: list[EditPrompts],
-    settings: MethodSettings,
-    work: Work,
-    path: str,
-) -> Problem:
-    """Gather what the rule needs for one matrix, but for the residuals."""
-    average = RECIPES[plain_name(settings.base)].key
-    module = find_module(loaded.model, path)
-    keys = read_keys(loaded, prompts, path)
-    columns = torch.stack([average(each) for each in keys], dim=1)
-    earlier = work.state.get(_keys(path))
-    weight: Tensor = module.weight  # type: ignore[assignment]
-    return Problem(
-        module=path,
-        weight=as_out_in(weight, module).float(),
-        bare_keys=torch.stack([each[0] for each in keys], dim=1),
-        keys=columns,
-        residuals=columns.new_empty((0, 0)),
-        earlier=columns[:, :0] if earlier is None else earlier.to(columns),
-        moment=work.moments.get(path),
-        options=settings.update,
-    )
-
-
-def _clean_norm(
-    loaded: LoadedModel, settings: MethodSettings, work: Work, edits: tuple[Edit, ...]
-) -> Tensor:
-    """Return the mean norm of values solved on the model as it is; scalar, float64.
-
-    Called before the first edit, for the first edits of the sequence (or, outside of one, for those
-    at hand). The largest twentieth of the norms is left out. Source: NAS (arXiv 2602.02543), whose
-    code solves 1,000 other edits.
-    """
-    norms = []
-    for index, edit in enumerate((work.edits or edits)[:_NORM_EDITS]):
-        prompts = prepare(loaded, edit, work.contexts)
-        value = _solve_value(loaded, prompts, settings, seed=_seed(work, index))
-        norms.append((value.written + value.delta).norm().double())
-    every = torch.stack(norms)
-    return every[every <= every.quantile(_NORM_QUANTILE)].mean()
+    def problem(self, prompts: list[EditPrompts], path: str, residuals: Tensor) -> Problem:
+        """Gather what the rule needs for one matrix."""
+        module = find_module(self.loaded.model, path)
+        weight: Tensor = module.weight  # type: ignore[assignment]
+        keys = read_keys(self.loaded, prompts, path)
+        columns = torch.stack([self.recipe.key(each) for each in keys], dim=1)
+        earlier = self.work.state.get(_keys(path))
+        return Problem(
+            module=path,
+            weight=as_out_in(weight, module).float(),
+            bare_keys=torch.stack([each[0] for each in keys], dim=1),
+            keys=columns,
+            residuals=residuals,
+            earlier=columns[:, :0] if earlier is None else earlier.to(columns),
+            moment=self.work.moments.get(path),
+            options=self.settings.update,
+        )
 
 
 def _rescaled(value: Value, norm: float) -> Value:
-    """Give what the down-projection is to write the norm ``norm``; the rest of the layer stays."""
+    """Give what the down-projection is to write the norm ``norm``; the rest of the layer stays.
+
+    With anchors, only they are rescaled; where no factor of theirs gives that norm (the other
+    dimensions are longer than it already), the value is left as it is.
+    """
+    moved = torch.ones_like(value.delta, dtype=torch.bool)
+    if value.anchors is not None:
+        moved = torch.zeros_like(moved)
+        moved[list(value.anchors)] = True
     solved = value.written + value.delta
-    return replace(value, delta=solved * (norm / solved.norm()) - value.written)
+    squares = solved.square()
+    left = norm**2 - float(squares[~moved].sum())
+    if left <= 0 or not bool(squares[moved].any()):
+        return value
+    factor = (left / float(squares[moved].sum())) ** 0.5
+    return replace(value, delta=torch.where(moved, solved * factor - value.written, value.delta))

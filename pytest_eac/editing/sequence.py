@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.solved import Solved, Work, as_solved
@@ -14,7 +14,7 @@ from pytest_eac.lm.weights import apply_delta
 from pytest_eac.spec.methods import find_method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
@@ -48,9 +48,26 @@ def solve(
         NonFiniteError: a loss is NaN or infinite.
     """
     method = find_method(settings.base).resolve()
-    wanted = len(inspect.signature(method).parameters)
-    result = method(*(loaded, edits, settings, work)[:wanted])
-    return as_solved(settings.base, result, edited_modules(loaded, settings))
+    given = (loaded, edits, settings, work) if _takes_work(method) else (loaded, edits, settings)
+    solved = as_solved(settings.base, method(*given), edited_modules(loaded, settings))
+    if solved.values and len(solved.values) != len(edits):
+        raise EditError(
+            f"{settings.base} returned {len(solved.values)} values for {len(edits)} edits"
+        )
+    return solved
+
+
+def _takes_work(method: Callable[..., Any]) -> bool:
+    """Say whether a method asks for its place in the sequence: a fourth argument, or ``work``."""
+    parameters = inspect.signature(method).parameters
+    positional = [
+        each
+        for each in parameters.values()
+        if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}
+        and (each.default is each.empty or each.name == "work")
+    ]
+    star = any(each.kind is each.VAR_POSITIONAL for each in parameters.values())
+    return star or len(positional) > 3
 
 
 def edit_in_sequence(
@@ -74,8 +91,9 @@ def edit_in_sequence(
             solved = solve(loaded, edits, settings, replace(work, done=first))
             applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
         except (EditError, NonFiniteError) as error:
-            which = f"edit {first + 1}" + (f" to {indices.stop}" if len(edits) > 1 else "")
-            where = f"{which} of {count} ({edits[0].subject}, {edits[0].origin})"
+            where = f"edit {first + 1} of {count} ({edits[0].subject}, {edits[0].origin})"
+            if len(edits) > 1:
+                where = f"edits {first + 1} to {indices.stop} of {count}"
             raise type(error)(f"{where}: {error}") from error
         work = replace(work, state=solved.state)
         moved = sum(each.moved for each in applied)

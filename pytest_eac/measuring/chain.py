@@ -18,7 +18,8 @@ from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import Step, edit_in_sequence
 from pytest_eac.editing.solved import Work
-from pytest_eac.lm.weights import restored
+from pytest_eac.errors import SpoiledModelError
+from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
 from pytest_eac.measuring.recall import Recall
@@ -32,7 +33,7 @@ from pytest_eac.record import (
     Miss,
     ModelRecord,
 )
-from pytest_eac.spec.methods import find_method
+from pytest_eac.spec.methods import BUILT_IN, find_method
 from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ def run_chain(
         SettingsError: the method lacks a hyperparameter for this model.
         EditError: an edit cannot be carried out.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
+        SpoiledModelError: a method of another package has changed what it did not declare.
     """
     start = perf_counter()
     tell = progress or (lambda *_: None)
@@ -127,6 +129,12 @@ def run_chain(
                     )
                 )
             tell(done, count, "editing")
+    if settings.base not in BUILT_IN and fingerprint(loaded.model) != loaded.fingerprint:
+        raise SpoiledModelError(
+            f"{method.name}: {settings.base} has changed weights that it did not declare; nobody "
+            "has kept them, so the model must be loaded anew. To find out more: pytest --pyargs "
+            f"pytest_eac.conformance --eac-method {settings.base}"
+        )
     return Chain(
         spec=spec.file.as_posix(),
         method=method.name,
@@ -167,7 +175,8 @@ def settle(
     if settings.layers == "auto":
         tell(0, len(spec.edits), "tracing which layer holds the facts")
         tracing = trace(loaded, spec.edits, cache_dir=cache_dir)
-        wanted = AUTO_LAYERS if find_method(settings.base).many_layers else 1
+        spreads = find_method(settings.base).many_layers and not loaded.layout.normed
+        wanted = AUTO_LAYERS if spreads else 1
         settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
     return settings, edited_modules(loaded, settings)
 

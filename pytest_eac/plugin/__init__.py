@@ -50,6 +50,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     from pytest_eac.plugin.nodes import SpecNode
 
+    register_from_hooks(parent.config)  # a conftest.py beside this spec has come since the last one
     return SpecNode.from_parent(parent, path=file_path, eac=_session(parent.config))
 
 
@@ -122,7 +123,6 @@ def _session(config: pytest.Config) -> EacSession:
     if _SESSION not in config.stash:
         from pytest_eac.plugin.session import EacSession
 
-        register_from_hooks(config)
         config.stash[_SESSION] = EacSession(config, config.stash[_OPTIONS])
     return config.stash[_SESSION]
 
@@ -130,10 +130,16 @@ def _session(config: pytest.Config) -> EacSession:
 def register_from_hooks(config: pytest.Config) -> None:
     """Make known what the project's ``conftest.py`` files bring."""
     from pytest_eac.spec import registry
+    from pytest_eac.spec.methods import BUILT_IN
 
     for kind in registry.KINDS:
         for brought in getattr(config.hook, f"pytest_eac_register_{kind}")():
             for name, thing in brought.items():
+                if kind == registry.METHODS and name in BUILT_IN:
+                    raise pytest.UsageError(
+                        f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
+                        "name of its own"
+                    )
                 registry.register(kind, name, thing)
 
 

@@ -7,7 +7,14 @@ from dataclasses import replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import EacError, ModelError, RecordError, SettingsError, UnavailableError
+from pytest_eac.errors import (
+    EacError,
+    ModelError,
+    RecordError,
+    SettingsError,
+    SpoiledModelError,
+    UnavailableError,
+)
 from pytest_eac.record import Chain, Comparison, Record, Verdict
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import schema
@@ -150,6 +157,9 @@ class EacSession:
                 progress=progress,
                 cache_dir=self.options.cache_dir,
             )
+        except SpoiledModelError:
+            self._model = self._recall = None
+            raise
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"
             raise ModelError(

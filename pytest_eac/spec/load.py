@@ -12,7 +12,7 @@ from pytest_eac.errors import DataError, Problem, SettingsError, SpecError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.explain import path_in, problems_of
 from pytest_eac.spec.inherit import exists, read_with_parents
-from pytest_eac.spec.methods import find_method, method_names
+from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.schema import (
     Checks,
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pytest_eac.spec.marked import Mark, MarkedValue, Where
 
 
-_NO_PATH = ("built-in", "hub:")
+def _is_no_path(corpus: str) -> bool:
+    return corpus == "built-in" or corpus.startswith("hub:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +77,10 @@ class Spec:
             if name not in own and not _is_method(name):
                 known = sorted({*own, *method_names()})
                 raise ValueError(f"unknown method {name!r} for {self.file}{closest(name, known)}")
-        chosen = [own.get(name) or _built_in(name) for name in dict.fromkeys(names)]
-        return replace(self, methods=tuple(chosen))
+        chosen = tuple(own.get(name) or _built_in(name) for name in dict.fromkeys(names))
+        if message := _batch_trouble(self.batch, chosen):
+            raise ValueError(f"{self.file}: sequence.batch: {message}")
+        return replace(self, methods=chosen)
 
 
 def load_spec(path: str | Path) -> Spec:
@@ -122,6 +125,15 @@ def _trouble_with(name: str) -> str | None:
     except SettingsError as error:
         return str(error)
     return None
+
+
+def _batch_trouble(batch: int, methods: tuple[Method, ...]) -> str | None:
+    """Say which methods cannot make ``batch`` edits in one update, if any."""
+    single = [each.name for each in methods if not find_method(each.choice.base).many_edits]
+    if batch == 1 or not single:
+        return None
+    take = "takes" if len(single) == 1 else "take"
+    return f"found {batch}; {', '.join(single)} {take} one edit at a time: expected 1"
 
 
 def _is_method(name: str) -> bool:
@@ -204,12 +216,8 @@ class _Builder:
     def check_plan(self, methods: tuple[Method, ...]) -> None:
         """Check what methods, seeds and names say of one another."""
         written = self.written
-        batch = written.sequence.batch
-        single = [each.name for each in methods if not find_method(each.choice.base).many_edits]
-        if batch != 1 and single:
-            take = "takes" if len(single) == 1 else "take"
-            found = f"found {batch}; {', '.join(single)} {take} one edit at a time: expected 1"
-            self.complain(("sequence", "batch"), found)
+        if message := _batch_trouble(written.sequence.batch, methods):
+            self.complain(("sequence", "batch"), message)
         for index, seed in enumerate(written.seeds):
             if seed in written.seeds[:index]:
                 self.complain(("seeds", index), f"seed {seed} is given twice")
@@ -252,6 +260,10 @@ class _Builder:
                     continue
                 if name in methods:
                     self.complain(at, f"method {name!r} is given twice")
+                elif choice and name in BUILT_IN and name != choice.base:
+                    place = at if name in self.written.methods else (*at, name)
+                    message = f"{name!r} is a built-in method; give a variant of {choice.base} "
+                    self.complain(place, message + "a name of its own", key=True)
                 else:
                     method = Method(name=name, choice=choice) if choice else _built_in(name)
                     methods[name] = self.with_corpus(method, at)
@@ -260,11 +272,11 @@ class _Builder:
     def with_corpus(self, method: Method, at: Where) -> Method:
         """Resolve the path of a corpus against the file that wrote it."""
         covariance = method.choice.covariance
-        if isinstance(covariance, str) or covariance.corpus.startswith(_NO_PATH):
+        if isinstance(covariance, str) or _is_no_path(covariance.corpus):
             return method
-        path = self.marked.mark(at).file.parent / Path(covariance.corpus).expanduser()
+        place = (*at, method.name, "covariance", "corpus")
+        path = self.marked.mark(place).file.parent / Path(covariance.corpus).expanduser()
         if not exists(path):
-            place = (*at, method.name, "covariance", "corpus")
             found = f"found {covariance.corpus!r}, expected a file, built-in or hub:NAME"
             self.complain(place, found)
         settled = covariance.model_copy(update={"corpus": str(path.absolute())})

@@ -163,8 +163,3 @@ def find_method(name: str) -> Method:
         if name in brought:
             return brought[name]
     raise KeyError(f"unknown method {name!r}{closest(name, method_names())}")
-
-
-def has_anchors(name: str) -> bool:
-    """Say whether a method solves for its value by Editing Anchor Compression."""
-    return find_method(name).anchors

@@ -24,7 +24,7 @@ from pydantic_core import PydanticCustomError
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.edits import fill
-from pytest_eac.spec.methods import BUILT_IN, find_method, plain_name
+from pytest_eac.spec.methods import BUILT_IN, Method, find_method, plain_name
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import METRICS, SOURCES, names
 from pytest_eac.spec.settings import (
@@ -129,18 +129,41 @@ class MethodChoice(Strict):
             if method.takes_value:
                 raise _no_use("{base} has no anchors; take {base}-eac or drop 'anchors'", self)
             raise _no_use("{base} has no anchors; drop 'anchors'", self)
-        if "value" in given and not method.takes_value:
-            raise _no_use("{base} solves for no value; drop 'value'", self)
+        if not method.takes_value and self.base in BUILT_IN:
+            for part in ("contexts", "value"):
+                if part in given:
+                    raise _no_use("{base} solves for no value; drop {part}", self, part=repr(part))
         if "covariance" in given and not method.covariance:
             raise _no_use("{base} reads no covariance; drop 'covariance'", self)
-        if self.covariance == "none" and not {plain_name(self.base)} <= _CAN_DO_WITHOUT:
+        if self.covariance == "none" and plain_name(self.base) not in _CAN_DO_WITHOUT:
             raise _no_use("{base} needs a covariance; only rome and r-rome do without", self)
+        if self.preset == "released" and self.base not in _RELEASED:
+            known = ", ".join(_RELEASED)
+            raise _no_use("the released code has no {base}; it has: {known}", self, known=known)
+        self._update_has_a_use(method)
+        self._anchors_are_of_a_piece()
+        if self.contexts.texts and "lengths" in self.contexts.model_fields_set:
+            raise _no_use("contexts: texts are given, so nothing is sampled; drop lengths", self)
+        return self
+
+    def _anchors_are_of_a_piece(self) -> None:
+        given = self.anchors.model_fields_set
+        if {"threshold", "ratio"} <= given:
+            raise _no_use("anchors: found a threshold and a ratio, expected one of the two", self)
+        if self.anchors.choice == "all" and given & {"ratio", "threshold"}:
+            raise _no_use("anchors: choice all keeps all; drop ratio and threshold", self)
+        unused = ", ".join(sorted(given & {"steps", "start", "l1", "l2", "scored", "kl_reference"}))
+        if unused and not self.anchors.retrain:
+            raise _no_use("anchors: without retraining {unused} has no use", self, unused=unused)
+
+    def _update_has_a_use(self, method: Method) -> None:
         unused = sorted(self.update.model_fields_set - method.update.keys())
         if unused:
             known = ", ".join(method.update) or "none"
             text = "{base} has no update option {unused}; it has: {known}"
             raise _no_use(text, self, unused=", ".join(unused), known=known)
-        return self
+        if self.update.l2 == 0 and method.update.get("l2"):
+            raise _no_use("{base} needs an l2 above 0", self)
 
     @field_validator("options", mode="before")
     @classmethod
@@ -158,7 +181,8 @@ class MethodChoice(Strict):
         return None
 
 
-_CAN_DO_WITHOUT = {"rome", "r-rome"}
+_CAN_DO_WITHOUT = ("rome", "r-rome")
+_RELEASED = ("rome", "rome-eac", "memit", "memit-eac")
 
 
 def _no_use(text: str, choice: MethodChoice, **more: str) -> PydanticCustomError:

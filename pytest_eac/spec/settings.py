@@ -123,7 +123,7 @@ class CovarianceSettings(Strict):
         "built-in",
         min_length=1,
         description="Text to run the unedited model on: built-in, a .txt, .jsonl or .parquet file "
-        "(relative to the spec), or hub:NAME.",
+        "(relative to the spec), or hub:NAME[:CONFIG], whose train split is fetched whole.",
     )
     column: str = Field("text", min_length=1, description="Column of a table that holds the text.")
     tokens: Annotated[int, Field(ge=1)] = Field(
@@ -137,7 +137,7 @@ class CovarianceSettings(Strict):
 class UpdateSettings(Strict):
     """How the matrix is changed; each method takes the options that its formula has."""
 
-    weight: NonNegative | None = Field(
+    weight: Positive | None = Field(
         None,
         description="lambda, the weight of C against the new keys (memit and its kin); by default "
         "the number of the layer's inputs.",

@@ -384,14 +384,42 @@ def test_nas_gives_every_value_the_mean_norm_of_values_on_the_unedited_model(
         work = chain_of(tiny, plain, (edit,), moments)
         (value,) = solve(tiny, (edit,), plain, work).values
         norms.append(float((value.written + value.delta).norm()))
-    norms.sort()
-    anchor = sum(norms[:-1]) / 3  # the largest twentieth, here one of four, is left out
+    anchor = sum(norms) / 4  # of fewer than twenty norms none is left out
     with edited(tiny, nas, edits, moments) as steps:
         solved = [step.solved for step in steps]
     for each in solved:
         (value,) = each.values
         assert float(each.state["value_norm"]) == pytest.approx(anchor, rel=1e-5)
         assert float((value.written + value.delta).norm()) == pytest.approx(anchor, rel=1e-5)
+
+
+def test_nas_with_eac_rescales_the_anchors_alone(
+    tiny: LoadedModel, world: tuple[Edit, ...], moments: Moments
+) -> None:
+    settings = settings_for("nas-eac")
+    rescaled = 0
+    with edited(tiny, settings, world[:4], moments) as steps:
+        for step in steps:
+            (value,) = step.solved.values
+            off = torch.ones_like(value.delta, dtype=torch.bool)
+            off[list(value.anchors or ())] = False
+            assert not value.delta[off].any()
+            norm, wanted = (value.written + value.delta).norm(), step.solved.state["value_norm"]
+            rescaled += float(norm) == pytest.approx(float(wanted), rel=1e-5)
+    assert rescaled > 0
+
+
+def test_the_largest_twentieth_of_the_norms_is_left_out(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], llama_moments: Moments
+) -> None:
+    plain, nas, norms = settings_for("alphaedit"), settings_for("nas"), []
+    for edit in world[:20]:
+        work = chain_of(tiny_llama, plain, (edit,), llama_moments)
+        (value,) = solve(tiny_llama, (edit,), plain, work).values
+        norms.append(float((value.written + value.delta).norm()))
+    work = chain_of(tiny_llama, nas, world[:22], llama_moments)
+    found = solve(tiny_llama, world[:1], nas, work).state["value_norm"]
+    assert float(found) == pytest.approx(sum(sorted(norms)[:-1]) / 19, rel=1e-5)
 
 
 def test_nas_leaves_the_direction_of_a_value_and_the_rest_of_the_layer_alone(

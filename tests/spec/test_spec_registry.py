@@ -10,7 +10,7 @@ import pytest
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec import registry
-from pytest_eac.spec.methods import BUILT_IN, Method, find_method, has_anchors, method_names
+from pytest_eac.spec.methods import BUILT_IN, Method, find_method, method_names
 from pytest_eac.spec.registry import METHODS, METRICS, SOURCES, find, names, register
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def test_a_method_can_be_a_plain_callable_or_say_more() -> None:
     assert find_method("plain") == Method(solve=len)
     assert find_method("plain").resolve() is len
     assert not find_method("more").many_layers
-    assert (has_anchors("more"), has_anchors("more-eac")) == (False, True)
+    assert (find_method("more").anchors, find_method("more-eac").anchors) == (False, True)
     with pytest.raises(KeyError, match="unknown method 'plain-eac'; did you mean 'plain'"):
         find_method("plain-eac")
     assert method_names() == (*BUILT_IN, "more", "plain")
@@ -92,7 +92,7 @@ def test_an_announced_method_is_known_by_name_and_imported_when_it_is_asked_for(
     try:
         assert find_method("plain").resolve()(1, 2, 3) == ()
         assert "bringing_methods" in sys.modules
-        assert has_anchors("spread-eac")
+        assert find_method("spread-eac").anchors
     finally:
         sys.modules.pop("bringing_methods", None)
 

@@ -49,7 +49,7 @@ def prune(
         wanted = restrain(change, original, settings.update.log_base or math.e)
         now = _change(loaded, path, originals[path])
         deltas.append(WeightDelta(module=path, left=wanted - now))
-    state = {_free(path): change for path, change in free.items()}
+    state = {**solved.state, **{_free(path): change for path, change in free.items()}}
     return Solved(deltas=tuple(deltas), values=solved.values, state=state)
 
 
