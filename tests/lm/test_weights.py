@@ -46,6 +46,31 @@ def test_a_delta_changes_the_layers_output_as_its_dense_form_says(tiny: LoadedMo
         torch.testing.assert_close(module(x), before + x @ delta.dense.T, rtol=1e-4, atol=1e-3)
 
 
+def test_a_dense_delta_is_added_as_it_stands(tiny: LoadedModel) -> None:
+    factors = _delta(tiny, 1, seed=4)
+    dense = WeightDelta(module=factors.module, left=factors.dense)
+    assert dense.shape == factors.shape
+    assert dense.dense is dense.left
+    assert dense.norm == pytest.approx(factors.norm, rel=1e-5)
+    module = find_module(tiny.model, dense.module)
+    found = []
+    for delta in (factors, dense):
+        with restored(tiny.model, [delta.module]) as originals:
+            applied = apply_delta(tiny.model, delta)
+            found.append(module.weight.detach().clone())  # type: ignore[operator]
+            moved = as_out_in(found[-1] - originals[delta.module], module)
+        assert applied.moved == factors.dense.numel()
+        torch.testing.assert_close(moved, factors.dense, rtol=1e-4, atol=1e-5)
+    assert torch.equal(*found)
+
+
+def test_a_dense_delta_of_another_shape_is_refused(tiny: LoadedModel) -> None:
+    good = _delta(tiny, 0, seed=0)
+    bad = WeightDelta(module=good.module, left=good.dense.T.contiguous())
+    with pytest.raises(EditError, match="found a delta of shape"):
+        apply_delta(tiny.model, bad)
+
+
 def test_a_square_weight_is_oriented_by_its_modules_type() -> None:
     assert is_transposed(Conv1D(4, 4))
     assert not is_transposed(nn.Linear(4, 4))
