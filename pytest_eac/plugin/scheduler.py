@@ -10,14 +10,24 @@ _SPEC = (".yaml", ".yml")
 class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Deals out whole chains; whatever is not of a spec goes item by item, as without this.
 
-    Comparisons read several chains: a spec that has some stays on one worker whole.
+    Chains that are compared with one another go together, with their comparisons.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, rest = nodeid.partition("::")
         if not file.endswith(_SPEC):
             return nodeid
-        start = f"{file}::compare::"
-        if any(each.startswith(start) for each in self.collection or ()):
-            return file
-        return f"{file}::{rest.partition('::')[0]}"
+        chain = rest.partition("::")[0]
+        method = chain.rpartition("-s")[0]
+        if chain == "compare" or method in self._compared(f"{file}::compare::"):
+            return f"{file}::compare"
+        return f"{file}::{chain}"
+
+    def _compared(self, start: str) -> set[str]:
+        """Return the methods in a spec's comparisons, read off ids: ``METRIC-ONE-than-OTHER``."""
+        pairs = [
+            each.removeprefix(start).partition("-")[2].partition("-than-")
+            for each in self.collection or ()
+            if each.startswith(start)
+        ]
+        return {name for one, _, other in pairs for name in (one, other)}

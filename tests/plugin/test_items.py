@@ -241,7 +241,9 @@ def test_a_chain_runs_on_one_worker(specs: Specs) -> None:
         methods=TWO_METHODS,
         more="seeds: [0, 1]",
     )
-    specs.write(COMPARE, methods=TWO_METHODS, name="compared.eac.yaml")
+    third = "third-s9: {base: rome, layers: [1], contexts: {texts: ['{}']}}"
+    methods = f"{TWO_METHODS.removesuffix(']')}, {third}]"
+    specs.write(COMPARE, methods=methods, name="compared.eac.yaml")
     specs.pytester.makepyfile(
         "import pytest\n\n@pytest.mark.parametrize('n', range(4))\ndef test_plain(n): pass"
     )
