@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_eac.editing.loss import TargetLoss
-    from pytest_eac.editing.methods import edited_modules
+    from pytest_eac.editing.methods import Recipe, edited_modules, locate_then_edit
     from pytest_eac.editing.prompts import prepare
     from pytest_eac.editing.solved import Solved, Work
+    from pytest_eac.editing.updates.problem import Problem
     from pytest_eac.errors import EacError
     from pytest_eac.judging.checks import judge
     from pytest_eac.lm.layout import as_out_in, find_module
@@ -39,12 +40,15 @@ _HOMES = {
     "WeightDelta": "pytest_eac.lm.weights",
     "Work": "pytest_eac.editing.solved",
     "EacError": "pytest_eac.errors",
+    "Problem": "pytest_eac.editing.updates.problem",
+    "Recipe": "pytest_eac.editing.methods",
     "Record": "pytest_eac.record",
     "as_out_in": "pytest_eac.lm.layout",
     "edited_modules": "pytest_eac.editing.methods",
     "find_module": "pytest_eac.lm.layout",
     "judge": "pytest_eac.judging.checks",
     "load_model": "pytest_eac.lm.load",
+    "locate_then_edit": "pytest_eac.editing.methods",
     "load_spec": "pytest_eac.spec.load",
     "prepare": "pytest_eac.editing.prompts",
     "restored": "pytest_eac.lm.weights",
@@ -58,6 +62,8 @@ __all__ = [
     "LoadedModel",
     "Method",
     "MethodSettings",
+    "Problem",
+    "Recipe",
     "Record",
     "Solved",
     "TargetLoss",
@@ -70,6 +76,7 @@ __all__ = [
     "judge",
     "load_model",
     "load_spec",
+    "locate_then_edit",
     "prepare",
     "restored",
     "run_chain",

@@ -409,7 +409,7 @@ def _guide(first_line: str) -> str:
 
 
 def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
-    suite.pytester.makeconftest(_guide("# conftest.py"))
+    suite.pytester.makeconftest(_guide("# conftest.py\n"))
     suite.run("--eac-method", "stride").assert_outcomes(passed=10)
     spec, source = _guide("# stride.eac.yaml"), "edits: [{from: facts.tsv, format: tsv}]"
     from_file = spec[: spec.index("edits:")] + source
@@ -422,6 +422,11 @@ def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
     result.stdout.fnmatch_lines(
         ["a.eac.yaml::stride-s0::efficacy", "b.eac.yaml::long-s0::largest_weight"]
     )
+
+
+def test_the_guides_update_rule_conforms(suite: Suite) -> None:
+    suite.pytester.makeconftest(_guide("# conftest.py of another"))
+    suite.run("--eac-method", "half-rome").assert_outcomes(passed=9, skipped=1)
 
 
 def test_options_without_a_default_skip_with_the_reason(suite: Suite) -> None:

@@ -68,7 +68,7 @@ def judge(chain: Chain, checks: Checks) -> tuple[Verdict, ...]:
     return tuple(judge_one(chain, name, bounds) for name, bounds in checks.named())
 
 
-def judge_one(chain: Chain, name: str, bounds: Limits | NumberBounds | DeviationBounds) -> Verdict:
+def judge_one(chain: Chain, name: str, bounds: Limits | DeviationBounds) -> Verdict:
     """Judge one check of a chain."""
     if isinstance(bounds, DeviationBounds):
         return _verdict(chain, name, _deviation_cases(chain, bounds))

@@ -291,40 +291,37 @@ At = Literal["final", "every"] | Count
 
 
 class Limits(Strict):
+    """Limits for a number; at least one is given."""
+
+    min: Number | None = None
+    max: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.min is None and self.max is None:
+            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise PydanticCustomError("crossed", "min is above max: no value can pass")
+        return self
+
+
+class ShareLimits(Limits):
     """Limits for a share between 0 and 1."""
 
     min: Share | None = None
     max: Share | None = None
 
-    @model_validator(mode="after")
-    def _has_a_limit(self) -> Self:
-        if self.min is None and self.max is None:
-            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise PydanticCustomError("crossed", "min is above max: no value can pass")
-        return self
 
-
-class Bounds(Limits):
+class Bounds(ShareLimits):
     """Limits for a metric at one or more checkpoints."""
 
     at: At = Field("final", description="final, every checkpoint, or the one after N edits.")
 
 
-class NumberBounds(Strict):
-    """Limits for any number."""
+class NumberBounds(Limits):
+    """Limits for any number at one or more checkpoints."""
 
-    min: Number | None = None
-    max: Number | None = None
     at: At = "final"
-
-    @model_validator(mode="after")
-    def _has_a_limit(self) -> Self:
-        if self.min is None and self.max is None:
-            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise PydanticCustomError("crossed", "min is above max: no value can pass")
-        return self
 
 
 def _known_metric(name: str) -> str:
@@ -388,7 +385,7 @@ class Comparison(Strict):
 class Checks(Strict):
     """What must hold."""
 
-    known: Limits | None = Field(
+    known: ShareLimits | None = Field(
         None, description="The unedited model's score on the truths: does it know these facts?"
     )
     efficacy: Bounds | None = Field(
@@ -411,13 +408,13 @@ class Checks(Strict):
     )
     compare: tuple[Comparison, ...] = ()
 
-    def named(self) -> tuple[tuple[str, Limits | NumberBounds | DeviationBounds], ...]:
+    def named(self) -> tuple[tuple[str, Limits | DeviationBounds], ...]:
         """Return the checks of a single chain, by name, in the order of this class."""
         own = (name for name in type(self).model_fields if name not in {"compare", "metrics"})
         built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
         return (*built_in, *self.metrics.items())
 
-    def __getitem__(self, name: str) -> Limits | NumberBounds | DeviationBounds:
+    def __getitem__(self, name: str) -> Limits | DeviationBounds:
         """Return a check by the name that node ids show."""
         return dict(self.named())[name]
 
