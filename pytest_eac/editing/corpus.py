@@ -64,9 +64,12 @@ def _open_file(path: Path, column: str) -> Corpus:
     def texts() -> Iterator[str]:
         import datasets
 
-        table = datasets.load_dataset(
-            builder, data_files=str(path), split="train", streaming=True, **more
-        )
+        def table() -> Iterable[dict[str, object]]:
+            found: Iterable[dict[str, object]] = datasets.load_dataset(
+                builder, data_files=str(path), split="train", streaming=True, **more
+            )
+            return found
+
         yield from _column(table, column, str(path))
 
     return Corpus(name=str(path), digest=f"{digest}:{column}", texts=texts)
@@ -91,22 +94,24 @@ def _open_hub(name: str, column: str) -> Corpus:
     return Corpus(
         name=f"hub:{name}",
         digest=f"{table._fingerprint}:{column}",
-        texts=lambda: _column(table, column, name),
+        texts=lambda: _column(lambda: table, column, name),
     )
 
 
-def _column(table: Iterable[dict[str, object]], column: str, name: str) -> Iterator[str]:
-    """Yield a column's texts, empty cells left out."""
+def _column(
+    table: Callable[[], Iterable[dict[str, object]]], column: str, name: str
+) -> Iterator[str]:
+    """Open a table and yield a column's texts, empty cells left out."""
     import datasets
     import pyarrow
 
     try:
-        for row in table:
+        for row in table():
             if column not in row:
                 found = ", ".join(row)
                 raise DataError(f"{name}: found the columns {found}, expected {column!r}")
             if row[column] is not None:
                 yield str(row[column])
-    except (pyarrow.ArrowException, UnicodeDecodeError, datasets.exceptions.DatasetsError) as error:
+    except (pyarrow.ArrowException, ValueError, datasets.exceptions.DatasetsError) as error:
         first = str(error).strip().partition("\n")[0]
         raise DataError(f"{name}: cannot be read: {first}") from error

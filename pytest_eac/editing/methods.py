@@ -83,11 +83,10 @@ def edited_modules(loaded: LoadedModel, settings: MethodSettings) -> tuple[str, 
     Raises:
         SettingsError: the method cannot edit several layers of this architecture.
     """
-    declared = find_method(settings.base).modules
-    if declared is not None:
-        return tuple(declared(loaded, settings))
-    recipe = RECIPES.get(plain_name(settings.base))
-    if recipe and recipe.whole_layer and loaded.layout.normed and len(settings.layers) > 1:
+    method = find_method(settings.base)
+    if method.modules is not None:
+        return tuple(method.modules(loaded, settings))
+    if method.takes_value and loaded.layout.normed and len(settings.layers) > 1:
         kind, layers = loaded.shape["model_type"], list(settings.layers)
         raise SettingsError(
             f"{settings.base} cannot share an edit out over layers {layers} in {kind} models: a "

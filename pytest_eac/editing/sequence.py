@@ -48,8 +48,9 @@ def solve(
         NonFiniteError: a loss is NaN or infinite.
     """
     method = find_method(settings.base).resolve()
-    given = (loaded, edits, settings, work) if _takes_work(method) else (loaded, edits, settings)
-    solved = as_solved(settings.base, method(*given), edited_modules(loaded, settings))
+    more, named = _more(method, work)
+    result = method(loaded, edits, settings, *more, **named)
+    solved = as_solved(settings.base, result, edited_modules(loaded, settings))
     if solved.values and len(solved.values) != len(edits):
         raise EditError(
             f"{settings.base} returned {len(solved.values)} values for {len(edits)} edits"
@@ -57,17 +58,23 @@ def solve(
     return solved
 
 
-def _takes_work(method: Callable[..., Any]) -> bool:
-    """Say whether a method asks for its place in the sequence: a fourth argument, or ``work``."""
-    parameters = inspect.signature(method).parameters
-    positional = [
+def _more(method: Callable[..., Any], work: Work) -> tuple[tuple[Work, ...], dict[str, Work]]:
+    """Return the further arguments of a method that asks for its place in the sequence.
+
+    It does so by a parameter ``work``, wherever it stands, or by a fourth one without a default.
+    """
+    parameters = inspect.signature(method).parameters.values()
+    for each in parameters:
+        if each.name == "work" and each.kind in {each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY}:
+            return (), {"work": work}
+    needed = [
         each
-        for each in parameters.values()
+        for each in parameters
         if each.kind in {each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD}
         and (each.default is each.empty or each.name == "work")
     ]
-    star = any(each.kind is each.VAR_POSITIONAL for each in parameters.values())
-    return star or len(positional) > 3
+    star = any(each.kind is each.VAR_POSITIONAL for each in parameters)
+    return ((work,) if star or len(needed) > 3 else ()), {}
 
 
 def edit_in_sequence(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from math import sqrt
@@ -101,7 +102,7 @@ def run_chain(
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
     misses: list[Miss] = []
-    with restored(loaded.model, modules) as originals:
+    with _unspoilt(loaded, method), restored(loaded.model, modules) as originals:
         tell(0, count, "editing")
         work = Work(
             contexts=contexts, seed=seed, edits=spec.edits, originals=originals, moments=moments
@@ -129,12 +130,6 @@ def run_chain(
                     )
                 )
             tell(done, count, "editing")
-    if settings.base not in BUILT_IN and fingerprint(loaded.model) != loaded.fingerprint:
-        raise SpoiledModelError(
-            f"{method.name}: {settings.base} has changed weights that it did not declare; nobody "
-            "has kept them, so the model must be loaded anew. To find out more: pytest --pyargs "
-            f"pytest_eac.conformance --eac-method {settings.base}"
-        )
     return Chain(
         spec=spec.file.as_posix(),
         method=method.name,
@@ -153,6 +148,27 @@ def run_chain(
         per_edit=tuple(costs),
         seconds=perf_counter() - start,
     )
+
+
+@contextmanager
+def _unspoilt(loaded: LoadedModel, method: Method) -> Iterator[None]:
+    """Require that all weights are as they were once the edits are undone, also after an error."""
+    base = method.choice.base
+
+    def require() -> None:
+        if base not in BUILT_IN and fingerprint(loaded.model) != loaded.fingerprint:
+            raise SpoiledModelError(
+                f"{method.name}: {base} has changed weights that it did not declare; nobody has "
+                "kept them, so the model must be loaded anew. To find out more: pytest --pyargs "
+                f"pytest_eac.conformance --eac-method {base}"
+            )
+
+    try:
+        yield
+    except Exception:
+        require()
+        raise
+    require()
 
 
 def settle(

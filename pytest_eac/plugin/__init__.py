@@ -128,7 +128,11 @@ def _session(config: pytest.Config) -> EacSession:
 
 
 def register_from_hooks(config: pytest.Config) -> None:
-    """Make known what the project's ``conftest.py`` files bring."""
+    """Make known what the project's ``conftest.py`` files bring.
+
+    Raises:
+        pytest.Collector.CollectError: a method has the name of a built-in one.
+    """
     from pytest_eac.spec import registry
     from pytest_eac.spec.methods import BUILT_IN
 
@@ -136,7 +140,7 @@ def register_from_hooks(config: pytest.Config) -> None:
         for brought in getattr(config.hook, f"pytest_eac_register_{kind}")():
             for name, thing in brought.items():
                 if kind == registry.METHODS and name in BUILT_IN:
-                    raise pytest.UsageError(
+                    raise pytest.Collector.CollectError(
                         f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
                         "name of its own"
                     )

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import copy
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import datasets
 import pytest
 import torch
+from tokenizers.normalizers import Lowercase
 
+from pytest_eac import store
 from pytest_eac.editing import covariance
 from pytest_eac.editing.corpus import open_corpus
 from pytest_eac.editing.covariance import Moment, second_moments
-from pytest_eac.errors import DataError, EditError
+from pytest_eac.errors import (
+    DataError,
+    EditError,
+    NonFiniteError,
+    RecordError,
+    UnavailableError,
+)
 from pytest_eac.lm import trace
 from pytest_eac.lm.layout import find_module
 from pytest_eac.spec.settings import CovarianceSettings
@@ -174,7 +184,15 @@ def _other_weights(loaded: LoadedModel) -> LoadedModel:
     return replace(loaded, model=model)
 
 
-@pytest.mark.parametrize("changed", ["weights", "tokens", "corpus", "path of the corpus"])
+def _other_tokenizer(loaded: LoadedModel) -> LoadedModel:
+    tokenizer = copy.deepcopy(loaded.tokenizer)
+    tokenizer.backend_tokenizer.normalizer = Lowercase()
+    return replace(loaded, tokenizer=tokenizer)
+
+
+@pytest.mark.parametrize(
+    "changed", ["weights", "tokenizer", "tokens", "corpus", "path of the corpus"]
+)
 def test_what_it_was_measured_on_tells_it_from_others(
     tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, forwards: list[int], changed: str
 ) -> None:
@@ -184,6 +202,8 @@ def test_what_it_was_measured_on_tells_it_from_others(
     loaded, settings = tiny_llama, asked(corpus)
     if changed == "weights":
         loaded = _other_weights(tiny_llama)
+    elif changed == "tokenizer":
+        loaded = _other_tokenizer(tiny_llama)
     elif changed == "tokens":
         settings = asked(corpus, tokens=90)
     elif changed == "corpus":
@@ -226,7 +246,98 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
     assert not list((tmp_path / "covariance").glob("part-*"))
 
 
+def test_two_that_ask_at_once_measure_once(
+    tiny_llama: LoadedModel,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    forwards: list[int],
+) -> None:
+    monkeypatch.setattr(covariance, "_BATCH_TOKENS", 1)
+    paths, together = paths_of(tiny_llama), threading.Barrier(2)
+    alone = second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path / "alone")
+    batches = len(forwards)
+    forwards.clear()
+    reading = store.read_tensors
+    looked: set[int] = set()
+
+    def read(path: Path) -> Any:
+        found = reading(path)
+        if path.parent.parent.name == "both" and threading.get_ident() not in looked:
+            looked.add(threading.get_ident())
+            together.wait(timeout=30)  # neither finds a file
+        return found
+
+    monkeypatch.setattr(covariance, "read_tensors", read)
+    with ThreadPoolExecutor(2) as pool:
+        runs = [
+            pool.submit(
+                second_moments, tiny_llama, paths, asked(corpus), cache_dir=tmp_path / "both"
+            )
+            for _ in range(2)
+        ]
+        found = [run.result(timeout=120) for run in runs]
+    assert len(forwards) == batches
+    for each in found:
+        assert all(torch.equal(each[path].matrix, alone[path].matrix) for path in paths)
+
+
+def test_finished_files_are_read_without_waiting(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = paths_of(tiny_llama)
+    first = second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path)
+
+    def wait(_: Path) -> None:
+        raise AssertionError("another run may hold the lock for hours")
+
+    monkeypatch.setattr(covariance, "locked", wait)
+    again = second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path)
+    assert all(torch.equal(again[path].matrix, first[path].matrix) for path in paths)
+
+
 # What is refused
+
+
+@pytest.mark.parametrize("seconds", [0.0, 60.0])
+@pytest.mark.parametrize("bad", [float("inf"), float("nan")])
+def test_inputs_that_are_not_finite_are_refused_and_nothing_is_kept(
+    tiny_llama: LoadedModel,
+    corpus: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seconds: float,
+    bad: float,
+) -> None:
+    monkeypatch.setattr(covariance, "_SAVE_SECONDS", seconds)
+    paths = paths_of(tiny_llama)
+    original = trace.read_states
+
+    def overflown(model: Any, inputs: dict[str, Tensor], modules: Any) -> Any:
+        states = original(model, inputs, modules)
+        states[paths[1]].input[0, 0, 3] = bad
+        return states
+
+    monkeypatch.setattr(covariance, "read_states", overflown)
+    with pytest.raises(NonFiniteError) as raised:
+        second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path)
+    assert str(raised.value) == (
+        f"covariance: the inputs of {paths[1]} are not finite in torch.float32; try --eac-dtype "
+        "bfloat16 or float32"
+    )
+    assert not list(tmp_path.rglob("*.safetensors*"))
+
+
+def test_a_cache_folder_that_cannot_be_used_is_told(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("", encoding="utf-8")
+    (tmp_path / "taken" / "covariance" / "lock").mkdir(parents=True)
+    for name in ("file", "taken"):
+        with pytest.raises(RecordError, match=r"cache folder .*: cannot be used: .*--eac-cache"):
+            second_moments(
+                tiny_llama, paths_of(tiny_llama), asked(corpus), cache_dir=tmp_path / name
+            )
 
 
 def test_too_few_tokens_are_refused_with_what_is_missing(
@@ -386,6 +497,86 @@ def test_a_missing_file_and_an_unknown_kind_are_told(tmp_path: Path) -> None:
         open_corpus(asked(tmp_path / "corpus.csv"))
     with pytest.raises(DataError, match="found a nameless file"):
         open_corpus(asked(tmp_path / "corpus"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("broken.jsonl", b'{"text": "one"}\n{"text": \n'),
+        ("broken.json", b'[{"text": "one"'),
+        ("latin.txt", "Zwölf Boxkämpfer".encode("latin-1")),
+        ("latin.jsonl", '{"text": "Zwölf"}'.encode("latin-1")),
+        ("broken.parquet", b"PAR1 and no more"),
+    ],
+)
+def test_a_file_that_cannot_be_read_as_its_kind_is_told(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(DataError) as raised:
+        list(open_corpus(asked(path)).texts())
+    assert str(raised.value).startswith(f"{path}: cannot be read: ")
+    assert "\n" not in str(raised.value)
+
+
+def test_empty_cells_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    lines = [{"text": "one"}, {"text": None}, {"text": "None"}, {"id": 4}, {"text": "two"}]
+    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    assert list(open_corpus(asked(path)).texts()) == ["one", "None", "two"]
+
+
+# Data sets of the hub
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """What stands for the hub: ``raises`` an error, or serves ``rows`` and notes what is asked."""
+    state: dict[str, Any] = {"raises": None, "rows": [], "asked": []}
+
+    def load(path: str, config: str | None = None, *, split: str) -> datasets.Dataset:
+        state["asked"].append((path, config, split))
+        if state["raises"] is not None:
+            raise state["raises"]
+        return datasets.Dataset.from_list(state["rows"])
+
+    monkeypatch.setattr(datasets, "load_dataset", load)
+    return state
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "config"),
+    [("owner/texts", "owner/texts", None), ("owner/texts:en-2023", "owner/texts", "en-2023")],
+)
+def test_a_data_set_of_the_hub_may_name_its_configuration(
+    hub: dict[str, Any], name: str, path: str, config: str | None
+) -> None:
+    hub["rows"] = [{"body": "one"}, {"body": None}, {"body": "two"}]
+    corpus = open_corpus(asked(f"hub:{name}", column="body"))
+    assert hub["asked"] == [(path, config, "train")]
+    assert corpus.name == f"hub:{name}"
+    assert list(corpus.texts()) == ["one", "two"]
+
+
+@pytest.mark.parametrize("error", [ConnectionError, FileNotFoundError])
+def test_a_data_set_that_cannot_be_fetched_is_unavailable(
+    hub: dict[str, Any], error: type[Exception]
+) -> None:
+    hub["raises"] = error("no route to the hub\nand more")
+    with pytest.raises(UnavailableError) as raised:
+        open_corpus(asked("hub:owner/texts:en"))
+    assert str(raised.value) == (
+        "data set 'owner/texts' is not on this machine and could not be fetched (no route to the "
+        "hub); run: hf download --repo-type dataset owner/texts"
+    )
+
+
+def test_a_data_set_that_is_asked_for_wrongly_is_told(hub: dict[str, Any]) -> None:
+    hub["raises"] = ValueError("Config name is missing.\nPlease pick one among: ['en', 'de']")
+    with pytest.raises(DataError, match=r"^data set 'owner/texts': Config name is missing\.") as e:
+        open_corpus(asked("hub:owner/texts"))
+    assert "hf download" not in str(e.value)
 
 
 def test_the_built_in_corpus_is_there_and_its_paragraphs_are_distinct() -> None:

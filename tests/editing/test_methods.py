@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.methods import Recipe, edited_modules, locate_then_edit
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
 from pytest_eac.editing.solved import Solved, Work
+from pytest_eac.editing.updates.memit import memit
 from pytest_eac.editing.updates.prune import restrain
+from pytest_eac.errors import EditError, SettingsError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.trace import capture
-from pytest_eac.lm.weights import apply_delta, fingerprint, restored
+from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.measuring.scoring import force
-from pytest_eac.spec.methods import BUILT_IN
+from pytest_eac.spec import registry
+from pytest_eac.spec.methods import BUILT_IN, Method
 from pytest_eac.spec.resolve import resolve_settings
 from pytest_eac.spec.schema import MethodChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
 
     from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.updates.problem import Problem
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
 
     Moments = Mapping[str, Moment]
+    Bring = Callable[[Callable[..., Any] | Method], MethodSettings]
 
 METHODS = tuple(BUILT_IN)
 WITH_VALUES = tuple(name for name in METHODS if BUILT_IN[name].takes_value)
@@ -437,6 +444,19 @@ def test_nas_leaves_the_direction_of_a_value_and_the_rest_of_the_layer_alone(
     assert not torch.allclose(one, two, rtol=1e-3)
 
 
+def test_prune_keeps_the_norm_of_nas(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], llama_moments: Moments
+) -> None:
+    settings = settings_for("prune", value={"norm": "anchored"})
+    with edited(tiny_llama, settings, world[:2], llama_moments) as steps:
+        norms = [step.solved.state["value_norm"] for step in steps]
+        values = [step.solved.values[0] for step in steps]
+    assert torch.equal(norms[0], norms[1])
+    for value in values:
+        wanted = pytest.approx(float(norms[0]), rel=1e-5)
+        assert float((value.written + value.delta).norm()) == wanted
+
+
 # Fine-tuning
 
 
@@ -473,3 +493,203 @@ def test_constrained_fine_tuning_stays_within_its_radius(
     change = solve(tiny, world[:1], settings, work).deltas[0].dense.abs()
     assert float(change.max()) == pytest.approx(7e-4)
     assert float((change > 6.9e-4).float().mean()) > 0.2
+
+
+# Errors
+
+
+@pytest.mark.parametrize(("name", "batch"), [("memit", 3), ("memit", 1), ("prune", 3)])
+def test_an_error_names_the_edit_that_it_is_about(
+    tiny_llama: LoadedModel,
+    world: tuple[Edit, ...],
+    llama_moments: Moments,
+    name: str,
+    batch: int,
+) -> None:
+    long = replace(world[2], prompt="The bell rang. " * 60 + world[2].prompt, origin="here.jsonl:7")
+    edits = (*world[:2], long, world[3])
+    work = chain_of(tiny_llama, settings_for(name), edits, llama_moments, contexts=("{}",))
+    before = fingerprint(tiny_llama.model)
+    paths = edited_modules(tiny_llama, settings_for(name))
+    with pytest.raises(EditError) as raised, restored(tiny_llama.model, paths):
+        list(edit_in_sequence(tiny_llama, settings_for(name), work, batch=batch))
+    where = f"edit 3 of 4 ({long.subject}, here.jsonl:7): a prompt has "
+    if batch == 3:
+        where = f"edits 1 to 3 of 4: {long.subject} (here.jsonl:7): a prompt has "
+    assert str(raised.value).startswith(where)
+    assert str(raised.value).count(long.subject) == 1
+    assert fingerprint(tiny_llama.model) == before
+
+
+# Methods of other packages
+
+
+@pytest.fixture
+def bring() -> Iterator[Bring]:
+    """Make a method known as ``own``; returns settings for it."""
+
+    def known(method: Callable[..., Any] | Method) -> MethodSettings:
+        registry.register(registry.METHODS, "own", method)
+        return resolve_settings(MethodChoice.model_validate({"base": "own", "layers": (1,)}), {})
+
+    yield known
+    registry.forget()
+
+
+seen: list[Any] = []
+
+
+def three(model: Any, edits: Any, settings: Any) -> Solved:
+    return Solved(deltas=())
+
+
+def four(model: Any, edits: Any, settings: Any, sequence: Any) -> Solved:
+    seen.append(sequence)
+    return Solved(deltas=())
+
+
+def with_default(model: Any, edits: Any, settings: Any, work: Any = None) -> Solved:
+    seen.append(work)
+    return Solved(deltas=())
+
+
+def positional_only(model: Any, edits: Any, settings: Any, work: Any = None, /) -> Solved:
+    seen.append(work)
+    return Solved(deltas=())
+
+
+def later(model: Any, edits: Any, settings: Any, rate: float = 0.1, work: Any = None) -> Solved:
+    assert rate == 0.1
+    seen.append(work)
+    return Solved(deltas=())
+
+
+def by_name(model: Any, edits: Any, settings: Any, *, rate: float = 0.1, work: Any) -> Solved:
+    assert rate == 0.1
+    seen.append(work)
+    return Solved(deltas=())
+
+
+def by_name_behind_others(model: Any, *others: Any, work: Any) -> Solved:
+    assert len(others) == 2
+    seen.append(work)
+    return Solved(deltas=())
+
+
+def starred(*given: Any, **more: Any) -> Solved:
+    assert not more
+    seen.append(given[3])
+    return Solved(deltas=())
+
+
+def another(model: Any, edits: Any, settings: Any, rate: float = 0.1) -> Solved:
+    assert rate == 0.1
+    return Solved(deltas=())
+
+
+def keywords(model: Any, edits: Any, settings: Any, *, rate: float = 0.1, **more: Any) -> Solved:
+    assert (rate, more) == (0.1, {})
+    return Solved(deltas=())
+
+
+class Callable4:
+    def __call__(self, model: Any, edits: Any, settings: Any, work: Any) -> Solved:
+        seen.append(work)
+        return Solved(deltas=())
+
+
+def with_rate(rate: float, model: Any, edits: Any, settings: Any, work: Any) -> Solved:
+    assert rate == 0.2
+    seen.append(work)
+    return Solved(deltas=())
+
+
+@pytest.mark.parametrize(
+    ("method", "asks"),
+    [
+        (three, False),
+        (four, True),
+        (with_default, True),
+        (positional_only, True),
+        (later, True),
+        (by_name, True),
+        (by_name_behind_others, True),
+        (starred, True),
+        (another, False),
+        (keywords, False),
+        (Callable4(), True),
+        (partial(with_rate, 0.2), True),
+        (partial(another, rate=0.1), False),
+        (partial(by_name, rate=0.1), True),
+    ],
+)
+def test_a_method_is_given_the_work_if_it_asks_for_it(
+    tiny_llama: LoadedModel,
+    world: tuple[Edit, ...],
+    bring: Bring,
+    method: Callable[..., Any],
+    asks: bool,
+) -> None:
+    seen.clear()
+    settings = bring(method)
+    work = Work(edits=world[:1])
+    solve(tiny_llama, world[:1], settings, work)
+    assert seen == ([work] if asks else [])
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_method_with_a_wrong_number_of_values_is_told(
+    tiny_llama: LoadedModel,
+    world: tuple[Edit, ...],
+    llama_moments: Moments,
+    bring: Bring,
+    count: int,
+) -> None:
+    memit_ = settings_for("memit")
+    work = chain_of(tiny_llama, memit_, world[:1], llama_moments)
+    value = solve(tiny_llama, world[:1], memit_, work).values[0]
+    settings = bring(lambda *_: Solved(deltas=(), values=(value,) * count))
+    with pytest.raises(EditError) as raised:
+        list(edit_in_sequence(tiny_llama, settings, Work(edits=world[:2]), batch=2))
+    assert str(raised.value) == f"edits 1 to 2 of 2: own returned {count} values for 2 edits"
+
+
+def halved(problem: Problem) -> WeightDelta:
+    delta = memit(problem)
+    return replace(delta, left=delta.left / 2)
+
+
+@pytest.mark.parametrize("twin", ["", "-eac"])
+def test_a_recipe_of_another_package_is_a_method_with_its_twin(
+    tiny: LoadedModel, world: tuple[Edit, ...], moments: Moments, bring: Bring, twin: str
+) -> None:
+    rule = partial(locate_then_edit, recipe=Recipe(rule=halved))
+    bring(Method(solve=rule, takes_value=True, covariance=True, update={"weight": None}))
+    given = {"base": f"own{twin}", "layers": (1, 2), "update": {"weight": 1.0}}
+    own = resolve_settings(MethodChoice.model_validate(given), {})
+    whole = settings_for(f"memit{twin}", layers=(1, 2))
+    assert edited_modules(tiny, own) == edited_modules(tiny, whole)
+    found, other = (
+        solve(tiny, world[:2], each, chain_of(tiny, each, world[:2], moments))
+        for each in (own, whole)
+    )
+    for value, same in zip(found.values, other.values, strict=True):
+        assert (value.anchors is not None) == bool(twin)
+        assert torch.equal(value.delta, same.delta)
+    torch.testing.assert_close(found.deltas[0].dense * 2, other.deltas[0].dense)
+    before = likelihoods(tiny, world[:2])
+    with edited(tiny, own, world[:2], moments, batch=2):
+        assert all(map(float.__gt__, likelihoods(tiny, world[:2]), before))
+
+
+def test_a_recipe_of_another_package_cannot_be_shared_out_behind_a_norm(
+    tiny_llama: LoadedModel, bring: Bring
+) -> None:
+    rule = partial(locate_then_edit, recipe=Recipe(rule=memit))
+    one = bring(Method(solve=rule, takes_value=True))
+    normed = replace(tiny_llama, layout=replace(tiny_llama.layout, normed=True))
+    assert len(edited_modules(normed, one)) == 1
+    two = one.model_copy(update={"layers": (1, 2)})
+    assert len(edited_modules(tiny_llama, two)) == 2
+    with pytest.raises(SettingsError, match="own cannot share an edit out over layers"):
+        edited_modules(normed, two)

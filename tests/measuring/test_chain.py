@@ -1,19 +1,26 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 
-from pytest_eac import judge, load_spec, run_chain
-from pytest_eac.errors import NonFiniteError, SettingsError
+from pytest_eac import Solved, judge, load_spec, run_chain
+from pytest_eac.errors import EditError, NonFiniteError, SettingsError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
+from pytest_eac.measuring.chain import AUTO_LAYERS, settle
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.record import Record, from_json, to_json
+from pytest_eac.spec import registry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.load import Spec
 
@@ -102,6 +109,75 @@ def test_a_model_without_a_preset_asks_for_a_layer(tiny: LoadedModel, tmp_path: 
     spec = load_spec(path)
     with pytest.raises(SettingsError, match=r"no hyperparameters are known.*layers: \["):
         run_chain(tiny, spec, spec.methods[0])
+
+
+@pytest.mark.parametrize(
+    ("base", "normed", "count"),
+    [("memit", False, AUTO_LAYERS), ("memit", True, 1), ("rome", False, 1), ("ft", True, 1)],
+)
+def test_layers_that_are_traced_are_as_many_as_the_method_can_edit(
+    tiny_llama: LoadedModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    base: str,
+    normed: bool,
+    count: int,
+) -> None:
+    asked: list[int] = []
+
+    def spread(wanted: int) -> tuple[int, ...]:
+        asked.append(wanted)
+        return tuple(range(wanted))
+
+    traced = SimpleNamespace(spread=spread)
+    monkeypatch.setattr("pytest_eac.measuring.chain.trace", lambda *_, **__: traced)
+    path = tmp_path / "auto.yaml"
+    method = f"{{m: {{base: {base}, layers: auto}}}}"
+    path.write_text(f"eac: 1\nmethods: {method}\nedits: [{{from: {WORLD}, format: jsonl}}]\n")
+    spec = load_spec(path)
+    loaded = replace(tiny_llama, layout=replace(tiny_llama.layout, normed=normed))
+    settings, modules = settle(loaded, spec, spec.methods[0])
+    assert asked == [count]
+    assert settings.layers == tuple(range(count))
+    assert modules == tuple(loaded.layout.down.format(layer) for layer in range(count))
+
+
+@pytest.fixture
+def _spoil() -> Iterator[None]:
+    """A method that changes a norm that it does not declare; then it may give up."""
+
+    def spoil(model: Any, edits: Any, settings: Any) -> Solved:
+        model.model.get_submodule("model.norm").weight.data[0] += 1
+        if len(edits) > 1:
+            raise EditError("no luck")
+        return Solved(deltas=())
+
+    def idle(model: Any, edits: Any, settings: Any) -> Solved:
+        return Solved(deltas=())
+
+    registry.register(registry.METHODS, "spoil", spoil)
+    registry.register(registry.METHODS, "idle", idle)
+    yield
+    registry.forget()
+
+
+@pytest.mark.usefixtures("_spoil")
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_method_that_spoils_the_model_is_told(tmp_path: Path, batch: int) -> None:
+    loaded = load_model(str(WORLD.parent / "tiny-llama"))
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "eac: 1\nmethods: {i: {base: idle, layers: [1]}, s: {base: spoil, layers: [1]}}\n"
+        f"sequence: {{batch: {batch}}}\nedits: [{{from: {WORLD}, format: jsonl, take: 2}}]\n"
+    )
+    spec = load_spec(path)
+    assert run_chain(loaded, spec, spec.methods[0]).checkpoints[-1].deviation.l1 == 0
+    with pytest.raises(SpoiledModelError) as raised:
+        run_chain(loaded, spec, spec.methods[1])
+    assert str(raised.value).startswith(
+        "s: spoil has changed weights that it did not declare; nobody has kept them"
+    )
+    assert isinstance(raised.value.__context__, EditError) == (batch == 2)
 
 
 def test_deviation_is_the_sum_over_entries_written_out(tiny: LoadedModel) -> None:

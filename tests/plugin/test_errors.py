@@ -197,6 +197,22 @@ def test_a_method_that_nobody_knows_is_named(specs: Specs) -> None:
     )
 
 
+def test_a_method_for_one_edit_is_refused_for_a_spec_in_batches(specs: Specs) -> None:
+    specs.write(
+        methods="[memit: {base: memit, layers: [1], contexts: {texts: ['{}']}}]",
+        more="sequence: {batch: 2}",
+    )
+    result = specs.run("--eac-method=rome-eac")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "--eac-method: small.eac.yaml: sequence.batch: found 2; rome-eac takes one edit at a "
+            "time: expected 1"
+        ]
+    )
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
 def test_a_results_file_that_cannot_be_written_is_told_before_any_work(specs: Specs) -> None:
     specs.write()
     (specs.pytester.path / "taken").write_text("a file, not a folder")

@@ -9,6 +9,7 @@ import pytest
 from pytest_eac.store import read_record
 
 if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
     from tests.plugin.conftest import Specs
 
 METHOD = """
@@ -151,7 +152,75 @@ def test_another_run_does_not_know_them(specs: Specs) -> None:
     result.stdout.fnmatch_lines(["*unknown method 'shift'*"])
 
 
+def test_the_hooks_of_a_second_folder_reach_its_specs(specs: Specs) -> None:
+    for name in ("a", "b"):
+        (specs.pytester.path / name).mkdir()
+    specs.write(name="a/s.eac.yaml")
+    (specs.pytester.path / "b" / "conftest.py").write_text(METHOD + METRIC)
+    specs.write("{metrics: {count: {min: 2, max: 2}}}", methods=SHIFT, name="b/s.eac.yaml")
+    specs.run().assert_outcomes(passed=2)
+    # The other way round they are known in both.
+    specs.run("b", "a").assert_outcomes(passed=2)
+
+
+SPOIL = """
+import torch
+from pytest_eac import WeightDelta
+
+def spoil(model, edits, settings):
+    model.model.get_submodule("model.norm").weight.data[0] += 1
+    path = model.layout.down.format(settings.layers[0])
+    return WeightDelta(module=path, left=torch.zeros(64, 176))
+
+def norm(model, edits):
+    return float(model.model.get_submodule("model.norm").weight[0])
+
+def pytest_eac_register_methods():
+    return {"spoil": spoil}
+
+def pytest_eac_register_metrics():
+    return {"norm": norm}
+"""
+
+
+def test_after_a_method_that_spoils_the_model_it_is_loaded_anew(
+    specs: Specs, tiny_llama: LoadedModel
+) -> None:
+    given(specs, SPOIL)
+    norm = float(tiny_llama.model.get_submodule("model.norm").weight[0])
+    same = "layers: [1], contexts: {texts: ['{}']}"
+    specs.write(
+        f"{{metrics: {{norm: {{min: {norm - 1e-6}, max: {norm + 1e-6}}}}}}}",
+        methods=f"[spoilt: {{base: spoil, {same}}}, good: {{base: rome-eac, {same}}}]",
+    )
+    result = specs.run("--eac-results=results.json")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "spoilt: spoil has changed weights that it did not declare; nobody has kept them, so "
+            "the model must be loaded anew. To find out more: pytest --pyargs "
+            "pytest_eac.conformance --eac-method spoil"
+        ]
+    )
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    assert (chain.method, chain.model.fingerprint) == ("good", tiny_llama.fingerprint)
+
+
 # What is told
+
+
+def test_a_method_with_the_name_of_a_built_in_one_is_told(specs: Specs) -> None:
+    given(specs, METHOD.replace('"shift"', '"rome-eac"'))
+    specs.write()
+    result = specs.run()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "pytest_eac_register_methods: 'rome-eac' is a built-in method; give yours a name of "
+            "its own"
+        ]
+    )
+    result.stdout.no_fnmatch_line("*plugin/__init__.py*")
 
 
 @pytest.mark.parametrize(

@@ -505,3 +505,77 @@ def test_a_file_that_is_named_is_taken_whatever_it_holds(tmp_path: Path) -> None
     file = write(tmp_path / "x.txt", "no spec")
     assert find_specs(file) == [file]
     assert find_specs(tmp_path / "nowhere") == []
+
+
+# Other methods
+
+
+def test_methods_for_one_edit_are_refused_for_a_spec_in_batches(file: Path) -> None:
+    spec = load(file, f"eac: 1\nmethods: [memit, rect]\nsequence: {{batch: 2}}\n{edits(2)}")
+    assert [each.name for each in spec.with_methods(("emmet", "memit")).methods] == [
+        "emmet",
+        "memit",
+    ]
+    with pytest.raises(ValueError) as raised:
+        spec.with_methods(("rome", "memit", "r-rome-eac"))
+    assert str(raised.value) == (
+        f"{file}: sequence.batch: found 2; rome, r-rome-eac take one edit at a time: expected 1"
+    )
+    single = load(file, f"eac: 1\nmethods: [memit]\n{edits(2)}")
+    assert single.with_methods(("rome",)).methods[0].name == "rome"
+
+
+# Corpora
+
+
+def corpus_of(spec: Spec) -> Path:
+    (method,) = spec.methods
+    covariance = method.choice.covariance
+    assert not isinstance(covariance, str)
+    return Path(covariance.corpus)
+
+
+@pytest.mark.parametrize("name", ["texts.txt", "built-in.txt", "deep/texts.jsonl"])
+def test_a_corpus_is_a_path_beside_the_spec(file: Path, name: str) -> None:
+    there = write(file.parent / name, "Some text.")
+    methods = f"methods: {{m: {{base: memit, covariance: {{corpus: {name}}}}}}}\n"
+    assert corpus_of(load(file, HEAD + methods)) == there
+    assert corpus_of(load(file, HEAD + methods.replace("{m", "[{m").rstrip() + "]")) == there
+
+
+@pytest.mark.parametrize("name", ["built-in", "hub:owner/texts", "hub:owner/texts:en"])
+def test_a_corpus_that_is_no_path_stays_as_it_is(file: Path, name: str) -> None:
+    methods = f"methods: {{m: {{base: memit, covariance: {{corpus: '{name}'}}}}}}\n"
+    assert str(corpus_of(load(file, HEAD + methods))) == str(Path(name))
+
+
+def test_a_corpus_belongs_to_the_spec_that_wrote_it(file: Path) -> None:
+    shared = file.parent / "shared"
+    theirs = write(shared / "texts.txt", "Theirs.")
+    mine = write(file.parent / "texts.txt", "Mine.")
+    write(
+        shared / "base.yaml",
+        HEAD + "methods:\n  m: {base: memit, covariance: {corpus: texts.txt}}\n",
+    )
+    child = "eac: 1\nextends: shared/base.yaml\n"
+    assert corpus_of(load(file, child)) == theirs
+    merged = load(file, child + "methods: {m: {layers: [2], covariance: {tokens: 50}}}\n")
+    assert merged.methods[0].choice.layers == (2,)
+    assert corpus_of(merged) == theirs
+    given = load(file, child + "methods: {m: {covariance: {corpus: texts.txt}}}\n")
+    assert corpus_of(given) == mine
+
+
+def test_a_corpus_that_is_missing_is_told_at_its_place(file: Path) -> None:
+    methods = "methods: [rome, {m: {base: memit, covariance: {corpus: texts.txt}}}]\n"
+    write(file, HEAD + methods)
+    [problem] = problems(file)
+    assert str(problem) == (
+        f"{file}:3:56: methods[1].m.covariance.corpus: found 'texts.txt', expected a file, "
+        "built-in or hub:NAME"
+    )
+    # In a file that is extended, at the place there.
+    base = file.rename(file.parent / "base.yaml")
+    write(file, "eac: 1\nextends: base.yaml\n")
+    [problem] = problems(file)
+    assert (problem.file, problem.line, problem.column) == (base, 3, 56)

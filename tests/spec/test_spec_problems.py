@@ -533,6 +533,61 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
             "3:14: methods.x: rome has no anchors; take rome-eac or drop 'anchors'",
         ),
         (
+            "methods: {x: {base: ft, contexts: {texts: ['{}']}}}",
+            "3:14: methods.x: ft solves for no value; drop 'contexts'",
+        ),
+        (
+            "methods: {x: {base: alphaedit, preset: released}}",
+            "3:14: methods.x: the released code has no alphaedit; it has: rome, rome-eac, memit, "
+            "memit-eac",
+        ),
+        (
+            "methods: {x: {base: rome-eac, anchors: {threshold: 0.3, ratio: 0.1}}}",
+            "3:14: methods.x: anchors: found a threshold and a ratio, expected one of the two",
+        ),
+        (
+            "methods: {x: {base: rome-eac, anchors: {choice: all, ratio: 0.1}}}",
+            "3:14: methods.x: anchors: choice all keeps all; drop ratio and threshold",
+        ),
+        (
+            "methods: {x: {base: rome-eac, anchors: {choice: all, threshold: 0.1}}}",
+            "3:14: methods.x: anchors: choice all keeps all; drop ratio and threshold",
+        ),
+        (
+            "methods: {x: {base: rome-eac, anchors: {retrain: false, steps: 5, l1: 0}}}",
+            "3:14: methods.x: anchors: without retraining l1, steps has no use",
+        ),
+        (
+            "methods: {x: {base: rome, contexts: {texts: ['{}'], lengths: [[2, 1]]}}}",
+            "3:14: methods.x: contexts: texts are given, so nothing is sampled; drop lengths",
+        ),
+        (
+            "methods: {x: {base: alphaedit, update: {l2: 0}}}",
+            "3:14: methods.x: alphaedit needs an l2 above 0",
+        ),
+        (
+            "methods: {x: {base: memit, update: {weight: 0}}}",
+            "3:45: methods.x.update.weight: found 0, expected greater than 0",
+        ),
+        (
+            "methods: [{rome: {base: alphaedit}}]",
+            "3:12: methods[0].rome: 'rome' is a built-in method; give a variant of alphaedit a "
+            "name of its own",
+        ),
+        (
+            "methods: {rome: {base: alphaedit}}",
+            "3:11: methods.rome: 'rome' is a built-in method; give a variant of alphaedit a name "
+            "of its own",
+        ),
+        (
+            "methods: {x: {base: rome, options: {by: 2}}}",
+            "3:36: methods.x.options: rome has no options of its own; drop 'options'",
+        ),
+        (
+            "methods: {x: {base: rome, options: 7}}",
+            "3:36: methods.x.options: rome has no options of its own; drop 'options'",
+        ),
+        (
             "sequence: {batch: 2}",
             "3:19: sequence.batch: found 2; rome-eac takes one edit at a time: expected 1",
         ),
@@ -592,6 +647,21 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
 )
 def test_what_cannot_be_run_or_judged_is_refused(file: Path, text: str, said: str) -> None:
     assert told_of(file, HEAD + text) == [said]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "{rome: {base: rome, layers: [3]}}",
+        "{x: {base: rome-eac, anchors: {threshold: 0.3}}}",
+        "{x: {base: rome-eac, anchors: {choice: all}}}",
+        "{x: {base: rome-eac, anchors: {retrain: false, ratio: 0.1}}}",
+        "{x: {base: emmet, update: {l2: 0}}}",
+        "{x: {base: memit-eac, preset: released}}",
+    ],
+)
+def test_what_is_of_use_is_taken(file: Path, written: str) -> None:
+    assert len(load_spec(write(file, HEAD + f"methods: {written}")).methods) == 1
 
 
 @pytest.mark.parametrize("pair", ["min: 3, max: 2", "min_relative: 0.3, max_relative: 0.2"])
