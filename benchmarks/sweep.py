@@ -25,7 +25,7 @@ from pytest_eac.errors import EacError
 from pytest_eac.measuring.chain import run_chain
 from pytest_eac.measuring.perplexity import perplexity
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.spec.load import Method
+from pytest_eac.spec.load import SpecMethod
 from pytest_eac.spec.marked import parse
 from pytest_eac.spec.schema import MethodChoice
 
@@ -102,7 +102,7 @@ def main() -> None:
     )
     for label, choice in settings(arguments.grid):
         try:
-            method = Method(name=choice.base, choice=choice)
+            method = SpecMethod(name=choice.base, choice=choice)
             metrics = {"perplexity": lambda model, _: perplexity(model, texts)}
             chain = run_chain(loaded, spec, method, recall=recall, metrics=metrics)
             print(f"| {label} | {row(chain, before)} |", flush=True)

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.load import Method, Spec
+    from pytest_eac.spec.load import Spec, SpecMethod
     from pytest_eac.spec.settings import MethodSettings
 
 # How many layers ``layers: auto`` gives to methods that share an edit out: MEMIT's number.
@@ -54,7 +54,7 @@ Progress = Callable[[int, int, str], None]
 def run_chain(
     loaded: LoadedModel,
     spec: Spec,
-    method: Method,
+    method: SpecMethod,
     *,
     seed: int = 0,
     recall: Recall | None = None,
@@ -151,7 +151,7 @@ def run_chain(
 
 
 @contextmanager
-def _unspoilt(loaded: LoadedModel, method: Method) -> Iterator[None]:
+def _unspoilt(loaded: LoadedModel, method: SpecMethod) -> Iterator[None]:
     """Require that all weights are as they were once the edits are undone, also after an error."""
     base = method.choice.base
 
@@ -174,7 +174,7 @@ def _unspoilt(loaded: LoadedModel, method: Method) -> Iterator[None]:
 def settle(
     loaded: LoadedModel,
     spec: Spec,
-    method: Method,
+    method: SpecMethod,
     *,
     cache_dir: Path | None = None,
     tell: Progress = lambda *_: None,

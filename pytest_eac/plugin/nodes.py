@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.errors import EacError, ModelError, SpecError, UnavailableError
-from pytest_eac.spec.load import Method, Spec, comparison_id, load_spec
+from pytest_eac.spec.load import Spec, SpecMethod, comparison_id, load_spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -74,7 +74,7 @@ class ChainNode(pytest.Collector):
     """One chain: a method with a seed."""
 
     def __init__(
-        self, *, eac: EacSession, spec: Spec, method: Method, seed: int, **kwargs: Any
+        self, *, eac: EacSession, spec: Spec, method: SpecMethod, seed: int, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.eac = eac

@@ -18,7 +18,7 @@ from pytest_eac.errors import (
 from pytest_eac.record import Chain, Comparison, Record, Verdict
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import schema
-from pytest_eac.spec.load import Method, Spec, comparison_id
+from pytest_eac.spec.load import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +94,7 @@ class EacSession:
             )
         return list(lines)
 
-    def chain(self, spec: Spec, method: Method, seed: int) -> Chain:
+    def chain(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
         """Return a chain's record, running the chain if it has not run yet.
 
         Whatever the first run raised is raised again for every other check of the chain.
@@ -112,7 +112,7 @@ class EacSession:
             raise outcome
         return outcome
 
-    def judge(self, spec: Spec, method: Method, seed: int, check: str) -> Verdict:
+    def judge(self, spec: Spec, method: SpecMethod, seed: int, check: str) -> Verdict:
         """Return the verdict on one check of a chain."""
         from pytest_eac.judging.checks import judge_one
 
@@ -136,7 +136,7 @@ class EacSession:
         self._comparisons[verdict.spec, verdict.check] = verdict
         return verdict
 
-    def _run(self, spec: Spec, method: Method, seed: int) -> Chain:
+    def _run(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
         from pytest_eac.measuring.chain import run_chain
         from pytest_eac.measuring.recall import Recall
 

@@ -34,7 +34,7 @@ def _is_no_path(corpus: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Method:
+class SpecMethod:
     """A method of a spec under the name that node ids show."""
 
     name: str
@@ -48,7 +48,7 @@ class Spec:
     file: Path
     name: str
     model: ModelChoice | None
-    methods: tuple[Method, ...]
+    methods: tuple[SpecMethod, ...]
     seeds: tuple[int, ...]
     edits: tuple[Edit, ...]
     batch: int
@@ -127,7 +127,7 @@ def _trouble_with(name: str) -> str | None:
     return None
 
 
-def _batch_trouble(batch: int, methods: tuple[Method, ...]) -> str | None:
+def _batch_trouble(batch: int, methods: tuple[SpecMethod, ...]) -> str | None:
     """Say which methods cannot make ``batch`` edits in one update, if any."""
     single = [each.name for each in methods if not find_method(each.choice.base).many_edits]
     if batch == 1 or not single:
@@ -171,8 +171,8 @@ def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
 
-def _built_in(name: str) -> Method:
-    return Method(name=name, choice=MethodChoice.model_validate({"base": name}))
+def _built_in(name: str) -> SpecMethod:
+    return SpecMethod(name=name, choice=MethodChoice.model_validate({"base": name}))
 
 
 class _Builder:
@@ -213,7 +213,7 @@ class _Builder:
             lines=self.lines(),
         )
 
-    def check_plan(self, methods: tuple[Method, ...]) -> None:
+    def check_plan(self, methods: tuple[SpecMethod, ...]) -> None:
         """Check what methods, seeds and names say of one another."""
         written = self.written
         if message := _batch_trouble(written.sequence.batch, methods):
@@ -249,8 +249,8 @@ class _Builder:
                 self.complain(("edits", index, "from"), str(error))
         return tuple(edits) if not failed else None
 
-    def methods(self) -> tuple[Method, ...]:
-        methods: dict[str, Method] = {}
+    def methods(self) -> tuple[SpecMethod, ...]:
+        methods: dict[str, SpecMethod] = {}
         self.problems += _unknown_methods(self.marked)
         for index, entry in enumerate(self.written.methods):
             at: Where = ("methods", index) if self.is_list("methods") else ("methods",)
@@ -265,11 +265,11 @@ class _Builder:
                     message = f"{name!r} is a built-in method; give a variant of {choice.base} "
                     self.complain(place, message + "a name of its own", key=True)
                 else:
-                    method = Method(name=name, choice=choice) if choice else _built_in(name)
+                    method = SpecMethod(name=name, choice=choice) if choice else _built_in(name)
                     methods[name] = self.with_corpus(method, at)
         return tuple(methods.values())
 
-    def with_corpus(self, method: Method, at: Where) -> Method:
+    def with_corpus(self, method: SpecMethod, at: Where) -> SpecMethod:
         """Resolve the path of a corpus against the file that wrote it."""
         covariance = method.choice.covariance
         if isinstance(covariance, str) or _is_no_path(covariance.corpus):
@@ -286,7 +286,7 @@ class _Builder:
     def is_list(self, key: str) -> bool:
         return isinstance(self.marked.value.get(key), tuple)
 
-    def check_names(self, methods: tuple[Method, ...]) -> None:
+    def check_names(self, methods: tuple[SpecMethod, ...]) -> None:
         names = [method.name for method in methods]
         seen = set()
         for index, comparison in enumerate(self.written.checks.compare):
