@@ -36,7 +36,7 @@ from pytest_eac.measuring.scoring import force
 from pytest_eac.plugin import register_from_hooks
 from pytest_eac.plugin.options import read_options
 from pytest_eac.spec.edits import Edit, fill
-from pytest_eac.spec.methods import Method, find_method, method_names
+from pytest_eac.spec.methods import BUILT_IN, Method, find_method, method_names
 from pytest_eac.spec.resolve import find_model_preset, resolve_settings
 from pytest_eac.spec.schema import MethodChoice
 
@@ -468,7 +468,9 @@ class Bench:
 
     def choice(self, name: str, method: Method) -> dict[str, object]:
         """Return what a spec would say of a method for this model."""
-        chosen: dict[str, object] = {"base": name, "contexts": {"texts": CONTEXTS}}
+        chosen: dict[str, object] = {"base": name}
+        if method.takes_value or name not in BUILT_IN:
+            chosen["contexts"] = {"texts": CONTEXTS}
         if self._options.model:
             if find_model_preset(self.loaded.shape) is None:
                 chosen["layers"] = (max(1, int(self.loaded.shape["num_hidden_layers"]) // 3),)
