@@ -14,10 +14,8 @@ from pytest_eac.spec.schema import json_schema
 
 ROOT = Path(__file__).parents[1]
 SPECS = ROOT / "specs"
-GOOD = (
-    "eac: 1\nmethods: [rome, rome-eac]\nseeds: [0, 1, 2]\n"
-    'edits: [{subject: Oslo, prompt: "{} lies in", target: Peru}]\n'
-)
+EDITS = 'eac: 1\nedits: [{subject: Oslo, prompt: "{} lies in", target: Peru}]\n'
+GOOD = EDITS + "methods: [rome, rome-eac]\nseeds: [0, 1, 2]\n"
 BAD = GOOD + "sedes: [1]\nname: 3\n"
 
 
@@ -189,7 +187,7 @@ def test_locate_takes_the_model_the_edits_the_seed_and_the_window_from_its_optio
     ("text", "options", "said"),
     [
         (BAD, (), "unknown key 'sedes'; did you mean 'seeds'?"),
-        (GOOD, (), "no model to trace; give --model or add model: to the spec"),
+        (GOOD, (), "no model is named; give --model or add model: to the spec"),
         (GOOD, ("--model", "/no/such/folder"), "there is no such file or folder; give the path"),
         (
             GOOD,
@@ -223,3 +221,38 @@ def test_locate_refuses_what_is_no_count(
 ) -> None:
     said = usage_error(capsys, "locate", "x.yaml", option, value)
     assert f"argument {option}: found '{value}', expected a whole number from " in said
+
+
+def test_stats_build_measures_once_what_the_methods_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text("\n\n".join(f"The bell rang {n} times." for n in range(40)), encoding="utf-8")
+    covariance = "covariance: {corpus: corpus.txt, ridge: 1}"
+    file = write(
+        tmp_path / "some.eac.yaml",
+        EDITS
+        + f"model: {TINY}\nmethods:\n"
+        + f"  - a: {{base: memit, layers: [1, 2], {covariance}}}\n"
+        + f"  - b: {{base: rome, layers: [1], {covariance}}}\n"
+        + "  - c: {base: ft, layers: [1]}\n",
+    )
+    cache = tmp_path / "cache"
+    for _ in range(2):
+        code, out, err = run(capsys, "stats", "build", file, "--cache-dir", cache)
+        assert (code, err) == (0, "")
+        lines = out.splitlines()
+        assert [line.partition(":")[0] for line in lines] == [
+            "model.layers.1.mlp.down_proj",
+            "model.layers.2.mlp.down_proj",
+        ]
+        assert "tokens, eigenvalues at 10 %" in lines[0]
+    assert len(list((cache / "covariance").glob("*.safetensors"))) == 2
+
+
+def test_stats_build_says_when_there_is_nothing_to_measure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = EDITS + f"model: {TINY}\nmethods: [{{x: {{base: ft, layers: [1]}}}}]\n"
+    file = write(tmp_path / "some.eac.yaml", text)
+    assert run(capsys, "stats", "build", file) == (0, f"{file}: no method reads a covariance\n", "")

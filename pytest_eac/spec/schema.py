@@ -154,7 +154,11 @@ class MethodChoice(Strict):
             raise _no_use("anchors: choice all keeps all; drop ratio and threshold", self)
         unused = ", ".join(sorted(given & {"steps", "start", "l1", "l2", "scored", "kl_reference"}))
         if unused and not self.anchors.retrain:
-            raise _no_use("anchors: without retraining {unused} has no use", self, unused=unused)
+            raise _no_use(
+                "anchors: there is no stage 2 without retraining; drop {unused}",
+                self,
+                unused=unused,
+            )
 
     def _update_has_a_use(self, method: Method) -> None:
         unused = sorted(self.update.model_fields_set - method.update.keys())

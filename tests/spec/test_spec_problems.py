@@ -555,7 +555,7 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
         ),
         (
             "methods: {x: {base: rome-eac, anchors: {retrain: false, steps: 5, l1: 0}}}",
-            "3:14: methods.x: anchors: without retraining l1, steps has no use",
+            "3:14: methods.x: anchors: there is no stage 2 without retraining; drop l1, steps",
         ),
         (
             "methods: {x: {base: rome, contexts: {texts: ['{}'], lengths: [[2, 1]]}}}",
