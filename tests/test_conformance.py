@@ -469,7 +469,8 @@ def test_an_unknown_model_is_told_without_a_traceback(suite: Suite) -> None:
 
 def test_another_model_can_be_given(suite: Suite, request: pytest.FixtureRequest) -> None:
     model = request.config.rootpath / "fixtures" / "tiny-gpt2"
-    result = suite.run("--eac-method", "ft", "--eac-model", str(model))
+    # In one word: a path by itself would make this project's settings those of the inner run.
+    result = suite.run("--eac-method", "ft", f"--eac-model={model}")
     result.assert_outcomes(passed=10)
 
 
