@@ -24,6 +24,12 @@ class Seen:
         self.input: Tensor = torch.empty(0)
         self.output: Tensor = torch.empty(0)
 
+    def note(self, args: tuple[Any, ...], output: Any) -> None:
+        """Take down one call of the module."""
+        self.input = args[0] if args else self.input  # some layers are called by keyword alone
+        # A copy of the output: Falcon adds the attention's output to the MLP's in place.
+        self.output = _first(output).clone()
+
 
 @contextmanager
 def capture(module: nn.Module) -> Iterator[Seen]:
@@ -31,9 +37,7 @@ def capture(module: nn.Module) -> Iterator[Seen]:
     seen = Seen()
 
     def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
-        seen.input = args[0] if args else seen.input  # some layers are called by keyword alone
-        # A copy of the output: Falcon adds the attention's output to the MLP's in place.
-        seen.output = _first(output).clone()
+        seen.note(args, output)
 
     handle = module.register_forward_hook(hook)
     try:
@@ -72,8 +76,7 @@ def read_states(
     def hook_for(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, args: tuple[Any, ...], output: Any) -> None:
             seen[name] = Seen()
-            seen[name].input = args[0] if args else seen[name].input
-            seen[name].output = _first(output).clone()
+            seen[name].note(args, output)
             if len(seen) == len(modules):
                 raise _EnoughError
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from xdist.scheduler import LoadScopeScheduling
 
 _SPEC = (".yaml", ".yml")
@@ -18,16 +20,20 @@ class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
         if not file.endswith(_SPEC):
             return nodeid
         chain = rest.partition("::")[0]
-        method = chain.rpartition("-s")[0]
-        if chain == "compare" or method in self._compared(f"{file}::compare::"):
+        if chain == "compare" or (file, chain.rpartition("-s")[0]) in self._compared:
             return f"{file}::compare"
         return f"{file}::{chain}"
 
-    def _compared(self, start: str) -> set[str]:
-        """Return the methods in a spec's comparisons, read off ids: ``METRIC-ONE-than-OTHER``."""
-        pairs = [
-            each.removeprefix(start).partition("-")[2].partition("-than-")
-            for each in self.collection or ()
-            if each.startswith(start)
-        ]
-        return {name for one, _, other in pairs for name in (one, other)}
+    @cached_property
+    def _compared(self) -> set[tuple[str, str]]:
+        """Specs and their compared methods, read off ids: ``FILE::compare::METRIC-ONE-than-OTHER``.
+
+        Items are dealt out once all workers have collected the same ones.
+        """
+        found = set()
+        for nodeid in self.collection:
+            file, _, rest = nodeid.partition("::")
+            if file.endswith(_SPEC) and rest.startswith("compare::"):
+                one, _, other = rest.partition("-")[2].partition("-than-")
+                found |= {(file, one), (file, other)}
+        return found
