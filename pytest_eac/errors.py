@@ -63,7 +63,14 @@ class ModelError(EacError):
 
 
 class NonFiniteError(EacError):
-    """A NaN or an infinity where a number is needed: an error of its own, never a failed check."""
+    """A NaN or an infinity where a number is needed: an error of its own, never a failed check.
+
+    ``edit`` is the index of the edit that it is about, where several are worked on together.
+    """
+
+    def __init__(self, what: str, *, edit: int | None = None) -> None:
+        self.edit = edit
+        super().__init__(what)
 
 
 class EditError(EacError):
@@ -80,3 +87,7 @@ class SettingsError(EacError):
 
 class RecordError(EacError):
     """A results file or a cache folder that cannot be read or written."""
+
+
+class EacWarning(UserWarning):
+    """Something that costs time or leaves a gap, but makes no number wrong."""

@@ -8,12 +8,12 @@ that makes the one follow from the other. The methods differ in their entry of `
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 
 from pytest_eac.editing.keys import grouped_key, mean_key, read_keys, read_outputs
-from pytest_eac.editing.objective import Objective
+from pytest_eac.editing.objective import Objective, tail_tokens, tail_width
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.solved import Solved, Work
 from pytest_eac.editing.updates.alphaedit import alphaedit
@@ -22,14 +22,14 @@ from pytest_eac.editing.updates.memit import encore, memit, memit_prev
 from pytest_eac.editing.updates.problem import Problem
 from pytest_eac.editing.updates.rect import rect
 from pytest_eac.editing.updates.rome import r_rome, rome
-from pytest_eac.editing.value import Value, solve_value
-from pytest_eac.errors import EditError, NonFiniteError, SettingsError
+from pytest_eac.editing.value import Value, solve_values
+from pytest_eac.errors import EacError, EditError, NonFiniteError, SettingsError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
 from pytest_eac.spec.methods import find_method, plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from torch import Tensor
 
@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,11 +124,16 @@ def locate_then_edit(
     """
     recipe = recipe or RECIPES[plain_name(settings.base)]
     solver = _Solver(loaded, settings, work, recipe)
-    prompts = _each(edits, lambda _, edit: prepare(loaded, edit, work.contexts))
+    prompts = _prepared(loaded, edits, work.contexts)
     state = dict(work.state)
     if settings.value.norm == "anchored" and _NORM not in state:
         state[_NORM] = solver.clean_norm(work.edits or edits)
-    values = _each(edits, lambda index, _: solver.value(prompts[index], work.done + index))
+    try:
+        values = solver.values(prompts, work.done)
+    except NonFiniteError as error:
+        if len(edits) == 1 or error.edit is None:
+            raise  # the sequence names it
+        raise _about(edits[error.edit], error) from error
     if settings.value.norm == "anchored":
         values = [_rescaled(value, float(state[_NORM])) for value in values]
     target = torch.stack([value.init + value.delta for value in values], dim=1)
@@ -149,17 +152,23 @@ def locate_then_edit(
     return Solved(deltas=tuple(deltas), values=tuple(values), state=state)
 
 
-def _each(edits: tuple[Edit, ...], make: Callable[[int, Edit], T]) -> list[T]:
-    """Make something for each edit of an update; an error names the edit that it is about."""
-    made = []
-    for index, edit in enumerate(edits):
+def _prepared(
+    loaded: LoadedModel, edits: tuple[Edit, ...], contexts: tuple[str, ...]
+) -> list[EditPrompts]:
+    prompts = []
+    for edit in edits:
         try:
-            made.append(make(index, edit))
-        except (EditError, NonFiniteError) as error:
+            prompts.append(prepare(loaded, edit, contexts))
+        except EditError as error:
             if len(edits) == 1:
-                raise  # the sequence names it
-            raise type(error)(f"{edit.subject} ({edit.origin}): {error}") from error
-    return made
+                raise
+            raise _about(edit, error) from error
+    return prompts
+
+
+def _about(edit: Edit, error: EacError) -> EacError:
+    """Say which edit of an update an error is about."""
+    return type(error)(f"{edit.subject} ({edit.origin}): {error}")
 
 
 def _keys(path: str) -> str:
@@ -185,12 +194,48 @@ class _Solver:
         whole = self.recipe.whole_layer and not layout.normed
         return (layout.layer if whole else layout.down).format(chosen_layers(self.settings)[-1])
 
-    def value(self, prompts: EditPrompts, number: int) -> Value:
-        """Solve for the value of an edit; ``number`` is its place in the sequence."""
+    def values(self, prompts: Sequence[EditPrompts], first: int) -> list[Value]:
+        """Solve for the values of edits, the first of which is number ``first`` of the sequence.
+
+        As many share a forward pass as the memory that one of them was seen to take allows.
+
+        Raises:
+            NonFiniteError: a loss is NaN or infinite; its ``edit`` is the index in ``prompts``.
+        """
+        values: dict[int, Value] = {}
+        for chunk in self._chunks(prompts):
+            seeds = [self.work.seed * 1_000_003 + first + index for index in chunk]
+            objective = self.objective([prompts[index] for index in chunk])
+            try:
+                solved = solve_values(
+                    objective, self.settings.value, self.settings.anchors, seeds=seeds
+                )
+            except NonFiniteError as error:
+                edit = None if error.edit is None else chunk[error.edit]
+                raise NonFiniteError(str(error), edit=edit) from error
+            values.update(zip(chunk, solved, strict=True))
+        return [values[index] for index in range(len(prompts))]
+
+    def objective(self, prompts: Sequence[EditPrompts]) -> Objective:
+        """Prepare the forward pass of some edits."""
         layer = chosen_layers(self.settings)[-1]
-        objective = Objective(self.loaded, prompts, layer=layer, site=self.site)
-        seed = self.work.seed * 1_000_003 + number  # one of its own for each edit of a chain
-        return solve_value(objective, self.settings.value, self.settings.anchors, seed=seed)
+        return Objective(self.loaded, prompts, layer=layer, site=self.site)
+
+    def _chunks(self, prompts: Sequence[EditPrompts]) -> list[list[int]]:
+        """Share edits out, those of one width together, so that each chunk fits into memory."""
+        order = sorted(range(len(prompts)), key=lambda index: tail_tokens(prompts[index]))
+        if len(order) == 1:
+            return [order]
+        longest = prompts[order[-1]]
+        each = self.objective([longest]).saved_bytes() / tail_tokens(longest)
+        most = self.loaded.spare_bytes / each
+        chunks: list[list[int]] = [[]]
+        for index in order:
+            rows = sum(len(prompts[other].rows) + 1 for other in (*chunks[-1], index))
+            if chunks[-1] and rows * tail_width(prompts[index]) > most:
+                chunks.append([])
+            chunks[-1].append(index)
+        return chunks
 
     def clean_norm(self, edits: tuple[Edit, ...]) -> Tensor:
         """Return the mean norm of values solved on the model as it is; scalar, float64.
@@ -198,10 +243,9 @@ class _Solver:
         Called before the first edit, for the first edits of the sequence. The largest twentieth of
         the norms is left out. Source: NAS (arXiv 2602.02543), whose code solves 1,000 other edits.
         """
-        norms = []
-        for number, edit in enumerate(edits[:_NORM_EDITS]):
-            value = self.value(prepare(self.loaded, edit, self.work.contexts), number)
-            norms.append((value.written + value.delta).norm().double())
+        prompts = _prepared(self.loaded, edits[:_NORM_EDITS], self.work.contexts)
+        values = self.values(prompts, 0)
+        norms = [(value.written + value.delta).norm().double() for value in values]
         every = torch.stack(norms).sort().values
         return every[: len(every) - len(every) // _NORM_DROPPED].mean()
 

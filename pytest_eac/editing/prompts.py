@@ -37,7 +37,7 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
     """Put an edit's prompt into every context and turn it all into ids.
 
     Raises:
-        EditError: the subject cannot be found among the tokens.
+        EditError: the subject cannot be found among the tokens, or there are too many of them.
     """
     tokenizer = loaded.tokenizer
     target = continuation(tokenizer, edit.target)
@@ -45,6 +45,7 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
     for context in contexts:
         text = context.replace("{}", edit.prompt)
         ids = encode(tokenizer, text)
+        loaded.require_room(len(ids) + len(target) - 1)
         rows.append((*ids, *target[:-1]))
         subjects.append(subject_end(tokenizer, text, edit.subject, after=context.index("{}")))
         starts.append(len(ids) - 1)

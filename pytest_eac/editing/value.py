@@ -1,48 +1,28 @@
-"""The value: what the layer must write at the subject, so that the model says the target.
+"""The values: what the layer must write at the subjects, so that the model says the targets.
 
 Plain editors search all dimensions. EAC searches all of them (stage 1), keeps the most salient as
 anchors, and searches again on those alone (stage 2) under a scored elastic net. Both are the same
-descent on the same objective, with other variables and other penalties.
+descent on the same objective, with other variables and other penalties. Edits of one update are
+searched together, each for itself: they share the forward pass and nothing else.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 
 from pytest_eac.editing.anchors import choose_anchors, net_l1, saliency, scatter
-from pytest_eac.errors import NonFiniteError
+from pytest_eac.editing.descent import Descent, StepLoss, Terms, descend
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
-    from pytest_eac.editing.objective import Objective
+    from pytest_eac.editing.objective import Outcome
     from pytest_eac.spec.settings import AnchorSettings, ValueSettings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepLoss:
-    """The terms of the loss at one step, weights included; ``total`` is their sum."""
-
-    total: float
-    nll: float
-    kl: float
-    decay: float
-    net: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Descent:
-    """A finished search: where it ended, its losses, the mean of its gradients (same shape)."""
-
-    end: Tensor
-    mean_gradient: Tensor
-    losses: tuple[StepLoss, ...]
-    reached: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,210 +48,177 @@ class Value:
     reached: bool
 
 
+class Searched(Protocol):
+    """What values are searched on; :class:`pytest_eac.editing.objective.Objective` is the one."""
+
+    init: Tensor
+    written: Tensor
+
+    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Outcome:
+        """Say what becomes of some edits' prompts with ``deltas`` (edits, d_out) in place."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Terms:
-    """The weighted terms of the loss at a point, and whether the target is said there."""
+class _Pick:
+    """An edit's anchors: their indices, saliencies, and stage 1's delta there; (anchors,) each."""
 
-    nll: Tensor
-    kl: Tensor
-    decay: Tensor
-    net: Tensor
-    said: Tensor
-
-
-def descend(
-    terms: Callable[[Tensor], Terms],
-    start: Tensor,
-    *,
-    settings: ValueSettings,
-    steps: int,
-    radius: float,
-    update_last: bool,
-) -> Descent:
-    """Minimise the sum of ``terms`` (NLL, KL, decay, net) by Adam within a ball.
-
-    One step is: losses, stop if below the stop loss, gradient, Adam, projection on the ball
-    ``||delta||_2 <= radius``. Adam starts afresh in each call.
-
-    Args:
-        terms: the weighted terms of the loss at a point.
-        start: where to start; any shape.
-        settings: learning rate and stop loss.
-        steps: largest number of evaluations.
-        radius: the ball's radius.
-        update_last: whether the last evaluation is followed by an update (EAC's stages) or only
-            reports where the search stands (ROME, MEMIT).
-
-    Raises:
-        NonFiniteError: the loss is NaN or infinite.
-    """
-    point = start.detach().clone().requires_grad_()
-    optimizer = torch.optim.Adam([point], lr=settings.learning_rate)
-    gradients = torch.zeros_like(point, requires_grad=False)
-    reached = False
-    losses: list[StepLoss] = []
-    updates = 0
-    for step in range(steps):
-        parts = terms(point)
-        total = parts.nll + parts.kl + parts.decay + parts.net
-        if not bool(torch.isfinite(total)):
-            raise NonFiniteError(f"the loss is {total.item()} at step {step + 1} of the search")
-        losses.append(
-            StepLoss(
-                total=float(total.detach()),
-                nll=float(parts.nll.detach()),
-                kl=float(parts.kl.detach()),
-                decay=float(parts.decay.detach()),
-                net=float(parts.net.detach()),
-            )
-        )
-        reached = losses[-1].total < settings.stop_loss or (
-            settings.stop_when == "argmax" and bool(parts.said)
-        )
-        if reached or (step == steps - 1 and not update_last):
-            break
-        optimizer.zero_grad()
-        total.backward()
-        gradients += point.grad if point.grad is not None else 0
-        optimizer.step()
-        updates += 1
-        with torch.no_grad():
-            norm = point.norm()
-            if norm > radius:
-                point.mul_(radius / norm)
-    return Descent(
-        end=point.detach(),
-        mean_gradient=gradients / max(updates, 1),
-        losses=tuple(losses),
-        reached=reached,
-    )
+    anchors: Tensor
+    scores: Tensor
+    kept: Tensor
 
 
 class _Search:
-    """The loss of one edit's value, and the two stages that minimise it."""
+    """The loss of some edits' values, and the two stages that minimise it."""
 
-    def __init__(self, objective: Objective, settings: ValueSettings) -> None:
+    def __init__(self, objective: Searched, settings: ValueSettings) -> None:
         self.objective = objective
         self.settings = settings
-        self.size = objective.init.norm()
-        self.width = objective.init.numel()
-        self.unedited = self.essence(torch.zeros_like(objective.init))
+        self.sizes = objective.init.norm(dim=-1)
+        self.count, self.width = objective.init.shape
+        self.unedited = self.essence(torch.zeros_like(objective.init), range(self.count))
 
     @torch.no_grad()
-    def essence(self, delta: Tensor) -> Tensor:
-        """What the model takes the subject for, with ``delta`` in place."""
-        return self.objective(delta).essence
+    def essence(self, deltas: Tensor, edits: Sequence[int]) -> Tensor:
+        """What the model takes the subjects for, with ``deltas`` in place."""
+        return self.objective(deltas, edits).essence
 
-    def terms(self, delta: Tensor, reference: Tensor, *, l2: float, net: Tensor) -> Terms:
-        """Return the loss's terms at ``delta`` (d_out,); the KL is against ``reference``."""
-        outcome = self.objective(delta)
+    def terms(
+        self, deltas: Tensor, edits: Sequence[int], reference: Tensor, *, l2: float, net: Tensor
+    ) -> Terms:
+        """Return the loss's terms at ``deltas`` (edits, d_out); the KL is against ``reference``."""
+        outcome = self.objective(deltas, edits)
         kl = torch.nn.functional.kl_div(
-            reference, outcome.essence, log_target=True, reduction="sum"
-        )
+            reference[list(edits)], outcome.essence, log_target=True, reduction="none"
+        ).sum(dim=-1)
         return Terms(
             nll=outcome.nll,
             kl=self.settings.kl_factor * kl,
-            decay=l2 * delta.norm() / self.size**2,
+            decay=l2 * deltas.norm(dim=-1) / self.sizes[list(edits)] ** 2,
             net=net,
             said=outcome.said,
         )
 
     def descend(
         self,
-        terms: Callable[[Tensor], Terms],
-        start: Tensor,
+        terms: Callable[[list[Tensor], list[int]], Terms],
+        starts: Mapping[int, Tensor],
         *,
         steps: int,
         update_last: bool,
-    ) -> Descent:
-        radius = self.settings.clamp * float(self.size)
+    ) -> dict[int, Descent]:
         return descend(
             terms,
-            start,
+            starts,
             settings=self.settings,
             steps=steps,
-            radius=radius,
+            radii={edit: self.settings.clamp * float(self.sizes[edit]) for edit in starts},
             update_last=update_last,
         )
 
-    def everywhere(self, *, update_last: bool) -> Descent:
+    def everywhere(self, *, update_last: bool) -> dict[int, Descent]:
         """Search all dimensions: the plain search, and EAC's stage 1."""
-        none = self.size.new_zeros(())
-        l2 = self.settings.weight_decay
-        return self.descend(
-            lambda delta: self.terms(delta, self.unedited, l2=l2, net=none),
-            torch.zeros_like(self.objective.init),
-            steps=self.settings.steps,
-            update_last=update_last,
-        )
 
-    def on_anchors(
-        self, first: Descent, chosen: Tensor, scores: Tensor, anchors: AnchorSettings
-    ) -> Descent:
+        def terms(points: list[Tensor], edits: list[int]) -> Terms:
+            deltas = torch.stack(points)
+            l2, none = self.settings.weight_decay, deltas.new_zeros(len(edits))
+            return self.terms(deltas, edits, self.unedited, l2=l2, net=none)
+
+        starts = dict(enumerate(torch.zeros_like(self.objective.init)))
+        return self.descend(terms, starts, steps=self.settings.steps, update_last=update_last)
+
+    def on_anchors(self, picks: Mapping[int, _Pick], anchors: AnchorSettings) -> dict[int, Descent]:
         """Search the anchors alone, under the elastic net: EAC's stage 2."""
-        kept = first.end[chosen]
-        start = kept if anchors.start == "warm" else torch.zeros_like(kept)
+        warm = anchors.start == "warm"
+        starts = {
+            edit: pick.kept if warm else torch.zeros_like(pick.kept) for edit, pick in picks.items()
+        }
         l2 = self.settings.weight_decay if anchors.l2 is None else anchors.l2
+
+        def spread(points: Sequence[Tensor], edits: Sequence[int]) -> Tensor:
+            pairs = zip(points, edits, strict=True)
+            return torch.stack([scatter(p, picks[edit].anchors, self.width) for p, edit in pairs])
+
         reference = self.unedited
-        if anchors.kl_reference == "start":
-            reference = self.essence(scatter(start, chosen, self.width))
-        return self.descend(
-            lambda free: self.terms(
-                scatter(free, chosen, self.width),
-                reference,
-                l2=l2,
-                net=anchors.l1 * net_l1(free, scores, scored=anchors.scored),
-            ),
-            start,
-            steps=anchors.steps,
-            update_last=True,
-        )
+        if anchors.kl_reference == "start" and picks:
+            reference = self.unedited.clone()
+            edits = list(starts)
+            reference[edits] = self.essence(spread(list(starts.values()), edits), edits)
+
+        def terms(points: list[Tensor], edits: list[int]) -> Terms:
+            nets = [
+                anchors.l1 * net_l1(free, picks[edit].scores, scored=anchors.scored)
+                for free, edit in zip(points, edits, strict=True)
+            ]
+            net = torch.stack(nets)
+            return self.terms(spread(points, edits), edits, reference, l2=l2, net=net)
+
+        return self.descend(terms, starts, steps=anchors.steps, update_last=True)
 
 
-def solve_value(
-    objective: Objective,
+def solve_values(
+    objective: Searched,
     settings: ValueSettings,
     anchors: AnchorSettings | None,
     *,
-    seed: int = 0,
-) -> Value:
-    """Find the value of an edit.
+    seeds: Sequence[int],
+) -> list[Value]:
+    """Find the values of some edits, each as if it were alone.
 
     Args:
-        objective: the edit's forward pass.
+        objective: the edits' forward pass.
         settings: of the search.
         anchors: of EAC; ``None`` for the plain search.
-        seed: of anchors chosen by chance.
+        seeds: for each edit, of anchors chosen by chance.
 
     Returns:
-        The value. With EAC, ``delta`` is zero off the anchors. A target that the model already
+        The values. With EAC, ``delta`` is zero off the anchors. A target that the model already
         gives (the search stops at once) needs no change: ``delta`` is zero and there are no
         anchors.
 
     Raises:
-        NonFiniteError: a loss is NaN or infinite.
+        NonFiniteError: a loss is NaN or infinite; its ``edit`` is the edit's number.
 
     Source: ROME (Meng et al. 2022), equation 4; EAC (arXiv 2503.00035), section 3.
     """
     search = _Search(objective, settings)
-    first = last = search.everywhere(update_last=anchors is not None)
-    delta, chosen, stages = first.end, None, [first.losses]
-    if anchors is not None and not bool(delta.any()):
-        chosen = torch.empty(0, dtype=torch.long)
-    elif anchors is not None:
-        chosen = choose_anchors(anchors, first.mean_gradient, first.end, seed=seed)
-        delta = scatter(first.end[chosen], chosen, search.width)
-        if anchors.retrain:
-            scores = saliency(first.mean_gradient, first.end)[chosen]
-            last = search.on_anchors(first, chosen, scores, anchors)
-            delta = scatter(last.end, chosen, search.width)
-            stages.append(last.losses)
-    return Value(
-        delta=delta,
-        init=objective.init,
-        written=objective.written,
-        stages=tuple(stages),
-        first_delta=first.end,
-        anchors=None if chosen is None else tuple(chosen.tolist()),
-        reached=last.reached,
+    firsts = search.everywhere(update_last=anchors is not None)
+    picks: dict[int, _Pick] = {}
+    seconds: dict[int, Descent] = {}
+    if anchors is not None:
+        picks = {
+            edit: _pick(first, anchors, seeds[edit])
+            for edit, first in firsts.items()
+            if bool(first.end.any())
+        }
+        seconds = search.on_anchors(picks, anchors) if anchors.retrain else {}
+    values = []
+    for edit, first in firsts.items():
+        last, delta, chosen = first, first.end, None if anchors is None else ()
+        if edit in picks:
+            last = seconds.get(edit, first)
+            kept = last.end if edit in seconds else picks[edit].kept
+            delta = scatter(kept, picks[edit].anchors, search.width)
+            chosen = tuple(picks[edit].anchors.tolist())
+        stages = (first.losses, last.losses) if edit in seconds else (first.losses,)
+        values.append(
+            Value(
+                delta=delta,
+                init=objective.init[edit],
+                written=objective.written[edit],
+                stages=stages,
+                first_delta=first.end,
+                anchors=chosen,
+                reached=last.reached,
+            )
+        )
+    return values
+
+
+def _pick(first: Descent, anchors: AnchorSettings, seed: int) -> _Pick:
+    chosen = choose_anchors(anchors, first.mean_gradient, first.end, seed=seed)
+    return _Pick(
+        anchors=chosen,
+        scores=saliency(first.mean_gradient, first.end)[chosen],
+        kept=first.end[chosen],
     )

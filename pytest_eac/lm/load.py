@@ -21,6 +21,7 @@ from pytest_eac.store import default_cache_dir
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_CPU_BYTES = 256 * 2**20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -77,11 +78,28 @@ class LoadedModel:
         Raises:
             EditError: a row is longer than the model's positions.
         """
-        longest = max(len(row) for row in rows) + more
-        limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
-        if limit is not None and longest > limit:
-            raise EditError(f"a prompt has {longest} tokens, but the model takes {limit}")
+        self.require_room(max(len(row) for row in rows) + more)
         return pad(rows, side=side, fill=self.pad_id, device=self.device)
+
+    def require_room(self, tokens: int) -> None:
+        """Refuse a text that is longer than the model's positions.
+
+        Raises:
+            EditError: it is.
+        """
+        limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
+        if limit is not None and tokens > limit:
+            raise EditError(f"a prompt has {tokens} tokens, but the model takes {limit}")
+
+    @property
+    def spare_bytes(self) -> int:
+        """How much memory work that can be split may take at once: half of what is free on a GPU.
+
+        On a CPU a fixed amount, beyond which larger matrices are no faster.
+        """
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0]) // 2
+        return _CPU_BYTES
 
     @cached_property
     def shape(self) -> dict[str, Any]:

@@ -9,11 +9,13 @@ and then runs only the later tokens through the later layers, by Hugging Face's 
 from __future__ import annotations
 
 import copy
+import warnings
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
+from pytest_eac.errors import EacWarning
 from pytest_eac.lm.layout import find_module, text_config
 
 if TYPE_CHECKING:
@@ -28,13 +30,20 @@ class Window(Protocol):
     """The tokens of each row that a forward pass computes.
 
     ``offset`` (rows,) is the index of each row's first computed token: what stands at index ``i``
-    of a row is at ``i - offset`` in the hidden states that hooks see and in ``logits``.
+    of a row is at ``i - offset`` in the hidden states that hooks see.
     """
 
     offset: Tensor
 
-    def logits(self, keep: Tensor) -> Tensor:
-        """Run the model; return the logits at the positions ``keep``, (rows, keep, vocabulary)."""
+    def logits(self, rows: Tensor, places: Tensor) -> Tensor:
+        """Run the model; return the logits at token ``places[i]`` of row ``rows[i]``.
+
+        Both are (n,); the result is (n, vocabulary). The head is computed nowhere else.
+        """
+        ...
+
+    def narrowed(self, rows: Tensor) -> Window:
+        """Return the window of some of the rows, which are counted anew."""
         ...
 
 
@@ -65,6 +74,12 @@ def open_windows(
     tails = [length - start for length, start in zip(lengths, starts, strict=True)]
     sliding = getattr(text_config(loaded.model.config), "sliding_window", None)
     if sliding is not None and max(lengths) + max(tails) > sliding:
+        warnings.warn(
+            f"{max(lengths)} tokens and {max(tails)} of their tail do not fit into the model's "
+            f"sliding window of {sliding}: every step runs all tokens, which is slower",
+            EacWarning,
+            stacklevel=2,
+        )
         return dict.fromkeys(layers, FullWindow(loaded, rows))
     first = TailWindow(loaded, rows, starts, layer=min(layers), later=layers)
     return {layer: first.entered_at(layer) for layer in layers}
@@ -79,10 +94,18 @@ class FullWindow:
         self._inputs = padded.as_inputs()
         self.offset = torch.zeros(len(rows), dtype=torch.long, device=loaded.device)
 
-    def logits(self, keep: Tensor) -> Tensor:
+    def logits(self, rows: Tensor, places: Tensor) -> Tensor:
         """Run everything."""
-        logits: Tensor = self._model(**self._inputs, logits_to_keep=keep, use_cache=False).logits
-        return logits
+        with head_at(self._model, rows, places):
+            logits: Tensor = self._model(**self._inputs, use_cache=False).logits
+        return logits[0]
+
+    def narrowed(self, rows: Tensor) -> FullWindow:
+        """Return the window of some of the rows."""
+        window = copy.copy(self)
+        window._inputs = {name: each[rows] for name, each in self._inputs.items()}
+        window.offset = self.offset[rows]
+        return window
 
 
 class TailWindow:
@@ -121,6 +144,10 @@ class TailWindow:
             self._cache = self._model(
                 **whole.as_inputs(), logits_to_keep=1, use_cache=True
             ).past_key_values
+        self._first = entries[0]
+        for below in self._cache.layers[: self._first]:  # never read, but asked for their length
+            below.keys = below.keys.new_zeros(()).expand_as(below.keys)
+            below.values = below.values.new_zeros(()).expand_as(below.values)
         width = tail.input_ids.shape[1]
         index = self.offset[:, None] + torch.arange(width, device=device)
         last = whole.input_ids.shape[1] - 1
@@ -143,18 +170,57 @@ class TailWindow:
         window._entry = layer
         return window
 
-    def logits(self, keep: Tensor) -> Tensor:
+    def logits(self, rows: Tensor, places: Tensor) -> Tensor:
         """Run the tail against a copy of the cache that shares its tensors."""
-        cache = copy.copy(self._cache)
-        cache.layers = [copy.copy(each) for each in self._cache.layers]
         with ExitStack() as stack:
             for module in self._layers[: self._entry]:
                 stack.enter_context(_passed_through(module, self._in_tuples))
             stack.enter_context(_fed(self._layers[self._entry], self._hidden[self._entry]))
+            stack.enter_context(head_at(self._model, rows, places - self.offset[rows]))
             logits: Tensor = self._model(
-                **self._inputs, past_key_values=cache, logits_to_keep=keep, use_cache=True
+                **self._inputs, past_key_values=_copied(self._cache), use_cache=True
             ).logits
-        return logits
+        return logits[0]
+
+    def narrowed(self, rows: Tensor) -> TailWindow:
+        """Return the window of some of the rows."""
+        window = copy.copy(self)
+        window._cache = _copied(self._cache)
+        for index, layer in enumerate(window._cache.layers):
+            kept = rows if index >= self._first else slice(len(rows))
+            layer.keys, layer.values = layer.keys[kept], layer.values[kept]
+        window._hidden = {entry: each[rows] for entry, each in self._hidden.items()}
+        window._inputs = {name: each[rows] for name, each in self._inputs.items()}
+        window.offset = self.offset[rows]
+        return window
+
+
+def _copied(cache: Any) -> Any:
+    """Return a key/value cache that can grow on its own; its tensors are shared so far."""
+    copied = copy.copy(cache)
+    copied.layers = [copy.copy(each) for each in cache.layers]
+    return copied
+
+
+@contextmanager
+def head_at(model: nn.Module, rows: Tensor, places: Tensor) -> Iterator[None]:
+    """Let the head read only some tokens' states: the logits come as (1, n, vocabulary).
+
+    Args:
+        model: a causal language model.
+        rows: of the batch; (n,).
+        places: of the tokens in those rows; (n,).
+    """
+
+    def hook(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+        where = rows.to(args[0].device), places.to(args[0].device)
+        return (args[0][where][None],)
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(hook)  # type: ignore[operator]
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 @contextmanager
@@ -198,8 +264,12 @@ def _passed_through(layer: nn.Module, in_tuples: bool) -> Iterator[None]:
     def forward(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor | tuple[Tensor]:
         return (hidden_states,) if in_tuples else hidden_states
 
+    own = layer.__dict__.get("forward")  # accelerate keeps its own there
     layer.forward = forward
     try:
         yield
     finally:
-        del layer.forward
+        if own is None:
+            del layer.forward
+        else:
+            layer.forward = own

@@ -360,11 +360,14 @@ class _FactRun:
         """Return each row's probability of the whole answer, under teacher forcing."""
         length = len(self._fact.row)
         places = torch.arange(length - len(self._answer), length, device=self._loaded.device)
-        logits = window.logits(places - window.offset[0]).float()
+        rows = torch.arange(len(window.offset), device=self._loaded.device)
+        logits = window.logits(rows.repeat_interleave(len(places)), places.repeat(len(rows)))
+        logits = logits.float().unflatten(0, (len(rows), -1))
         if not bool(torch.isfinite(logits).all()):
             raise NonFiniteError("the model's logits are not finite while a fact is traced")
         likely = logits.log_softmax(dim=-1)[:, torch.arange(len(self._answer)), self._answer]
-        return likely.sum(dim=1).exp()
+        probabilities: Tensor = likely.sum(dim=1).exp()
+        return probabilities
 
 
 def _put(output: Tensor, *, rows: slice, place: int, value: Tensor) -> Tensor:

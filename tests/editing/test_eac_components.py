@@ -6,7 +6,7 @@ a single sum that a few dimensions can reach as well as all.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -17,9 +17,10 @@ from pytest_eac.editing.objective import Objective, Outcome
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.solved import Work
-from pytest_eac.editing.value import Value, _Search, solve_value
+from pytest_eac.editing.value import Value, _Pick, _Search, solve_values
 from pytest_eac.lm.weights import restored
 from pytest_eac.spec.settings import AnchorSettings, MethodSettings, ValueSettings
+from tests.editing.searches import Together, solve_alone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,7 +72,7 @@ def solved(
 ) -> Value:
     chosen = None if anchors is None else AnchorSettings(**anchors)
     settings = ValueSettings(**{**PLAIN, **value})
-    return solve_value(cast("Objective", objective), settings, chosen, seed=seed)
+    return solve_alone(objective, settings, chosen, seed=seed)
 
 
 # Which dimensions
@@ -203,10 +204,11 @@ def test_the_net_shrinks_each_anchor_by_its_price(l1: float, *, scored: bool) ->
     objective = bowls([2.0, 1.5, 1.0, 0.7, -1.2, -0.6])
     value = ValueSettings(**{**PLAIN, "steps": 10, "learning_rate": 0.02, "clamp": 100.0})
     anchors = AnchorSettings(choice="all", steps=900, l1=l1, scored=scored)
-    search = _Search(cast("Objective", objective), value)
-    first = search.everywhere(update_last=True)
+    search = _Search(Together(objective), value)
+    first = search.everywhere(update_last=True)[0]
     scores = saliency(first.mean_gradient, first.end)
-    found = search.on_anchors(first, torch.arange(6), scores, anchors).end
+    pick = _Pick(anchors=torch.arange(6), scores=scores, kept=first.end)
+    found = search.on_anchors({0: pick}, anchors)[0].end
     prices = l1 / (scores + 1e-6) if scored else torch.full((6,), l1)
     goal = torch.tensor([2.0, 1.5, 1.0, 0.7, -1.2, -0.6])
     expected = goal.sign() * (goal.abs() - prices).clamp_min(0)
@@ -327,11 +329,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def _values(loaded: LoadedModel, edit: Edit) -> dict[str, Value]:
-    objective = Objective(loaded, prepare(loaded, edit, CONTEXTS), layer=1)
+    objective = Objective(loaded, [prepare(loaded, edit, CONTEXTS)], layer=1)
     return {
-        name: solve_value(
-            objective, ValueSettings(stop_loss=0.0), AnchorSettings(steps=15, **options)
-        )
+        name: solve_values(
+            objective, ValueSettings(stop_loss=0.0), AnchorSettings(steps=15, **options), seeds=[0]
+        )[0]
         for name, options in OPTIONS.items()
     }
 

@@ -93,10 +93,10 @@ def test_romes_update_maps_the_bare_key_to_the_value_exactly(
     solved = solve(tiny, (edit,), _settings("rome"), _work((edit,)))
     with restored(tiny.model, [solved.deltas[0].module]):
         apply_delta(tiny.model, solved.deltas[0])
-        after = Objective(tiny, prepare(tiny, edit, CONTEXTS), layer=LAYER)
+        after = Objective(tiny, [prepare(tiny, edit, CONTEXTS)], layer=LAYER)
     (value,) = solved.values
     wanted = value.init + value.delta
-    torch.testing.assert_close(after.init, wanted, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(after.init[0], wanted, rtol=1e-3, atol=1e-3)
 
 
 def test_the_update_solves_its_equation_for_any_key() -> None:
@@ -197,21 +197,55 @@ def test_the_bare_prompt_is_always_the_first_context(tiny: LoadedModel) -> None:
 def test_the_whole_and_the_tail_objective_agree(
     tiny: LoadedModel, world: tuple[Edit, ...], *, whole_layer: bool
 ) -> None:
-    prompts = prepare(tiny, world[2], CONTEXTS)
+    prompts = [prepare(tiny, edit, CONTEXTS) for edit in world[2:5]]
     site = tiny.layout.layer.format(LAYER) if whole_layer else None
     results = []
     for whole in (True, False):
         objective = Objective(tiny, prompts, layer=LAYER, site=site, whole=whole)
-        delta = torch.linspace(-1, 1, objective.init.numel()).requires_grad_()
-        outcome = objective(delta)
-        outcome.nll.backward()
-        results.append((objective, outcome, delta.grad))
+        deltas = torch.linspace(-1, 1, objective.init.numel()).view_as(objective.init)
+        deltas.requires_grad_()
+        outcome = objective(deltas, range(3))
+        outcome.nll.sum().backward()
+        results.append((objective, outcome, deltas.grad))
     (one, whole_outcome, whole_gradient), (two, tail_outcome, tail_gradient) = results
     for name in ("init", "written"):
         torch.testing.assert_close(getattr(one, name), getattr(two, name), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(whole_outcome.nll, tail_outcome.nll, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(whole_outcome.essence, tail_outcome.essence, rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(whole_gradient, tail_gradient, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_edits_in_one_pass_come_out_as_if_alone(
+    tiny: LoadedModel, world: tuple[Edit, ...], *, whole: bool
+) -> None:
+    prompts = [prepare(tiny, edit, CONTEXTS[: 2 + at]) for at, edit in enumerate(world[2:5])]
+    together = Objective(tiny, prompts, layer=LAYER, whole=whole)
+    deltas = torch.linspace(-1, 1, together.init.numel()).view_as(together.init).requires_grad_()
+    for chosen in ([0, 1, 2], [0, 2], [1]):
+        outcome = together(deltas[chosen], chosen)
+        (gradients,) = torch.autograd.grad(outcome.nll.sum(), deltas)
+        assert not gradients[[each for each in range(3) if each not in chosen]].any()
+        for place, edit in enumerate(chosen):
+            alone = Objective(tiny, [prompts[edit]], layer=LAYER)
+            delta = deltas[[edit]].detach().requires_grad_()
+            single = alone(delta, [0])
+            (gradient,) = torch.autograd.grad(single.nll.sum(), delta)
+            torch.testing.assert_close(alone.init[0], together.init[edit], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(single.nll[0], outcome.nll[place], rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(
+                single.essence[0], outcome.essence[place], rtol=1e-4, atol=1e-4
+            )
+            assert single.said[0] == outcome.said[place]
+            torch.testing.assert_close(gradient[0], gradients[edit], rtol=1e-3, atol=1e-5)
+
+
+def test_what_a_pass_keeps_grows_with_its_edits_and_holds_no_weights(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    prompts = prepare(tiny, world[2], CONTEXTS)
+    one, four = (Objective(tiny, [prompts] * count, layer=LAYER).saved_bytes() for count in (1, 4))
+    assert one * 3.5 < four < one * 4.5
 
 
 @pytest.mark.parametrize("site", ["down", "layer"])
@@ -245,8 +279,8 @@ def test_the_objectives_loss_is_the_teacher_forced_likelihood(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     edit = world[3]
-    objective = Objective(tiny, prepare(tiny, edit, CONTEXTS), layer=LAYER)
-    outcome = objective(torch.zeros_like(objective.init))
+    objective = Objective(tiny, [prepare(tiny, edit, CONTEXTS)], layer=LAYER)
+    outcome = objective(torch.zeros_like(objective.init), [0])
     texts = [context.replace("{}", edit.prompt) for context in CONTEXTS]
     likely = [each.log_likelihood for each in force(tiny, [(text, edit.target) for text in texts])]
     assert float(outcome.nll) == pytest.approx(-sum(likely) / len(likely), rel=1e-4)

@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac.editing.methods import Recipe, edited_modules, locate_then_edit
+from pytest_eac.editing import methods
+from pytest_eac.editing.methods import RECIPES, Recipe, _Solver, edited_modules, locate_then_edit
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
 from pytest_eac.editing.solved import Solved, Work
 from pytest_eac.editing.updates.memit import memit
 from pytest_eac.editing.updates.prune import restrain
-from pytest_eac.errors import EditError, SettingsError
+from pytest_eac.editing.value import Searched, Value, solve_values
+from pytest_eac.errors import EditError, NonFiniteError, SettingsError
 from pytest_eac.lm.layout import as_out_in, find_module
+from pytest_eac.lm.load import LoadedModel
 from pytest_eac.lm.trace import capture
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.measuring.scoring import force
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
 
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.editing.updates.problem import Problem
-    from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
 
@@ -188,6 +190,53 @@ def test_three_edits_fit_into_one_update(
     assert len(step.solved.values) == (3 if BUILT_IN[name].takes_value else 0)
     least = 0.0 if name == "ft-l" else 1.0
     assert all(now > then + least for then, now in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("name", ["memit", "memit-eac", "encore", "nas"])
+def test_values_do_not_depend_on_how_many_share_a_pass(
+    tiny_llama: LoadedModel,
+    world: tuple[Edit, ...],
+    llama_moments: Moments,
+    name: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_for(name, value={"steps": 6})
+    edits = (world[0], world[8], world[16], world[5])
+    sizes: list[int] = []
+
+    def counted(objective: Searched, *args: Any, **options: Any) -> list[Value]:
+        sizes.append(len(objective.init))
+        return solve_values(objective, *args, **options)
+
+    monkeypatch.setattr(methods, "solve_values", counted)
+    found = []
+    for room in (1, 2**40):
+        monkeypatch.setattr(LoadedModel, "spare_bytes", room)
+        with edited(tiny_llama, settings, edits, llama_moments, batch=4) as steps:
+            found.append(steps[0].solved.values)
+    assert set(sizes[: len(sizes) * 4 // 5]) == {1}
+    assert sizes[-1] == 4
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one.delta, other.delta, rtol=1e-2, atol=1e-3)
+        assert one.anchors == other.anchors
+        for ours, theirs in zip(one.stages[0], other.stages[0], strict=True):
+            assert ours.total == pytest.approx(theirs.total, rel=1e-3)
+
+
+def test_edits_share_a_pass_as_far_as_the_memory_goes(
+    tiny_llama: LoadedModel,
+    world: tuple[Edit, ...],
+    llama_moments: Moments,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = settings_for("memit")
+    work = chain_of(tiny_llama, settings, world[:4], llama_moments)
+    solver = _Solver(tiny_llama, settings, work, RECIPES["memit"])
+    prompts = [prepare(tiny_llama, edit, CONTEXTS) for edit in (world[0],) * 5]
+    each = solver.objective(prompts[:1]).saved_bytes()
+    for room, expected in ((0.5, [1] * 5), (2.5, [2, 2, 1]), (9, [5])):
+        monkeypatch.setattr(LoadedModel, "spare_bytes", int(room * each))
+        assert [len(chunk) for chunk in solver._chunks(prompts)] == expected
 
 
 def test_a_sequence_in_batches_ends_with_what_is_left_over(
@@ -496,6 +545,30 @@ def test_constrained_fine_tuning_stays_within_its_radius(
 
 
 # Errors
+
+
+def test_an_error_in_a_search_names_the_edit_that_it_is_about(
+    tiny_llama: LoadedModel,
+    world: tuple[Edit, ...],
+    llama_moments: Moments,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The edits are searched in the order of their lengths, and named in that of the spec."""
+    monkeypatch.setattr(LoadedModel, "spare_bytes", 1)
+    settings = settings_for("memit")
+    broken = world[1].subject
+
+    def solved(objective: Searched, *args: Any, **options: Any) -> list[Value]:
+        if options["seeds"] == [1]:
+            raise NonFiniteError("the loss is nan", edit=0)
+        return solve_values(objective, *args, **options)
+
+    monkeypatch.setattr(methods, "solve_values", solved)
+    with (
+        pytest.raises(NonFiniteError, match=f"edits 1 to 3 of 3: {broken} .*the loss is nan"),
+        edited(tiny_llama, settings, world[:3], llama_moments, batch=3),
+    ):
+        pass
 
 
 @pytest.mark.parametrize(("name", "batch"), [("memit", 3), ("memit", 1), ("prune", 3)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from pytest_eac.editing.anchors import saliency, scatter, scored_l1, top_anchors
 from pytest_eac.editing.objective import Outcome
-from pytest_eac.editing.value import solve_value
+from pytest_eac.editing.value import solve_values
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.spec.settings import AnchorSettings, ValueSettings
+from tests.editing.searches import Together, solve_alone
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.editing.objective import Objective
 
 WIDTH = 12
 
@@ -39,7 +39,7 @@ class Quadratic:
 
 
 def _solve(objective: Quadratic, value: ValueSettings, anchors: AnchorSettings | None) -> Any:
-    return solve_value(cast("Objective", objective), value, anchors)
+    return solve_alone(objective, value, anchors)
 
 
 def _goal(seed: int = 0) -> Tensor:
@@ -186,6 +186,47 @@ def test_the_delta_never_leaves_the_ball() -> None:
         value = _solve(objective, ValueSettings(steps=30, clamp=0.5), anchors)
         assert value.delta.norm() <= 0.5 * objective.init.norm() * (1 + 1e-6)
         assert value.delta.norm() >= 0.49 * objective.init.norm()
+
+
+@pytest.mark.parametrize("anchors", [None, AnchorSettings(ratio=0.34, steps=30, l1=0.05)])
+def test_edits_that_are_searched_together_come_out_as_if_alone(
+    anchors: AnchorSettings | None,
+) -> None:
+    """Also where they stop at different steps, and where one is there before it starts."""
+    settings = ValueSettings(steps=60, learning_rate=0.1)
+    goals = [_goal(1), torch.zeros(WIDTH), 0.2 * _goal(2), 3 * _goal(4)]
+    alone = [solve_alone(Quadratic(goal), settings, anchors) for goal in goals]
+    together = solve_values(
+        Together(*map(Quadratic, goals)), settings, anchors, seeds=[0] * len(goals)
+    )
+    assert len({len(value.stages[0]) for value in together}) == 4
+    for one, other in zip(alone, together, strict=True):
+        assert one.stages == other.stages
+        assert (one.anchors, one.reached) == (other.anchors, other.reached)
+        assert torch.equal(one.delta, other.delta)
+        assert torch.equal(one.first_delta, other.first_delta)
+
+
+def test_an_edit_that_has_stopped_is_not_computed_again() -> None:
+    far, near = Quadratic(3 * _goal(4)), Quadratic(torch.zeros(WIDTH))
+    solve_values(Together(far, near), ValueSettings(steps=9), None, seeds=[0, 0])
+    assert (far.calls, near.calls) == (10, 2)  # one each for the unedited essence
+
+
+@pytest.mark.parametrize("anchors", [None, AnchorSettings()])
+def test_an_error_names_the_edit_whose_loss_is_not_a_number(anchors: AnchorSettings | None) -> None:
+    class Breaking(Quadratic):
+        def __call__(self, delta: Tensor) -> Outcome:
+            outcome = super().__call__(delta)
+            broken = self.calls > (7 if anchors else 3)
+            nll = outcome.nll * float("inf") if broken else outcome.nll
+            return Outcome(nll=nll, essence=outcome.essence, said=outcome.said)
+
+    held = Quadratic(torch.zeros(WIDTH))
+    objective = Together(held, Quadratic(3 * _goal(4)), Breaking(3 * _goal(5)))
+    with pytest.raises(NonFiniteError) as caught:
+        solve_values(objective, ValueSettings(steps=5), anchors, seeds=[0, 0, 0])
+    assert caught.value.edit == 2
 
 
 floats = st.floats(-10, 10, allow_subnormal=False, width=32)

@@ -11,10 +11,11 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from pytest_eac.errors import EacWarning
 from pytest_eac.lm.layout import find_layout, find_module
 from pytest_eac.lm.load import LoadedModel
 from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window, open_windows
-from pytest_eac.lm.trace import patch
+from pytest_eac.lm.trace import capture, patch
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -52,10 +53,8 @@ def _run(
         changed[rows, at - window.offset] += delta
         return changed
 
-    wanted = places - window.offset
-    keep, where = wanted.unique(return_inverse=True)
     with patch(find_module(loaded.model, loaded.layout.down.format(layer)), add):
-        return window.logits(keep)[rows, where]
+        return window.logits(rows, places)
 
 
 @pytest.mark.parametrize("name", ["falcon", "gpt2", "gpt_neox", "llama", "mistral"])
@@ -71,13 +70,43 @@ def test_one_pass_serves_windows_from_every_layer_on(name: str) -> None:
             torch.testing.assert_close(tail, whole, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("sliding", "kind"), [(4, FullWindow), (64, TailWindow)])
-def test_a_text_longer_than_the_sliding_window_is_run_whole(
-    sliding: int, kind: type[Window]
-) -> None:
+def test_a_text_longer_than_the_sliding_window_is_run_whole_and_said_to_be() -> None:
     loaded = _model("mistral")
-    loaded.model.config.sliding_window = sliding
-    assert isinstance(open_window(loaded, [(1, 2, 3, 4)], (1,), layer=2), kind)
+    loaded.model.config.sliding_window = 64
+    assert isinstance(open_window(loaded, [(1, 2, 3, 4)], (1,), layer=2), TailWindow)
+    loaded.model.config.sliding_window = 4
+    with pytest.warns(EacWarning, match="sliding window of 4"):
+        assert isinstance(open_window(loaded, [(1, 2, 3, 4)], (1,), layer=2), FullWindow)
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_narrowed_window_has_the_numbers_of_its_rows(whole: bool) -> None:
+    loaded = _model("llama")
+    rows, starts = [(1, 2, 3, 4, 5, 6, 7), (11, 12, 13), (21, 22, 23, 24)], (4, 1, 0)
+    delta, places, at = torch.linspace(-3, 3, 32), torch.tensor([6, 2, 3]), torch.tensor(starts)
+    window: Window = (
+        FullWindow(loaded, rows) if whole else TailWindow(loaded, rows, starts, layer=2)
+    )
+    every = _run(loaded, window, 2, delta, places, at)
+    kept = torch.tensor([2, 0])
+    some = _run(loaded, window.narrowed(kept), 2, delta, places[kept], at[kept])
+    torch.testing.assert_close(some, every[kept], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(_run(loaded, window, 2, delta, places, at), every, rtol=0, atol=0)
+
+
+def test_the_head_reads_only_the_tokens_that_are_asked_for() -> None:
+    loaded = _model("llama")
+    window = TailWindow(loaded, [(1, 2, 3, 4), (5, 6, 7, 8)], (1, 2), layer=2)
+    with capture(loaded.model.get_output_embeddings()) as seen:
+        window.logits(torch.tensor([0, 1, 1]), torch.tensor([3, 2, 3]))
+    assert seen.input.shape == (1, 3, 32)
+
+
+def test_the_constants_below_the_first_layer_take_no_memory() -> None:
+    loaded = _model("llama")
+    window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layer=2)
+    sizes = [each.keys.untyped_storage().nbytes() for each in window._cache.layers]
+    assert max(sizes[:2]) <= 4 < min(sizes[2:])
 
 
 def test_a_tail_leaves_the_model_as_it_was() -> None:
@@ -85,7 +114,7 @@ def test_a_tail_leaves_the_model_as_it_was() -> None:
     ids = torch.arange(1, 9)[None]
     before = loaded.model(ids).logits
     window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layer=2)
-    window.logits(torch.tensor([0]))
+    window.logits(torch.tensor([0]), torch.tensor([3]))
     assert torch.equal(loaded.model(ids).logits, before)
     assert not any(
         module._forward_pre_hooks or module._forward_hooks for module in loaded.model.modules()
@@ -98,5 +127,5 @@ def test_a_tail_that_raises_leaves_the_model_as_it_was(monkeypatch: pytest.Monke
     before = loaded.model(ids).logits
     window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layer=2)
     with pytest.raises(IndexError):
-        window.logits(torch.tensor([99]))
+        window.logits(torch.tensor([0]), torch.tensor([99]))
     assert torch.equal(loaded.model(ids).logits, before)
