@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from accelerate import dispatch_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_eac.errors import EacWarning
@@ -92,6 +93,35 @@ def test_a_narrowed_window_has_the_numbers_of_its_rows(whole: bool) -> None:
     some = _run(loaded, window.narrowed(kept), 2, delta, places[kept], at[kept])
     torch.testing.assert_close(some, every[kept], rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(_run(loaded, window, 2, delta, places, at), every, rtol=0, atol=0)
+
+
+def test_a_tail_in_bfloat16_differs_by_its_rounding_alone() -> None:
+    loaded = _model("llama")
+    loaded.model.to(torch.bfloat16)
+    rows, starts = [(1, 2, 3, 4, 5, 6, 7), (11, 12, 13)], (4, 1)
+    delta, places, at = torch.linspace(-3, 3, 32), torch.tensor([6, 2]), torch.tensor(starts)
+    delta = delta.bfloat16()
+    whole = _run(loaded, FullWindow(loaded, rows), 2, delta, places, at)
+    tail = _run(loaded, TailWindow(loaded, rows, starts, layer=2), 2, delta, places, at)
+    assert tail.dtype == torch.bfloat16
+    torch.testing.assert_close(tail, whole, rtol=2**-6, atol=2**-6)
+
+
+def test_a_tail_runs_through_a_model_that_accelerate_has_shared_out() -> None:
+    loaded = _model("llama")
+    rows, starts = [(1, 2, 3, 4, 5, 6, 7), (11, 12, 13)], (4, 1)
+    delta, places, at = torch.linspace(-3, 3, 32), torch.tensor([6, 2]), torch.tensor(starts)
+    expected = _run(loaded, FullWindow(loaded, rows), 2, delta, places, at)
+    parts = ["model.embed_tokens", "model.norm", "model.rotary_emb", "lm_head"]
+    parts += [loaded.layout.layer.format(layer) for layer in range(4)]
+    dispatch_model(loaded.model, device_map=dict.fromkeys(parts, "cpu"), force_hooks=True)
+    hooked = [name for name, each in loaded.model.named_modules() if "forward" in vars(each)]
+    assert loaded.layout.layer.format(0) in hooked
+    tail = _run(loaded, TailWindow(loaded, rows, starts, layer=2), 2, delta, places, at)
+    torch.testing.assert_close(tail, expected, rtol=1e-4, atol=1e-5)
+    assert [
+        name for name, each in loaded.model.named_modules() if "forward" in vars(each)
+    ] == hooked
 
 
 def test_the_head_reads_only_the_tokens_that_are_asked_for() -> None:

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pytest_eac.lm import peak
+from pytest_eac.lm.peak import peak_memory, resident_bytes
+
+CPU = torch.device("cpu")
+SIZE = 200 * 2**20
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="the counter is Linux's")
+
+
+def _use(size: int) -> None:
+    torch.ones(size, dtype=torch.uint8)
+
+
+@linux
+def test_the_peak_is_that_of_the_block_alone() -> None:
+    _use(2 * SIZE)
+    before = resident_bytes()
+    assert before is not None
+    with peak_memory(CPU) as small:
+        _use(2**20)
+    with peak_memory(CPU) as large:
+        _use(SIZE)
+    assert small.bytes is not None
+    assert large.bytes is not None
+    assert small.bytes - before < SIZE / 2
+    assert large.bytes - before == pytest.approx(SIZE, rel=0.1)
+
+
+def test_a_platform_without_the_counter_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peak, "_RESET", Path("/nowhere/clear_refs"))
+    monkeypatch.setattr(peak, "_STATUS", Path("/nowhere/status"))
+    with peak_memory(CPU) as unknown:
+        _use(2**20)
+    assert unknown.bytes is None
+    assert resident_bytes() is None
