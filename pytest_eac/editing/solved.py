@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EditError
@@ -67,7 +67,10 @@ Solve = Callable[["LoadedModel", "tuple[Edit, ...]", "MethodSettings", Work], So
 
 
 def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
-    """Check what a method returned, and put it in a common form.
+    """Check what a method returned, and put it in a common form: tensors lie row by row.
+
+    What is computed from a tensor depends, in its last bits, on how it lies in memory. One that has
+    been kept in a file lies row by row; so must the one that was solved.
 
     Raises:
         EditError: it is neither a ``Solved`` nor deltas, or changes a module it did not declare.
@@ -82,7 +85,13 @@ def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
             )
     if len(set(changed)) != len(changed):
         raise EditError(f"{name} returned two deltas for one module: {', '.join(changed)}")
-    return solved
+    state = {name: tensor.contiguous() for name, tensor in solved.state.items()}
+    return replace(solved, deltas=tuple(map(_row_by_row, solved.deltas)), state=state)
+
+
+def _row_by_row(delta: WeightDelta) -> WeightDelta:
+    right = None if delta.right is None else delta.right.contiguous()
+    return replace(delta, left=delta.left.contiguous(), right=right)
 
 
 def _from_deltas(name: str, result: Any) -> Solved:
