@@ -20,7 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_eac.cache.kinds import EDITS, LIMIT, MEASUREMENTS, kept, leftovers
+from pytest_eac.cache.kinds import ENTRIES, LIMIT, LOCK, kept, leftovers
 from pytest_eac.errors import RecordError
 from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
 
@@ -96,7 +96,7 @@ class Cache:
         about = {"key": _text(key), "data": json.dumps(entry.data, allow_nan=False)}
         about["sha256"] = _checksum(tensors, about)
         try:
-            with locked(self.root / "entries.lock"):
+            with locked(self.root / LOCK):
                 write_tensors(path, tensors, about)
                 self._make_room(path.stat().st_size)
         except (OSError, RecordError) as error:
@@ -133,10 +133,9 @@ class Cache:
         self._room -= written
         if self._room > 0:
             return
-        both = (EDITS, MEASUREMENTS)
-        for path in (each for kind in both for each in leftovers(self.root, kind)):
+        for path in [each for kind in ENTRIES for each in leftovers(self.root, kind)]:
             path.unlink(missing_ok=True)
-        entries = [each for kind in both for each in kept(self.root, kind)]
+        entries = [each for kind in ENTRIES for each in kept(self.root, kind)]
         total = sum(each.size for each in entries)
         slack = self._limit // 10
         if total > self._limit:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.cache.kinds import GIB, LIMIT
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -55,7 +53,10 @@ def _ini(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options in force: the command line over the ini file."""
+    """The options in force: the command line over the ini file.
+
+    ``cache_size`` is in GiB; ``None`` stands for the usual.
+    """
 
     model: str | None
     revision: str | None
@@ -64,7 +65,7 @@ class Options:
     limit_edits: int | None
     results: Path | None
     cache_dir: Path | None
-    cache_bytes: int
+    cache_size: float | None
     no_cache: bool
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
@@ -86,6 +87,7 @@ def read_options(config: pytest.Config) -> Options:
 
     limit = value("limit-edits")
     results, cache_dir = value("results"), value("cache-dir")
+    cache_size = value("cache-size")
     return Options(
         model=value("model"),
         revision=value("revision"),
@@ -94,7 +96,7 @@ def read_options(config: pytest.Config) -> Options:
         limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
         results=_writable(config.invocation_params.dir / results) if results else None,
         cache_dir=config.invocation_params.dir / cache_dir if cache_dir else None,
-        cache_bytes=_bytes("cache-size", value("cache-size")),
+        cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
         no_cache=bool(value("no-cache")),
         methods=tuple(dict.fromkeys(value("method") or ())),
         seeds=tuple(dict.fromkeys(_number("seed", seed, least=0) for seed in value("seed") or ())),
@@ -134,10 +136,8 @@ def _number(name: str, text: str, *, least: int) -> int:
     return number
 
 
-def _bytes(name: str, text: str | None) -> int:
+def _size(name: str, text: str) -> float:
     """Read a number of GiB."""
-    if text is None:
-        return LIMIT
     try:
         size = float(text)
     except ValueError:
@@ -146,4 +146,4 @@ def _bytes(name: str, text: str | None) -> int:
         raise pytest.UsageError(
             f"--eac-{name}: found {text!r}, expected a number of GiB above 0, such as 4 or 0.5"
         )
-    return int(size * GIB)
+    return size

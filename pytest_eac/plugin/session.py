@@ -8,6 +8,7 @@ from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cache.entries import Cache
+from pytest_eac.cache.kinds import GIB, LIMIT
 from pytest_eac.errors import (
     EacError,
     ModelError,
@@ -43,9 +44,8 @@ class EacSession:
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._model: tuple[schema.ModelChoice, LoadedModel | EacError] | None = None
         self._recall: tuple[Spec, Recall] | None = None
-        self._cache = (
-            None if options.no_cache else Cache(options.cache_dir, limit=options.cache_bytes)
-        )
+        size = int(options.cache_size * GIB) if options.cache_size else LIMIT
+        self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
     def adapt(self, spec: Spec) -> Spec:
         """Lay the command line over a spec.
