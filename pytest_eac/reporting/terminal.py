@@ -32,11 +32,11 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
 
 
 def _cached_line(chains: Sequence[Chain]) -> list[str]:
-    """Say how much of it was at hand from earlier runs, if anything was."""
+    """Say how much of the chains was at hand from earlier runs, if any edit was."""
     edits = [cost.cached for chain in chains for cost in chain.per_edit]
-    measurements = sum(chain.cached_measurements for chain in chains)
-    if not any(edits) and not measurements:
+    if not any(edits):
         return []
+    measurements = sum(chain.cached_measurements for chain in chains)
     return [
         f"{sum(edits)} of {len(edits)} edits and {measurements} measurements came from the cache "
         "(s/edit: as solved)"
