@@ -13,7 +13,7 @@ from pytest_eac.editing import memory
 from pytest_eac.editing.covariance import Moment
 from pytest_eac.editing.memory import Memory, open_memory
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Solved, Work
+from pytest_eac.editing.solved import Solved, Work, as_solved
 from pytest_eac.editing.value import StepLoss, Value
 from pytest_eac.lm.weights import WeightDelta, restored
 from pytest_eac.spec.edits import Edit, Neighbor
@@ -121,7 +121,7 @@ def test_two_values_of_a_hyperparameter_never_share_a_key(
     keys: Callable[..., str], name: str, numbers: list[float]
 ) -> None:
     one, two = (
-        keys(SETTINGS.model_copy(update={"value": ValueSettings(**{name: number})}))
+        keys(SETTINGS.model_copy(update={"value": ValueSettings.model_validate({name: number})}))
         for number in numbers
     )
     assert one != two
@@ -129,7 +129,8 @@ def test_two_values_of_a_hyperparameter_never_share_a_key(
 
 @pytest.mark.parametrize("part", ["subject", "prompt", "target"])
 def test_what_an_edit_asks_for_is_in_the_key(keys: Callable[..., str], part: str) -> None:
-    assert keys(edits=(replace(EDIT, **{part: "Oslo is"}),)) != keys()
+    changes: dict[str, Any] = {part: "Oslo is"}
+    assert keys(edits=(replace(EDIT, **changes),)) != keys()
 
 
 def test_the_edits_before_and_the_batch_are_in_the_key(keys: Callable[..., str]) -> None:
@@ -281,6 +282,16 @@ def test_a_state_that_does_not_grow_is_kept_whole(tmp_path: Path, now: torch.Ten
     found = kept_memory.read({"n": 1}, earlier)
     assert found is not None
     assert same(dict(found.solved.state), {"keys": now})
+
+
+def test_what_was_solved_lies_in_memory_as_what_was_kept() -> None:
+    turned = torch.rand(3, 2).T
+    delta = WeightDelta(module="a", left=turned, right=torch.rand(2, 4).T)
+    solved = as_solved("mine", Solved(deltas=(delta,), state={"k": turned}), ["a"])
+    for tensor in (solved.deltas[0].left, solved.deltas[0].right, solved.state["k"]):
+        assert tensor is not None
+        assert tensor.is_contiguous()
+    assert torch.equal(solved.deltas[0].left, turned)
 
 
 # In a sequence

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 import pytest
@@ -61,9 +62,8 @@ def test_another_version_of_a_library_makes_it_another_model(
     tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch, library: str
 ) -> None:
     before = identify(tiny_llama)
-    real = identity.version
     monkeypatch.setattr(
-        identity, "version", lambda name: "0.0.0" if name == library else real(name)
+        identity, "version", lambda name: "0.0.0" if name == library else version(name)
     )
     assert identify(tiny_llama) != before
 
