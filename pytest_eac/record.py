@@ -162,7 +162,7 @@ class Comparison(Verdict):
 class Chain:
     """One method with one seed, from the unedited model to the last edit.
 
-    ``cached_measurements`` counts the questions whose answers were in the cache.
+    ``cached_measurements`` counts what was measured, sampled or asked in an earlier run.
     """
 
     spec: str

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.cache.kinds import EDITS, MEASUREMENTS
+from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
@@ -248,7 +248,7 @@ def _cost(step: Step, index: int, score: float | None, cache: Cache | None) -> E
     device = solved.deltas[0].left.device if solved.deltas else torch.device("cpu")
     peak = _peak_bytes(device)
     if cache is not None and step.name is not None:  # like the seconds: of the first time
-        peak = cache.take(EDITS, {"peak_bytes": step.name}, lambda: peak)
+        peak = cache.take(MEASUREMENTS, {"peak_bytes": step.name}, lambda: peak)
     return EditCost(
         seconds=step.seconds / len(step.indices),
         peak_bytes=peak,

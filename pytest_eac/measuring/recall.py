@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
-from pytest_eac.cache.entries import source_digest
-from pytest_eac.cache.kinds import MEASUREMENTS
-from pytest_eac.lm.identity import identify
+from pytest_eac.measuring.memory import open_memory
 from pytest_eac.measuring.scoring import (
     Forced,
     force,
@@ -25,13 +23,11 @@ from pytest_eac.spec.edits import Edit, question, questions, superseded
 from pytest_eac.stats.intervals import wilson
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.schema import Match
-
-Told = TypeVar("Told")
 
 # How many tokens of the unedited model's own answer count where a neighbour names no answer.
 OWN_ANSWER_TOKENS = 3
@@ -71,10 +67,7 @@ class Recall:
         *,
         cache: Cache | None = None,
     ) -> None:
-        self._cache = cache
-        self._state: dict[str, Any] | None = None
-        if cache is not None:
-            self._state = {"code": source_digest("measuring", "lm"), "model": identify(loaded)}
+        self._memory = open_memory(cache, loaded)
         self._loaded = loaded
         self._edits = edits
         self._match = match
@@ -92,14 +85,12 @@ class Recall:
         self.known = self._measure(self._truths, self._answers(self._truths), len(edits))
 
     def after(self, update: str | None) -> Recall:
-        """Return the same questions, to be put to the model as an update has left it.
+        """Return the same questions, for the model as an update has left it.
 
-        ``update`` is the name of the last update, which stands for the edited weights in the cache
-        (:class:`pytest_eac.editing.sequence.Step`); without one, nothing is looked up or kept.
+        ``update`` is the update's name, under which answers are kept; ``None`` if it has none.
         """
         edited = copy(self)
-        known = self._state is not None and update is not None
-        edited._state = {**(self._state or {}), "after": update} if known else None
+        edited._memory = self._memory.edited(update)
         return edited
 
     def efficacy(self, index: int) -> tuple[float, Miss | None]:
@@ -190,7 +181,7 @@ class Recall:
     def _own_answers(self, prompts: list[str]) -> list[str]:
         if not prompts:
             return []
-        return self._kept(
+        return self._memory.recall(
             {"prompts": prompts, "tokens": OWN_ANSWER_TOKENS},
             lambda: generate(self._loaded, prompts, tokens=OWN_ANSWER_TOKENS),
         )
@@ -213,16 +204,11 @@ class Recall:
             "length": self._length,
             "asks": [(ask.prompt, ask.answer, ask.rival) for ask in asks],
         }
-        told = self._kept(question, lambda: [astuple(each) for each in self._answer(asks)])
+        told = self._memory.recall(question, lambda: [astuple(each) for each in self._answer(asks)])
         return [
             _Answer(score=score, got=got, said=tuple(said) if isinstance(said, list) else said)
             for score, got, said in told
         ]
-
-    def _kept(self, question: dict[str, Any], ask: Callable[[], Told]) -> Told:
-        if self._cache is None or self._state is None:
-            return ask()
-        return self._cache.take(MEASUREMENTS, {**self._state, **question}, ask)
 
     def _answer(self, asks: Sequence[_Ask]) -> list[_Answer]:
         if self._match == "generation":
