@@ -102,9 +102,8 @@ class Cache:
         except (OSError, RecordError) as error:
             self._writes = False
             self._warn(
-                f"cache folder {self.root}: {error}. The run goes on and keeps no more edits and "
-                "measurements; free some space, give another folder with --eac-cache-dir, or "
-                "switch the cache off with --eac-no-cache"
+                f"{error}. The run goes on, and keeps no more edits and measurements: make room, "
+                "give another folder with --eac-cache-dir, or none with --eac-no-cache"
             )
 
     def take(self, kind: str, key: Key, make: Callable[[], Data]) -> Data:

@@ -6,19 +6,19 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from pytest_eac.errors import EditError
 from pytest_eac.lm.weights import WeightDelta
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.editing.value import Value
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
 
-State = Mapping[str, "Tensor"]
+State = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +41,7 @@ class Work:
     seed: int = 0
     edits: tuple[Edit, ...] = ()
     done: int = 0
-    originals: Mapping[str, Tensor] = field(default_factory=dict)
+    originals: Mapping[str, torch.Tensor] = field(default_factory=dict)
     moments: Mapping[str, Moment] = field(default_factory=dict)
     state: State = field(default_factory=dict)
 
@@ -85,13 +85,17 @@ def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
             )
     if len(set(changed)) != len(changed):
         raise EditError(f"{name} returned two deltas for one module: {', '.join(changed)}")
-    state = {name: tensor.contiguous() for name, tensor in solved.state.items()}
-    return replace(solved, deltas=tuple(map(_row_by_row, solved.deltas)), state=state)
+    deltas = (
+        replace(delta, left=_row_by_row(delta.left), right=_row_by_row(delta.right))
+        for delta in solved.deltas
+    )
+    state = {name: _row_by_row(tensor) for name, tensor in solved.state.items()}
+    return replace(solved, deltas=tuple(deltas), state=state)
 
 
-def _row_by_row(delta: WeightDelta) -> WeightDelta:
-    right = None if delta.right is None else delta.right.contiguous()
-    return replace(delta, left=delta.left.contiguous(), right=right)
+def _row_by_row(found: Any) -> Any:
+    """Lay out a tensor; what is none is told of where it is used."""
+    return found.contiguous() if isinstance(found, torch.Tensor) else found
 
 
 def _from_deltas(name: str, result: Any) -> Solved:
