@@ -270,3 +270,21 @@ def test_a_metric_of_another_package_measures_each_time(
     for _ in range(2):
         run(tiny_llama, task, tmp_path)
     assert calls == ["metric"] * 4
+
+
+@pytest.mark.slow
+def test_on_the_real_model_a_second_run_costs_less_than_a_tenth_and_restores_the_weights(
+    real_model: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "short.yaml"
+    quickstart = WORLD.parents[1] / "specs" / "quickstart.eac.yaml"
+    path.write_text(
+        f"extends: {quickstart}\neac: 1\n"
+        "methods: [rome-eac: {base: rome-eac, covariance: none}, rome: {base: rome}]\n"
+    )
+    spec = load_spec(path).limited(2)
+    first, second = (run(real_model, spec, tmp_path / "cache") for _ in range(2))
+    assert measured(second) == measured(first)
+    assert all(cost.cached for cost in second.per_edit)
+    assert second.seconds < 0.1 * first.seconds
+    assert fingerprint(real_model.model) == real_model.fingerprint
