@@ -68,9 +68,10 @@ class Cache:
             CacheWarning: there is an entry, but it is damaged.
         """
         path = self._path(kind, key)
-        found = read_tensors(path)
+        there = os.path.lexists(path)
+        found = read_tensors(path) if there else None
         if found is None:
-            if os.path.lexists(path):
+            if there and os.path.lexists(path):  # another run may have removed it
                 self._warn(f"{path}: cannot be read, or is cut off; it is made anew")
             return None
         tensors, about = found

@@ -109,6 +109,27 @@ def test_no_entry_with_a_changed_byte_or_a_cut_off_end_is_believed(tmp_path: Pat
     assert cache.hits.total() == 0
 
 
+@pytest.mark.parametrize("moment", ["before it is looked for", "while it is read"])
+def test_an_entry_that_another_run_writes_or_removes_meanwhile_is_not_called_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    cache = Cache(tmp_path)
+    cache.write(EDITS, KEY, Entry(data=1))
+    path = file_of(tmp_path)
+    content = path.read_bytes()
+
+    def meanwhile(read: Path) -> None:
+        if moment == "while it is read":
+            read.unlink()
+        else:
+            read.write_bytes(content)
+
+    if moment == "before it is looked for":
+        path.unlink()
+    monkeypatch.setattr(entries, "read_tensors", meanwhile)
+    assert cache.read(EDITS, KEY) is None
+
+
 def test_an_entry_under_the_name_of_another_is_not_believed(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     for seed in (1, 2):
