@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.loss import TargetLoss
     from pytest_eac.editing.methods import Recipe, edited_modules, locate_then_edit
     from pytest_eac.editing.prompts import prepare
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Cache": "pytest_eac.cache.entries",
     "Chain": "pytest_eac.record",
     "Edit": "pytest_eac.spec.edits",
     "LoadedModel": "pytest_eac.lm.load",
@@ -56,6 +58,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Cache",
     "Chain",
     "EacError",
     "Edit",

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac import __version__
+from pytest_eac.cache.kinds import KINDS, clear
 from pytest_eac.errors import EacError, SettingsError, SpecError
+from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,13 +32,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands.add_parser("schema", help="print the JSON Schema of a spec, for editors")
     _add_locate(commands)
     _add_stats(commands)
+    _add_cache(commands)
     chosen = parser.parse_args(arguments)
     if chosen.command == "schema":
         return _schema()
     if chosen.command == "validate":
         return _validate(chosen.paths)
     try:
-        return _locate(chosen) if chosen.command == "locate" else _build_stats(chosen)
+        return {"locate": _locate, "stats": _build_stats, "cache": _cache}[chosen.command](chosen)
     except EacError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -70,6 +73,24 @@ def _add_stats(commands: Any) -> None:
         ("cache-dir", Path, "DIR", "where they and converted models are kept"),
     ):
         build.add_argument(f"--{name}", type=kind, metavar=metavar, help=explained)
+
+
+def _add_cache(commands: Any) -> None:
+    cache = commands.add_parser("cache", help="what is kept from run to run (docs/cache.md)")
+    actions = cache.add_subparsers(dest="action", required=True, metavar="ACTION")
+    info = actions.add_parser("info", help="say what is kept, and where")
+    clear = actions.add_parser("clear", help="remove it; other runs make what they need again")
+    clear.add_argument(
+        "kinds", nargs="*", type=_kind, metavar="KIND", help=f"{', '.join(KINDS)} (default: all)"
+    )
+    for action in (info, clear):
+        action.add_argument("--cache-dir", type=Path, metavar="DIR", help="the cache folder")
+
+
+def _kind(text: str) -> str:
+    if text not in KINDS:
+        raise argparse.ArgumentTypeError(f"found {text!r}, expected {', '.join(KINDS)}")
+    return text
 
 
 def _from(least: int) -> Callable[[str], int]:
@@ -165,6 +186,18 @@ def _build_stats(chosen: argparse.Namespace) -> int:
             told.add(line)
     if not told:
         sys.stdout.write(f"{spec.file}: no method reads a covariance\n")
+    return 0
+
+
+def _cache(chosen: argparse.Namespace) -> int:
+    from pytest_eac.cache.table import cache_lines
+
+    root = chosen.cache_dir or default_cache_dir()
+    lines = cache_lines(root)
+    if chosen.action == "clear":
+        wanted = dict.fromkeys(chosen.kinds or KINDS)
+        lines = [f"{root}", *(f"  {kind}: {clear(root, kind)} removed" for kind in wanted)]
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 

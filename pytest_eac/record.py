@@ -102,6 +102,8 @@ class EditCost:
         delta_norm: Frobenius norm of the change of the weights (in a batch, of the whole batch's).
         swallowed: share of the entries meant to move that rounding left where they were.
         score: efficacy right after the edit.
+        cached: whether the edit was taken from the cache; what it cost is then what it cost when it
+            was solved.
     """
 
     seconds: float
@@ -113,6 +115,7 @@ class EditCost:
     delta_norm: float
     swallowed: float
     score: float | None
+    cached: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +160,10 @@ class Comparison(Verdict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chain:
-    """One method with one seed, from the unedited model to the last edit."""
+    """One method with one seed, from the unedited model to the last edit.
+
+    ``cached_measurements`` counts what was measured, sampled or asked in an earlier run.
+    """
 
     spec: str
     method: str
@@ -172,6 +178,7 @@ class Chain:
     per_edit: tuple[EditCost, ...]
     seconds: float
     covariance: CovarianceRecord | None = None
+    cached_measurements: int = 0
     verdicts: tuple[Verdict, ...] = ()
 
     @property

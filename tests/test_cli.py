@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from pytest_eac import __version__
+from pytest_eac.cache.entries import Cache, Entry
+from pytest_eac.cache.kinds import KINDS, kept
 from pytest_eac.cli import main
 from pytest_eac.spec.schema import json_schema
 
@@ -256,3 +258,43 @@ def test_stats_build_says_when_there_is_nothing_to_measure(
     text = EDITS + f"model: {TINY}\nmethods: [{{x: {{base: ft, layers: [1]}}}}]\n"
     file = write(tmp_path / "some.eac.yaml", text)
     assert run(capsys, "stats", "build", file) == (0, f"{file}: no method reads a covariance\n", "")
+
+
+def test_cache_info_tells_what_is_kept_of_each_kind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Cache(tmp_path).write("edits", {"n": 1}, Entry(data=1))
+    code, out, err = run(capsys, "cache", "info", "--cache-dir", tmp_path)
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == str(tmp_path)
+    counted = {line.split()[0]: line.split()[1] for line in out.splitlines()[2:]}
+    assert counted == {kind: "1" if kind == "edits" else "0" for kind in KINDS}
+
+
+@pytest.mark.parametrize(
+    ("chosen", "left"), [(["edits"], ["measurements"]), ([], []), (["tracings"], ["both"])]
+)
+def test_cache_clear_removes_the_kinds_that_are_named_or_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], chosen: list[str], left: list[str]
+) -> None:
+    for kind in ("edits", "measurements"):
+        Cache(tmp_path).write(kind, {"n": 1}, Entry(data=1))
+    code, out, err = run(capsys, "cache", "clear", *chosen, "--cache-dir", tmp_path)
+    assert (code, err) == (0, "")
+    assert [line.split(":")[0].strip() for line in out.splitlines()[1:]] == (chosen or list(KINDS))
+    found = [kind for kind in ("edits", "measurements") if kept(tmp_path, kind)]
+    assert found == (["edits", "measurements"] if left == ["both"] else left)
+
+
+def test_cache_clear_refuses_a_kind_that_does_not_exist(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    told = usage_error(capsys, "cache", "clear", "edit")
+    assert "found 'edit', expected models, covariance, tracings, edits, measurements" in told
+
+
+def test_cache_uses_the_folder_of_the_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_EAC_CACHE", str(tmp_path / "mine"))
+    assert run(capsys, "cache", "info")[1].startswith(f"{tmp_path / 'mine'}\n")

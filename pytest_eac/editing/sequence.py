@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.cache.entries import digest
+from pytest_eac.editing.memory import Memory, open_memory
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.solved import Solved, Work, as_solved
 from pytest_eac.errors import EditError, NonFiniteError
@@ -16,6 +18,7 @@ from pytest_eac.spec.methods import find_method
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
@@ -29,13 +32,17 @@ class Step:
         indices: the edits that it made, by their place in the sequence.
         solved: what the method returned.
         swallowed: share of the moved entries that rounding left where they were.
-        seconds: wall time.
+        seconds: wall time; of the first time, if it was taken from the cache.
+        name: stands for the model's weights after it; ``None`` where nothing does.
+        cached: whether it was taken from the cache.
     """
 
     indices: range
     solved: Solved
     swallowed: float
     seconds: float
+    name: str | None = None
+    cached: bool = False
 
 
 def solve(
@@ -78,35 +85,67 @@ def _more(method: Callable[..., Any], work: Work) -> tuple[tuple[Work, ...], dic
 
 
 def edit_in_sequence(
-    loaded: LoadedModel, settings: MethodSettings, work: Work, *, batch: int = 1
+    loaded: LoadedModel,
+    settings: MethodSettings,
+    work: Work,
+    *,
+    batch: int = 1,
+    cache: Cache | None = None,
 ) -> Iterator[Step]:
     """Make the edits of ``work`` in order, ``batch`` of them in one update.
 
     Each update starts from the model, and from the state, that the one before left behind. The
     model is edited when a step is yielded and stays so: run it inside
-    :func:`pytest_eac.lm.weights.restored`.
+    :func:`pytest_eac.lm.weights.restored`. With a ``cache``, the model must be the unedited one
+    but for ``work.originals``; an update that is there is applied without being solved again.
 
     Raises:
         EditError, NonFiniteError: with the edit's number, subject and origin in the message.
     """
     count = len(work.edits)
+    memory = open_memory(cache, loaded, settings, work)
+    before: str | None = None
     for first in range(0, count, batch):
-        start = perf_counter()
         indices = range(first, min(first + batch, count))
-        edits = work.edits[indices.start : indices.stop]
+        work = replace(work, done=first)
         try:
-            solved = solve(loaded, edits, settings, replace(work, done=first))
-            applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
+            step = _update(loaded, settings, work, indices, memory=memory, before=before)
         except (EditError, NonFiniteError) as error:
-            where = f"edit {first + 1} of {count} ({edits[0].subject}, {edits[0].origin})"
-            if len(edits) > 1:
+            edit = work.edits[first]
+            where = f"edit {first + 1} of {count} ({edit.subject}, {edit.origin})"
+            if len(indices) > 1:
                 where = f"edits {first + 1} to {indices.stop} of {count}"
             raise type(error)(f"{where}: {error}") from error
-        work = replace(work, state=solved.state)
-        moved = sum(each.moved for each in applied)
-        yield Step(
-            indices=indices,
-            solved=solved,
-            swallowed=sum(each.swallowed for each in applied) / moved if moved else 0.0,
-            seconds=perf_counter() - start,
-        )
+        work = replace(work, state=step.solved.state)
+        before = step.name
+        yield step
+
+
+def _update(
+    loaded: LoadedModel,
+    settings: MethodSettings,
+    work: Work,
+    indices: range,
+    *,
+    memory: Memory | None,
+    before: str | None,
+) -> Step:
+    """Make one update, remembered or solved; ``before`` is the name of the one before it."""
+    start = perf_counter()
+    edits = work.edits[indices.start : indices.stop]
+    key = memory.key(before, edits) if memory else None
+    found = memory.read(key, work.state) if memory and key else None
+    solved = found.solved if found else solve(loaded, edits, settings, work)
+    applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
+    seconds = found.seconds if found else perf_counter() - start
+    if memory and key and not found:
+        memory.write(key, solved, work.state, seconds=seconds)
+    moved = sum(each.moved for each in applied)
+    return Step(
+        indices=indices,
+        solved=solved,
+        swallowed=sum(each.swallowed for each in applied) / moved if moved else 0.0,
+        seconds=seconds,
+        name=digest(key) if key else None,
+        cached=found is not None,
+    )

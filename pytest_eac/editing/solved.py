@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+import torch
 
 from pytest_eac.errors import EditError
 from pytest_eac.lm.weights import WeightDelta
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.editing.value import Value
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
 
-State = Mapping[str, "Tensor"]
+State = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,7 +41,7 @@ class Work:
     seed: int = 0
     edits: tuple[Edit, ...] = ()
     done: int = 0
-    originals: Mapping[str, Tensor] = field(default_factory=dict)
+    originals: Mapping[str, torch.Tensor] = field(default_factory=dict)
     moments: Mapping[str, Moment] = field(default_factory=dict)
     state: State = field(default_factory=dict)
 
@@ -67,7 +67,10 @@ Solve = Callable[["LoadedModel", "tuple[Edit, ...]", "MethodSettings", Work], So
 
 
 def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
-    """Check what a method returned, and put it in a common form.
+    """Check what a method returned, and put it in a common form: tensors lie row by row.
+
+    What is computed from a tensor depends, in its last bits, on how it lies in memory. One that has
+    been kept in a file lies row by row; so must the one that was solved.
 
     Raises:
         EditError: it is neither a ``Solved`` nor deltas, or changes a module it did not declare.
@@ -82,7 +85,17 @@ def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
             )
     if len(set(changed)) != len(changed):
         raise EditError(f"{name} returned two deltas for one module: {', '.join(changed)}")
-    return solved
+    deltas = (
+        replace(delta, left=_row_by_row(delta.left), right=_row_by_row(delta.right))
+        for delta in solved.deltas
+    )
+    state = {name: _row_by_row(tensor) for name, tensor in solved.state.items()}
+    return replace(solved, deltas=tuple(deltas), state=state)
+
+
+def _row_by_row(found: Any) -> Any:
+    """Lay out a tensor; what is none is told of where it is used."""
+    return found.contiguous() if isinstance(found, torch.Tensor) else found
 
 
 def _from_deltas(name: str, result: Any) -> Solved:

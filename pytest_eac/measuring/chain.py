@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
@@ -40,6 +41,7 @@ from pytest_eac.spec.resolve import resolve_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.load import Spec, SpecMethod
@@ -60,6 +62,7 @@ def run_chain(
     recall: Recall | None = None,
     progress: Progress | None = None,
     cache_dir: Path | None = None,
+    cache: Cache | None = None,
     metrics: Mapping[str, Metric] | None = None,
 ) -> Chain:
     """Edit a model step by step, measure it at the spec's checkpoints, and restore it.
@@ -73,6 +76,8 @@ def run_chain(
         progress: called with (edits done, edits in all, what is being done).
         metrics: further metrics, by name; by default those that the spec's checks name.
         cache_dir: where statistics of the unedited model are kept; by default the user's cache.
+        cache: where solved edits and measurements are looked up and kept; by default nowhere. What
+            is found there stands for the model as it was loaded: leave its weights alone.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
@@ -81,6 +86,7 @@ def run_chain(
         SpoiledModelError: a method of another package has changed what it did not declare.
     """
     start = perf_counter()
+    found_before = cache.hits[MEASUREMENTS] if cache else 0
     tell = progress or (lambda *_: None)
     count = len(spec.edits)
     model_record = describe_model(loaded)
@@ -88,8 +94,8 @@ def run_chain(
         metrics = find_metrics(spec.checks.metrics)
     settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
-    recall = recall or Recall(loaded, spec.edits, spec.scoring.match)
-    contexts = make_contexts(loaded, settings.contexts, seed=seed)
+    recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache)
+    contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     moments: dict[str, Moment] = {}
     if settings.covariance is not None:
         moments = second_moments(
@@ -107,21 +113,22 @@ def run_chain(
         work = Work(
             contexts=contexts, seed=seed, edits=spec.edits, originals=originals, moments=moments
         )
-        for step in edit_in_sequence(loaded, settings, work, batch=spec.batch):
+        for step in edit_in_sequence(loaded, settings, work, batch=spec.batch, cache=cache):
+            asked = recall.after(step.name)
             for index in step.indices:
-                score, miss = recall.efficacy(index)
+                score, miss = asked.efficacy(index)
                 misses += [miss] if miss else []
-                costs.append(_cost(step, index, score))
+                costs.append(_cost(step, index, score, cache))
             done = step.indices.stop
             if done in spec.checkpoints:
                 tell(done, count, "measuring")
                 checkpoints.append(
                     Checkpoint(
                         at=done,
-                        efficacy=recall.summarize([cost.score for cost in costs], misses),
-                        generalization=recall.generalization(done),
-                        locality=recall.locality(done),
-                        retention=recall.retention(done),
+                        efficacy=asked.summarize([cost.score for cost in costs], misses),
+                        generalization=asked.generalization(done),
+                        locality=asked.locality(done),
+                        retention=asked.retention(done),
                         deviation=measure_deviation(loaded.model, originals),
                         metrics={
                             name: measure(name, metric, loaded, spec.edits[:done])
@@ -147,6 +154,7 @@ def run_chain(
         checkpoints=tuple(checkpoints),
         per_edit=tuple(costs),
         seconds=perf_counter() - start,
+        cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
     )
 
 
@@ -229,7 +237,7 @@ def _describe_moments(moments: Mapping[str, Moment]) -> CovarianceRecord | None:
     return None
 
 
-def _cost(step: Step, index: int, score: float | None) -> EditCost:
+def _cost(step: Step, index: int, score: float | None, cache: Cache | None) -> EditCost:
     solved, value = step.solved, None
     if solved.values:
         value = solved.values[index - step.indices.start]
@@ -238,9 +246,12 @@ def _cost(step: Step, index: int, score: float | None) -> EditCost:
     if value is not None:
         steps, loss = tuple(len(stage) for stage in value.stages), value.stages[-1][-1].total
     device = solved.deltas[0].left.device if solved.deltas else torch.device("cpu")
+    peak = _peak_bytes(device)
+    if cache is not None and step.name is not None:  # like the seconds: of the first time
+        peak = cache.take(MEASUREMENTS, {"peak_bytes": step.name}, lambda: peak)
     return EditCost(
         seconds=step.seconds / len(step.indices),
-        peak_bytes=_peak_bytes(device),
+        peak_bytes=peak,
         steps=steps,
         loss=loss,
         reached=None if value is None else value.reached,
@@ -248,6 +259,7 @@ def _cost(step: Step, index: int, score: float | None) -> EditCost:
         delta_norm=sqrt(sum(delta.norm**2 for delta in solved.deltas)),
         swallowed=step.swallowed,
         score=score,
+        cached=step.cached,
     )
 
 

@@ -6,9 +6,11 @@ prompts. ``docs/metrics.md`` defines each.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
+from pytest_eac.measuring.memory import open_memory
 from pytest_eac.measuring.scoring import (
     Forced,
     force,
@@ -23,6 +25,7 @@ from pytest_eac.stats.intervals import wilson
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.schema import Match
 
@@ -52,10 +55,19 @@ class _Answer:
 class Recall:
     """Scores of a sequence of edits on one model, held against the model before the first edit.
 
-    Create it on the unedited model: the answers on neighbourhood prompts are recorded then.
+    Create it on the unedited model: the answers on neighbourhood prompts are recorded then. What is
+    in the ``cache`` the model is not asked again.
     """
 
-    def __init__(self, loaded: LoadedModel, edits: tuple[Edit, ...], match: Match) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        edits: tuple[Edit, ...],
+        match: Match,
+        *,
+        cache: Cache | None = None,
+    ) -> None:
+        self._memory = open_memory(cache, loaded)
         self._loaded = loaded
         self._edits = edits
         self._match = match
@@ -69,19 +81,28 @@ class Recall:
         answers = [ask.answer for ask in (*self._truths, *self._neighbors)]
         # One length for every call: texts of different lengths could not be compared.
         self._length = generation_length(loaded, [*answers, *(edit.target for edit in edits)])
-        self._before = self._answer(self._neighbors)
-        self.known = self._measure(self._truths, self._answer(self._truths), len(edits))
+        self._before = self._answers(self._neighbors)
+        self.known = self._measure(self._truths, self._answers(self._truths), len(edits))
+
+    def after(self, update: str | None) -> Recall:
+        """Return the same questions, for the model as an update has left it.
+
+        ``update`` is the update's name, under which answers are kept; ``None`` if it has none.
+        """
+        edited = copy(self)
+        edited._memory = self._memory.edited(update)
+        return edited
 
     def efficacy(self, index: int) -> tuple[float, Miss | None]:
         """Score one edit on its own prompt, on the model as it is now."""
         ask = self._edit_ask(index)
-        (answer,) = self._answer([ask])
+        (answer,) = self._answers([ask])
         return answer.score, _miss(ask, answer)
 
     def retention(self, count: int) -> Measurement:
         """Score all of the first ``count`` edits that no later one of them has overwritten."""
         asks = [self._edit_ask(index) for index in self._standing(count)]
-        return self._measure(asks, self._answer(asks), count)
+        return self._measure(asks, self._answers(asks), count)
 
     def generalization(self, count: int) -> Measurement:
         """Score the same edits on their paraphrases, but for those that a later edit asks."""
@@ -93,7 +114,7 @@ class Recall:
             for text in edit.paraphrases
             if last[question(text)] == index
         ]
-        return self._measure(asks, self._answer(asks), count)
+        return self._measure(asks, self._answers(asks), count)
 
     def locality(self, count: int) -> Measurement:
         """Score the neighbourhood answers of the first ``count`` edits: 1 where unchanged.
@@ -109,7 +130,7 @@ class Recall:
         asks = [self._neighbors[index] for index in chosen]
         answers = [
             self._unchanged(self._before[index], now)
-            for index, now in zip(chosen, self._answer(asks), strict=True)
+            for index, now in zip(chosen, self._answers(asks), strict=True)
         ]
         told = [
             _Ask(edit=ask.edit, prompt=ask.prompt, answer=self._before[index].got, rival=None)
@@ -146,7 +167,7 @@ class Recall:
             for neighbor in edit.neighborhood
         ]
         open_prompts = [each.prompt for _, _, each in found if each.answer is None]
-        own = iter(generate(self._loaded, open_prompts, tokens=OWN_ANSWER_TOKENS))
+        own = iter(self._own_answers(open_prompts))
         return [
             _Ask(
                 edit=index,
@@ -157,6 +178,14 @@ class Recall:
             for index, edit, neighbor in found
         ]
 
+    def _own_answers(self, prompts: list[str]) -> list[str]:
+        if not prompts:
+            return []
+        return self._memory.recall(
+            {"prompts": prompts, "tokens": OWN_ANSWER_TOKENS},
+            lambda: generate(self._loaded, prompts, tokens=OWN_ANSWER_TOKENS),
+        )
+
     def _unchanged(self, before: _Answer, now: _Answer) -> _Answer:
         """Score an answer against the recorded one: the share of it that is the same."""
         if isinstance(before.said, tuple) and isinstance(now.said, tuple):
@@ -166,9 +195,22 @@ class Recall:
             score = float(before.said == now.said)
         return _Answer(score=score, got=now.got, said=now.said)
 
-    def _answer(self, asks: Sequence[_Ask]) -> list[_Answer]:
+    def _answers(self, asks: Sequence[_Ask]) -> list[_Answer]:
+        """Return the answers, from the cache if they are there."""
         if not asks:
             return []
+        question = {
+            "match": self._match,
+            "length": self._length,
+            "asks": [(ask.prompt, ask.answer, ask.rival) for ask in asks],
+        }
+        told = self._memory.recall(question, lambda: [astuple(each) for each in self._answer(asks)])
+        return [
+            _Answer(score=score, got=got, said=tuple(said) if isinstance(said, list) else said)
+            for score, got, said in told
+        ]
+
+    def _answer(self, asks: Sequence[_Ask]) -> list[_Answer]:
         if self._match == "generation":
             return self._generated(asks)
         wanted = force(self._loaded, [(ask.prompt, ask.answer) for ask in asks])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +18,15 @@ _TEXT = {
     "device": ("DEVICE", "auto, cpu, cuda, cuda:1, ... (over the spec's)"),
     "limit-edits": ("N", "use only the first N edits of each spec"),
     "results": ("FILE", "write the records of all chains to FILE (JSON)"),
-    "cache-dir": ("DIR", "where converted models are kept"),
+    "cache-dir": ("DIR", "where models, covariances, edits and measurements are kept"),
+    "cache-size": ("GIB", "keep at most so many GiB of edits and measurements (default: 4)"),
 }
 _LISTS = {
     "method": ("NAME", "run only this method (may be given again; over the spec's)"),
     "seed": ("N", "use only this seed (may be given again; over the spec's)"),
 }
 _FLAGS = {
+    "no-cache": "solve every edit and measure everything anew, and keep nothing of it",
     "offline": "take hub models from the local cache only",
     "require": "fail, instead of skip, when a model or device is missing or data are too few",
     "trust-remote-code": "let a hub model bring its own code",
@@ -50,7 +53,10 @@ def _ini(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options in force: the command line over the ini file."""
+    """The options in force: the command line over the ini file.
+
+    ``cache_size`` is in GiB; ``None`` stands for the usual.
+    """
 
     model: str | None
     revision: str | None
@@ -59,6 +65,8 @@ class Options:
     limit_edits: int | None
     results: Path | None
     cache_dir: Path | None
+    cache_size: float | None
+    no_cache: bool
     methods: tuple[str, ...]
     seeds: tuple[int, ...]
     offline: bool
@@ -79,6 +87,7 @@ def read_options(config: pytest.Config) -> Options:
 
     limit = value("limit-edits")
     results, cache_dir = value("results"), value("cache-dir")
+    cache_size = value("cache-size")
     return Options(
         model=value("model"),
         revision=value("revision"),
@@ -87,6 +96,8 @@ def read_options(config: pytest.Config) -> Options:
         limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
         results=_writable(config.invocation_params.dir / results) if results else None,
         cache_dir=config.invocation_params.dir / cache_dir if cache_dir else None,
+        cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
+        no_cache=bool(value("no-cache")),
         methods=tuple(dict.fromkeys(value("method") or ())),
         seeds=tuple(dict.fromkeys(_number("seed", seed, least=0) for seed in value("seed") or ())),
         offline=bool(value("offline")),
@@ -123,3 +134,16 @@ def _number(name: str, text: str, *, least: int) -> int:
             f"--eac-{name}: found {text!r}, expected a whole number from {least}"
         )
     return number
+
+
+def _size(name: str, text: str) -> float:
+    """Read a number of GiB."""
+    try:
+        size = float(text)
+    except ValueError:
+        size = math.nan
+    if not 0 < size < math.inf:
+        raise pytest.UsageError(
+            f"--eac-{name}: found {text!r}, expected a number of GiB above 0, such as 4 or 0.5"
+        )
+    return size

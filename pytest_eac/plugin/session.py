@@ -7,6 +7,8 @@ from dataclasses import replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.cache.entries import Cache
+from pytest_eac.cache.kinds import GIB, LIMIT
 from pytest_eac.errors import (
     EacError,
     ModelError,
@@ -42,6 +44,8 @@ class EacSession:
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._model: tuple[schema.ModelChoice, LoadedModel | EacError] | None = None
         self._recall: tuple[Spec, Recall] | None = None
+        size = int(options.cache_size * GIB) if options.cache_size else LIMIT
+        self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
     def adapt(self, spec: Spec) -> Spec:
         """Lay the command line over a spec.
@@ -147,7 +151,8 @@ class EacSession:
             loaded = self._load(spec)
             if self._recall is None or self._recall[0] is not spec:
                 progress(0, len(spec.edits), "asking the unedited model")
-                self._recall = (spec, Recall(loaded, spec.edits, spec.scoring.match))
+                asked = Recall(loaded, spec.edits, spec.scoring.match, cache=self._cache)
+                self._recall = (spec, asked)
             return run_chain(
                 loaded,
                 spec,
@@ -156,6 +161,7 @@ class EacSession:
                 recall=self._recall[1],
                 progress=progress,
                 cache_dir=self.options.cache_dir,
+                cache=self._cache,
             )
         except SpoiledModelError:
             self._model = self._recall = None

@@ -28,7 +28,19 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
             _row("chain", _COLUMNS),
         ]
         lines += [_row(chain.name, _cells(chain)) for chain in mine]
-    return lines
+    return lines + _cached_line(chains)
+
+
+def _cached_line(chains: Sequence[Chain]) -> list[str]:
+    """Say how much of the chains was at hand from earlier runs, if any edit was."""
+    edits = [cost.cached for chain in chains for cost in chain.per_edit]
+    if not any(edits):
+        return []
+    measurements = sum(chain.cached_measurements for chain in chains)
+    return [
+        f"{sum(edits)} of {len(edits)} edits and {measurements} measurements came from the cache "
+        "(s/edit: as solved)"
+    ]
 
 
 def fit(text: str, width: int) -> str:

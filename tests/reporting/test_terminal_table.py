@@ -118,3 +118,17 @@ def test_every_line_has_at_most_80_columns(of: Chain) -> None:
 def test_chains_whose_long_names_differ_at_the_end_can_be_told_apart() -> None:
     rows = summary_lines([LONG, replace(LONG, seed=5)])[-2:]
     assert rows[0] != rows[1]
+
+
+def test_edits_that_came_from_the_cache_are_counted_over_all_chains() -> None:
+    cached = replace(
+        CHAIN,
+        per_edit=(replace(COST, cached=True), COST),
+        cached_measurements=5,
+    )
+    line = "1 of 4 edits and 12 measurements came from the cache (s/edit: as solved)"
+    assert summary_lines([cached, replace(CHAIN, cached_measurements=7)])[-1] == line
+
+
+def test_answers_that_a_run_gave_itself_earlier_are_not_worth_a_line() -> None:
+    assert summary_lines([replace(CHAIN, cached_measurements=2)]) == summary_lines([CHAIN])

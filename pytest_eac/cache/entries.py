@@ -1,0 +1,194 @@
+"""Entries: plain data and tensors under a key that says all they depend on.
+
+An entry is a safetensors file that holds its key in full and a checksum. It is believed only if
+both are right; else what it stood for is made anew. Entries are written aside and renamed, under a
+lock that all processes share, and those used least recently make room for new ones.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pytest_eac.cache.kinds import ENTRIES, LIMIT, LOCK, kept, leftovers
+from pytest_eac.errors import RecordError
+from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Key = Mapping[str, Any]
+Data = TypeVar("Data")
+
+
+class CacheWarning(UserWarning):
+    """Something is wrong with the cache; the run goes on and does the work itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Entry:
+    """What is kept: ``data`` as JSON has it, and tensors by name."""
+
+    data: Any
+    tensors: Mapping[str, Tensor] = field(default_factory=dict)
+
+
+class Cache:
+    """Solved edits and measurements in a folder that any number of processes share.
+
+    Args:
+        root: the cache folder; by default the user's.
+        limit: bytes that the entries may take together.
+
+    Attributes:
+        hits: how many entries were found, by kind.
+    """
+
+    def __init__(self, root: Path | None = None, *, limit: int = LIMIT) -> None:
+        self.root = root or default_cache_dir()
+        self.hits: Counter[str] = Counter()
+        self._limit = limit
+        self._room = 0  # bytes to write before the folder is looked through again
+        self._writes = True
+
+    def read(self, kind: str, key: Key) -> Entry | None:
+        """Return what is kept under a key, ``None`` if there is nothing that can be believed.
+
+        Warns:
+            CacheWarning: there is an entry, but it is damaged.
+        """
+        path = self._path(kind, key)
+        there = os.path.lexists(path)
+        found = read_tensors(path) if there else None
+        if found is None:
+            if there and os.path.lexists(path):  # another run may have removed it
+                self._warn(f"{path}: cannot be read, or is cut off; it is made anew")
+            return None
+        tensors, about = found
+        if about.get("sha256") != _checksum(tensors, about) or about["key"] != _text(key):
+            self._warn(f"{path}: is damaged, or is not what its name says; it is made anew")
+            return None
+        now = time.time_ns()
+        with contextlib.suppress(OSError):  # evicted since, or a folder that is read only
+            os.utime(path, ns=(now, now))
+        self.hits[kind] += 1
+        return Entry(data=json.loads(about["data"]), tensors=tensors)
+
+    def write(self, kind: str, key: Key, entry: Entry) -> None:
+        """Keep an entry; does nothing once the folder has turned out not to be writable.
+
+        Warns:
+            CacheWarning: the folder cannot be written to; told once.
+        """
+        if not self._writes:
+            return
+        path = self._path(kind, key)
+        tensors = {name: _plain(tensor) for name, tensor in entry.tensors.items()}
+        about = {"key": _text(key), "data": json.dumps(entry.data, allow_nan=False)}
+        about["sha256"] = _checksum(tensors, about)
+        try:
+            with locked(self.root / LOCK):
+                write_tensors(path, tensors, about)
+                self._make_room(path.stat().st_size)
+        except (OSError, RecordError) as error:
+            self._writes = False
+            self._warn(
+                f"{error}. The run goes on, and keeps no more edits and measurements: make room, "
+                "give another folder with --eac-cache-dir, or none with --eac-no-cache"
+            )
+
+    def take(self, kind: str, key: Key, make: Callable[[], Data]) -> Data:
+        """Return the data kept under a key, made by ``make`` if there are none.
+
+        What ``make`` returns must be plain enough to come back from JSON as it was.
+        """
+        found = self.read(kind, key)
+        if found is not None:
+            data: Data = found.data
+            return data
+        data = make()
+        self.write(kind, key, Entry(data=data))
+        return data
+
+    def _path(self, kind: str, key: Key) -> Path:
+        name = digest(key)
+        return self.root / kind / name[:2] / f"{name}.safetensors"
+
+    def _make_room(self, written: int) -> None:
+        """Remove the entries used least recently if there are too many; the lock must be held.
+
+        The folder is looked through only once in a while. Others may write meanwhile, so that is at
+        the latest after a tenth of the limit.
+        """
+        self._room -= written
+        if self._room > 0:
+            return
+        for path in [each for kind in ENTRIES for each in leftovers(self.root, kind)]:
+            path.unlink(missing_ok=True)
+        entries = [each for kind in ENTRIES for each in kept(self.root, kind)]
+        total = sum(each.size for each in entries)
+        slack = self._limit // 10
+        if total > self._limit:
+            for each in sorted(entries, key=lambda each: each.used):
+                each.path.unlink(missing_ok=True)
+                total -= each.size
+                if total <= self._limit - slack:
+                    break
+        self._room = min(self._limit - total, slack)
+
+    def _warn(self, message: str) -> None:
+        warnings.warn(CacheWarning(message), stacklevel=3)
+
+
+def digest(key: Key) -> str:
+    """Return the name of a key: the SHA-256 of its JSON text."""
+    return hashlib.sha256(_text(key).encode()).hexdigest()
+
+
+def _text(key: Key) -> str:
+    return json.dumps(key, sort_keys=True, allow_nan=False)
+
+
+def _plain(tensor: Tensor) -> Tensor:
+    """Return a copy that shares its memory with no other, row by row, as safetensors wants it."""
+    import torch
+
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+
+
+def tensor_digest(tensor: Tensor) -> str:
+    """Return the SHA-256 of a tensor's dtype, shape and bytes."""
+    import torch
+
+    found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
+    raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+    found.update(raw.numpy().data)
+    return found.hexdigest()
+
+
+def _checksum(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
+    parts = {name: tensor_digest(tensor) for name, tensor in tensors.items()}
+    return digest({"key": about.get("key"), "data": about.get("data"), "tensors": parts})
+
+
+@cache
+def source_digest(*parts: str) -> str:
+    """Return the SHA-256 of this package's source code in some of its folders and files."""
+    root = Path(__file__).parents[1]
+    found = hashlib.sha256()
+    for part in parts:
+        for file in sorted([*(root / part).rglob("*.py"), root / part]):
+            if file.is_file():
+                found.update(f"{file.relative_to(root).as_posix()}\n".encode())
+                found.update(hashlib.sha256(file.read_bytes()).digest())
+    return found.hexdigest()

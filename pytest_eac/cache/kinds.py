@@ -1,0 +1,126 @@
+"""What the cache folder holds, by kind; what there is of each, and how it is removed.
+
+Only what bears a name that this package gives is counted or removed, and no link is followed: a
+file that somebody has put there stays, and so does what a link points to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import RecordError
+from pytest_eac.store import locked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+EDITS = "edits"
+MEASUREMENTS = "measurements"
+
+_ENTRY = (r"[0-9a-f]{2}", r"[0-9a-f]{64}\.safetensors")
+# Names below the kind's folder, which bears the kind's name; a pattern for each level.
+_NAMES = {
+    "models": (r".+-[0-9a-f]{16}",),
+    "covariance": (r"(part-)?[0-9a-f]{32}\.safetensors",),
+    "tracings": (r"[0-9a-f]{32}",),
+    EDITS: _ENTRY,
+    MEASUREMENTS: _ENTRY,
+}
+KINDS = tuple(_NAMES)
+_FOLDERS = ("models", "tracings")
+# Kinds whose files are entries, written under one lock.
+ENTRIES = (EDITS, MEASUREMENTS)
+LOCK = "entries.lock"
+
+GIB = 2**30
+# How much edits and measurements may take together, unless something else is said.
+LIMIT = 4 * GIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A file or folder in the cache: its bytes, and when it was made or (entries) last used."""
+
+    path: Path
+    size: int
+    used: float
+
+
+def kept(root: Path, kind: str) -> list[Kept]:
+    """Return what there is of a kind, the least recently used first."""
+    found = []
+    for path in _below(root / kind, *_NAMES[kind]):
+        if path.is_dir() != (kind in _FOLDERS):
+            continue
+        with contextlib.suppress(OSError):  # another run may be removing it
+            used = path.lstat().st_mtime
+            found.append(Kept(path=path, size=_size(path), used=used))
+    return sorted(found, key=lambda each: each.used)
+
+
+def leftovers(root: Path, kind: str) -> Iterator[Path]:
+    """Yield what writes of entries that were cut off have left; the lock must be held."""
+    *folders, name = _NAMES[kind]
+    yield from _below(root / kind, *folders, rf"\.{name}\.\d+\.part")
+
+
+def clear(root: Path, kind: str) -> int:
+    """Remove all of a kind and return how many; a run that needs it makes it again.
+
+    Raises:
+        RecordError: something cannot be removed, or the folder is read only.
+    """
+    if not (root / kind).is_dir():
+        return 0
+    with locked(root / LOCK):
+        found = kept(root, kind)
+        cut_off = leftovers(root, kind) if kind in ENTRIES else ()
+        for path in (*(each.path for each in found), *cut_off):
+            try:
+                _remove(path)
+            except FileNotFoundError:
+                pass  # another run was faster
+            except OSError as error:
+                raise RecordError(f"{path}: cannot be removed: {error.strerror}") from error
+    return len(found)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, or a folder at once for those who look for it.
+
+    The name that a folder has meanwhile is that of a build which was cut off: if this is cut off
+    too, the next build sweeps it up.
+    """
+    if not path.is_dir():
+        path.unlink()
+        return
+    aside = path.with_name(f".{path.name}.part-{os.getpid()}")
+    path.rename(aside)
+    shutil.rmtree(aside)
+
+
+def _below(folder: Path, pattern: str, *deeper: str) -> Iterator[Path]:
+    """Yield what lies under ``folder`` with names like these, one pattern a level; no links."""
+    if folder.is_symlink() or not folder.is_dir():
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_symlink() or not re.fullmatch(pattern, path.name):
+            continue
+        if deeper:
+            yield from _below(path, *deeper)
+        else:
+            yield path
+
+
+def _size(path: Path) -> int:
+    if not path.is_dir():
+        return path.lstat().st_size
+    return sum(
+        each.lstat().st_size for each in path.rglob("*") if each.is_file() and not each.is_symlink()
+    )

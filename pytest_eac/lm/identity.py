@@ -1,0 +1,43 @@
+"""What a model's outputs depend on besides its inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+
+
+def identify(loaded: LoadedModel) -> dict[str, str]:
+    """Return all that tells a model's outputs from another's, as texts.
+
+    Two models with the same identity give the same answers. The weights are meant as they were
+    loaded, before any edit.
+    """
+    kind = type(loaded.model)
+    # Where the files lay, and who wrote them, is not what they say.
+    config = {
+        name: value
+        for name, value in loaded.model.config.to_dict().items()
+        if not name.startswith("_") and name != "transformers_version"
+    }
+    return {
+        "weights": loaded.fingerprint,
+        "class": f"{kind.__module__}.{kind.__qualname__}",  # a hub model's code: with its commit
+        "config": _sha256(json.dumps(config, sort_keys=True, default=str)),
+        "attention": str(getattr(loaded.model.config, "_attn_implementation", None)),
+        "dtype": str(loaded.dtype),
+        "device": loaded.device.type,
+        "tokenizer": _sha256(loaded.tokenizer.backend_tokenizer.to_str()),
+        "stop_ids": " ".join(map(str, sorted(loaded.stop_ids))),
+        "torch": version("torch"),
+        "transformers": version("transformers"),
+        "tokenizers": version("tokenizers"),
+    }
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eac.cache.entries import Cache, Entry
+from pytest_eac.cache.kinds import EDITS, KINDS, MEASUREMENTS, clear, kept
+from pytest_eac.cache.table import cache_lines
+from pytest_eac.errors import RecordError
+from pytest_eac.store import cached_folder, cached_text
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+OWN = {
+    "models": "models/tiny-0123456789abcdef",
+    "covariance": f"covariance/{'a' * 32}.safetensors",
+    "tracings": f"tracings/{'b' * 32}",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A cache folder with one of each kind, made the way runs make them."""
+    root = tmp_path / "cache"
+    cached_folder(root, OWN["models"], lambda folder: write(folder / "config.json", "{}"))
+    write(root / OWN["covariance"], "12345")
+    cached_text(root, OWN["tracings"], lambda: "traced")
+    for kind in (EDITS, MEASUREMENTS):
+        Cache(root).write(kind, {"n": 1}, Entry(data=kind))
+    return root
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def counts(root: Path) -> dict[str, int]:
+    return {kind: len(kept(root, kind)) for kind in KINDS}
+
+
+def test_each_kind_is_counted_and_cleared_by_itself(root: Path) -> None:
+    for kind in KINDS:
+        before = counts(root)
+        assert before[kind] == 1
+        assert clear(root, kind) == 1
+        assert counts(root) == {**before, kind: 0}
+
+
+def test_sizes_are_of_everything_inside(root: Path) -> None:
+    (model,), (covariance,) = kept(root, "models"), kept(root, "covariance")
+    assert (model.size, covariance.size) == (2, 5)
+
+
+def test_what_was_cleared_is_made_again(root: Path) -> None:
+    clear(root, "tracings")
+    assert cached_text(root, OWN["tracings"], lambda: "anew") == "anew"
+    cache = Cache(root)
+    clear(root, EDITS)
+    assert cache.read(EDITS, {"n": 1}) is None
+    cache.write(EDITS, {"n": 1}, Entry(data=2))
+    assert cache.read(EDITS, {"n": 1}) is not None
+
+
+def test_files_of_others_stay(root: Path) -> None:
+    foreign = [
+        root / "notes.txt",
+        root / "models" / "notes.txt",
+        root / "models" / "mine" / "config.json",
+        root / "models" / "file-0123456789abcdef",
+        root / "covariance" / "old.safetensors",
+        root / EDITS / "ab" / "notes.txt",
+        root / EDITS / "ab" / f"{'c' * 64}.json",
+        root / EDITS / f"{'c' * 64}.safetensors",
+        root / MEASUREMENTS / "abc" / f"{'c' * 64}.safetensors",
+    ]
+    for path in foreign:
+        write(path, "mine")
+    for kind in KINDS:
+        clear(root, kind)
+    assert all(path.read_text() == "mine" for path in foreign)
+
+
+def test_links_are_neither_followed_nor_removed(root: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    name = f"{'d' * 64}.safetensors"
+    write(outside / "ab" / name, "mine")
+    write(outside / "config.json", "mine")
+    links = {
+        root / EDITS / "cd": outside / "ab",
+        root / MEASUREMENTS / "ab" / name: outside / "ab" / name,
+        root / "models" / "linked-0123456789abcdef": outside,
+    }
+    for link, to in links.items():
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(to)
+    for kind in KINDS:
+        clear(root, kind)
+    assert all(link.is_symlink() for link in links)
+    assert (outside / "ab" / name).read_text() == "mine"
+    assert (outside / "config.json").read_text() == "mine"
+
+
+def test_a_kind_whose_folder_is_a_link_is_left_alone(root: Path, tmp_path: Path) -> None:
+    (root / EDITS).rename(tmp_path / "elsewhere")
+    (root / EDITS).symlink_to(tmp_path / "elsewhere")
+    assert clear(root, EDITS) == 0
+    assert len(list((tmp_path / "elsewhere").rglob("*.safetensors"))) == 1
+
+
+def test_a_link_inside_a_model_is_removed_but_not_what_it_points_to(
+    root: Path, tmp_path: Path
+) -> None:
+    write(tmp_path / "outside" / "weights", "mine")
+    (root / OWN["models"] / "blobs").symlink_to(tmp_path / "outside")
+    assert clear(root, "models") == 1
+    assert (tmp_path / "outside" / "weights").read_text() == "mine"
+
+
+def test_leftovers_of_writes_go_with_the_entries(root: Path) -> None:
+    (entry,) = kept(root, EDITS)
+    part = entry.path.with_name(f".{entry.path.name}.123.part")
+    part.write_text("cut off")
+    clear(root, MEASUREMENTS)
+    assert part.exists()
+    clear(root, EDITS)
+    assert not part.exists()
+
+
+def test_a_folder_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    assert [clear(missing, kind) for kind in KINDS] == [0] * len(KINDS)
+    assert "edits                0     0.0 MiB" in "\n".join(cache_lines(missing))
+    assert not missing.exists()
+
+
+def test_what_cannot_be_removed_is_told(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    with pytest.raises(RecordError, match="cannot be removed: Permission denied"):
+        clear(root, "covariance")
+
+
+def test_the_table_tells_count_size_and_times_of_each_kind(root: Path) -> None:
+    write(root / "covariance" / f"{'e' * 32}.safetensors", "x" * 3 * 2**20)
+    for name, seconds in (("a", 1e9), ("e", 1.1e9)):
+        os.utime(root / "covariance" / f"{name * 32}.safetensors", (seconds, seconds))
+    lines = cache_lines(root)
+    assert lines[0] == str(root)
+    assert [line.split()[0] for line in lines[2:]] == list(KINDS)
+    told = next(line for line in lines if "covariance" in line).split()
+    assert told[1:4] == ["2", "3.0", "MiB"]
+    assert (told[4], told[6]) == ("2001-09-09", "2004-11-09")
+    assert max(map(len, lines[1:])) <= 80
