@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 SCHEMA = 1
@@ -58,6 +58,11 @@ class Deviation(Norms):
 
     by_parameter: dict[str, Norms]
 
+    @property
+    def whole(self) -> Norms:
+        """That of all matrices together, alone."""
+        return Norms(**{each.name: getattr(self, each.name) for each in fields(Norms)})
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
@@ -92,14 +97,17 @@ class EditCost:
 
     Attributes:
         seconds: wall time of the edit, measuring excluded; in a batch, its share of the batch's.
-        peak_bytes: the process's peak resident memory so far (on a GPU: peak allocated memory);
-            ``None`` where the platform does not tell.
+        peak_bytes: peak during the edit (in a batch, during the whole batch) of the process's
+            resident memory, on a GPU of the memory allocated there; ``None`` where the platform
+            does not tell.
         steps: optimisation steps in each stage; empty for methods that take none.
         loss: the loss at the last step; ``None`` for methods that have none.
         reached: whether the search for the value came to its stopping point; ``None`` for methods
             that solve for no value.
         anchors: the dimensions that carry the edit; ``None`` for editors without anchors.
         delta_norm: Frobenius norm of the change of the weights (in a batch, of the whole batch's).
+        deviation: how far the edited matrices are from the original ones after the edit (in a
+            batch, after its batch).
         swallowed: share of the entries meant to move that rounding left where they were.
         score: efficacy right after the edit.
         cached: whether the edit was taken from the cache; what it cost is then what it cost when it
@@ -113,6 +121,7 @@ class EditCost:
     reached: bool | None
     anchors: tuple[int, ...] | None
     delta_norm: float
+    deviation: Norms
     swallowed: float
     score: float | None
     cached: bool = False

@@ -84,6 +84,7 @@ CHAIN = Chain(
             reached=True,
             anchors=(1, 5, 9),
             delta_norm=2.5,
+            deviation=Norms(l1=1.0, l1_relative=0.1, frobenius=2.0, frobenius_relative=0.2),
             swallowed=0.0,
             score=None,
         ),

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_eac.cache.kinds import ENTRIES, LIMIT, LOCK, kept, leftovers
-from pytest_eac.errors import RecordError
+from pytest_eac.errors import EacWarning, RecordError
 from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ Key = Mapping[str, Any]
 Data = TypeVar("Data")
 
 
-class CacheWarning(UserWarning):
+class CacheWarning(EacWarning):
     """Something is wrong with the cache; the run goes on and does the work itself."""
 
 

@@ -6,15 +6,16 @@ model: what a sequence shares with another from its beginning on, it shares in t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pytest_eac.cache.entries import Entry, source_digest, tensor_digest
 from pytest_eac.cache.kinds import EDITS
-from pytest_eac.editing.solved import Solved, State
-from pytest_eac.editing.value import StepLoss, Value
+from pytest_eac.editing.descent import StepLoss
+from pytest_eac.editing.solved import Cost, Solved, State
+from pytest_eac.editing.value import Value
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.weights import WeightDelta
 from pytest_eac.spec.methods import BUILT_IN
@@ -37,10 +38,10 @@ _SOURCES = ("editing", "lm", "spec/methods.py", "spec/settings.py")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Remembered:
-    """A solved update that was kept, and the seconds that it took to solve."""
+    """A solved update that was kept, and what it cost to solve."""
 
     solved: Solved
-    seconds: float
+    cost: Cost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -68,15 +69,13 @@ class Memory:
             return None
         tensors = {name: tensor.to(self.device) for name, tensor in entry.tensors.items()}
         return Remembered(
-            solved=_unpack(entry.data, tensors, earlier), seconds=entry.data["seconds"]
+            solved=_unpack(entry.data, tensors, earlier), cost=Cost(**entry.data["cost"])
         )
 
-    def write(
-        self, key: Mapping[str, Any], solved: Solved, earlier: State, *, seconds: float
-    ) -> None:
+    def write(self, key: Mapping[str, Any], solved: Solved, earlier: State, *, cost: Cost) -> None:
         """Keep a solved update; see :meth:`read`."""
         entry = _pack(solved, earlier)
-        data = {**entry.data, "seconds": seconds}
+        data = {**entry.data, "cost": asdict(cost)}
         self.cache.write(EDITS, key, Entry(data=data, tensors=entry.tensors))
 
 

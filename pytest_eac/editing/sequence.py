@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.cache.entries import digest
 from pytest_eac.editing.memory import Memory, open_memory
 from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.solved import Solved, Work, as_solved
+from pytest_eac.editing.solved import Cost, Solved, Work, as_solved
 from pytest_eac.errors import EditError, NonFiniteError
+from pytest_eac.lm.peak import peak_memory
 from pytest_eac.lm.weights import apply_delta
 from pytest_eac.spec.methods import find_method
 
@@ -32,7 +33,7 @@ class Step:
         indices: the edits that it made, by their place in the sequence.
         solved: what the method returned.
         swallowed: share of the moved entries that rounding left where they were.
-        seconds: wall time; of the first time, if it was taken from the cache.
+        cost: what it cost when it was solved, if need be in an earlier run.
         name: stands for the model's weights after it; ``None`` where nothing does.
         cached: whether it was taken from the cache.
     """
@@ -40,7 +41,7 @@ class Step:
     indices: range
     solved: Solved
     swallowed: float
-    seconds: float
+    cost: Cost
     name: str | None = None
     cached: bool = False
 
@@ -131,21 +132,26 @@ def _update(
     before: str | None,
 ) -> Step:
     """Make one update, remembered or solved; ``before`` is the name of the one before it."""
-    start = perf_counter()
     edits = work.edits[indices.start : indices.stop]
     key = memory.key(before, edits) if memory else None
     found = memory.read(key, work.state) if memory and key else None
-    solved = found.solved if found else solve(loaded, edits, settings, work)
-    applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
-    seconds = found.seconds if found else perf_counter() - start
-    if memory and key and not found:
-        memory.write(key, solved, work.state, seconds=seconds)
+    if found:
+        solved, cost = found.solved, found.cost
+        applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
+    else:
+        start = perf_counter()
+        with peak_memory(loaded.device) as peak:
+            solved = solve(loaded, edits, settings, work)
+            applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
+        cost = Cost(seconds=perf_counter() - start, peak_bytes=peak.bytes)
+        if memory and key:
+            memory.write(key, solved, work.state, cost=cost)
     moved = sum(each.moved for each in applied)
     return Step(
         indices=indices,
         solved=solved,
         swallowed=sum(each.swallowed for each in applied) / moved if moved else 0.0,
-        seconds=seconds,
+        cost=cost,
         name=digest(key) if key else None,
         cached=found is not None,
     )

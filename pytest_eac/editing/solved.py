@@ -63,6 +63,20 @@ class Solved:
     state: State = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What an update cost when it was solved.
+
+    Attributes:
+        seconds: wall time.
+        peak_bytes: the peak meanwhile of the process's resident memory (on a GPU: of the memory
+            allocated there); ``None`` where the platform does not tell.
+    """
+
+    seconds: float
+    peak_bytes: int | None
+
+
 Solve = Callable[["LoadedModel", "tuple[Edit, ...]", "MethodSettings", Work], Solved]
 
 

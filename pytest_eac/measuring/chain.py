@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -34,6 +33,7 @@ from pytest_eac.record import (
     EditRecord,
     Miss,
     ModelRecord,
+    Norms,
 )
 from pytest_eac.spec.methods import BUILT_IN, find_method
 from pytest_eac.spec.resolve import resolve_settings
@@ -115,10 +115,11 @@ def run_chain(
         )
         for step in edit_in_sequence(loaded, settings, work, batch=spec.batch, cache=cache):
             asked = recall.after(step.name)
+            deviation = measure_deviation(loaded.model, originals)
             for index in step.indices:
                 score, miss = asked.efficacy(index)
                 misses += [miss] if miss else []
-                costs.append(_cost(step, index, score, cache))
+                costs.append(_cost(step, index, score, deviation.whole))
             done = step.indices.stop
             if done in spec.checkpoints:
                 tell(done, count, "measuring")
@@ -129,7 +130,7 @@ def run_chain(
                         generalization=asked.generalization(done),
                         locality=asked.locality(done),
                         retention=asked.retention(done),
-                        deviation=measure_deviation(loaded.model, originals),
+                        deviation=deviation,
                         metrics={
                             name: measure(name, metric, loaded, spec.edits[:done])
                             for name, metric in metrics.items()
@@ -237,7 +238,7 @@ def _describe_moments(moments: Mapping[str, Moment]) -> CovarianceRecord | None:
     return None
 
 
-def _cost(step: Step, index: int, score: float | None, cache: Cache | None) -> EditCost:
+def _cost(step: Step, index: int, score: float | None, deviation: Norms) -> EditCost:
     solved, value = step.solved, None
     if solved.values:
         value = solved.values[index - step.indices.start]
@@ -245,30 +246,16 @@ def _cost(step: Step, index: int, score: float | None, cache: Cache | None) -> E
     loss = solved.losses[-1] if solved.losses else None
     if value is not None:
         steps, loss = tuple(len(stage) for stage in value.stages), value.stages[-1][-1].total
-    device = solved.deltas[0].left.device if solved.deltas else torch.device("cpu")
-    peak = _peak_bytes(device)
-    if cache is not None and step.name is not None:  # like the seconds: of the first time
-        peak = cache.take(MEASUREMENTS, {"peak_bytes": step.name}, lambda: peak)
     return EditCost(
-        seconds=step.seconds / len(step.indices),
-        peak_bytes=peak,
+        seconds=step.cost.seconds / len(step.indices),
+        peak_bytes=step.cost.peak_bytes,
         steps=steps,
         loss=loss,
         reached=None if value is None else value.reached,
         anchors=None if value is None else value.anchors,
         delta_norm=sqrt(sum(delta.norm**2 for delta in solved.deltas)),
+        deviation=deviation,
         swallowed=step.swallowed,
         score=score,
         cached=step.cached,
     )
-
-
-def _peak_bytes(device: torch.device) -> int | None:
-    if device.type == "cuda":
-        return int(torch.cuda.max_memory_allocated(device))
-    try:
-        import resource
-    except ImportError:  # Windows keeps no such count
-        return None
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from pytest_eac.cache.entries import Cache, digest
 from pytest_eac.editing import memory
 from pytest_eac.editing.covariance import Moment
+from pytest_eac.editing.descent import StepLoss
 from pytest_eac.editing.memory import Memory, open_memory
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Solved, Work, as_solved
-from pytest_eac.editing.value import StepLoss, Value
+from pytest_eac.editing.solved import Cost, Solved, Work, as_solved
+from pytest_eac.editing.value import Value
 from pytest_eac.lm.weights import WeightDelta, restored
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.spec.methods import BUILT_IN
@@ -69,6 +70,9 @@ def keys(tiny_llama: LoadedModel, tmp_path: Path) -> Callable[..., str]:
         return digest(found.key(before, edits))
 
     return key
+
+
+COST = Cost(seconds=1.25, peak_bytes=2**30)
 
 
 def moment(**changes: Any) -> dict[str, Moment]:
@@ -240,11 +244,11 @@ def new_memory(root: Path) -> Memory:
 @pytest.mark.parametrize("solved", SOLVED.values(), ids=list(SOLVED))
 def test_a_solved_update_comes_back_as_it_was(tmp_path: Path, solved: Solved) -> None:
     key = new_memory(tmp_path).key(None, (EDIT,))
-    new_memory(tmp_path).write(key, solved, {}, seconds=1.25)
+    new_memory(tmp_path).write(key, solved, {}, cost=COST)
     found = new_memory(tmp_path).read(key, {})
     assert found is not None
     assert same(found.solved, solved)
-    assert found.seconds == 1.25
+    assert found.cost == COST
 
 
 def test_a_state_that_grows_is_kept_by_what_it_grew(tmp_path: Path) -> None:
@@ -254,7 +258,7 @@ def test_a_state_that_grows_is_kept_by_what_it_grew(tmp_path: Path) -> None:
         before = states[-1]["keys"]
         states.append({"keys": torch.cat([before, torch.rand(50, 2)], dim=1)})
         key = kept_memory.key(str(number), (EDIT,))
-        kept_memory.write(key, Solved(deltas=(), state=states[-1]), states[-2], seconds=0.0)
+        kept_memory.write(key, Solved(deltas=(), state=states[-1]), states[-2], cost=COST)
     now = states[1]
     for number in range(40):
         found = kept_memory.read(kept_memory.key(str(number), (EDIT,)), now)
@@ -278,7 +282,7 @@ def test_a_state_that_grows_is_kept_by_what_it_grew(tmp_path: Path) -> None:
 def test_a_state_that_does_not_grow_is_kept_whole(tmp_path: Path, now: torch.Tensor) -> None:
     earlier = {"keys": torch.zeros(3, 2)}
     kept_memory = new_memory(tmp_path)
-    kept_memory.write({"n": 1}, Solved(deltas=(), state={"keys": now}), earlier, seconds=0.0)
+    kept_memory.write({"n": 1}, Solved(deltas=(), state={"keys": now}), earlier, cost=COST)
     found = kept_memory.read({"n": 1}, earlier)
     assert found is not None
     assert same(dict(found.solved.state), {"keys": now})

@@ -14,6 +14,7 @@ from pytest_eac.record import (
     Measurement,
     Miss,
     ModelRecord,
+    Norms,
 )
 
 NOTHING = Measurement(value=None, n=0, low=None, high=None, scores=(None,), misses=())
@@ -36,6 +37,7 @@ COST = EditCost(
     reached=True,
     anchors=None,
     delta_norm=2.5,
+    deviation=Norms(l1=1.0, l1_relative=0.1, frobenius=2.0, frobenius_relative=0.2),
     swallowed=0.0,
     score=1.0,
 )
