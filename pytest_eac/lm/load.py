@@ -77,11 +77,18 @@ class LoadedModel:
         Raises:
             EditError: a row is longer than the model's positions.
         """
-        longest = max(len(row) for row in rows) + more
-        limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
-        if limit is not None and longest > limit:
-            raise EditError(f"a prompt has {longest} tokens, but the model takes {limit}")
+        self.require_room(max(len(row) for row in rows) + more)
         return pad(rows, side=side, fill=self.pad_id, device=self.device)
+
+    def require_room(self, tokens: int) -> None:
+        """Raise unless the model takes a row of that many tokens.
+
+        Raises:
+            EditError: it does not.
+        """
+        limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
+        if limit is not None and tokens > limit:
+            raise EditError(f"a prompt has {tokens} tokens, but the model takes {limit}")
 
     @cached_property
     def shape(self) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def test_batch_size_and_padding_do_not_change_a_score(
 ) -> None:
     pairs = [(edit.prompt, text) for edit in world for text in (edit.target, edit.truth or "")]
     chosen = data.draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=10))
-    for pair, forced in zip(chosen, force(tiny, chosen, batch=batch), strict=True):
+    for pair, forced in zip(chosen, force(tiny, chosen, budget=batch), strict=True):
         predicted, likelihood = _force_one_by_one(tiny, *pair)
         assert list(forced.predicted) == predicted
         assert forced.log_likelihood == pytest.approx(likelihood, abs=1e-4)
@@ -49,7 +49,7 @@ def test_batch_size_and_padding_do_not_change_a_generation(
     prompts = data.draw(
         st.lists(st.sampled_from([edit.prompt for edit in world]), min_size=1, max_size=8)
     )
-    for prompt, text in zip(prompts, generate(tiny, prompts, tokens=4, batch=batch), strict=True):
+    for prompt, text in zip(prompts, generate(tiny, prompts, tokens=4, budget=batch), strict=True):
         ids = list(encode(tiny.tokenizer, prompt))
         for _ in range(4):
             with torch.no_grad():
@@ -106,7 +106,7 @@ def test_what_follows_the_end_of_the_text_is_no_part_of_the_answer(
     stop = tiny.tokenizer.eos_token_id
     answer = continuation(tiny.tokenizer, world[0].truth or "")
     monkeypatch.setattr(
-        "pytest_eac.measuring.scoring.sample", lambda *_, **__: [(*answer, stop, *answer)]
+        "pytest_eac.measuring.scoring.greedy", lambda *_, **__: [(*answer, stop, *answer)]
     )
     (text,) = generate(tiny, [world[0].prompt], tokens=9)
     assert text.strip() == world[0].truth
