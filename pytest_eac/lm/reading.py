@@ -211,13 +211,16 @@ def _run(loaded: LoadedModel, batch: list[Segment], past: Past | None, *, keep: 
     cache = None
     if keep or past.links:
         cache = past.cache(loaded.shape["num_hidden_layers"])
+    # Named one by one: a slice of the hidden states is a view, for which torch would multiply row
+    # by row and stream the whole head from memory for each.
+    columns = torch.arange(padded.input_ids.shape[1], device=loaded.device)
     logits = loaded.model(
         input_ids=padded.input_ids,
         attention_mask=mask,
         position_ids=padded.position_ids + starts[:, None],
         past_key_values=cache,
         use_cache=cache is not None,
-        logits_to_keep=max(1, *(segment.read for segment in batch)),
+        logits_to_keep=columns[-max(1, *(segment.read for segment in batch)) :],
     ).logits
     if cache is None or not keep:
         return Pass(segments=batch, logits=logits, past=None)
