@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Ids = tuple[int, ...]
 
 # Fewer tokens in common than this are computed again: a segment of its own costs a part of a pass.
-_LEAST = 4
+_LEAST = 6
 # Header, prompt, candidate, and one to spare; each level holds its keys and values in memory.
 _LEVELS = 4
 # What a pass costs however little it computes (weights are read, modules are called), counted in
