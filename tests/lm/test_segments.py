@@ -104,7 +104,7 @@ def test_batches_hold_each_segment_once_and_stay_within_the_limits(
     drawn: tuple[list[Ids], list[int]], tokens: int, reads: int, before: int, more: int
 ) -> None:
     segments = alone(*drawn)
-    limits = Limits(tokens=tokens, reads=reads, slots=4 * tokens, more=more)
+    limits = Limits(tokens=tokens, reads=reads, slots=9 * tokens, more=more)
     batches = pack(segments, limits, before=before)
     assert sorted(index for batch in batches for index in batch) == list(range(len(segments)))
     for batch in batches:
@@ -112,7 +112,8 @@ def test_batches_hold_each_segment_once_and_stay_within_the_limits(
         assert len(batch) == 1 or (
             len(batch) * longest <= tokens
             and len(batch) * max(segments[index].read for index in batch) <= reads
-            and len(batch) * (before + longest + more) <= 4 * tokens
+            and len(batch) * (before + longest + more) <= 9 * tokens
+            and len(batch) * (longest + more) <= 4 * tokens
         )
 
 
@@ -130,3 +131,8 @@ def test_segments_of_one_length_fill_a_batch() -> None:
     assert [len(batch) for batch in pack(segments, UNBOUNDED)] == [90]
     limits = Limits(tokens=40, reads=10**9, slots=10**9)
     assert [len(batch) for batch in pack(segments, limits)] == [40, 40, 10]
+
+
+def test_rows_that_will_grow_are_fewer_to_a_batch() -> None:
+    limits = Limits(tokens=40, reads=10**9, slots=10**9, more=9)
+    assert [len(batch) for batch in pack([lengths(1)[0]] * 40, limits)] == [16, 16, 8]
