@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from pytest_eac.errors import NonFiniteError
+from pytest_eac.lm.reading import BUDGET, read
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
 
     from pytest_eac.lm.load import LoadedModel
-
-Ids = tuple[int, ...]
+    from pytest_eac.lm.segments import Ids
 
 
 @torch.no_grad()
@@ -34,27 +36,106 @@ def sample(
         NonFiniteError: a logit is not finite.
     """
     batch = loaded.pad(rows, side="left", more=tokens)
-    inputs = batch.as_inputs()
-    new: list[torch.Tensor] = []
-    cache = None
-    for _ in range(tokens):
-        out = loaded.model(**inputs, past_key_values=cache, use_cache=True, logits_to_keep=1)
-        cache = out.past_key_values
-        logits = out.logits[:, -1].float().cpu()
+    out = loaded.model(**batch.as_inputs(), use_cache=True, logits_to_keep=1)
+    return _continue(
+        loaded,
+        out.logits[:, -1],
+        out.past_key_values,
+        batch.attention_mask,
+        batch.position_ids[:, -1:],
+        tokens=tokens,
+        choose=lambda logits: _choose(logits, top_k, generator),
+    )
+
+
+@torch.no_grad()
+def greedy(
+    loaded: LoadedModel, rows: Sequence[Ids], *, tokens: int, budget: int = BUDGET
+) -> list[Ids]:
+    """Continue each row greedily by up to ``tokens`` new ids.
+
+    Rows are packed, what they have in common is read once, and equal rows are continued once. A
+    batch is done when each of its rows has an id that ends a text; what stands behind that id in
+    a row is no part of the answer.
+
+    Raises:
+        EditError: a row has more tokens, the new ones included, than the model takes.
+        NonFiniteError: a logit is not finite.
+    """
+    answers: dict[int, Ids] = {}
+    lasts = [len(row) - 1 for row in rows]
+    for done in read(loaded, rows, lasts, budget=budget, more=tokens):
+        ends = {
+            index: ended
+            for index, segment in enumerate(done.segments)
+            if (ended := [row for row in segment.rows if lasts[row] == segment.end - 1])
+        }
+        if not ends or done.past is None:
+            continue
+        chosen = list(ends)
+        past = done.past.of(chosen)
+        new = _continue(
+            loaded,
+            done.logits[chosen, -1],
+            past.cache(loaded.shape["num_hidden_layers"]),
+            past.mask,
+            torch.tensor([done.segments[i].end - 1 for i in chosen], device=loaded.device)[:, None],
+            tokens=tokens,
+            choose=lambda logits: logits.argmax(dim=-1),
+            stops=loaded.stop_ids,
+        )
+        for index, ids in zip(chosen, new, strict=True):
+            answers.update(dict.fromkeys(ends[index], ids))
+    return [answers[index] for index in range(len(rows))]
+
+
+def _continue(
+    loaded: LoadedModel,
+    logits: Tensor,
+    cache: Any,
+    mask: Tensor,
+    positions: Tensor,
+    *,
+    tokens: int,
+    choose: Callable[[Tensor], Tensor],
+    stops: frozenset[int] = frozenset(),
+) -> list[Ids]:
+    """Go on, token by token, from rows that have been read.
+
+    Args:
+        loaded: the model.
+        logits: (rows, vocabulary) of each row's last token.
+        cache: the rows' keys and values; it grows.
+        mask: (rows, slots) of the cache, 0 where it is padding.
+        positions: (rows, 1), each row's last position.
+        tokens: how many new ids at most.
+        choose: picks an id for each row of (rows, vocabulary).
+        stops: once every row has one of these ids, no more are asked for.
+    """
+    new: list[Tensor] = []
+    going = set(range(len(logits)))
+    while True:
+        logits = logits.float().cpu()
         if not bool(torch.isfinite(logits).all()):
             raise NonFiniteError("the model's logits are not finite while it continues a prompt")
-        chosen = _choose(logits, top_k, generator)
-        new.append(chosen)
-        column = chosen[:, None].to(loaded.device)
-        inputs = {
-            "input_ids": column,
-            "attention_mask": torch.cat([inputs["attention_mask"], torch.ones_like(column)], dim=1),
-            "position_ids": inputs["position_ids"][:, -1:] + 1,
-        }
-    return [tuple(row) for row in torch.stack(new, dim=1).tolist()]
+        new.append(choose(logits))
+        going -= {row for row, token in enumerate(new[-1].tolist()) if token in stops}
+        if len(new) == tokens or not going:
+            return [tuple(row) for row in torch.stack(new, dim=1).tolist()]
+        column = new[-1][:, None].to(loaded.device)
+        mask = torch.cat([mask, torch.ones_like(column)], dim=1)
+        positions = positions + 1
+        logits = loaded.model(
+            input_ids=column,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
 
 
-def _choose(logits: torch.Tensor, top_k: int, generator: torch.Generator | None) -> torch.Tensor:
+def _choose(logits: Tensor, top_k: int, generator: torch.Generator | None) -> Tensor:
     """Pick one id per row of ``logits`` (rows, vocabulary)."""
     if top_k == 1:
         return logits.argmax(dim=-1)

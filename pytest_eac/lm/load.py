@@ -82,10 +82,10 @@ class LoadedModel:
         return pad(rows, side=side, fill=self.pad_id, device=self.device)
 
     def require_room(self, tokens: int) -> None:
-        """Refuse a text that is longer than the model's positions.
+        """Raise unless the model takes a row of that many tokens.
 
         Raises:
-            EditError: it is.
+            EditError: it does not.
         """
         limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
         if limit is not None and tokens > limit:

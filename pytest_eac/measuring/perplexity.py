@@ -5,20 +5,15 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import torch
-
-from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.tokens import encode
+from pytest_eac.measuring.scoring import force_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.lm.load import LoadedModel
 
-_BATCH = 8
 
-
-@torch.no_grad()
 def perplexity(loaded: LoadedModel, texts: Sequence[str]) -> float:
     """Return ``exp`` of the mean negative log-likelihood over all tokens but each text's first.
 
@@ -26,22 +21,14 @@ def perplexity(loaded: LoadedModel, texts: Sequence[str]) -> float:
     whichever text they are in.
 
     Raises:
+        EditError: a text has more tokens than the model takes.
         NonFiniteError: a logit is not finite.
         ValueError: no text has a second token.
     """
-    rows = sorted((encode(loaded.tokenizer, text) for text in texts), key=len)
+    rows = [encode(loaded.tokenizer, text) for text in texts]
     rows = [row for row in rows if len(row) > 1]
     if not rows:
         raise ValueError("no text of two tokens or more to measure on")
-    total, count = 0.0, 0
-    for start in range(0, len(rows), _BATCH):
-        batch = loaded.pad(rows[start : start + _BATCH], side="right")
-        logits = loaded.model(**batch.as_inputs(), use_cache=False).logits[:, :-1]
-        wanted = batch.input_ids[:, 1:]
-        scored = batch.attention_mask[:, 1:].bool()
-        likely = logits.float().log_softmax(dim=-1).gather(-1, wanted[..., None])[..., 0]
-        total -= float(likely[scored].double().sum())
-        count += int(scored.sum())
-    if not math.isfinite(total):
-        raise NonFiniteError("the model's logits are not finite while it reads a text")
-    return math.exp(total / count)
+    scores = force_ids(loaded, [(row[:1], row[1:]) for row in rows])
+    total = sum(each.log_likelihood * len(each.wanted) for each in scores)
+    return math.exp(-total / sum(len(each.wanted) for each in scores))

@@ -213,15 +213,19 @@ class Recall:
     def _answer(self, asks: Sequence[_Ask]) -> list[_Answer]:
         if self._match == "generation":
             return self._generated(asks)
-        wanted = force(self._loaded, [(ask.prompt, ask.answer) for ask in asks])
         if self._match == "accuracy":
             return [
                 _Answer(score=each.accuracy, got=self._text(each), said=each.predicted)
-                for each in wanted
+                for each in force(self._loaded, [(ask.prompt, ask.answer) for ask in asks])
             ]
-        rivals = force(self._loaded, [(ask.prompt, ask.rival or "") for ask in asks])
+        # In one call, so that both candidates go on from one reading of their prompt.
+        both = force(
+            self._loaded,
+            [(ask.prompt, text) for ask in asks for text in (ask.answer, ask.rival or "")],
+        )
         return [
-            self._preferred(ask, *pair) for ask, *pair in zip(asks, wanted, rivals, strict=True)
+            self._preferred(ask, *pair)
+            for ask, *pair in zip(asks, both[::2], both[1::2], strict=True)
         ]
 
     def _generated(self, asks: Sequence[_Ask]) -> list[_Answer]:

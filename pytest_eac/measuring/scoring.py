@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.errors import NonFiniteError
-from pytest_eac.lm.generate import Ids, sample
+from pytest_eac.errors import EditError, NonFiniteError
+from pytest_eac.lm.generate import greedy
+from pytest_eac.lm.reading import BUDGET, read
 from pytest_eac.lm.tokens import continuation, encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.segments import Ids
 
-Row = TypeVar("Row")
-Result = TypeVar("Result")
-
-BATCH = 16
 # Behind the target, so that "Rome" can be told from "Romeo".
 _EXTRA_TOKENS = 3
 
@@ -47,65 +45,95 @@ class Forced:
 
 @torch.no_grad()
 def force(
-    loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, batch: int = BATCH
+    loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, budget: int = BUDGET
 ) -> list[Forced]:
     """Score continuations under teacher forcing.
+
+    Ask for everything in one call: rows are packed, what they have in common is read once, and an
+    ask that occurs twice is answered once.
 
     Args:
         loaded: the model.
         pairs: (prompt, continuation) texts; one space is put between them.
-        batch: rows per forward pass. Neither it nor the padding changes a score beyond rounding.
+        budget: tokens in one forward pass. Neither it nor the other pairs change a score beyond
+            rounding.
 
     Raises:
+        EditError: a prompt has no tokens, or a pair has more than the model takes.
         NonFiniteError: a logit is not finite.
     """
-    encoded = [
-        (encode(loaded.tokenizer, prompt), continuation(loaded.tokenizer, text))
-        for prompt, text in pairs
-    ]
-    return _in_batches(
-        encoded, [len(a) + len(b) for a, b in encoded], batch, lambda rows: _force(loaded, rows)
+    prompts = {text: encode(loaded.tokenizer, text) for text in dict(pairs)}
+    answers = {text: continuation(loaded.tokenizer, text) for text in {pair[1] for pair in pairs}}
+    return force_ids(
+        loaded, [(prompts[prompt], answers[answer]) for prompt, answer in pairs], budget=budget
     )
 
 
-def _force(loaded: LoadedModel, rows: Sequence[tuple[Ids, Ids]]) -> list[Forced]:
-    padded = loaded.pad([(*prompt, *text[:-1]) for prompt, text in rows], side="right")
-    places = [range(len(prompt) - 1, len(prompt) + len(text) - 1) for prompt, text in rows]
-    kept = sorted({place for each in places for place in each})
-    column = {place: index for index, place in enumerate(kept)}
-    keep = torch.tensor(kept, device=loaded.device)
-    logits = loaded.model(**padded.as_inputs(), logits_to_keep=keep, use_cache=False).logits
-    results = []
-    for row, ((_, wanted), where) in enumerate(zip(rows, places, strict=True)):
-        chosen = logits[row, [column[place] for place in where]].float()
-        if not bool(torch.isfinite(chosen).all()):
-            raise NonFiniteError("the model's logits are not finite while it scores a prompt")
-        likely = chosen.log_softmax(dim=-1)
-        index = torch.tensor(wanted, device=likely.device)[:, None]
-        results.append(
-            Forced(
-                wanted=wanted,
-                predicted=tuple(likely.argmax(dim=-1).tolist()),
-                log_likelihood=float(likely.gather(1, index).mean()),
-            )
+@torch.no_grad()
+def force_ids(
+    loaded: LoadedModel, rows: Sequence[tuple[Ids, Ids]], *, budget: int = BUDGET
+) -> list[Forced]:
+    """Score continuations, as ``force`` does, of (tokens before, tokens of the continuation)."""
+    if not all(before for before, _ in rows):
+        raise EditError("a prompt has no tokens, so that nothing stands before its answer's first")
+    found: list[dict[int, tuple[int, float]]] = [{} for _ in rows]
+    inputs = [(*before, *wanted[:-1]) for before, wanted in rows]
+    firsts = [len(before) - 1 for before, _ in rows]
+    for done in read(loaded, inputs, firsts, budget=budget):
+        places = [
+            (index, position - segment.end, row, position - firsts[row])
+            for index, segment in enumerate(done.segments)
+            for row in segment.rows
+            for position in range(max(firsts[row], segment.start), segment.end)
+        ]
+        if places:
+            asked = [(index, column, rows[row][1][token]) for index, column, row, token in places]
+            scores = _token_scores(done.logits, asked)
+            for (_, _, row, token), score in zip(places, scores, strict=True):
+                found[row][token] = score
+    return [
+        Forced(
+            wanted=wanted,
+            predicted=tuple(tokens[index][0] for index in range(len(wanted))),
+            log_likelihood=sum(tokens[index][1] for index in range(len(wanted))) / len(wanted),
         )
-    return results
+        for (_, wanted), tokens in zip(rows, found, strict=True)
+    ]
+
+
+def _token_scores(
+    logits: torch.Tensor, asked: Sequence[tuple[int, int, int]]
+) -> list[tuple[int, float]]:
+    """Return the likeliest id and the wanted id's log-probability at places of a pass.
+
+    Args:
+        logits: (segments, tokens, vocabulary).
+        asked: segment, token and wanted id of each; where several ask at one place, its
+            distribution is computed once.
+    """
+    place = {at: index for index, at in enumerate(dict.fromkeys((i, j) for i, j, _ in asked))}
+    segments, tokens = torch.tensor(list(place), device=logits.device).T
+    chosen = logits[segments, tokens].float()
+    if not bool(torch.isfinite(torch.stack(chosen.aminmax())).all()):
+        raise NonFiniteError("the model's logits are not finite while it scores a text")
+    at = torch.tensor([place[i, j] for i, j, _ in asked], device=logits.device)
+    wanted = torch.tensor([token for _, _, token in asked], device=logits.device)
+    likely = chosen[at, wanted] - chosen.logsumexp(dim=-1)[at]
+    return list(zip(chosen.argmax(dim=-1)[at].tolist(), likely.tolist(), strict=True))
 
 
 def generate(
-    loaded: LoadedModel, prompts: Sequence[str], *, tokens: int, batch: int = BATCH
+    loaded: LoadedModel, prompts: Sequence[str], *, tokens: int, budget: int = BUDGET
 ) -> list[str]:
-    """Continue prompts greedily by ``tokens`` tokens; only the new text is returned."""
+    """Continue prompts greedily by up to ``tokens`` tokens; only the new text is returned.
+
+    A row ends before the first id that ends a text. Equal prompts are continued once; ``budget``
+    bounds the tokens in one forward pass and changes no text beyond what rounding does.
+    """
     rows = [encode(loaded.tokenizer, prompt) for prompt in prompts]
-    new = _in_batches(
-        rows,
-        [len(row) for row in rows],
-        batch,
-        lambda each: sample(loaded, each, tokens=tokens),
-    )
     return [
         loaded.tokenizer.decode(_until_stop(ids, loaded.stop_ids), skip_special_tokens=True)
-        for ids in new
+        for ids in greedy(loaded, rows, tokens=tokens, budget=budget)
     ]
 
 
@@ -129,19 +157,3 @@ def starts_with(generated: str, target: str) -> bool:
     following = text[len(wanted) : len(wanted) + 1]
     joined = wanted[-1:].isalnum() and following.isalnum()
     return text.startswith(wanted) and not joined
-
-
-def _in_batches(
-    rows: Sequence[Row],
-    lengths: Sequence[int],
-    batch: int,
-    run: Callable[[Sequence[Row]], list[Result]],
-) -> list[Result]:
-    """Run rows in batches of similar length; results come in the order of ``rows``."""
-    order = sorted(range(len(rows)), key=lambda index: lengths[index])
-    results: dict[int, Result] = {}
-    for start in range(0, len(order), batch):
-        chosen = order[start : start + batch]
-        done = run([rows[index] for index in chosen])
-        results.update(zip(chosen, done, strict=True))
-    return [results[index] for index in range(len(rows))]

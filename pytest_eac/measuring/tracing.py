@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.errors import EditError, ModelError, NonFiniteError, RecordError
-from pytest_eac.lm.generate import Ids, sample
+from pytest_eac.lm.generate import sample
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tail import FullWindow, open_windows
 from pytest_eac.lm.tokens import encode, subject_span
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.segments import Ids
     from pytest_eac.lm.tail import Window
     from pytest_eac.spec.edits import Edit
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_eac.editing.covariance import second_moments
@@ -16,13 +18,13 @@ from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.solved import Work
 from pytest_eac.errors import EacWarning, ModelError, SettingsError
-from pytest_eac.lm.generate import sample
+from pytest_eac.lm.generate import greedy, sample
 from pytest_eac.lm.layout import LAYOUTS, as_out_in, find_layout, find_module, shape_of, text_config
 from pytest_eac.lm.load import LoadedModel, load_model
 from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window
 from pytest_eac.lm.trace import capture, patch
 from pytest_eac.lm.weights import fingerprint, restored
-from pytest_eac.measuring.scoring import force
+from pytest_eac.measuring.scoring import force, force_ids
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.settings import CovarianceSettings, MethodSettings, UpdateSettings
 
@@ -48,6 +50,17 @@ EDIT = Edit(
     paraphrases=(),
     neighborhood=(),
     origin="here",
+)
+
+# Pieces of rows: rows put together from them begin alike, or are each other's beginnings.
+PIECES = [(5,), (8, 13), (31, 32, 33, 34, 35, 36, 37), (41, 42, 43, 44, 45, 46, 47, 48, 49)]
+ASKS = st.lists(
+    st.tuples(
+        st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map(lambda parts: sum(parts, ())),
+        st.sampled_from([(51,), (52,), (51, 53), (8, 13, 5)]),
+    ),
+    min_size=1,
+    max_size=8,
 )
 
 _COMMON: dict[str, Any] = {
@@ -287,6 +300,37 @@ def test_padding_on_either_side_changes_nothing(loaded: LoadedModel) -> None:
     torch.testing.assert_close(whole, torch.stack(alone), rtol=1e-4, atol=1e-4)
     one_by_one = [sample(loaded, [row], tokens=5)[0] for row in ROWS]
     assert sample(loaded, ROWS, tokens=5) == one_by_one
+
+
+@settings(max_examples=8)
+@given(asks=ASKS, budget=st.integers(1, 80))
+@torch.no_grad()
+def test_a_score_does_not_depend_on_the_rows_it_is_computed_with(
+    loaded: LoadedModel, asks: list[tuple[tuple[int, ...], tuple[int, ...]]], budget: int
+) -> None:
+    """Held against each row alone, all of its logits; with and without room in a window."""
+    for (before, wanted), score in zip(asks, force_ids(loaded, asks, budget=budget), strict=True):
+        ids = torch.tensor([before + wanted[:-1]])
+        logits = loaded.model(ids).logits[0, len(before) - 1 :]
+        likely = logits.double().log_softmax(-1)[range(len(wanted)), wanted]
+        assert score.log_likelihood == pytest.approx(float(likely.mean()), abs=1e-4)
+        assert score.predicted == tuple(logits.argmax(-1).tolist())
+
+
+@settings(max_examples=4)
+@given(asks=ASKS, budget=st.integers(1, 80))
+@torch.no_grad()
+def test_an_answer_does_not_depend_on_the_rows_it_is_found_with(
+    loaded: LoadedModel, asks: list[tuple[tuple[int, ...], tuple[int, ...]]], budget: int
+) -> None:
+    # Three tokens more: the long phi3 turns positions otherwise once a row has more than two.
+    rows = [(3, 4, 6, *before) for before, _ in asks]
+    for row, answer in zip(rows, greedy(loaded, rows, tokens=3, budget=budget), strict=True):
+        ids = row
+        for _ in answer:
+            ids = (*ids, int(loaded.model(torch.tensor([ids])).logits[0, -1].argmax()))
+        assert ids == row + answer
+        assert len(answer) == 3 or set(answer) & loaded.stop_ids
 
 
 @torch.no_grad()

@@ -1,18 +1,41 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import copy
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_eac.errors import EditError, NonFiniteError
+from pytest_eac.lm import reading
 from pytest_eac.lm.tokens import continuation, encode
+from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.scoring import force, generate, generation_length, starts_with
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
+
+
+@contextmanager
+def _seen(module: torch.nn.Module) -> Iterator[list[tuple[int, ...]]]:
+    """Collect the shapes of what a module is given."""
+    shapes: list[tuple[int, ...]] = []
+
+    def note(_: torch.nn.Module, args: tuple[Any, ...]) -> None:
+        shapes.append(tuple(args[0].shape))
+
+    handle = module.register_forward_pre_hook(note)
+    try:
+        yield shapes
+    finally:
+        handle.remove()
 
 
 @torch.no_grad()
@@ -29,27 +52,27 @@ def _force_one_by_one(loaded: LoadedModel, prompt: str, text: str) -> tuple[list
 
 
 @settings(max_examples=12)
-@given(data=st.data(), batch=st.integers(1, 9))
-def test_batch_size_and_padding_do_not_change_a_score(
-    tiny: LoadedModel, world: tuple[Edit, ...], data: st.DataObject, batch: int
+@given(data=st.data(), budget=st.integers(1, 99))
+def test_packing_does_not_change_a_score(
+    tiny: LoadedModel, world: tuple[Edit, ...], data: st.DataObject, budget: int
 ) -> None:
     pairs = [(edit.prompt, text) for edit in world for text in (edit.target, edit.truth or "")]
     chosen = data.draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=10))
-    for pair, forced in zip(chosen, force(tiny, chosen, batch=batch), strict=True):
+    for pair, forced in zip(chosen, force(tiny, chosen, budget=budget), strict=True):
         predicted, likelihood = _force_one_by_one(tiny, *pair)
         assert list(forced.predicted) == predicted
         assert forced.log_likelihood == pytest.approx(likelihood, abs=1e-4)
 
 
 @settings(max_examples=8)
-@given(data=st.data(), batch=st.integers(1, 9))
-def test_batch_size_and_padding_do_not_change_a_generation(
-    tiny: LoadedModel, world: tuple[Edit, ...], data: st.DataObject, batch: int
+@given(data=st.data(), budget=st.integers(1, 99))
+def test_packing_does_not_change_a_generation(
+    tiny: LoadedModel, world: tuple[Edit, ...], data: st.DataObject, budget: int
 ) -> None:
     prompts = data.draw(
         st.lists(st.sampled_from([edit.prompt for edit in world]), min_size=1, max_size=8)
     )
-    for prompt, text in zip(prompts, generate(tiny, prompts, tokens=4, batch=batch), strict=True):
+    for prompt, text in zip(prompts, generate(tiny, prompts, tokens=4, budget=budget), strict=True):
         ids = list(encode(tiny.tokenizer, prompt))
         for _ in range(4):
             with torch.no_grad():
@@ -106,7 +129,108 @@ def test_what_follows_the_end_of_the_text_is_no_part_of_the_answer(
     stop = tiny.tokenizer.eos_token_id
     answer = continuation(tiny.tokenizer, world[0].truth or "")
     monkeypatch.setattr(
-        "pytest_eac.measuring.scoring.sample", lambda *_, **__: [(*answer, stop, *answer)]
+        "pytest_eac.measuring.scoring.greedy", lambda *_, **__: [(*answer, stop, *answer)]
     )
     (text,) = generate(tiny, [world[0].prompt], tokens=9)
     assert text.strip() == world[0].truth
+
+
+def test_of_nothing_there_is_no_score(tiny: LoadedModel) -> None:
+    assert force(tiny, []) == []
+    assert generate(tiny, [], tokens=3) == []
+
+
+def test_what_many_prompts_begin_with_is_read_once(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    header = " ".join(f"{edit.prompt} {edit.truth}." for edit in world[:3])
+    pairs = [(f"{header} {edit.prompt}", edit.truth or "") for edit in world[3:9]]
+    asked = [(*encode(tiny.tokenizer, a), *continuation(tiny.tokenizer, b)[:-1]) for a, b in pairs]
+    common = len(encode(tiny.tokenizer, header))
+    with _seen(tiny.model.get_input_embeddings()) as shapes:
+        packed = force(tiny, pairs)
+    own = sum(len(row) - common for row in asked)
+    assert sum(rows * width for rows, width in shapes) < common + 2 * own < len(asked) * common
+    for pair, forced in zip(pairs, packed, strict=True):
+        assert forced.log_likelihood == pytest.approx(_force_one_by_one(tiny, *pair)[1], abs=1e-4)
+
+
+def test_candidates_and_repeated_asks_share_one_reading_of_their_prompt(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    prompt, answer = world[0].prompt, world[0].truth or ""
+    with _seen(tiny.model.get_input_embeddings()) as once:
+        (alone,) = force(tiny, [(prompt, answer)])
+    with _seen(tiny.model.get_input_embeddings()) as thrice:
+        again = force(tiny, [(prompt, answer)] * 3)
+    assert again == [alone] * 3
+    assert thrice == once
+
+
+@pytest.mark.parametrize("positions", [1, 3, 8])
+def test_no_pass_has_more_logits_than_it_may(
+    tiny: LoadedModel,
+    world: tuple[Edit, ...],
+    monkeypatch: pytest.MonkeyPatch,
+    positions: int,
+) -> None:
+    pairs = [(edit.prompt, edit.truth or "") for edit in world[:6]]
+    texts = [(" ".join(edit.prompt for edit in world[:2]), world[2].prompt)]
+    before = force(tiny, [*pairs, *texts])
+    monkeypatch.setattr(reading, "_LOGIT_BYTES", positions * 4 * tiny.shape["vocab_size"])
+    with _seen(tiny.model.get_output_embeddings()) as shapes:
+        after = force(tiny, [*pairs, *texts])
+    assert max(rows * width for rows, width, _ in shapes) <= positions
+    for one, other in zip(before, after, strict=True):
+        assert one.predicted == other.predicted
+        assert one.log_likelihood == pytest.approx(other.log_likelihood, abs=1e-4)
+
+
+def test_in_half_precision_a_score_moves_by_its_rounding_only(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    half = replace(tiny, model=copy.deepcopy(tiny.model).to(torch.bfloat16))
+    pairs = [(edit.prompt, text) for edit in world[:9] for text in (edit.target, edit.truth or "")]
+    for pair, forced in zip(pairs, force(half, pairs), strict=True):
+        likelihood = _force_one_by_one(half, *pair)[1]
+        assert forced.log_likelihood == pytest.approx(likelihood, rel=0.02, abs=0.1)
+
+
+def test_a_row_that_is_too_long_is_refused(tiny: LoadedModel) -> None:
+    long = "so " * 2000
+    with pytest.raises(EditError, match=r"a prompt has \d+ tokens, but the model takes"):
+        force(tiny, [("It is", "late"), (long, "late")])
+    with pytest.raises(EditError, match=r"a prompt has \d+ tokens, but the model takes"):
+        generate(tiny, ["It is", long], tokens=3)
+
+
+def test_an_answer_needs_something_before_it(tiny: LoadedModel) -> None:
+    if encode(tiny.tokenizer, ""):
+        assert len(force(tiny, [("", "late")])) == 1
+    else:
+        with pytest.raises(EditError, match="a prompt has no tokens"):
+            force(tiny, [("It is", "late"), ("", "late")])
+
+
+def test_a_model_that_is_broken_is_an_error_of_its_own(tiny_llama: LoadedModel) -> None:
+    with torch.no_grad(), restored(tiny_llama.model, ["lm_head"]):
+        for broken in ("nan", "inf"):
+            tiny_llama.model.lm_head.weight[3] = float(broken)
+            with pytest.raises(NonFiniteError, match="logits are not finite"):
+                force(tiny_llama, [("It is", "late")])
+            with pytest.raises(NonFiniteError, match="logits are not finite"):
+                generate(tiny_llama, ["It is"], tokens=2)
+
+
+def test_nothing_is_asked_for_once_every_text_has_ended(
+    tiny: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [edit.prompt for edit in world[:5]]
+    whole = [generate(tiny, [prompt], tokens=4) for prompt in prompts]
+    first = {continuation(tiny.tokenizer, edit.truth or "")[0] for edit in world[:5]}
+    monkeypatch.setattr(tiny.model.generation_config, "eos_token_id", list(first))
+    with _seen(tiny.model.get_output_embeddings()) as shapes:
+        texts = generate(replace(tiny), prompts, tokens=4)  # a new one looks its stop ids up anew
+    assert [bool(text.strip()) for (text,) in whole] == [True] * 5
+    assert texts == [""] * 5
+    assert sum(rows for rows, _, _ in shapes) == 5
