@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -19,13 +20,11 @@ if TYPE_CHECKING:
 
 def second_run(loaded: LoadedModel, spec: Spec) -> Result:
     """All chains of a spec, twice on one cache; the model is loaded already."""
-    from pathlib import Path
-
-    from pytest_eac import open_cache, run_chain
+    from pytest_eac import Cache, run_chain
 
     def run(cache_dir: str) -> None:
         for method in spec.methods:
-            run_chain(loaded, spec, method, cache=open_cache(Path(cache_dir)))
+            run_chain(loaded, spec, method, cache=Cache(Path(cache_dir)))
 
     with TemporaryDirectory() as folder:
         first, second = (seconds(lambda: run(folder)) for _ in range(2))

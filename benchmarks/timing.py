@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from statistics import median, quantiles
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +27,16 @@ class Result:
         return f"{self.name:<34} {self.measured:<38} {self.goal:<14} {self.about}".rstrip()
 
 
+def timed(work: Callable[[], T]) -> tuple[float, T]:
+    """Return the seconds that a call takes, and what it returns."""
+    start = perf_counter()
+    result = work()
+    return perf_counter() - start, result
+
+
 def seconds(work: Callable[[], object]) -> float:
     """Time one call."""
-    start = perf_counter()
-    work()
-    return perf_counter() - start
+    return timed(work)[0]
 
 
 def in_turns(
