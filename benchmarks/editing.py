@@ -47,7 +47,7 @@ class Editing:
 
     def settings(self, method: str) -> MethodSettings:
         """Return a method's settings for the model."""
-        return resolve_settings(MethodChoice.model_validate(method), self.loaded.shape)
+        return resolve_settings(MethodChoice.model_validate({"base": method}), self.loaded.shape)
 
     def work(self, settings: MethodSettings) -> Work:
         """Return the sequence before its first edit."""
