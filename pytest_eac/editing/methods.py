@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.editing.keys import grouped_key, mean_key, read_keys, read_outputs
-from pytest_eac.editing.objective import Objective, tail_tokens, tail_width
+from pytest_eac.editing.objective import Objective, tail_tokens
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.solved import Solved, Work
 from pytest_eac.editing.updates.alphaedit import alphaedit
@@ -226,13 +226,15 @@ class _Solver:
         order = sorted(range(len(prompts)), key=lambda index: tail_tokens(prompts[index]))
         if len(order) == 1:
             return [order]
-        longest = prompts[order[-1]]
-        each = self.objective([longest]).saved_bytes() / tail_tokens(longest)
-        most = self.loaded.spare_bytes / each
+        ends = [prompts[order[0]], prompts[order[-1]]]
+        (few, many), (least, most) = zip(
+            *((tail_tokens(end), self.objective([end]).saved_bytes()) for end in ends), strict=True
+        )
+        more = (most - least) / max(many - few, 1)  # bytes, for a token more
         chunks: list[list[int]] = [[]]
         for index in order:
-            rows = sum(len(prompts[other].rows) + 1 for other in (*chunks[-1], index))
-            if chunks[-1] and rows * tail_width(prompts[index]) > most:
+            each = least + more * (tail_tokens(prompts[index]) - few)
+            if chunks[-1] and (len(chunks[-1]) + 1) * each > self.loaded.spare_bytes:
                 chunks.append([])
             chunks[-1].append(index)
         return chunks

@@ -166,17 +166,18 @@ class Objective:
 
     def saved_bytes(self) -> int:
         """Return what one pass keeps for its backward pass: all that grows with the edits."""
-        sizes: dict[int, int] = {}
+        # Detached: a graph whose hook returned the tensor itself would hold itself for good.
+        saved: list[Tensor] = []
 
         def note(tensor: Tensor) -> Tensor:
-            storage = tensor.untyped_storage()
-            sizes[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            saved.append(tensor.detach())
+            return saved[-1]
 
         deltas = torch.zeros_like(self.init).requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-            outcome = self(deltas, range(len(deltas)))
-        del outcome
+            self(deltas, range(len(deltas)))
+        storages = [tensor.untyped_storage() for tensor in saved]
+        sizes = {storage.data_ptr(): storage.nbytes() for storage in storages}
         for weight in self._model.parameters():
             sizes.pop(weight.untyped_storage().data_ptr(), None)
         return sum(sizes.values())
@@ -187,14 +188,10 @@ def rows_of(prompts: EditPrompts) -> list[tuple[int, ...]]:
     return [*prompts.rows, prompts.essence[: prompts.essence_subject + 1]]
 
 
-def tail_width(prompts: EditPrompts) -> int:
-    """Return how many tokens of each row a pass computes: the longest row's from its subject on."""
-    return max(len(row) - at for row, at in zip(prompts.rows, prompts.subjects, strict=True))
-
-
 def tail_tokens(prompts: EditPrompts) -> int:
-    """Return how many tokens a pass computes for an edit, padding included."""
-    return (len(prompts.rows) + 1) * tail_width(prompts)
+    """Return how many tokens a pass computes for an edit: each row's from its subject on, padded."""
+    rows = zip(prompts.rows, prompts.subjects, strict=True)
+    return (len(prompts.rows) + 1) * max(len(row) - at for row, at in rows)
 
 
 def _asks(prompts: Sequence[EditPrompts], first: Sequence[int], device: torch.device) -> _Asks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -246,6 +247,20 @@ def test_what_a_pass_keeps_grows_with_its_edits_and_holds_no_weights(
     prompts = prepare(tiny, world[2], CONTEXTS)
     one, four = (Objective(tiny, [prompts] * count, layer=LAYER).saved_bytes() for count in (1, 4))
     assert one * 3.5 < four < one * 4.5
+
+
+def test_looking_at_what_a_pass_keeps_keeps_nothing(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    objective = Objective(tiny, [prepare(tiny, world[2], CONTEXTS)], layer=LAYER)
+
+    def alive() -> int:
+        gc.collect()
+        return sum(type(each) is torch.Tensor for each in gc.get_objects())
+
+    before = alive()
+    objective.saved_bytes()
+    assert alive() == before
 
 
 @pytest.mark.parametrize("site", ["down", "layer"])
