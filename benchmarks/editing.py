@@ -83,7 +83,10 @@ class Editing:
     def few_steps(self, settings: MethodSettings) -> MethodSettings:
         """Return the same settings for a search of a few steps, none of which is the last."""
         value = settings.value.model_copy(update={"steps": _MANY_STEPS, "stop_loss": 0.0})
-        return settings.model_copy(update={"value": value})
+        changed: dict[str, object] = {"value": value}
+        if settings.anchors is not None:
+            changed["anchors"] = settings.anchors.model_copy(update={"steps": 1})
+        return settings.model_copy(update=changed)
 
     def step(self, repeats: int = 3) -> Iterator[Result]:
         """One step of the search, forward and backward, for each fact."""

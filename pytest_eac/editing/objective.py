@@ -189,7 +189,7 @@ def rows_of(prompts: EditPrompts) -> list[tuple[int, ...]]:
 
 
 def tail_tokens(prompts: EditPrompts) -> int:
-    """Return how many tokens a pass computes for an edit: each row's from its subject on, padded."""
+    """Return how many tokens a pass computes for an edit: from the subjects on, padded."""
     rows = zip(prompts.rows, prompts.subjects, strict=True)
     return (len(prompts.rows) + 1) * max(len(row) - at for row, at in rows)
 

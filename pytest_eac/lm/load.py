@@ -21,7 +21,7 @@ from pytest_eac.store import default_cache_dir
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CPU_BYTES = 256 * 2**20
+_CPU_BYTES = 128 * 2**20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
