@@ -204,11 +204,12 @@ class _Solver:
         """
         values: dict[int, Value] = {}
         for chunk in self._chunks(prompts):
-            seeds = [self.work.seed * 1_000_003 + first + index for index in chunk]
-            objective = self.objective([prompts[index] for index in chunk])
             try:
-                solved = solve_values(
-                    objective, self.settings.value, self.settings.anchors, seeds=seeds
+                solved = solve_values(  # the objective is large: nothing else holds it
+                    self.objective([prompts[index] for index in chunk]),
+                    self.settings.value,
+                    self.settings.anchors,
+                    seeds=[self.work.seed * 1_000_003 + first + index for index in chunk],
                 )
             except NonFiniteError as error:
                 edit = None if error.edit is None else chunk[error.edit]
