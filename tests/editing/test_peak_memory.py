@@ -1,0 +1,55 @@
+"""What an edit of the real model takes at its peak, beside the model itself."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eac.editing.contexts import make_contexts
+from pytest_eac.editing.covariance import second_moments
+from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.sequence import edit_in_sequence
+from pytest_eac.editing.solved import Work
+from pytest_eac.lm.peak import resident_bytes
+from pytest_eac.lm.weights import restored
+from pytest_eac.spec.load import load_spec
+from pytest_eac.spec.resolve import resolve_settings
+from pytest_eac.spec.schema import MethodChoice
+from pytest_eac.spec.settings import ContextSettings
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+
+QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.eac.yaml"
+ROOM = 400 * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="the counter is Linux's")
+@pytest.mark.parametrize(("method", "count"), [("rome-eac", 1), ("memit-eac", 9)])
+def test_an_edit_takes_little_more_memory_than_its_model(
+    real_model: LoadedModel, method: str, count: int, tmp_path: Path
+) -> None:
+    given = {
+        "base": method,
+        "covariance": {"tokens": 2000, "ridge": 1.0},
+        "value": {"steps": 2, "stop_loss": 0.0},
+        "anchors": {"steps": 1},
+    }
+    settings = resolve_settings(MethodChoice.model_validate(given), real_model.shape)
+    modules = edited_modules(real_model, settings)
+    assert settings.covariance is not None
+    work = Work(
+        contexts=make_contexts(real_model, ContextSettings(lengths=((5, 5), (10, 5))), seed=0),
+        edits=load_spec(QUICKSTART).edits[:count],
+        moments=second_moments(real_model, modules, settings.covariance, cache_dir=tmp_path),
+    )
+    with restored(real_model.model, modules):
+        before = resident_bytes()
+        (step,) = edit_in_sequence(real_model, settings, work, batch=count)
+    assert before is not None
+    assert step.cost.peak_bytes is not None
+    assert 2**20 < step.cost.peak_bytes - before < ROOM
