@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 _NEXT_QUESTION = re.compile(r"\bQ(?:uestion)?\s*:")
-# A minus between two numbers or behind a bracket is a subtraction, not a sign.
-_SIGN = r"(?:(?<![\w)\]])[-\u2212]\s?)?"
+# A minus behind a number or a bracket, or before a space, is a subtraction and no sign.
+_SIGN = r"(?:(?<![\w)\]])[-\u2212])?"
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+"
-_NUMBER = re.compile(rf"({_SIGN})[$€£¥]?\s?({_SIGN})({_DIGITS})")
+_NUMBER = re.compile(rf"({_SIGN})(?:[$€£¥]\s?)?({_SIGN})({_DIGITS})")
 _FINAL = "####"
 
 

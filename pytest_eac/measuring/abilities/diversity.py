@@ -17,8 +17,7 @@ def ngram_entropy(tokens: Sequence[Hashable], n: int) -> float:
     """Return the entropy of a text's n-grams, ``-sum p log2 p``, in bits.
 
     0 for a text of fewer than ``n + 1`` tokens. Source: Ent-n of Zhang et al. 2018, arXiv
-    1809.05972;
-    Meng et al. 2022, arXiv 2202.05262, weigh it for n = 2 and 3 into their fluency.
+    1809.05972; Meng et al. 2022, arXiv 2202.05262, weigh n = 2 and 3 into their fluency.
 
     Args:
         tokens: the tokens, ids or words.
