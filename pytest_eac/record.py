@@ -89,7 +89,7 @@ class Ability:
         template: the prompt's name and version, or what the spec has in its place; ``None`` where
             nothing is asked.
         data: where the items are from; ``None`` for the abilities of other packages.
-        sha256: of what was asked, item by item.
+        sha256: of the items; ``None`` likewise.
     """
 
     value: float
