@@ -59,7 +59,7 @@ def _abilities(chains: Sequence[Chain]) -> list[str]:
         for name in chain.abilities
     ]
     heading = (
-        f"{'chain':<23} {'ability':<16}{'base':>7}{'edited':>8}{'kept':>6}  {'95%':<12}{'n':>5}"
+        f"{'chain':<23} {'ability':<15}{'base':>7}{'edited':>8}{'kept':>6} {'95%':<14}{'n':>5}"
     )
     return [heading, *rows] if rows else []
 
@@ -77,14 +77,14 @@ def _ability_row(chain: str, name: str, ability: Ability) -> str:
         if ability.kept_low is not None and ability.kept_high is not None:
             interval = f"{ability.kept_low:.2f} to {ability.kept_high:.2f}"
     return (
-        f"{fit(chain, 23):<23} {fit(name, 15):<16}{_number(ability.base):>7}"
-        f"{_number(ability.value):>8}{kept:>6}  {interval:<12}{ability.n:>5}"
+        f"{fit(chain, 23):<23} {fit(name, 14):<15}{_number(ability.base):>7}"
+        f"{_number(ability.value):>8}{kept:>6} {interval:<14}{ability.n:>5}"
     )
 
 
 def _number(value: float) -> str:
     """Write a number in at most seven columns."""
-    return f"{value:.3f}" if value < 10 else f"{value:.1f}" if value < 1e5 else f"{value:.1e}"
+    return f"{value:.3f}" if value < 10 else f"{value:.1f}" if value < 1e5 else f"{value:.0e}"
 
 
 def _row(name: str, cells: Sequence[str]) -> str:

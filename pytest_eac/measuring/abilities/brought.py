@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import EacError, SettingsError
+from pytest_eac.errors import SettingsError
 from pytest_eac.measuring.abilities.asked import Shares, Told
 from pytest_eac.spec.registry import ABILITIES, find
 
@@ -28,10 +28,7 @@ class Brought(Shares):
         Raises:
             SettingsError: it returned no scores between 0 and 1.
         """
-        try:
-            result = self.measure(loaded)
-        except EacError as error:
-            raise type(error)(f"ability {self.name!r}: {error}") from error
+        result = self.measure(loaded)
         if hasattr(result, "tolist"):  # a tensor or an array
             result = result.tolist()
         scores = tuple(result) if isinstance(result, Iterable) else ()
@@ -39,8 +36,7 @@ class Brought(Shares):
             isinstance(each, int | float) and 0 <= each <= 1 for each in scores
         ):
             raise SettingsError(
-                f"ability {self.name!r} returned {str(result)[:60]!r}, expected a score between 0 "
-                "and 1 for each of its items"
+                f"found {str(result)[:60]!r}, expected a score between 0 and 1 for each of its items"
             )
         return Told(scores=tuple(map(float, scores)))
 

@@ -7,7 +7,7 @@ import json
 from copy import copy
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import SettingsError
+from pytest_eac.errors import EacError, SettingsError
 from pytest_eac.measuring.abilities.asked import Told
 from pytest_eac.measuring.abilities.brought import find_ability
 from pytest_eac.measuring.abilities.tasks import TASKS, Prepared, prepare
@@ -81,25 +81,31 @@ class Abilities:
         return {name: self._ability(name, self._ask(name)) for name in names}
 
     def _ask(self, name: str) -> Told:
-        asked = self._prepared[name].asked
         if name not in self._keys:
-            return asked.ask(self._loaded)
+            return self._put(name)
 
         def ask() -> list[Any]:
-            told = asked.ask(self._loaded)
+            told = self._put(name)
             return [list(told.scores), told.unparsable, told.about]
 
         question = {"ability": name, "items": self._keys[name]}
         scores, unparsable, about = self._memory.recall(question, ask)
         return Told(scores=tuple(scores), unparsable=unparsable, about=about)
 
+    def _put(self, name: str) -> Told:
+        """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
+        try:
+            return self._prepared[name].asked.ask(self._loaded)
+        except EacError as error:
+            raise type(error)(f"ability {name!r}: {error}") from error
+
     def _ability(self, name: str, told: Told) -> Ability:
         prepared, base = self._prepared[name], self._base[name].scores
         asked = prepared.asked
         if len(told.scores) != len(base):
             raise SettingsError(
-                f"ability {name!r} returned {len(told.scores)} scores, and {len(base)} for the "
-                "unedited model; expected one for each of the same items"
+                f"ability {name!r}: found {len(told.scores)} scores, expected {len(base)} as for the "
+                "unedited model, one for each of the same items"
             )
         value = asked.value(told.scores)
         kept = asked.kept(base, told.scores) or Interval(value=0.0, low=None, high=None)
