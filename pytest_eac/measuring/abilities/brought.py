@@ -36,7 +36,8 @@ class Brought(Shares):
             isinstance(each, int | float) and 0 <= each <= 1 for each in scores
         ):
             raise SettingsError(
-                f"found {str(result)[:60]!r}, expected a score between 0 and 1 for each of its items"
+                f"found {str(result)[:60]!r}, expected a score between 0 and 1 for each of its "
+                "items"
             )
         return Told(scores=tuple(map(float, scores)))
 

@@ -104,8 +104,8 @@ class Abilities:
         asked = prepared.asked
         if len(told.scores) != len(base):
             raise SettingsError(
-                f"ability {name!r}: found {len(told.scores)} scores, expected {len(base)} as for the "
-                "unedited model, one for each of the same items"
+                f"ability {name!r}: found {len(told.scores)} scores, expected {len(base)} as for "
+                "the unedited model, one for each of the same items"
             )
         value = asked.value(told.scores)
         kept = asked.kept(base, told.scores) or Interval(value=0.0, low=None, high=None)
