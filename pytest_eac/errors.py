@@ -43,7 +43,7 @@ class SpecError(EacError):
 
 
 class DataError(EacError):
-    """A data file that an edit source names is missing, unreadable or malformed."""
+    """A data file that a spec names is missing, unreadable or malformed."""
 
 
 class UnavailableError(EacError):

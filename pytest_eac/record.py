@@ -65,8 +65,64 @@ class Deviation(Norms):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Ability:
+    """What a model can do apart from the edited facts, held against the unedited model.
+
+    Attributes:
+        value: the mean of the scores; for ``perplexity`` the perplexity.
+        low: lower end of the 95 % interval of ``value``; ``None`` where there is none.
+        high: its upper end.
+        base: the unedited model's ``value``.
+        kept: the share of ``base`` that is left, above 1 for a better model; ``None`` if ``base``
+            is 0.
+        kept_low: lower end of the 95 % interval of ``kept``, from a paired bootstrap over items;
+            ``None`` where the unedited scores are too near to 0 for one.
+        kept_high: its upper end.
+        n: the number of items.
+        unparsable: how many answers had nothing in them that could be scored; they score 0.
+        chance: the score of guessing; ``None`` where guessing is no option.
+        majority: the score of the one answer that is right most often; ``None`` likewise.
+        signal: whether ``base`` is above what chance and majority make, at 95 %.
+        scores: one per item, the higher the better; for ``perplexity``, the mean log-likelihood of
+            its tokens.
+        about: further numbers by name.
+        template: the prompt's name and version, or what the spec has in its place; ``None`` where
+            nothing is asked.
+        data: where the items are from; ``None`` for the abilities of other packages.
+        sha256: of the items; ``None`` likewise.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+    base: float
+    kept: float | None
+    kept_low: float | None
+    kept_high: float | None
+    n: int
+    unparsable: int
+    chance: float | None
+    majority: float | None
+    signal: bool
+    scores: tuple[float, ...]
+    about: dict[str, float]
+    template: str | None
+    data: str | None
+    sha256: str | None
+
+    @property
+    def floor(self) -> float:
+        """What a model scores that understands nothing."""
+        return max(self.chance or 0.0, self.majority or 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """What was measured after ``at`` edits; ``metrics`` are those that other packages bring."""
+    """What was measured after ``at`` edits.
+
+    ``metrics`` are those that other packages bring; ``abilities`` are those that the spec asks for
+    here.
+    """
 
     at: int
     efficacy: Measurement
@@ -75,6 +131,7 @@ class Checkpoint:
     retention: Measurement
     deviation: Deviation
     metrics: dict[str, Measurement] = field(default_factory=dict)
+    abilities: dict[str, Ability] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +228,8 @@ class Comparison(Verdict):
 class Chain:
     """One method with one seed, from the unedited model to the last edit.
 
-    ``cached_measurements`` counts what was measured, sampled or asked in an earlier run.
+    ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
+    ``abilities`` are the unedited model's.
     """
 
     spec: str
@@ -187,6 +245,7 @@ class Chain:
     per_edit: tuple[EditCost, ...]
     seconds: float
     covariance: CovarianceRecord | None = None
+    abilities: dict[str, Ability] = field(default_factory=dict)
     cached_measurements: int = 0
     verdicts: tuple[Verdict, ...] = ()
 

@@ -26,6 +26,7 @@ from pytest_eac.record import (
     from_json,
     to_json,
 )
+from tests.judging.hand_made_chains import ABILITY
 
 MISS = Miss(edit=1, prompt="Ōsaka lies in", expected="Brazil", got="\tJapan\n", score=0.0)
 MEASURED = Measurement(
@@ -73,6 +74,7 @@ CHAIN = Chain(
             locality=NOTHING,
             retention=MEASURED,
             deviation=DEVIATION,
+            abilities={"nli": ABILITY, "qa": replace(ABILITY, kept=None, about={"kl": 1e-9})},
         ),
     ),
     per_edit=(
@@ -90,6 +92,7 @@ CHAIN = Chain(
         ),
     ),
     seconds=1.5,
+    abilities={"nli": ABILITY},
     verdicts=(
         Verdict(
             check="efficacy", outcome="passed", observed=1.0, required="at least 0.9", message="ok"

@@ -21,6 +21,7 @@ from pytest_eac.editing.sequence import Step, edit_in_sequence
 from pytest_eac.editing.solved import Work
 from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.weights import fingerprint, restored
+from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
 from pytest_eac.measuring.recall import Recall
@@ -60,6 +61,7 @@ def run_chain(
     *,
     seed: int = 0,
     recall: Recall | None = None,
+    abilities: Abilities | None = None,
     progress: Progress | None = None,
     cache_dir: Path | None = None,
     cache: Cache | None = None,
@@ -73,6 +75,7 @@ def run_chain(
         method: one of the spec's methods.
         seed: of the contexts that are sampled.
         recall: the unedited model's answers to this spec, if they are at hand already.
+        abilities: the unedited model's abilities that this spec asks for, likewise.
         progress: called with (edits done, edits in all, what is being done).
         metrics: further metrics, by name; by default those that the spec's checks name.
         cache_dir: where statistics of the unedited model are kept; by default the user's cache.
@@ -82,6 +85,8 @@ def run_chain(
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
         EditError: an edit cannot be carried out.
+        DataError: the items of an ability cannot be read.
+        UnavailableError: they are not on this machine.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
         SpoiledModelError: a method of another package has changed what it did not declare.
     """
@@ -95,6 +100,7 @@ def run_chain(
     settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache)
+    abilities = abilities or Abilities(loaded, spec.checks.abilities, cache=cache)
     contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     moments: dict[str, Moment] = {}
     if settings.covariance is not None:
@@ -135,6 +141,7 @@ def run_chain(
                             name: measure(name, metric, loaded, spec.edits[:done])
                             for name, metric in metrics.items()
                         },
+                        abilities=abilities.after(step.name).measure(_due(spec, done)),
                     )
                 )
             tell(done, count, "editing")
@@ -152,11 +159,22 @@ def run_chain(
             for edit, by in zip(spec.edits, recall.superseded, strict=True)
         ),
         known=recall.known,
+        abilities=abilities.base,
         checkpoints=tuple(checkpoints),
         per_edit=tuple(costs),
         seconds=perf_counter() - start,
         cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
     )
+
+
+def _due(spec: Spec, done: int) -> list[str]:
+    """Return the abilities that some check looks at after so many edits."""
+    last = done == len(spec.edits)
+    return [
+        name
+        for name, bounds in spec.checks.abilities.items()
+        if bounds.at in {"every", done} or (bounds.at == "final" and last)
+    ]
 
 
 @contextmanager

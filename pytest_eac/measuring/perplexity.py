@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.segments import Ids
 
 
 def perplexity(loaded: LoadedModel, texts: Sequence[str]) -> float:
@@ -29,6 +30,17 @@ def perplexity(loaded: LoadedModel, texts: Sequence[str]) -> float:
     rows = [row for row in rows if len(row) > 1]
     if not rows:
         raise ValueError("no text of two tokens or more to measure on")
-    scores = force_ids(loaded, [(row[:1], row[1:]) for row in rows])
-    total = sum(each.log_likelihood * len(each.wanted) for each in scores)
-    return math.exp(-total / sum(len(each.wanted) for each in scores))
+    means = log_likelihoods(loaded, rows)
+    counts = [len(row) - 1 for row in rows]
+    total = sum(mean * count for mean, count in zip(means, counts, strict=True))
+    return math.exp(-total / sum(counts))
+
+
+def log_likelihoods(loaded: LoadedModel, rows: Sequence[Ids]) -> list[float]:
+    """Return the mean log-likelihood of each row's tokens but the first, two tokens or more.
+
+    Raises:
+        EditError: a row has more tokens than the model takes.
+        NonFiniteError: a logit is not finite.
+    """
+    return [each.log_likelihood for each in force_ids(loaded, [(row[:1], row[1:]) for row in rows])]

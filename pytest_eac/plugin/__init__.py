@@ -28,7 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks by which a project brings its own methods, metrics and sources."""
+    """Declare the hooks by which a project brings its own methods, metrics and so on."""
     from pytest_eac.plugin import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)

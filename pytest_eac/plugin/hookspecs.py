@@ -1,7 +1,7 @@
-"""Hooks for a ``conftest.py``: a project's own methods, metrics and edit sources.
+"""Hooks for a ``conftest.py``: a project's own methods, metrics, abilities and edit sources.
 
 A package that others install announces the same things by entry points instead: the groups
-``pytest_eac.methods``, ``pytest_eac.metrics`` and ``pytest_eac.sources``.
+``pytest_eac.methods``, ``pytest_eac.metrics``, ``pytest_eac.abilities`` and ``pytest_eac.sources``.
 """
 
 from __future__ import annotations
@@ -25,6 +25,14 @@ def pytest_eac_register_metrics() -> Mapping[str, Any]:  # type: ignore[empty-bo
 
     Each is a callable ``(model, edits)``, called on the edited model with the edits so far. It
     returns one score between 0 and 1 (or ``None``) for each edit, or one number for the model.
+    """
+
+
+def pytest_eac_register_abilities() -> Mapping[str, Any]:  # type: ignore[empty-body]
+    """Return abilities by name.
+
+    Each is a callable ``(model)``, called on the unedited model and at the checkpoints that a spec
+    asks for. It returns one score between 0 and 1 for each of its items, always in the same order.
     """
 
 

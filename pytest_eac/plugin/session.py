@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.measuring.abilities.measure import Abilities
     from pytest_eac.measuring.recall import Recall
     from pytest_eac.plugin.options import Options
 
@@ -43,7 +44,7 @@ class EacSession:
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._model: tuple[schema.ModelChoice, LoadedModel | EacError] | None = None
-        self._recall: tuple[Spec, Recall] | None = None
+        self._unedited: tuple[Spec, Recall, Abilities] | None = None
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
@@ -141,6 +142,7 @@ class EacSession:
         return verdict
 
     def _run(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
+        from pytest_eac.measuring.abilities.measure import Abilities
         from pytest_eac.measuring.chain import run_chain
         from pytest_eac.measuring.recall import Recall
 
@@ -149,22 +151,30 @@ class EacSession:
         try:
             progress(0, len(spec.edits), "loading the model")
             loaded = self._load(spec)
-            if self._recall is None or self._recall[0] is not spec:
+            if self._unedited is None or self._unedited[0] is not spec:
                 progress(0, len(spec.edits), "asking the unedited model")
-                asked = Recall(loaded, spec.edits, spec.scoring.match, cache=self._cache)
-                self._recall = (spec, asked)
+                recall = Recall(loaded, spec.edits, spec.scoring.match, cache=self._cache)
+                abilities = Abilities(
+                    loaded,
+                    spec.checks.abilities,
+                    cache=self._cache,
+                    offline=self.options.offline,
+                )
+                self._unedited = (spec, recall, abilities)
+            _, recall, abilities = self._unedited
             return run_chain(
                 loaded,
                 spec,
                 method,
                 seed=seed,
-                recall=self._recall[1],
+                recall=recall,
+                abilities=abilities,
                 progress=progress,
                 cache_dir=self.options.cache_dir,
                 cache=self._cache,
             )
         except SpoiledModelError:
-            self._model = self._recall = None
+            self._model = self._unedited = None
             raise
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"
@@ -185,7 +195,7 @@ class EacSession:
                 f"{spec.file}: no model to edit; give --eac-model or add model: to the spec"
             )
         if self._model is None or self._model[0] != choice:
-            self._model = self._recall = None
+            self._model = self._unedited = None
             try:
                 loaded = load_model(
                     choice.id,

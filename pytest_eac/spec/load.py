@@ -194,6 +194,7 @@ class _Builder:
         self.check_plan(methods)
         if edits is not None:
             self.check_data(edits)
+        checks = self.checks()
         if self.problems or edits is None:
             raise SpecError(_ordered(self.problems))
         return Spec(
@@ -206,7 +207,7 @@ class _Builder:
             batch=written.sequence.batch,
             checkpoints=self.checkpoints(len(edits)),
             scoring=written.scoring,
-            checks=written.checks,
+            checks=checks,
             known_issues=written.known_issues,
             marks=written.marks,
             fixtures=written.fixtures,
@@ -283,6 +284,20 @@ class _Builder:
         choice = method.choice.model_copy(update={"covariance": settled})
         return replace(method, choice=choice)
 
+    def checks(self) -> Checks:
+        """Resolve the paths of the abilities' data against the files that wrote them."""
+        settled = {}
+        for name, bounds in self.written.checks.abilities.items():
+            settled[name] = bounds
+            if bounds.data is not None and not bounds.data.startswith("hub:"):
+                mark = self.marked.mark(("checks", "abilities", name, "data"))
+                path = mark.file.parent / Path(bounds.data).expanduser()
+                if not exists(path):
+                    found = f"found {bounds.data!r}, expected a file or hub:NAME"
+                    self.complain(("checks", "abilities", name, "data"), found)
+                settled[name] = bounds.model_copy(update={"data": str(path.absolute())})
+        return self.written.checks.model_copy(update={"abilities": settled})
+
     def is_list(self, key: str) -> bool:
         return isinstance(self.marked.value.get(key), tuple)
 
@@ -335,8 +350,9 @@ class _Builder:
 
     def place(self, check: str) -> Where:
         """Return where a check is written."""
-        if check in self.written.checks.metrics:
-            return ("checks", "metrics", check)
+        for group in ("metrics", "abilities"):
+            if check in getattr(self.written.checks, group):
+                return ("checks", group, check)
         return ("checks", check)
 
     def no_checkpoint(self, at: int, count: int) -> str | None:

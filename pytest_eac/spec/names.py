@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 def closest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or the known names where none is near."""
     known = list(known)
-    near = get_close_matches(name, known, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {near[0]!r}?"
-    return f"; known are {', '.join(known)}" if known else ""
+    return nearest(name, known) or (f"; known are {', '.join(known)}" if known else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"``, or nothing where no known name is near."""
+    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,8 +1,8 @@
-"""The door for other packages: methods, metrics and edit sources by entry point or by hook.
+"""The door for other packages: methods, metrics, abilities, edit sources; by entry point or hook.
 
-An entry point in the group ``pytest_eac.methods`` (``.metrics``, ``.sources``) names an object of
-that kind; it is imported when a spec first names it. In a ``conftest.py``, the hooks
-``pytest_eac_register_...`` do the same for a project's own.
+An entry point in the group ``pytest_eac.methods`` (``.metrics``, ``.abilities``, ``.sources``)
+names an object of that kind; it is imported when a spec first names it. In a ``conftest.py``, the
+hooks ``pytest_eac_register_...`` do the same for a project's own.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from pytest_eac.errors import SettingsError
 
 METHODS = "methods"
 METRICS = "metrics"
+ABILITIES = "abilities"
 SOURCES = "sources"
-KINDS = (METHODS, METRICS, SOURCES)
+KINDS = (METHODS, METRICS, ABILITIES, SOURCES)
 
 _registered: dict[tuple[str, str], Any] = {}
 

@@ -23,6 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.errors import SettingsError
+from pytest_eac.spec.abilities import Abilities, AbilityBounds
 from pytest_eac.spec.edits import fill
 from pytest_eac.spec.methods import BUILT_IN, Method, find_method, plain_name
 from pytest_eac.spec.names import closest
@@ -364,6 +365,9 @@ class DeviationBounds(Strict):
         return self
 
 
+AnyBounds = Limits | DeviationBounds | AbilityBounds
+
+
 class Comparison(Strict):
     """Two methods held against each other on the same edits, at the end of the sequence."""
 
@@ -410,15 +414,27 @@ class Checks(Strict):
     metrics: dict[Annotated[str, AfterValidator(_known_metric)], NumberBounds] = Field(
         {}, description="Limits for metrics that other packages, or a conftest.py, bring."
     )
+    abilities: Abilities = Field(
+        {}, description="What the model must still be able to do; keep alone may be a number."
+    )
     compare: tuple[Comparison, ...] = ()
 
-    def named(self) -> tuple[tuple[str, Limits | DeviationBounds], ...]:
-        """Return the checks of a single chain, by name, in the order of this class."""
-        own = (name for name in type(self).model_fields if name not in {"compare", "metrics"})
-        built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
-        return (*built_in, *self.metrics.items())
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for name in self.abilities:
+            if name in type(self).model_fields or name in self.metrics:
+                text = "{name} is the name of a check and of an ability; rename the ability"
+                raise PydanticCustomError("no_use", text, {"name": repr(name)})
+        return self
 
-    def __getitem__(self, name: str) -> Limits | DeviationBounds:
+    def named(self) -> tuple[tuple[str, AnyBounds], ...]:
+        """Return the checks of a single chain, by name, in the order of this class."""
+        groups = {"compare", "metrics", "abilities"}
+        own = (name for name in type(self).model_fields if name not in groups)
+        built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
+        return (*built_in, *self.metrics.items(), *self.abilities.items())
+
+    def __getitem__(self, name: str) -> AnyBounds:
         """Return a check by the name that node ids show."""
         return dict(self.named())[name]
 

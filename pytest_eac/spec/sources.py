@@ -15,6 +15,7 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
+from pytest_eac.spec.files import decoded, elements, opened
 from pytest_eac.spec.registry import SOURCES, find
 from pytest_eac.spec.schema import EditSource, InlineEdit, Neighbor, Text
 from pytest_eac.spec.settings import Strict
@@ -96,42 +97,7 @@ def _zsre(record: str) -> InlineEdit:
 
 
 def _read_json_list(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the elements of a JSON list as text, each with the line it starts on."""
-    text = _read(path)
-    decoder = json.JSONDecoder()
-    at = _skip_blank(text, 0)
-    if text[at : at + 1] != "[":
-        raise DataError(f"{path}:1: found {text[at : at + 20]!r}, expected a JSON list of records")
-    at = _skip_blank(text, at + 1)
-    line, counted = 1, 0
-    while text[at : at + 1] not in {"]", ""}:
-        line, counted = line + text.count("\n", counted, at), at
-        try:
-            end = decoder.raw_decode(text, at)[1]
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{getattr(error, 'lineno', line)}: not JSON: {error}") from None
-        yield line, text[at:end]
-        at = _skip_blank(text, end)
-        if text[at : at + 1] == ",":
-            at = _skip_blank(text, at + 1)
-        elif text[at : at + 1] != "]":
-            break
-    at_end = _skip_blank(text, at + 1)
-    if text[at : at + 1] not in {"]", ""}:
-        here = text.count("\n", 0, at) + 1
-        raise DataError(f"{path}:{here}: not JSON: expected ',' or ']' after a record")
-    if text[at_end:]:
-        here = text.count("\n", 0, at_end) + 1
-        raise DataError(f"{path}:{here}: found {text[at_end : at_end + 20]!r} after the list")
-    if text[at : at + 1] != "]":
-        last = text.count("\n") + 1
-        raise DataError(f"{path}:{last}: the list of records is not closed; is the file cut off?")
-
-
-def _skip_blank(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
-        at += 1
-    return at
+    return elements(path, _read(path))
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -141,18 +107,8 @@ def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise DataError(
-            f"{path}: there is no such file; the path is relative to the spec"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 (byte {error.start}); save the file as UTF-8") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    except ValueError as error:
-        raise DataError(f"{str(path)!r}: cannot be read: {error}") from None
+    with opened(path) as file:
+        return decoded(path, file.read())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_eac.record import (
+    Ability,
     Chain,
     Checkpoint,
     Deviation,
@@ -90,6 +91,32 @@ def edit(index: int) -> EditRecord:
         origin=f"facts.yaml:{10 + index}",
         superseded_by=None,
     )
+
+
+ABILITY = Ability(
+    value=0.55,
+    low=0.46,
+    high=0.63,
+    base=0.75,
+    kept=0.7333333,
+    kept_low=0.62,
+    kept_high=0.85,
+    n=120,
+    unparsable=0,
+    chance=0.5,
+    majority=0.25,
+    signal=True,
+    scores=(1.0, 0.0),
+    about={},
+    template="nli@1",
+    data="built-in nli.jsonl",
+    sha256="ab" * 32,
+)
+
+
+def able(at: int, **abilities: Ability) -> Checkpoint:
+    """A checkpoint at which abilities were measured."""
+    return replace(checkpoint(at), abilities=abilities)
 
 
 def chain(*checkpoints: Checkpoint, method: str = "rome", seed: int = 0) -> Chain:

@@ -344,6 +344,7 @@ def test_results_are_written_as_a_record(specs: Specs) -> None:
         "retention",
         "deviation",
         "metrics",
+        "abilities",
     }
 
 

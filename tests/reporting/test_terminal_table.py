@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.reporting.terminal import summary_lines
-from tests.judging.hand_made_chains import COST, MODEL, NOTHING, chain, checkpoint, edit, share
+from tests.judging.hand_made_chains import (
+    ABILITY,
+    COST,
+    MODEL,
+    NOTHING,
+    able,
+    chain,
+    checkpoint,
+    edit,
+    share,
+)
 
 if TYPE_CHECKING:
     from pytest_eac.record import Chain
@@ -84,6 +94,29 @@ def test_without_chains_there_is_nothing_to_tell() -> None:
     assert summary_lines([]) == []
 
 
+ABLE = replace(
+    chain(able(1, nli=ABILITY, drift=ABILITY), able(2, nli=replace(ABILITY, kept=0.5))),
+    abilities={"nli": ABILITY, "drift": ABILITY},
+)
+
+
+def test_abilities_are_told_by_the_last_checkpoint_that_has_them() -> None:
+    heading, *rows = summary_lines([ABLE])[-3:]
+    assert cells(heading) == ["chain", "ability", "base", "edited", "kept", "95%", "n"]
+    assert " ".join(cells(rows[0])) == "rome-s0 nli 0.750 0.550 0.50 0.62 to 0.85 120"
+    assert " ".join(cells(rows[1])) == "rome-s0 drift 0.750 0.550 0.73 0.62 to 0.85 120"
+
+
+def test_an_ability_without_a_signal_has_no_share() -> None:
+    of = replace(ABLE, checkpoints=(able(2, nli=replace(ABILITY, signal=False)),))
+    row = summary_lines([replace(of, abilities={"nli": ABILITY})])[-1]
+    assert cells(row)[4:] == ["-", "no", "signal", "120"]
+
+
+def test_chains_without_abilities_have_no_second_table() -> None:
+    assert "ability" not in "\n".join(summary_lines([CHAIN]))
+
+
 LONG = replace(
     CHAIN,
     spec="specs/quickstart.eac.yaml",
@@ -106,10 +139,27 @@ HASHED = replace(
 )
 
 
+WIDE = replace(
+    ABLE,
+    method=LONG.method,
+    abilities={"an-ability-with-a-rather-long-name": ABILITY},
+    checkpoints=(
+        able(
+            2,
+            **{
+                "an-ability-with-a-rather-long-name": replace(
+                    ABILITY, value=1e300, base=99_999.9, kept=99.0, kept_low=10.0, kept_high=99.0
+                )
+            },
+        ),
+    ),
+)
+
+
 @pytest.mark.parametrize(
     "of",
-    [CHAIN, LONG, HUGE, DEEP, HASHED],
-    ids=["plain", "long", "huge", "deep-spec", "deep-model"],
+    [CHAIN, LONG, HUGE, DEEP, HASHED, ABLE, WIDE],
+    ids=["plain", "long", "huge", "deep-spec", "deep-model", "able", "wide"],
 )
 def test_every_line_has_at_most_80_columns(of: Chain) -> None:
     assert [line for line in summary_lines([of]) if len(line) > 80] == []

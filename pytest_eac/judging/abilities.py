@@ -1,0 +1,101 @@
+"""What is left of a model's abilities against the limits of a spec."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_eac.judging.limits import Case, Limit, chosen, undecided, verdict
+
+if TYPE_CHECKING:
+    from pytest_eac.record import Ability, Chain, Verdict
+    from pytest_eac.spec.abilities import AbilityBounds
+
+
+def judge_ability(chain: Chain, name: str, bounds: AbilityBounds) -> Verdict:
+    """Judge an ability; one that the unedited model has not got can neither be kept nor lost."""
+    limits = _limits(bounds)
+    required = " and ".join(str(limit) for limit in limits.values())
+    base = chain.abilities.get(name)
+    if base is None:
+        return undecided(name, f"{name}: undecided: not measured in this run", required)
+    if not base.signal:
+        return undecided(name, f"{name} of {chain.name}: {_no_signal(base)}", required)
+    cases = [
+        Case(
+            at=point.at,
+            value=_values(point.abilities[name])[kind],
+            shown=_shown(point.abilities[name], kind, limit),
+            limit=limit,
+            more=(_numbers(point.abilities[name]),),
+        )
+        for point in chosen(chain, bounds.at)
+        if name in point.abilities
+        for kind, limit in limits.items()
+    ]
+    return verdict(chain, name, cases)
+
+
+def _limits(bounds: AbilityBounds) -> dict[str, Limit]:
+    wanted = {
+        "kept": Limit(low=bounds.keep, high=None),
+        "value": Limit(low=bounds.min, high=None),
+        "margin": Limit(low=bounds.above_chance, high=None),
+    }
+    return {kind: limit for kind, limit in wanted.items() if limit.low is not None}
+
+
+def _values(ability: Ability) -> dict[str, float | None]:
+    room = ability.base - ability.floor
+    return {
+        "kept": ability.kept,
+        "value": ability.value,
+        "margin": (ability.value - ability.floor) / room if room > 0 else None,
+    }
+
+
+def _shown(ability: Ability, kind: str, limit: Limit) -> str:
+    value = _values(ability)[kind]
+    if value is None:
+        return "nothing to compare with"
+    if kind == "value":
+        interval = _interval(ability.low, ability.high)
+        return f"{limit.digits(value, 'f', 3)} ({interval}, n={ability.n} items)"
+    of = f"of {ability.base:.4g} (n={ability.n} items)"
+    if kind == "margin":
+        of = f"of {ability.base - ability.floor:.3f} above chance (n={ability.n} items)"
+        return f"kept {limit.digits(value, 'f', 2)} {of}"
+    interval = _interval(ability.kept_low, ability.kept_high)
+    return f"kept {limit.digits(value, 'f', 2)} ({interval}) {of}"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None or high is None:
+        return "no interval"
+    return f"95% interval {low:.2f} to {high:.2f}"
+
+
+def _no_signal(base: Ability) -> str:
+    return (
+        f"no signal: the unedited model scores {base.value:.3f} (n={base.n} items), not above "
+        f"{_levels(base)} at 95%, so that there is nothing to keep; take more items or examples "
+        "(shots), or a model that can do it"
+    )
+
+
+def _levels(ability: Ability) -> str:
+    levels = {"chance": ability.chance, "majority": ability.majority}
+    known = [f"{name} {level:.3f}" for name, level in levels.items() if level is not None]
+    return " and ".join(known) or "what a single item by accident makes"
+
+
+def _numbers(ability: Ability) -> str:
+    parts = [
+        f"edited {ability.value:.4g} ({_interval(ability.low, ability.high)})",
+        f"unedited {ability.base:.4g}",
+    ]
+    if ability.chance is not None or ability.majority is not None:
+        parts.append(_levels(ability))
+    if ability.unparsable:
+        parts.append(f"unparsable {ability.unparsable} of {ability.n}")
+    parts += [f"{name} {number:.4g}" for name, number in ability.about.items()]
+    return f"  {', '.join(parts)}"

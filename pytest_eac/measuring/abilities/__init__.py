@@ -1,0 +1,1 @@
+"""General abilities: is the edited model still a language model? docs/abilities.md defines each."""

@@ -1,0 +1,134 @@
+"""The abilities of a spec, measured before the first edit and held against that afterwards."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from copy import copy
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.errors import EacError, SettingsError
+from pytest_eac.measuring.abilities.asked import Told
+from pytest_eac.measuring.abilities.brought import find_ability
+from pytest_eac.measuring.abilities.tasks import TASKS, Prepared, prepare
+from pytest_eac.measuring.memory import open_memory
+from pytest_eac.record import Ability
+from pytest_eac.stats.paired import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from pytest_eac.cache.entries import Cache
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.abilities import AbilityBounds
+
+
+class Abilities:
+    """What a model can do apart from the edited facts.
+
+    Create it on the unedited model, which is asked then. What is in the ``cache`` the model is not
+    asked again; the abilities of other packages always are.
+
+    Args:
+        loaded: the unedited model.
+        wanted: the abilities by name, and how they are asked for.
+        cache: where scores are looked up and kept.
+        offline: whether data sets may come from this machine only.
+
+    Attributes:
+        base: the unedited model's abilities.
+
+    Raises:
+        DataError: items cannot be read.
+        UnavailableError: a data set is not on this machine.
+        SettingsError: an ability's options do not fit.
+        NonFiniteError: a logit is not finite.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        wanted: Mapping[str, AbilityBounds],
+        *,
+        cache: Cache | None = None,
+        offline: bool = False,
+    ) -> None:
+        self._memory = open_memory(cache, loaded)
+        self._loaded = loaded
+        self._prepared = {
+            name: prepare(loaded, name, bounds, offline=offline)
+            if name in TASKS
+            else Prepared(asked=find_ability(name), template=None, data=None, sha256=None)
+            for name, bounds in wanted.items()
+        }
+        self._keys = {
+            name: _digest(each) for name, each in self._prepared.items() if each.data is not None
+        }
+        self._base = {name: self._ask(name) for name in self._prepared}
+        self.base = {name: self._ability(name, told) for name, told in self._base.items()}
+
+    def after(self, update: str | None) -> Abilities:
+        """Return the same abilities, for the model as an update has left it.
+
+        ``update`` is the update's name, under which scores are kept; ``None`` if it has none.
+        """
+        edited = copy(self)
+        edited._memory = self._memory.edited(update)
+        return edited
+
+    def measure(self, names: Iterable[str]) -> dict[str, Ability]:
+        """Measure some of the abilities on the model as it is now."""
+        return {name: self._ability(name, self._ask(name)) for name in names}
+
+    def _ask(self, name: str) -> Told:
+        if name not in self._keys:
+            return self._put(name)
+
+        def ask() -> list[Any]:
+            told = self._put(name)
+            return [list(told.scores), told.unparsable, told.about]
+
+        question = {"ability": name, "items": self._keys[name]}
+        scores, unparsable, about = self._memory.recall(question, ask)
+        return Told(scores=tuple(scores), unparsable=unparsable, about=about)
+
+    def _put(self, name: str) -> Told:
+        """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
+        try:
+            return self._prepared[name].asked.ask(self._loaded)
+        except EacError as error:
+            raise type(error)(f"ability {name!r}: {error}") from error
+
+    def _ability(self, name: str, told: Told) -> Ability:
+        prepared, base = self._prepared[name], self._base[name].scores
+        asked = prepared.asked
+        if len(told.scores) != len(base):
+            raise SettingsError(
+                f"ability {name!r}: found {len(told.scores)} scores, expected {len(base)} as for "
+                "the unedited model, one for each of the same items"
+            )
+        value = asked.value(told.scores)
+        kept = asked.kept(base, told.scores) or Interval(value=0.0, low=None, high=None)
+        return Ability(
+            value=value.value,
+            low=value.low,
+            high=value.high,
+            base=asked.value(base).value,
+            kept=kept.value if any(base) else None,
+            kept_low=kept.low,
+            kept_high=kept.high,
+            n=len(base),
+            unparsable=told.unparsable,
+            chance=asked.chance,
+            majority=asked.majority,
+            signal=asked.signal(base),
+            scores=told.scores,
+            about=told.about,
+            template=prepared.template,
+            data=prepared.data,
+            sha256=prepared.sha256,
+        )
+
+
+def _digest(prepared: Prepared) -> str:
+    return hashlib.sha256(json.dumps(prepared.asked.items).encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""The abilities that a spec may ask for, and the limits that it may set for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pytest_eac.spec.names import closest
+from pytest_eac.spec.registry import ABILITIES, names
+from pytest_eac.spec.settings import Strict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DATA = frozenset({"data", "revision", "take", "seed"})
+_ASKED = _DATA | {"template", "chat"}
+_SHOWN = _ASKED | {"shots"}
+# The options that each built-in ability has a use for.
+BUILT_IN: Mapping[str, frozenset[str]] = {
+    "nli": _SHOWN,
+    "sentiment": _SHOWN,
+    "qa": _SHOWN,
+    "reading": _SHOWN,
+    "summarization": _SHOWN,
+    "reasoning": _SHOWN,
+    "arithmetic": _SHOWN,
+    "instructions": _ASKED,
+    "generation": _ASKED,
+    "perplexity": _DATA,
+    "drift": _DATA,
+}
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Source = Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+class AbilityBounds(Strict):
+    """Limits for an ability at one or more checkpoints, and how it is asked for."""
+
+    keep: Positive | None = Field(
+        None, description="Least allowed score, as a share of the unedited model's."
+    )
+    min: Share | None = Field(None, description="Least allowed score.")
+    above_chance: Positive | None = Field(
+        None,
+        description="Least allowed margin above chance, as a share of the unedited model's margin.",
+    )
+    at: Literal["final", "every"] | Count = Field(
+        "final", description="final, every checkpoint, or the one after N edits."
+    )
+    data: Source | None = Field(
+        None,
+        description="A .tsv, .csv, .json, .jsonl or .parquet file, relative to this spec, or "
+        "hub:ID[/CONFIG][@SPLIT]; by default the package's own items.",
+    )
+    revision: Source | None = Field(None, description="Commit of a hub data set.")
+    take: Count | None = Field(None, description="How many items to use; all by default.")
+    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
+        None, description="Draw the items at random with this seed; in file order by default."
+    )
+    template: Source | None = Field(
+        None, description="The prompt, with {field} where a field of the item goes."
+    )
+    shots: Annotated[int, Field(ge=0, le=20)] | None = Field(
+        None, description="How many worked examples stand before each item."
+    )
+    chat: bool = Field(False, description="Put the prompt into the tokenizer's chat template.")
+
+    @model_validator(mode="after")
+    def _is_of_a_piece(self) -> Self:
+        if self.keep is None and self.min is None and self.above_chance is None:
+            raise PydanticCustomError(
+                "no_limit", "nothing is checked; expected keep, min or above_chance"
+            )
+        if self.seed is not None and self.take is None:
+            raise _no_use("seed draws the items that 'take' asks for; add take or drop seed")
+        if self.revision is not None and not (self.data or "").startswith("hub:"):
+            raise _no_use("revision is of a data set from the hub; add data: hub:ID or drop it")
+        return self
+
+
+def _no_use(text: str, **more: str) -> PydanticCustomError:
+    return PydanticCustomError("no_use", text, dict(more))
+
+
+def _from_number(value: Any) -> Any:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"keep": value} if is_number else value
+
+
+def _known_ability(name: str) -> str:
+    known = (*BUILT_IN, *names(ABILITIES))
+    if name not in known:
+        more = {"name": repr(name), "hint": closest(name, known)}
+        raise PydanticCustomError("name", "unknown ability {name}{hint}", more)
+    return name
+
+
+def _options_have_a_use(
+    bounds: dict[str, AbilityBounds],
+) -> dict[str, AbilityBounds]:
+    for name, each in bounds.items():
+        useful = BUILT_IN.get(name, frozenset()) | {"keep", "min", "above_chance", "at"}
+        unused = sorted(each.model_fields_set - useful)
+        if unused:
+            raise _no_use("{name} has no use for {unused}", name=name, unused=", ".join(unused))
+        if name == "perplexity" and each.model_fields_set & {"min", "above_chance"}:
+            raise _no_use("perplexity is no share and is better the lower it is; take keep")
+    return bounds
+
+
+Abilities = Annotated[
+    dict[
+        Annotated[str, AfterValidator(_known_ability)],
+        Annotated[
+            AbilityBounds,
+            BeforeValidator(_from_number, json_schema_input_type=Positive | AbilityBounds),
+        ],
+    ],
+    AfterValidator(_options_have_a_use),
+]

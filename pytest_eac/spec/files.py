@@ -1,0 +1,130 @@
+"""Data files as bytes and as text: opening, decoding, and splitting a JSON list."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from typing import BinaryIO
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that a spec names.
+
+    Raises:
+        DataError: it is not there, or cannot be opened or read to its end.
+    """
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        raise DataError(
+            f"{path}: there is no such file; the path is relative to the spec"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"{str(path)!r}: cannot be read: {error}") from None
+    with file:
+        try:
+            yield file
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def decoded(where: object, data: bytes, *, start: int = 0) -> str:
+    """Decode UTF-8, with or without a byte order mark.
+
+    Args:
+        where: the place to name in an error.
+        data: the bytes.
+        start: at which byte of the file they begin.
+
+    Raises:
+        DataError: they are not UTF-8; names the first byte that is not, counted from 0.
+    """
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: not UTF-8 (byte {start + error.start}); save the file as UTF-8"
+        ) from None
+    return text.removeprefix("\ufeff") if start == 0 else text
+
+
+def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tuple[int, str]]:
+    """Yield the elements of a JSON list as text, each with the line it starts on.
+
+    Args:
+        path: the file, for messages.
+        text: its content: a list, or with ``under`` also an object with the list under that key.
+        under: the key.
+
+    Raises:
+        DataError: the text is neither.
+    """
+    decoder = json.JSONDecoder()
+    at = _skip_blank(text, 0)
+    wrapped = under is not None and text[at : at + 1] == "{"
+    if under is not None and wrapped:
+        at = _value_under(path, text, at, under)
+    if text[at : at + 1] != "[":
+        raise DataError(f"{path}:1: found {text[at : at + 20]!r}, expected a JSON list of records")
+    at = _skip_blank(text, at + 1)
+    line, counted = 1, 0
+    while text[at : at + 1] not in {"]", ""}:
+        line, counted = line + text.count("\n", counted, at), at
+        try:
+            end = decoder.raw_decode(text, at)[1]
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}:{getattr(error, 'lineno', line)}: not JSON: {error}") from None
+        yield line, text[at:end]
+        at = _skip_blank(text, end)
+        if text[at : at + 1] == ",":
+            at = _skip_blank(text, at + 1)
+        elif text[at : at + 1] != "]":
+            break
+    if not wrapped:
+        _check_end(path, text, at)
+
+
+def _value_under(path: Path, text: str, at: int, key: str) -> int:
+    """Return where the value under a key begins; the whole text is checked to be JSON."""
+    decoder = json.JSONDecoder()
+    try:
+        if key not in json.loads(text):
+            raise DataError(f"{path}:1: found an object without {key!r}, expected a list under it")
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}:{getattr(error, 'lineno', 1)}: not JSON: {error}") from None
+    name = None
+    while name != key:
+        name, at = decoder.raw_decode(text, _skip_blank(text, at + 1))
+        at = _skip_blank(text, _skip_blank(text, at) + 1)
+        if name != key:
+            at = _skip_blank(text, decoder.raw_decode(text, at)[1])
+    return at
+
+
+def _check_end(path: Path, text: str, at: int) -> None:
+    at_end = _skip_blank(text, at + 1)
+    if text[at : at + 1] not in {"]", ""}:
+        here = text.count("\n", 0, at) + 1
+        raise DataError(f"{path}:{here}: not JSON: expected ',' or ']' after a record")
+    if text[at_end:]:
+        here = text.count("\n", 0, at_end) + 1
+        raise DataError(f"{path}:{here}: found {text[at_end : at_end + 20]!r} after the list")
+    if text[at : at + 1] != "]":
+        last = text.count("\n") + 1
+        raise DataError(f"{path}:{last}: the list of records is not closed; is the file cut off?")
+
+
+def _skip_blank(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at

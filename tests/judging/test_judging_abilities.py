@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_eac.judging.checks import judge_one
+from pytest_eac.spec.abilities import AbilityBounds
+from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint
+
+if TYPE_CHECKING:
+    from pytest_eac.record import Ability, Chain, Verdict
+
+BASE = replace(ABILITY, value=0.75, kept=1.0, kept_low=1.0, kept_high=1.0)
+
+
+def of(*measured: Ability, base: Ability = BASE) -> Chain:
+    """A chain of 2 edits a checkpoint, whose abilities were these."""
+    points = [able(2 * index, nli=each) for index, each in enumerate(measured, start=1)]
+    return replace(chain(*points), abilities={"nli": base})
+
+
+def judged(measured: Chain, **limits: Any) -> Verdict:
+    return judge_one(measured, "nli", AbilityBounds(**limits))
+
+
+def test_what_is_kept_is_told_with_interval_base_and_number_of_items() -> None:
+    assert judged(of(ABILITY), keep=0.7).message == (
+        "nli of rome-s0: kept 0.73 (95% interval 0.62 to 0.85) of 0.75 (n=120 items) after 2 of 2 "
+        "edits, required at least 0.7"
+    )
+
+
+def test_a_failure_has_all_its_numbers() -> None:
+    worse = replace(ABILITY, unparsable=4, about={"loose": 0.625})
+    found = judged(of(worse), keep=0.8)
+    assert found.outcome == "failed"
+    assert found.observed == worse.kept
+    assert found.required == "at least 0.8"
+    assert found.message.splitlines()[1] == (
+        "  edited 0.55 (95% interval 0.46 to 0.63), unedited 0.75, chance 0.500 and majority 0.250"
+        ", unparsable 4 of 120, loose 0.625"
+    )
+
+
+@pytest.mark.parametrize(
+    ("limits", "outcome"),
+    [
+        ({"keep": 0.73}, "passed"),
+        ({"keep": 0.74}, "failed"),
+        ({"min": 0.55}, "passed"),
+        ({"min": 0.56}, "failed"),
+        ({"above_chance": 0.2}, "passed"),  # 0.05 of 0.25 is left above chance
+        ({"above_chance": 0.21}, "failed"),
+        ({"keep": 0.1, "above_chance": 0.21}, "failed"),
+        ({"keep": 0.74, "min": 0.1}, "failed"),
+    ],
+)
+def test_every_limit_counts(limits: dict[str, float], outcome: str) -> None:
+    exact = replace(ABILITY, value=0.55, base=0.75, chance=0.5)
+    found = judged(of(exact), **limits)
+    assert found.outcome == outcome
+
+
+def test_the_margin_is_above_the_higher_of_chance_and_majority() -> None:
+    lopsided = replace(ABILITY, majority=0.6, value=0.675)
+    found = judged(of(lopsided), above_chance=0.6)
+    assert found.outcome == "failed"
+    assert found.observed == pytest.approx(0.5)
+    assert "kept 0.50 of 0.150 above chance (n=120 items)" in found.message
+
+
+@pytest.mark.parametrize("limits", [{"keep": 0.1}, {"min": 0.1}, {"above_chance": 0.1}])
+def test_an_ability_without_a_signal_never_passes(limits: dict[str, float]) -> None:
+    base = replace(BASE, value=0.52, signal=False)
+    found = judged(of(BASE, base=base), **limits)
+    assert found.outcome == "undecided"
+    assert found.message.startswith(
+        "nli of rome-s0: no signal: the unedited model scores 0.520 (n=120 items), not above "
+        "chance 0.500 and majority 0.250 at 95%"
+    )
+
+
+def test_an_ability_that_was_not_measured_is_undecided() -> None:
+    assert judged(chain(checkpoint(2)), keep=0.5).outcome == "undecided"
+    assert judged(of(ABILITY), keep=0.5, at=9).message == (
+        "nli: undecided: no such checkpoint in this run"
+    )
+
+
+def test_the_last_checkpoint_counts_unless_all_are_asked_for() -> None:
+    bad = replace(ABILITY, kept=0.2)
+    assert judged(of(bad, ABILITY), keep=0.7).outcome == "passed"
+    found = judged(of(bad, ABILITY), keep=0.7, at="every")
+    assert found.outcome == "failed"
+    assert "missed at 1 of 2 checkpoints" in found.message
+
+
+def test_a_share_without_an_interval_says_so() -> None:
+    bare = replace(ABILITY, kept_low=None, kept_high=None)
+    assert "kept 0.73 (no interval) of 0.75" in judged(of(bare), keep=0.1).message
+
+
+def test_a_near_miss_does_not_read_like_a_hit() -> None:
+    message = judged(of(replace(ABILITY, kept=0.69996)), keep=0.7).message
+    assert "kept 0.69996 (" in message.replace("0.7000 ", "")

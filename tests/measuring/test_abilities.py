@@ -1,0 +1,373 @@
+"""Abilities on tiny models, which know the facts of fixtures/world.jsonl and little else."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import torch
+
+from pytest_eac.cache.entries import Cache
+from pytest_eac.errors import DataError, EditError, NonFiniteError, SettingsError
+from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.load import load_model
+from pytest_eac.lm.weights import restored
+from pytest_eac.measuring.abilities import text as text_abilities
+from pytest_eac.measuring.abilities.generated import Generations, Scored
+from pytest_eac.measuring.abilities.likelihood import Choice, Choices
+from pytest_eac.measuring.abilities.measure import Abilities
+from pytest_eac.measuring.abilities.text import Drift, Perplexity, spread
+from pytest_eac.measuring.perplexity import perplexity
+from pytest_eac.measuring.scoring import generate
+from pytest_eac.spec import registry
+from pytest_eac.spec.abilities import AbilityBounds
+from tests.conftest import FIXTURES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.record import Ability
+
+FACTS = ("choices", "qa", "text", "prompt")
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> Iterator[None]:
+    yield
+    registry.forget()
+
+
+@pytest.fixture
+def asked(tmp_path: Path, world_records: list[dict[str, Any]]) -> dict[str, AbilityBounds]:
+    """Abilities on what the tiny models know, in the formats of the package's own data."""
+    truths = sorted({record["truth"] for record in world_records})
+    rows: dict[str, list[dict[str, Any]]] = {name: [] for name in FACTS}
+    for index, record in enumerate(world_records):
+        prompt, truth = record["prompt"].replace("{}", record["subject"]), record["truth"]
+        wrong = [each for each in truths if each != truth][index % 5 : index % 5 + 3]
+        options = [*wrong[: index % 4], truth, *wrong[index % 4 :]]
+        choices = {"text": options, "label": list("ABCD")}
+        answer = "ABCD"[index % 4]
+        rows["choices"].append({"question": prompt, "choices": choices, "answerKey": answer})
+        rows["qa"].append({"question": prompt, "answer": [truth]})
+        rows["text"].append({"text": f"{prompt} {truth}."})
+        rows["prompt"].append({"prompt": prompt})
+    for name, each in rows.items():
+        lines = "".join(json.dumps(row) + "\n" for row in each)
+        (tmp_path / f"{name}.jsonl").write_text(lines, encoding="utf-8")
+
+    def on(name: str, **options: Any) -> AbilityBounds:
+        return AbilityBounds(keep=0.7, data=str(tmp_path / f"{name}.jsonl"), **options)
+
+    return {
+        "reasoning": on("choices", template="{question}"),
+        "qa": on("qa", template="{question}", shots=0),
+        "generation": on("prompt"),
+        "perplexity": on("text"),
+        "drift": on("text"),
+    }
+
+
+def wreck(loaded: LoadedModel) -> None:
+    """Random noise on one matrix."""
+    weight = find_module(loaded.model, loaded.layout.down.format(1)).get_parameter("weight")
+    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        weight.add_(40 * weight.std() * noise)
+
+
+# On real models and data
+
+
+def test_the_unedited_model_keeps_everything_exactly(
+    tiny: LoadedModel, asked: dict[str, AbilityBounds]
+) -> None:
+    abilities = Abilities(tiny, asked)
+    again = abilities.measure(asked)
+    assert again == abilities.base
+    for name, ability in again.items():
+        assert (ability.kept, ability.kept_low, ability.kept_high) == (1, 1, 1), name
+        assert ability.value == ability.base
+        assert ability.n == len(ability.scores) == 42
+        assert ability.about.get("kl", 0.0) == 0.0
+
+
+def test_noise_on_one_matrix_costs_every_ability(
+    tiny_llama: LoadedModel, asked: dict[str, AbilityBounds]
+) -> None:
+    del asked["generation"]  # nothing is known of what it ought to say
+    abilities = Abilities(tiny_llama, asked)
+    assert all(ability.signal for ability in abilities.base.values())
+    with restored(tiny_llama.model, [tiny_llama.layout.down.format(1)]):
+        wreck(tiny_llama)
+        wrecked = abilities.measure(asked)
+    for name, ability in wrecked.items():
+        assert ability.kept is not None
+        assert ability.kept < 0.7, name
+        assert ability.kept_high is not None
+        assert ability.kept_high < 1, name
+        assert ability.base == abilities.base[name].value
+    assert wrecked["drift"].about["kl"] > 0.1
+    assert abilities.measure(asked) == abilities.base, "the model is as it was"
+
+
+def test_only_the_items_asked_for_are_taken(
+    tiny_llama: LoadedModel, asked: dict[str, AbilityBounds]
+) -> None:
+    def scores(**options: Any) -> tuple[float, ...]:
+        bounds = asked["perplexity"].model_copy(update=options)
+        return Abilities(tiny_llama, {"perplexity": bounds}).base["perplexity"].scores
+
+    whole = scores()
+    assert scores(take=5) == pytest.approx(whole[:5], abs=1e-5)
+    drawn = scores(take=5, seed=3)
+    assert drawn == scores(take=5, seed=3) != scores(take=5, seed=4)
+    with pytest.raises(DataError, match="found 42 items, expected take: 43"):
+        scores(take=43)
+
+
+def test_the_record_says_what_was_asked(
+    tiny_llama: LoadedModel, asked: dict[str, AbilityBounds]
+) -> None:
+    nli = AbilityBounds(keep=0.7, template="{sentence2}", take=8)
+    base = Abilities(tiny_llama, {"nli": nli, "drift": asked["drift"]}).base
+    assert (base["nli"].template, base["nli"].data) == ("{sentence2}", "built-in nli.jsonl")
+    assert (base["drift"].template, base["drift"].data) == (None, asked["drift"].data)
+    assert base["nli"].sha256 != base["drift"].sha256
+    assert (base["nli"].chance, base["nli"].majority) == (0.5, 0.5)
+    assert (base["drift"].chance, base["drift"].majority) == (None, None)
+
+
+def test_what_was_asked_once_is_found_in_the_cache_bit_for_bit(
+    tiny_llama: LoadedModel,
+    asked: dict[str, AbilityBounds],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def measured() -> tuple[dict[str, Ability], dict[str, Ability]]:
+        abilities = Abilities(tiny_llama, asked, cache=Cache(tmp_path / "cache"))
+        return abilities.base, abilities.after("an update").measure(asked)
+
+    first = measured()
+    for kind in (Choices, Generations, Perplexity, Drift):
+        monkeypatch.setattr(kind, "ask", None)
+    assert measured() == first
+    other = {**asked, "qa": asked["qa"].model_copy(update={"template": "Q: {question}"})}
+    with pytest.raises(TypeError):
+        Abilities(tiny_llama, other, cache=Cache(tmp_path / "cache"))
+
+
+def test_an_error_bears_the_name_of_the_ability(tiny_llama: LoadedModel) -> None:
+    long = AbilityBounds(keep=0.7)
+    with pytest.raises(EditError, match=r"ability 'nli': a prompt has \d+ tokens, but the model"):
+        Abilities(tiny_llama, {"nli": long})
+
+
+# Against slow twins
+
+
+def log_probs(loaded: LoadedModel, ids: list[int]) -> torch.Tensor:
+    with torch.no_grad():
+        logits = loaded.model(input_ids=torch.tensor([ids])).logits[0]
+    found: torch.Tensor = logits.double().log_softmax(dim=-1)
+    return found
+
+
+def test_the_likeliest_candidate_is_that_of_each_alone(tiny: LoadedModel) -> None:
+    choices = tuple(
+        Choice(prompt=prompt, candidates=("the old cat", "Esselwater", "Port Vessin"), right=right)
+        for prompt in ("Odalys Ardwick was born in", "Sabeth Grennock was born in", "It was")
+        for right in range(3)
+    )
+    expected = []
+    for each in choices:
+        means = []
+        for candidate in each.candidates:
+            start = tiny.tokenizer(each.prompt)["input_ids"]
+            ids = tiny.tokenizer(f"{each.prompt} {candidate}")["input_ids"]
+            found = log_probs(tiny, ids)
+            places = range(len(start), len(ids))
+            means.append(sum(float(found[at - 1, ids[at]]) for at in places) / len(places))
+        expected.append(float(max(range(3), key=means.__getitem__) == each.right))
+    assert Choices(choices=choices).ask(tiny).scores == tuple(expected)
+    assert sum(expected) == 3
+
+
+def test_chance_and_majority_are_those_of_the_items() -> None:
+    choices = Choices(
+        choices=tuple(
+            Choice(prompt="x", candidates=("a",) * count, right=right)
+            for count, right in ((2, 1), (4, 1), (4, 0), (2, 1))
+        )
+    )
+    assert choices.chance == (0.5 + 0.25 + 0.25 + 0.5) / 4
+    assert choices.majority == 0.75
+
+
+def test_only_new_text_is_scored_and_what_cannot_be_is_counted(tiny: LoadedModel) -> None:
+    prompts = ("Odalys Ardwick was born in", "Sabeth Grennock was born in", "It is late")
+    heard = []
+
+    def score(answer: str, reference: str) -> Scored:
+        heard.append(answer)
+        if reference == "nothing":
+            return Scored(score=None)
+        return Scored(score=float(reference in answer), about={"length": float(len(answer))})
+
+    generations = Generations(
+        prompts=prompts,
+        references=("Esselwater", "nothing", "Odalys"),
+        score=score,
+        tokens=6,
+        cut=False,
+    )
+    told = generations.ask(tiny)
+    assert heard == [generate(tiny, [prompt], tokens=6)[0] for prompt in prompts]
+    assert told.scores == (1.0, 0.0, 0.0)
+    assert told.unparsable == 1
+    assert told.about == {"length": (len(heard[0]) + len(heard[2])) / 2}
+
+
+def test_an_answer_ends_where_a_further_example_would_begin(
+    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "pytest_eac.measuring.abilities.generated.generate",
+        lambda *_, **__: ["\n\n 4\nor so\n\nQuestion: more?"],
+    )
+    heard = []
+
+    def score(answer: str, _: None) -> Scored:
+        heard.append(answer)
+        return Scored(score=1.0)
+
+    for cut in (True, False):
+        Generations(prompts=("x",), references=(None,), score=score, tokens=9, cut=cut).ask(tiny)
+    assert heard == ["4\nor so", "\n\n 4\nor so\n\nQuestion: more?"]
+
+
+def test_perplexity_is_that_of_the_texts_and_what_is_kept_its_inverse_ratio(
+    tiny: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
+) -> None:
+    texts = [
+        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
+        for record in world_records
+    ]
+    abilities = Abilities(tiny, {"perplexity": asked["perplexity"]})
+    before = perplexity(tiny, texts)
+    with restored(tiny.model, [tiny.layout.down.format(1)]):
+        wreck(tiny)
+        after = perplexity(tiny, texts)
+        found = abilities.measure(["perplexity"])["perplexity"]
+    assert found.base == pytest.approx(before, rel=1e-6)
+    assert found.value == pytest.approx(after, rel=1e-6)
+    assert found.kept == pytest.approx(before / after, rel=1e-6)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < after < found.high
+
+
+def test_a_perplexity_that_is_no_number_is_an_error() -> None:
+    with pytest.raises(NonFiniteError, match="too large"):
+        Perplexity(rows=((1, 2), (1, 2))).value([-800.0, -900.0])
+
+
+def test_drift_is_the_agreement_and_the_divergence_of_every_place(
+    tiny: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
+) -> None:
+    texts = [
+        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
+        for record in world_records
+    ]
+    rows = [tiny.tokenizer(text)["input_ids"] for text in texts]
+    abilities = Abilities(tiny, {"drift": asked["drift"]})
+    before = [log_probs(tiny, ids)[:-1] for ids in rows]
+    with restored(tiny.model, [tiny.layout.down.format(1)]):
+        wreck(tiny)
+        now = [log_probs(tiny, ids)[:-1] for ids in rows]
+        found = abilities.measure(["drift"])["drift"]
+    same = [
+        (a.argmax(-1) == b.argmax(-1)).double().mean() for a, b in zip(before, now, strict=True)
+    ]
+    divergence = [(a.exp() * (a - b)).sum(-1) for a, b in zip(before, now, strict=True)]
+    assert found.scores == pytest.approx([float(each) for each in same])
+    assert found.about["kl"] == pytest.approx(float(torch.cat(divergence).mean()), rel=1e-4)
+
+
+def test_drift_holds_no_more_than_it_may(
+    tiny_llama: LoadedModel, asked: dict[str, AbilityBounds], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vocabulary = tiny_llama.shape["vocab_size"]
+    monkeypatch.setattr(text_abilities, "_HELD_BYTES", 4 * vocabulary * 100)
+    abilities = Abilities(tiny_llama, {"drift": asked["drift"]})
+    asked_of = abilities._prepared["drift"].asked
+    assert isinstance(asked_of, Drift)
+    assert asked_of.before.shape[0] <= 100
+    assert abilities.base["drift"].n == 42
+    assert abilities.measure(["drift"]) == abilities.base
+
+
+@pytest.mark.parametrize(
+    ("lengths", "room", "places"),
+    [
+        ([3, 2], 9, [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1)]),
+        ([10, 10], 4, [(0, 2), (0, 7), (1, 2), (1, 7)]),
+        ([10, 1, 10], 3, [(0, 5), (1, 0), (2, 5)]),
+        ([10, 10, 10], 2, [(0, 5), (1, 5)]),
+    ],
+)
+def test_places_are_spread_evenly(
+    lengths: list[int], room: int, places: list[tuple[int, int]]
+) -> None:
+    assert list(spread(lengths, room)) == places
+
+
+def test_a_text_of_one_token_cannot_be_predicted(tmp_path: Path) -> None:
+    loaded = load_model(str(FIXTURES / "tiny-gpt2"))  # no start token stands before the text
+    path = tmp_path / "short.jsonl"
+    path.write_text('{"text": "a"}\n')
+    with pytest.raises(DataError, match=r"short\.jsonl:1: text: found 1 token"):
+        Abilities(loaded, {"perplexity": AbilityBounds(keep=1, data=str(path))})
+
+
+# Of other packages
+
+
+def brought(loaded: LoadedModel, *results: Any) -> tuple[Ability, Ability]:
+    said = iter(results)
+    registry.register(registry.ABILITIES, "mine", lambda _: next(said))
+    abilities = Abilities(loaded, {"mine": AbilityBounds(keep=0.7)})
+    return abilities.base["mine"], abilities.measure(["mine"])["mine"]
+
+
+def test_scores_of_another_package_are_held_against_the_unedited_ones(
+    tiny_llama: LoadedModel,
+) -> None:
+    base, edited = brought(tiny_llama, [1, 1, True, 0.5], torch.tensor([1, 0, 0.5, 0.25]))
+    assert (base.value, base.kept, base.n) == (0.875, 1.0, 4)
+    assert (edited.value, edited.base) == (0.4375, 0.875)
+    assert edited.kept == 0.5
+    assert (edited.template, edited.data, edited.sha256) == (None, None, None)
+
+
+@pytest.mark.parametrize("result", [None, 0.5, [], [2.0], [math.nan], ["1"], "text"])
+def test_anything_but_scores_of_another_package_is_refused(
+    tiny_llama: LoadedModel, result: Any
+) -> None:
+    with pytest.raises(SettingsError, match="expected a score between 0 and 1 for"):
+        brought(tiny_llama, result)
+
+
+def test_as_many_scores_are_expected_as_for_the_unedited_model(tiny_llama: LoadedModel) -> None:
+    with pytest.raises(SettingsError, match="ability 'mine': found 1 scores, expected 2"):
+        brought(tiny_llama, [1.0, 1.0], [1.0])
+
+
+def test_an_ability_that_cannot_be_called_is_refused(tiny_llama: LoadedModel) -> None:
+    registry.register(registry.ABILITIES, "mine", 3)
+    with pytest.raises(SettingsError, match="ability 'mine' is a int, expected a callable"):
+        Abilities(tiny_llama, {"mine": AbilityBounds(keep=1)})

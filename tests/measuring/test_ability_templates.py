@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+import transformers
+
+from pytest_eac.errors import DataError, SettingsError
+from pytest_eac.lm.tokens import encode
+from pytest_eac.measuring.abilities.data import Row
+from pytest_eac.measuring.abilities.tasks import TASKS, Task
+from pytest_eac.measuring.abilities.templates import BREAK, _written, find_template
+from pytest_eac.spec.abilities import BUILT_IN, AbilityBounds
+from tests.measuring.ability_files import read
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+
+MODEL = cast("LoadedModel", object())
+CHAT = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[model]"
+
+
+def row(**fields: Any) -> Row:
+    return Row(fields=fields, origin="items.jsonl:7")
+
+
+def prompt(name: str, item: Row, **options: Any) -> str:
+    return find_template(name, AbilityBounds(keep=1, **options)).ask(MODEL, item)
+
+
+def test_the_table_the_spec_and_the_templates_know_the_same_abilities() -> None:
+    assert set(TASKS) == set(BUILT_IN)
+    assert set(_written()) == {name for name, task in TASKS.items() if isinstance(task, Task)}
+
+
+def test_an_item_stands_in_its_template() -> None:
+    item = row(sentence1="It rains.", sentence2="It is wet.")
+    assert prompt("nli", item) == "It rains.\nQuestion: It is wet. True or False?\nAnswer:"
+
+
+def test_braces_in_the_data_are_left_alone() -> None:
+    item = row(sentence="{sentence} {0} {} {{x}} {other")
+    assert prompt("sentiment", item, template="A: {sentence}") == f"A: {item.fields['sentence']}"
+
+
+def test_braces_around_anything_else_than_a_name_are_text() -> None:
+    assert prompt("sentiment", row(sentence="x"), template="{} {1} { sentence } {sentence}") == (
+        "{} {1} { sentence } x"
+    )
+
+
+def test_a_field_that_an_item_lacks_is_told_with_its_place() -> None:
+    with pytest.raises(DataError, match=r"items\.jsonl:7: .*sentence"):
+        prompt("sentiment", row(text="x"))
+
+
+def test_examples_stand_before_the_item_each_with_a_blank_line_behind_it() -> None:
+    item = row(sentence="It shines.")
+    bare = prompt("sentiment", item, shots=0)
+    shown = prompt("sentiment", item, shots=2)
+    first, second, last = shown.split(BREAK)
+    assert last == bare
+    assert first.endswith("Answer: positive")
+    assert second.endswith("Answer: negative")
+    assert prompt("sentiment", item, shots=1) == f"{first}{BREAK}{bare}"
+
+
+def test_examples_follow_a_template_of_the_spec() -> None:
+    shown = prompt("sentiment", row(sentence="x"), template="Say: {sentence} ->", shots=1)
+    assert shown.startswith("Say: A warm and clever play")
+    assert shown.endswith(f"-> positive{BREAK}Say: x ->")
+
+
+def test_more_examples_than_there_are_is_an_error() -> None:
+    with pytest.raises(SettingsError, match=r"nli\.shots: found 9, expected at most 4"):
+        prompt("nli", row(), shots=9)
+
+
+def test_examples_that_lack_a_field_of_the_specs_template_are_an_error() -> None:
+    with pytest.raises(SettingsError, match=r"the examples have no {premise}, only sentence1, "):
+        prompt("nli", row(premise="x"), template="{premise}", shots=1)
+
+
+@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if isinstance(task, Task)])
+def test_the_examples_are_no_items_of_the_data(name: str) -> None:
+    items = [str(item) for item in read(TASKS[name].data)]
+    for example in _written()[name].get("examples", []):
+        for field, value in example.items():
+            assert field == "answer" or not any(value in item for item in items)
+
+
+def test_a_template_of_the_spec_is_its_own_name_in_the_record() -> None:
+    assert find_template("nli", AbilityBounds(keep=1)).name == "nli@1"
+    assert find_template("nli", AbilityBounds(keep=1, template="{x}?")).name == "{x}?"
+
+
+def test_a_chat_template_goes_around_the_prompt_with_one_start_token(
+    tiny_llama: LoadedModel,
+) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_llama.id)
+    tokenizer.chat_template = CHAT
+    loaded = cast("LoadedModel", SimpleNamespace(tokenizer=tokenizer))
+    template = find_template("generation", AbilityBounds(keep=1, chat=True))
+    asked = template.ask(loaded, row(prompt="Go on {now}."))
+    assert asked.endswith("[user] Go on {now}.\n[model]")
+    assert encode(tokenizer, asked).count(tokenizer.bos_token_id) == 1
+
+
+def test_a_tokenizer_without_a_chat_template_is_an_error(tiny: LoadedModel) -> None:
+    template = find_template("generation", AbilityBounds(keep=1, chat=True))
+    with pytest.raises(SettingsError, match="tokenizer has no chat template"):
+        template.ask(tiny, row(prompt="x"))

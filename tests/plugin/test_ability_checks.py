@@ -1,0 +1,124 @@
+"""Abilities as checks of a spec."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from pytest_eac.store import read_record
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Specs
+
+ABILITY = """
+import torch
+from pytest_eac import WeightDelta
+
+def steady(model):
+    return [1.0, 0.0, 1.0, 1.0, 1.0]
+
+def noise(model, edits, settings):
+    path = model.layout.down.format(settings.layers[0])
+    generator = torch.Generator().manual_seed(0)
+    return WeightDelta(module=path, left=5 * torch.randn(64, 176, generator=generator))
+
+def pytest_eac_register_abilities():
+    return {"steady": steady}
+
+def pytest_eac_register_methods():
+    return {"noise": noise}
+"""
+NOISE = "[wreck: {base: noise, layers: [1], contexts: {texts: ['{}']}}]"
+
+
+def texts(specs: Specs) -> str:
+    """A file of sentences that the tiny model knows."""
+    lines = [
+        json.dumps({"text": f"{fact['prompt'].replace('{}', fact['subject'])} {fact['truth']}."})
+        for fact in specs.facts
+    ]
+    (specs.pytester.path / "texts.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return "data: texts.jsonl"
+
+
+def test_an_ability_is_an_item_by_its_name(specs: Specs) -> None:
+    specs.write(f"{{abilities: {{drift: {{keep: 0.1, {texts(specs)}}}}}}}")
+    result = specs.run("-v", "-k", "drift")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "small.eac.yaml::eac-s0::drift PASSED*",
+            "chain *ability *base *edited *kept *95% *n",
+            "eac-s0 *drift *1.000 *0.* to *42",
+        ]
+    )
+
+
+def test_a_wrecked_model_fails_with_all_numbers(specs: Specs) -> None:
+    specs.pytester.makeconftest(ABILITY)
+    bounds = f"{{keep: 0.7, {texts(specs)}}}"
+    specs.write(f"{{abilities: {{drift: {bounds}, perplexity: {bounds}}}}}", methods=NOISE)
+    result = specs.run()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "drift of wreck-s0: kept 0.* (95% interval * to *) of 1 (n=42 items) after 2 of 2 "
+            "edits, required at least 0.7",
+            "  edited 0.* (95% interval *), unedited 1, kl *",
+            "small.eac.yaml:4: the check",
+            "perplexity of wreck-s0: kept 0.* of *",
+        ]
+    )
+
+
+def test_an_ability_that_the_model_has_not_got_is_skipped_with_the_reason(specs: Specs) -> None:
+    checks = "{abilities: {nli: {keep: 0.1, take: 40, template: '{sentence2}'}}}"
+    specs.write(checks)
+    result = specs.run("-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED*nli of eac-s0: no signal: the unedited model scores *"])
+    required = specs.run("--eac-require")
+    required.assert_outcomes(failed=1)
+    required.stdout.fnmatch_lines(["nli of eac-s0: no signal: *(--eac-require)"])
+
+
+def test_an_ability_of_the_project_is_measured_and_judged(specs: Specs) -> None:
+    specs.pytester.makeconftest(ABILITY)
+    specs.write("{abilities: {steady: {keep: 1, at: every}}}", more="sequence: {checkpoints: [1]}")
+    specs.run("--eac-results=results.json").assert_outcomes(passed=1)
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    assert chain.abilities["steady"].scores == (1.0, 0.0, 1.0, 1.0, 1.0)
+    assert [point.abilities["steady"].kept for point in chain.checkpoints] == [1.0, 1.0]
+
+
+def test_an_ability_is_measured_only_where_a_check_looks_at_it(specs: Specs) -> None:
+    data = texts(specs)
+    specs.write(
+        f"{{abilities: {{drift: {{keep: 0.1, at: every, {data}}}, perplexity: {{keep: 0.1, "
+        f"{data}}}}}}}",
+        more="sequence: {checkpoints: [1]}",
+    )
+    specs.run("--eac-results=results.json").assert_outcomes(passed=2)
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    found = [set(point.abilities) for point in chain.checkpoints]
+    assert found == [{"drift"}, {"drift", "perplexity"}]
+
+
+def test_the_unedited_model_is_asked_once_for_all_chains_of_a_spec(specs: Specs) -> None:
+    specs.pytester.makeconftest(
+        ABILITY.replace("    return [1.0", "    print('ASKED')\n    return [1.0")
+    )
+    methods = "[a: {base: noise, layers: [1]}, b: {base: noise, layers: [2]}]"
+    specs.write("{abilities: {steady: 0.5}}", methods=methods)
+    result = specs.run("-s")
+    result.assert_outcomes(passed=2)
+    assert result.stdout.str().count("ASKED") == 3  # unedited, and after each chain
+
+
+def test_broken_data_is_told_with_its_place(specs: Specs) -> None:
+    (specs.pytester.path / "bad.jsonl").write_text('{"txt": "a b c"}\n', encoding="utf-8")
+    specs.write("{abilities: {drift: {keep: 0.1, data: bad.jsonl}}}")
+    result = specs.run()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*bad.jsonl:1: *'text'*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
