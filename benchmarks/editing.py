@@ -20,8 +20,8 @@ from pytest_eac.editing.solved import Work
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.measuring.deviation import measure_deviation
+from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.resolve import resolve_settings
-from pytest_eac.spec.schema import MethodChoice
 from pytest_eac.spec.settings import ContextSettings
 
 if TYPE_CHECKING:

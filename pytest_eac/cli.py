@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.record import Tracing
+    from pytest_eac.spec.choices import ModelChoice
     from pytest_eac.spec.load import Spec
-    from pytest_eac.spec.schema import ModelChoice
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -202,7 +202,7 @@ def _cache(chosen: argparse.Namespace) -> int:
 
 
 def _choose_model(spec: Spec, given: str | None) -> ModelChoice:
-    from pytest_eac.spec.schema import ModelChoice
+    from pytest_eac.spec.choices import ModelChoice
 
     if given:
         return ModelChoice.model_validate({"id": given})

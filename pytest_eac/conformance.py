@@ -35,10 +35,10 @@ from pytest_eac.lm.weights import apply_delta, fingerprint, named_weights, resto
 from pytest_eac.measuring.scoring import force
 from pytest_eac.plugin import register_from_hooks
 from pytest_eac.plugin.options import read_options
+from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.edits import Edit, fill
 from pytest_eac.spec.methods import BUILT_IN, Method, find_method, method_names
 from pytest_eac.spec.resolve import find_model_preset, resolve_settings
-from pytest_eac.spec.schema import MethodChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

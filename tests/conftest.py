@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pytest_eac.spec.schema import EditSource
+from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.sources import read_source
 from pytest_eac.store import default_cache_dir
 

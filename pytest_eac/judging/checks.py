@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.judging.abilities import judge_ability
 from pytest_eac.judging.limits import Case, Limit, chosen, verdict
 from pytest_eac.spec.abilities import AbilityBounds
-from pytest_eac.spec.schema import AnyBounds, Bounds, Checks, DeviationBounds, NumberBounds
+from pytest_eac.spec.checks import AnyBounds, Bounds, Checks, DeviationBounds, NumberBounds
 
 if TYPE_CHECKING:
     from pytest_eac.record import Chain, Measurement, Verdict

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.record import Chain
-    from pytest_eac.spec.schema import Comparison
+    from pytest_eac.spec.checks import Comparison
 
 
 def compare(

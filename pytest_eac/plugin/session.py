@@ -19,7 +19,7 @@ from pytest_eac.errors import (
 )
 from pytest_eac.record import Chain, Comparison, Record, Verdict
 from pytest_eac.reporting.terminal import summary_lines
-from pytest_eac.spec import schema
+from pytest_eac.spec import checks, choices
 from pytest_eac.spec.load import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class EacSession:
         self.trouble: str | None = None
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
-        self._model: tuple[schema.ModelChoice, LoadedModel | EacError] | None = None
+        self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
@@ -68,7 +68,7 @@ class EacSession:
         self.specs.append(spec)
         return spec
 
-    def _choose_model(self, spec: Spec) -> schema.ModelChoice | None:
+    def _choose_model(self, spec: Spec) -> choices.ModelChoice | None:
         options = self.options
         given = {
             name: value
@@ -76,7 +76,7 @@ class EacSession:
             if (value := getattr(options, name)) is not None
         }
         if options.model is not None:
-            return schema.ModelChoice.model_validate({"id": options.model, **given})
+            return choices.ModelChoice.model_validate({"id": options.model, **given})
         return spec.model.model_copy(update=given) if spec.model else None
 
     def describe(self) -> list[str]:
@@ -128,7 +128,7 @@ class EacSession:
         self._outcomes[key] = replace(chain, verdicts=(*others, verdict))
         return verdict
 
-    def compare(self, spec: Spec, comparison: schema.Comparison) -> Verdict:
+    def compare(self, spec: Spec, comparison: checks.Comparison) -> Verdict:
         """Return the verdict on a comparison between two methods of a spec."""
         from pytest_eac.judging.compare import compare
 

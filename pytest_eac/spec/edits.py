@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_eac.spec.schema import InlineEdit
+    from pytest_eac.spec.entries import InlineEdit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

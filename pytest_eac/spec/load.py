@@ -9,23 +9,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pytest_eac.errors import DataError, Problem, SettingsError, SpecError
+from pytest_eac.spec.choices import MethodChoice, ModelChoice
 from pytest_eac.spec.edits import Edit, from_inline
+from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.explain import path_in, problems_of
 from pytest_eac.spec.inherit import exists, read_with_parents
 from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
 from pytest_eac.spec.names import closest
-from pytest_eac.spec.schema import (
-    Checks,
-    EditSource,
-    KnownIssue,
-    MethodChoice,
-    ModelChoice,
-    Scoring,
-    SpecFile,
-)
+from pytest_eac.spec.schema import KnownIssue, Scoring, SpecFile
 from pytest_eac.spec.sources import read_source
 
 if TYPE_CHECKING:
+    from pytest_eac.spec.checks import Checks
     from pytest_eac.spec.marked import Mark, MarkedValue, Where
 
 

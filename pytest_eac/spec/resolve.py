@@ -22,7 +22,7 @@ from pytest_eac.spec.settings import MethodSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_eac.spec.schema import MethodChoice
+    from pytest_eac.spec.choices import MethodChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,10 +15,11 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
+from pytest_eac.spec.entries import EditSource, InlineEdit, Neighbor
 from pytest_eac.spec.files import decoded, elements, opened
 from pytest_eac.spec.registry import SOURCES, find
-from pytest_eac.spec.schema import EditSource, InlineEdit, Neighbor, Text
 from pytest_eac.spec.settings import Strict
+from pytest_eac.spec.types import Text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

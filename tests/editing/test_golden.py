@@ -15,9 +15,9 @@ from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.solved import Work
 from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.deviation import measure_deviation
+from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.resolve import resolve_settings
-from pytest_eac.spec.schema import MethodChoice
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel

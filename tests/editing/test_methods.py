@@ -25,9 +25,9 @@ from pytest_eac.lm.trace import capture
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.measuring.scoring import force
 from pytest_eac.spec import registry
+from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.methods import BUILT_IN, Method
 from pytest_eac.spec.resolve import resolve_settings
-from pytest_eac.spec.schema import MethodChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

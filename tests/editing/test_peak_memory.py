@@ -16,9 +16,9 @@ from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.solved import Work
 from pytest_eac.lm.peak import resident_bytes
 from pytest_eac.lm.weights import restored
+from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.resolve import resolve_settings
-from pytest_eac.spec.schema import MethodChoice
 from pytest_eac.spec.settings import ContextSettings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_eac.judging.checks import judge, judge_one
-from pytest_eac.spec.schema import Checks
+from pytest_eac.spec.checks import Checks
 from tests.judging.hand_made_chains import NOTHING, chain, checkpoint, having, miss, share
 
 if TYPE_CHECKING:

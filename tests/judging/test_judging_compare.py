@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.judging.compare import compare
-from pytest_eac.spec.schema import Comparison
+from pytest_eac.spec.checks import Comparison
 from tests.judging.hand_made_chains import NOTHING, chain, checkpoint, having, share
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.spec.edits import Edit, Neighbor, fill, from_inline, question, superseded
-from pytest_eac.spec.schema import InlineEdit
+from pytest_eac.spec.entries import InlineEdit
 
 WORD = st.text("abcAB{} \t", max_size=6)
 

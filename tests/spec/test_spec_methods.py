@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from pytest_eac.errors import SettingsError
+from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
 from pytest_eac.spec.resolve import (
     ModelPreset,
@@ -14,7 +15,6 @@ from pytest_eac.spec.resolve import (
     model_presets,
     resolve_settings,
 )
-from pytest_eac.spec.schema import MethodChoice
 from pytest_eac.spec.settings import (
     AnchorSettings,
     ContextSettings,

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from pytest_eac.spec.checks import Checks
 from pytest_eac.spec.marked import parse
 from pytest_eac.spec.methods import BUILT_IN
-from pytest_eac.spec.schema import Checks, SpecFile, json_schema
+from pytest_eac.spec.schema import SpecFile, json_schema
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.eac.yaml"))
 KEYS = {

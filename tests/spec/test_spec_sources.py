@@ -8,7 +8,7 @@ import pytest
 
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, Neighbor
-from pytest_eac.spec.schema import EditSource
+from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.sources import read_source
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data"

@@ -1,0 +1,163 @@
+"""What must hold: the limits of a spec."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from pytest_eac.spec.abilities import Abilities, AbilityBounds
+from pytest_eac.spec.names import closest
+from pytest_eac.spec.registry import METRICS, names
+from pytest_eac.spec.settings import NonNegative, Strict
+from pytest_eac.spec.types import Count, Name, Number, Share
+
+Metric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
+
+
+At = Literal["final", "every"] | Count
+
+
+class Limits(Strict):
+    """Limits for a number; at least one is given."""
+
+    min: Number | None = None
+    max: Number | None = None
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.min is None and self.max is None:
+            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise PydanticCustomError("crossed", "min is above max: no value can pass")
+        return self
+
+
+class ShareLimits(Limits):
+    """Limits for a share between 0 and 1."""
+
+    min: Share | None = None
+    max: Share | None = None
+
+
+class Bounds(ShareLimits):
+    """Limits for a metric at one or more checkpoints."""
+
+    at: At = Field("final", description="final, every checkpoint, or the one after N edits.")
+
+
+class NumberBounds(Limits):
+    """Limits for any number at one or more checkpoints."""
+
+    at: At = "final"
+
+
+def _known_metric(name: str) -> str:
+    if name in Checks.model_fields:
+        text = "{name} is a check of its own; write it beside 'metrics'"
+        raise PydanticCustomError("name", text, {"name": repr(name)})
+    if name not in names(METRICS):
+        text = "unknown metric {name}{hint}"
+        hint = closest(name, names(METRICS)) or "; no package or conftest.py brings one"
+        raise PydanticCustomError("name", text, {"name": repr(name), "hint": hint})
+    return name
+
+
+class DeviationBounds(Strict):
+    """Limits for how far the edited matrices have moved from the original."""
+
+    norm: Literal["l1", "frobenius"] = Field("l1", description="L1 is the paper's choice.")
+    max_relative: NonNegative | None = Field(
+        None, description="Largest allowed norm of W_t - W_0, as a share of the norm of W_0."
+    )
+    min_relative: NonNegative | None = None
+    max: NonNegative | None = Field(None, description="The same, absolute.")
+    min: NonNegative | None = None
+    at: At = "final"
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        limits = (self.max_relative, self.min_relative, self.max, self.min)
+        if all(limit is None for limit in limits):
+            raise PydanticCustomError(
+                "no_limit", "nothing is checked; expected max_relative, min_relative, max or min"
+            )
+        for low, high in ((self.min, self.max), (self.min_relative, self.max_relative)):
+            if low is not None and high is not None and low > high:
+                raise PydanticCustomError("crossed", "min is above max: no value can pass")
+        return self
+
+
+AnyBounds = Limits | DeviationBounds | AbilityBounds
+
+
+class Comparison(Strict):
+    """Two methods held against each other on the same edits, at the end of the sequence."""
+
+    metric: Metric
+    less: Name | None = Field(None, description="The method that must have the smaller value.")
+    more: Name | None = Field(None, description="The method that must have the larger value.")
+    than: Name
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if (self.less is None) == (self.more is None):
+            raise PydanticCustomError("direction", "expected exactly one of less and more")
+        if self.than in {self.less, self.more}:
+            raise PydanticCustomError("same", "a method cannot be compared with itself")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """The method that must be below (or above) ``than``."""
+        return self.less or self.more or ""
+
+
+class Checks(Strict):
+    """What must hold."""
+
+    known: ShareLimits | None = Field(
+        None, description="The unedited model's score on the truths: does it know these facts?"
+    )
+    efficacy: Bounds | None = Field(
+        None, description="Score of each edit right after it was made, mean over the edits so far."
+    )
+    generalization: Bounds | None = Field(
+        None, description="Score on the paraphrases of all edits so far."
+    )
+    locality: Bounds | None = Field(
+        None, description="Share of neighbourhood answers that are as in the unedited model."
+    )
+    retention: Bounds | None = Field(
+        None, description="Score of all edits so far, measured on the model as it is now."
+    )
+    deviation: DeviationBounds | None = Field(
+        None, description="How far the edited matrices have moved."
+    )
+    metrics: dict[Annotated[str, AfterValidator(_known_metric)], NumberBounds] = Field(
+        {}, description="Limits for metrics that other packages, or a conftest.py, bring."
+    )
+    abilities: Abilities = Field(
+        {}, description="What the model must still be able to do; keep alone may be a number."
+    )
+    compare: tuple[Comparison, ...] = ()
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        for name in self.abilities:
+            if name in type(self).model_fields or name in self.metrics:
+                text = "{name} is the name of a check and of an ability; rename the ability"
+                raise PydanticCustomError("no_use", text, {"name": repr(name)})
+        return self
+
+    def named(self) -> tuple[tuple[str, AnyBounds], ...]:
+        """Return the checks of a single chain, by name, in the order of this class."""
+        groups = {"compare", "metrics", "abilities"}
+        own = (name for name in type(self).model_fields if name not in groups)
+        built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
+        return (*built_in, *self.metrics.items(), *self.abilities.items())
+
+    def __getitem__(self, name: str) -> AnyBounds:
+        """Return a check by the name that node ids show."""
+        return dict(self.named())[name]

@@ -1,0 +1,23 @@
+"""Texts, names and numbers as spec files have them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+
+def _strip(value: str) -> str:
+    if not value.strip():
+        raise PydanticCustomError("blank", "found only white space, expected a text")
+    return value.strip()
+
+
+Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Phrase = Annotated[Text, AfterValidator(_strip)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
+Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
