@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Tests run in so many processes of one thread each: most are too small to fill two.
+JOBS ?= 2
 
 export HF_HUB_OFFLINE := 1
 
@@ -12,10 +14,10 @@ demo: $(STAMP)
 	$(BIN)/pytest specs/ -m "not slow" --eac-offline --eac-results $(VENV)/demo-results.json
 
 test: $(STAMP)
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
 
 test-fast: $(STAMP)
-	$(BIN)/pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow"
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

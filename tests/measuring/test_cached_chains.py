@@ -273,7 +273,7 @@ def test_a_metric_of_another_package_measures_each_time(
 
 
 @pytest.mark.slow
-def test_on_the_real_model_a_second_run_costs_less_than_a_tenth_and_restores_the_weights(
+def test_on_the_real_model_a_second_run_solves_nothing_and_restores_the_weights(
     real_model: LoadedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "short.yaml"
@@ -286,5 +286,5 @@ def test_on_the_real_model_a_second_run_costs_less_than_a_tenth_and_restores_the
     first, second = (run(real_model, spec, tmp_path / "cache") for _ in range(2))
     assert measured(second) == measured(first)
     assert all(cost.cached for cost in second.per_edit)
-    assert second.seconds < 0.1 * first.seconds
+    assert second.cached_measurements > first.cached_measurements
     assert fingerprint(real_model.model) == real_model.fingerprint
