@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.abilities import judge_ability
+from pytest_eac.judging.growth import judge_growth, outlook
 from pytest_eac.judging.limits import Case, Limit, chosen, verdict
 from pytest_eac.spec.abilities import AbilityBounds
 from pytest_eac.spec.checks import AnyBounds, Bounds, Checks, DeviationBounds, NumberBounds
@@ -30,7 +32,11 @@ def judge_one(chain: Chain, name: str, bounds: AnyBounds) -> Verdict:
     if isinstance(bounds, AbilityBounds):
         return judge_ability(chain, name, bounds)
     if isinstance(bounds, DeviationBounds):
-        return verdict(chain, name, _deviation_cases(chain, bounds))
+        if bounds.growth is not None and name != "deviation":
+            return judge_growth(chain, name, bounds, bounds.growth)
+        found = verdict(chain, name, _deviation_cases(chain, bounds))
+        more = outlook(chain, bounds) if found.outcome == "passed" else []
+        return replace(found, message="\n".join([found.message, *more]))
     limit = Limit(low=bounds.min, high=bounds.max)
     if not isinstance(bounds, Bounds | NumberBounds):
         return verdict(chain, name, [_case(chain, name, 0, chain.known, limit)])

@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.abilities import Abilities, AbilityBounds
+from pytest_eac.spec.growth import GrowthBounds
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.settings import NonNegative, Strict
@@ -75,18 +76,27 @@ class DeviationBounds(Strict):
     max: NonNegative | None = Field(None, description="The same, absolute.")
     min: NonNegative | None = None
     at: At = "final"
+    growth: GrowthBounds | None = Field(
+        None, description="Limits for the whole series of deviations, whatever 'at' says."
+    )
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        limits = (self.max_relative, self.min_relative, self.max, self.min)
-        if all(limit is None for limit in limits):
+        if not self.checks():
             raise PydanticCustomError(
-                "no_limit", "nothing is checked; expected max_relative, min_relative, max or min"
+                "no_limit",
+                "nothing is checked; expected max_relative, min_relative, max, min or growth",
             )
         for low, high in ((self.min, self.max), (self.min_relative, self.max_relative)):
             if low is not None and high is not None and low > high:
                 raise PydanticCustomError("crossed", "min is above max: no value can pass")
         return self
+
+    def checks(self) -> tuple[str, ...]:
+        """Return the names of the checks that are asked for, as node ids show them."""
+        limits = (self.max_relative, self.min_relative, self.max, self.min)
+        own = ("deviation",) if any(limit is not None for limit in limits) else ()
+        return (*own, *(self.growth.checks() if self.growth else ()))
 
 
 AnyBounds = Limits | DeviationBounds | AbilityBounds
@@ -145,18 +155,25 @@ class Checks(Strict):
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
+        growth = self.deviation.checks() if self.deviation else ()
+        for name in self.metrics:
+            if name in growth:
+                text = "{name} is the name of a check of deviation; rename the metric"
+                raise PydanticCustomError("no_use", text, {"name": repr(name)})
         for name in self.abilities:
-            if name in type(self).model_fields or name in self.metrics:
+            if name in {*type(self).model_fields, *growth, *self.metrics}:
                 text = "{name} is the name of a check and of an ability; rename the ability"
                 raise PydanticCustomError("no_use", text, {"name": repr(name)})
         return self
 
     def named(self) -> tuple[tuple[str, AnyBounds], ...]:
         """Return the checks of a single chain, by name, in the order of this class."""
-        groups = {"compare", "metrics", "abilities"}
+        groups = {"compare", "metrics", "abilities", "deviation"}
         own = (name for name in type(self).model_fields if name not in groups)
         built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
-        return (*built_in, *self.metrics.items(), *self.abilities.items())
+        moved = self.deviation
+        deviation = [(name, moved) for name in moved.checks()] if moved else []
+        return (*built_in, *deviation, *self.metrics.items(), *self.abilities.items())
 
     def __getitem__(self, name: str) -> AnyBounds:
         """Return a check by the name that node ids show."""

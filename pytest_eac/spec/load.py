@@ -348,6 +348,8 @@ class _Builder:
         for group in ("metrics", "abilities"):
             if check in getattr(self.written.checks, group):
                 return ("checks", group, check)
+        if check.startswith("deviation-"):
+            return ("checks", "deviation", "growth")
         return ("checks", check)
 
     def no_checkpoint(self, at: int, count: int) -> str | None:

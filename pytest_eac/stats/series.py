@@ -1,0 +1,44 @@
+"""A running total and its steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """A running total that starts at 0.
+
+    Attributes:
+        at: after how many edits each total was read; positive, rising.
+        total: the totals, finite.
+    """
+
+    at: tuple[int, ...]
+    total: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        rising = all(np.diff(self.at, prepend=0) > 0)
+        if len(self.at) != len(self.total) or not rising or not np.isfinite(self.total).all():
+            found = f"at {self.at}, total {self.total}"
+            raise ValueError(f"found {found}; expected rising counts and a finite total for each")
+
+    @property
+    def edges(self) -> Floats:
+        """The edits between which the steps lie, 0 first: one more than there are steps."""
+        return np.array((0, *self.at), dtype=float)
+
+    @property
+    def steps(self) -> Floats:
+        """The change from one total to the next."""
+        return np.diff(np.array(self.total, dtype=float), prepend=0.0)
+
+    @property
+    def pace(self) -> Floats:
+        """The steps per edit."""
+        return self.steps / np.diff(self.edges)

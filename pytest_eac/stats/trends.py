@@ -1,0 +1,166 @@
+"""Is there a trend in a series, how steep is it, and where does it set in?"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import stats
+
+from pytest_eac.stats.paired import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.stats.growth import Fit
+    from pytest_eac.stats.series import Floats, Series
+
+_RESAMPLES = 399
+_PERMUTATIONS = 1999
+_MOST_POINTS = 60
+"""Theil-Sen looks at all pairs: a longer series is read after every k-th step."""
+SHORTEST_REGIME = 3
+"""An onset has at least so many steps on either side of it: one step alone is no regime."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trend:
+    """Kendall's tau with time, in [-1, 1], and the chance of one as high without a trend."""
+
+    tau: float
+    p: float
+    smallest_p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Onset:
+    """The likeliest place at which values rise to a new level.
+
+    Attributes:
+        index: the first value of the new level, counted from 0.
+        factor: mean from there on over the mean before; infinite where that is not positive.
+        p: the chance of as clear a rise, at whatever place, if the order meant nothing.
+        smallest_p: the least p that so many values can give.
+    """
+
+    index: int
+    factor: float
+    p: float
+    smallest_p: float
+
+
+def mann_kendall(values: Sequence[float]) -> Trend | None:
+    """Test whether independent values rise with time; ``None`` for fewer than two values.
+
+    One-sided. The p-value is exact for short series without ties, else from the normal
+    approximation with its correction for ties.
+
+    Source: Mann (1945); Kendall (1975), "Rank correlation methods".
+    """
+    n = len(values)
+    if n < 2:
+        return None
+    smallest = 1 / math.factorial(min(n, 20))
+    if len(set(values)) == 1:
+        return Trend(tau=0.0, p=1.0, smallest_p=smallest)
+    found = stats.kendalltau(range(n), values, alternative="greater")
+    return Trend(tau=float(found.statistic), p=float(found.pvalue), smallest_p=smallest)
+
+
+def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+    """Return the median slope between any two totals of a series, with its interval.
+
+    Sen's own interval takes the totals' errors to be independent; those of a running total are
+    not, and it would be far too narrow. This one comes from a bootstrap of the steps' residuals
+    about a fitted shape: each resample is a series of its own, whose slope is taken in the same
+    way; Student's t with their standard deviation.
+
+    Args:
+        series: the totals; they start at 0, which is a point too.
+        fitted: a shape that was fitted to this series.
+        confidence: the level, in (0, 1).
+        seed: of the resamples.
+
+    Source: Theil (1950); Sen (1968); Davison and Hinkley (1997), section 7.2, for the residuals.
+    """
+    n = len(series.at)
+    residuals = np.array(fitted.residuals)
+    spread = math.sqrt(n / fitted.freedom)
+    generator = np.random.default_rng(seed)
+    drawn = 1 + spread * (generator.choice(residuals, (_RESAMPLES, n)) - 1)
+    steps = np.vstack([series.steps, fitted.expected(series.edges) * drawn])
+    totals = np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])
+    kept = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(int))
+    slopes = _median_slopes(series.edges[kept], totals[:, kept])
+    half = float(stats.t.ppf((1 + confidence) / 2, fitted.freedom) * slopes[1:].std(ddof=1))
+    value = float(slopes[0])
+    return Interval(value=value, low=value - half, high=value + half)
+
+
+def _median_slopes(at: Floats, totals: Floats) -> Floats:
+    """Return the median slope of each row of totals (rows, n) at ``at`` (n,)."""
+    first, second = np.triu_indices(len(at), 1)
+    slopes = (totals[:, second] - totals[:, first]) / (at[second] - at[first])
+    return np.asarray(np.median(slopes, axis=1))
+
+
+def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
+    """Find where independent values rise to a new level, and how likely that is by chance.
+
+    For each place, the standardised sum of the ranks behind it; the largest of these is held
+    against those of the same values in random order. That the place was searched for is thereby
+    accounted for, and a single value can be as large as it likes without being taken for a new
+    level.
+
+    Args:
+        values: in the order of time.
+        seed: of the permutations.
+
+    Returns:
+        ``None`` for fewer than two regimes of ``SHORTEST_REGIME`` values.
+
+    Source: Lausen and Schumacher (1992), "Maximally selected rank statistics"; Pettitt (1979) for
+        ranks in change-point problems.
+    """
+    n = len(values)
+    if n < 2 * SHORTEST_REGIME:
+        return None
+    ranks = stats.rankdata(values)
+    generator = np.random.default_rng(seed)
+    shuffled = generator.permuted(np.tile(ranks, (_PERMUTATIONS, 1)), axis=1)
+    scores = _rank_scores(np.vstack([ranks, np.sort(ranks), shuffled]))
+    best = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
+    by_chance = best[2:, None] >= best[:2]
+    p, smallest = (1 + by_chance.sum(axis=0)) / (1 + _PERMUTATIONS)
+    index = int(scores[0].argmax()) + SHORTEST_REGIME
+    before, after = np.mean(values[:index]), np.mean(values[index:])
+    return Onset(
+        index=index,
+        factor=float(after / before) if before > 0 else math.inf,
+        p=float(p),
+        smallest_p=float(smallest),
+    )
+
+
+def _rank_scores(ranks: Floats) -> Floats:
+    """Return each row's standardised rank sums behind each place that splits it in two regimes."""
+    n = ranks.shape[1]
+    before = np.arange(SHORTEST_REGIME, n - SHORTEST_REGIME + 1)
+    sums = ranks.sum(axis=1, keepdims=True) - ranks.cumsum(axis=1)[:, before - 1]
+    after = n - before
+    return np.asarray((sums - after * (n + 1) / 2) / np.sqrt(before * after * (n + 1) / 12))
+
+
+def neighbours(values: Sequence[float]) -> float:
+    """Return the correlation of each value with the next, in units of its chance deviation.
+
+    Above 2 or so, values next to one another resemble one another, which tests and intervals here
+    take them not to do; 0 for constant values.
+
+    Source: Bartlett (1946): without correlation, its standard deviation is about ``1 / sqrt(n)``.
+    """
+    off = np.array(values) - np.mean(values)
+    total = float(off @ off)
+    return float(off[1:] @ off[:-1]) / total * math.sqrt(len(off)) if total > 0 else 0.0
