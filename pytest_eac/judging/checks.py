@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.abilities import judge_ability
-from pytest_eac.judging.growth import judge_growth, outlook
+from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.limits import Case, Limit, chosen, verdict
 from pytest_eac.spec.abilities import AbilityBounds
 from pytest_eac.spec.checks import AnyBounds, Bounds, Checks, DeviationBounds, NumberBounds

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 FEWEST_STEPS = 8
 HORIZON = 10
 """How far a forecast looks, in multiples of the edits that ran."""
-_PATHS = 2000
-_POINTS = 200
+_PATHS = 1000
+_POINTS = 150
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

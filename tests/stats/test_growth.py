@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from pytest_eac.stats.growth import FEWEST_STEPS, fit, fits
+from pytest_eac.stats.series import Series
+from tests.stats.growing import exponential, power, scattered, total_of, usual
+
+if TYPE_CHECKING:
+    from pytest_eac.stats.growth import Shape
+    from tests.stats.growing import Floats
+
+RUNS = 300
+
+
+@given(exponent=st.floats(0.1, 4.0), scale=st.floats(1e-6, 1e6), every=st.integers(1, 3))
+def test_an_exact_power_law_gives_its_exponent_back(
+    exponent: float, scale: float, every: int
+) -> None:
+    found = fit(total_of(scale * power(24, exponent), every=every), "power")
+    assert found is not None
+    assert found.parameter == pytest.approx(exponent, abs=1e-3)
+    assert found.scale == pytest.approx(scale, rel=1e-2)
+
+
+@given(turn=st.floats(-3.0, 3.0), scale=st.floats(1e-6, 1e6), every=st.integers(1, 3))
+def test_an_exact_exponential_gives_its_rate_back(turn: float, scale: float, every: int) -> None:
+    rate = turn / 24 if abs(turn) > 1e-6 else 1e-6
+    found = fit(total_of(scale * exponential(24, rate), every=every), "exponential")
+    assert found is not None
+    assert found.parameter == pytest.approx(rate, abs=1e-4)
+
+
+@pytest.mark.parametrize(("shape", "best"), [("power", 1.3), ("exponential", 0.05)])
+def test_expected_steps_are_the_integral_of_the_pace(shape: Shape, best: float) -> None:
+    def pace(t: float) -> float:
+        return float(best * t ** (best - 1) if shape == "power" else np.exp(best * t))
+
+    means = power(20, best) if shape == "power" else exponential(20, best)
+    found = fit(total_of(means), shape)
+    assert found is not None
+    edges = np.array([0.0, 1, 4, 9, 40])
+    summed = [quad(pace, a, b)[0] for a, b in pairwise(edges)]
+    assert found.expected(edges) == pytest.approx(summed, rel=1e-3)
+
+
+def test_a_fit_is_the_best_of_a_fine_grid() -> None:
+    """Every exponent and scale tried in turn is the twin."""
+    steps = scattered(power(12, 0.8), 0.4, np.random.default_rng(1))
+    found = fit(total_of(steps), "power")
+    assert found is not None
+
+    def cost(exponent: float, scale: float) -> float:
+        means = scale * power(12, exponent)
+        return float(np.sum(steps / means + np.log(means)))
+
+    tried = [
+        (cost(exponent, scale), exponent, scale)
+        for exponent in np.arange(0.3, 1.6, 0.02)
+        for scale in np.arange(0.3, 3.0, 0.02)
+    ]
+    _, exponent, scale = min(tried)
+    assert found.parameter == pytest.approx(exponent, abs=0.02)
+    assert found.scale == pytest.approx(scale, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("shape", "truth", "means"),
+    [
+        ("power", 0.6, power(16, 0.6)),
+        ("power", 1.4, power(16, 1.4)),
+        ("exponential", 0.08, exponential(16, 0.08)),
+    ],
+)
+def test_intervals_hold_the_truth_as_often_as_they_say(
+    shape: Shape, truth: float, means: Floats
+) -> None:
+    generator = np.random.default_rng(11)
+    held = 0
+    for _ in range(RUNS):
+        found = fit(total_of(scattered(means, 0.4, generator)), shape, confidence=0.9)
+        assert found is not None
+        low, high = found.low, found.high
+        held += (low is None or low <= truth) and (high is None or truth <= high)
+    fewest, most = usual(RUNS, 0.9)
+    assert fewest <= held <= most
+
+
+def test_a_line_through_the_logs_of_the_totals_would_be_far_too_sure() -> None:
+    """What the steps are fitted for: the errors of totals add up."""
+    generator = np.random.default_rng(12)
+    at = np.log(np.arange(1, 31))
+    held = 0
+    for _ in range(RUNS):
+        totals = np.log(scattered(power(30, 1.0), 0.4, generator).cumsum())
+        (slope, _), covariance = np.polyfit(at, totals, 1, cov=True)
+        held += abs(slope - 1) <= 2.05 * np.sqrt(covariance[0, 0])
+    assert held < 0.75 * RUNS
+
+
+def test_the_one_sided_bound_falsely_passes_no_more_often_than_it_says() -> None:
+    generator = np.random.default_rng(13)
+    passed = 0
+    for _ in range(RUNS):
+        found = fit(total_of(scattered(power(20, 1.0), 0.4, generator)), "power", confidence=0.9)
+        assert found is not None
+        passed += found.high is not None and found.high <= 1.0
+    fewest, most = usual(RUNS, 0.05)
+    assert fewest <= passed <= most
+
+
+def test_exponential_growth_is_told_from_linear_growth() -> None:
+    generator = np.random.default_rng(14)
+    told = {0.0: [0, 0], 0.06: [0, 0]}
+    for rate, counts in told.items():
+        for place, n in enumerate((12, 40)):
+            means = exponential(n, rate) if rate else power(n, 1.0)
+            for _ in range(100):
+                found = fit(
+                    total_of(scattered(means, 0.4, generator)), "exponential", confidence=0.9
+                )
+                assert found is not None
+                counts[place] += found.low is not None and found.low > 0
+    assert max(told[0.0]) <= usual(100, 0.05)[1]
+    assert told[0.06][0] < told[0.06][1]
+    assert told[0.06][1] > 95
+
+
+@pytest.mark.parametrize(
+    ("means", "shape"),
+    [(power(40, 1.0), "linear"), (power(40, 0.5), "power"), (exponential(40, 0.1), "exponential")],
+)
+def test_the_shape_that_made_a_series_mostly_weighs_most(means: Floats, shape: Shape) -> None:
+    generator = np.random.default_rng(15)
+    chosen = [fits(total_of(scattered(means, 0.3, generator)))[0].shape for _ in range(40)]
+    assert chosen.count(shape) > 25
+
+
+def test_weights_are_shares_and_the_first_is_the_largest() -> None:
+    found = fits(total_of(scattered(power(12, 0.8), 0.4, np.random.default_rng(2))))
+    assert sum(one.weight for one in found) == pytest.approx(1)
+    assert [one.weight for one in found] == sorted((one.weight for one in found), reverse=True)
+    assert {one.shape for one in found} == {"linear", "power", "exponential"}
+
+
+def test_a_parameter_must_earn_its_place() -> None:
+    assert fits(total_of(power(12, 1.0)))[0].shape == "linear"
+
+
+@pytest.mark.parametrize("steps", [power(FEWEST_STEPS - 1, 1.0), np.zeros(9), -power(9, 1.0)])
+def test_too_few_steps_and_weights_that_stay_have_no_fit(steps: Floats) -> None:
+    assert fits(total_of(steps)) == ()
+
+
+def test_a_step_back_is_no_obstacle() -> None:
+    steps = power(12, 1.0)
+    steps[5] = -0.3
+    assert len(fits(total_of(steps))) == 3
+
+
+def test_what_stands_still_after_the_first_edit_follows_no_power_law() -> None:
+    assert fit(total_of(np.array([1.0, *[0.0] * 9])), "power") is None
+
+
+@pytest.mark.parametrize(
+    ("at", "total"),
+    [((1, 1), (1.0, 2.0)), ((0, 1), (1.0, 2.0)), ((1,), (1.0, 2.0)), ((1,), (float("nan"),))],
+)
+def test_a_series_that_is_none_is_refused(at: tuple[int, ...], total: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="expected rising counts and a finite total for each"):
+        Series(at=at, total=total)
