@@ -75,7 +75,9 @@ def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: in
     Sen's own interval takes the totals' errors to be independent; those of a running total are
     not, and it would be far too narrow. This one comes from a bootstrap of the steps' residuals
     about a fitted shape: each resample is a series of its own, whose slope is taken in the same
-    way; Student's t with their standard deviation.
+    way. Student's t with their standard deviation, on the scale of logarithms where the slope is
+    positive: a small slope goes with small scatter, so that ends at equal distances would miss
+    larger true slopes too often.
 
     Args:
         series: the totals; they start at 0, which is a point too.
@@ -96,7 +98,10 @@ def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: in
     slopes = _median_slopes(series.edges[kept], totals[:, kept])
     half = float(stats.t.ppf((1 + confidence) / 2, fitted.freedom) * slopes[1:].std(ddof=1))
     value = float(slopes[0])
-    return Interval(value=value, low=value - half, high=value + half)
+    if value <= 0:
+        return Interval(value=value, low=value - half, high=value + half)
+    factor = math.exp(half / value)
+    return Interval(value=value, low=value / factor, high=value * factor)
 
 
 def _median_slopes(at: Floats, totals: Floats) -> Floats:

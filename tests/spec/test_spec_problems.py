@@ -611,7 +611,7 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
         (
             "checks: {deviation: {norm: l1}}",
             "3:21: checks.deviation: nothing is checked; expected max_relative, min_relative, "
-            "max or min",
+            "max, min or growth",
         ),
         (
             "checks: {efficacy: {min: 0.9, max: 0.5}}",

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from pytest_eac.judging.checks import judge
+from pytest_eac.judging.growth import growth, series_of
+from pytest_eac.record import Norms
+from pytest_eac.spec.checks import Checks
+from tests.judging.hand_made_chains import COST, chain, checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.record import Chain, Verdict
+
+NOISE = (1.2, 0.7, 1.1, 0.9, 1.3, 0.8, 1.05, 0.95, 0.75, 1.25)
+
+
+def moving(steps: Sequence[float], *, batch: int = 1) -> Chain:
+    """A chain whose relative L1 deviation grows by these steps; one a batch."""
+    totals = np.cumsum(steps).repeat(batch).tolist()
+    sizes = np.abs(steps).repeat(batch).tolist()
+    of = chain(checkpoint(len(totals), relative=totals[-1]))
+    costs = [
+        replace(
+            COST,
+            delta_norm=size,
+            deviation=Norms(
+                l1=1000 * total,
+                l1_relative=total,
+                frobenius=10 * total,
+                frobenius_relative=total / 2,
+            ),
+        )
+        for total, size in zip(totals, sizes, strict=True)
+    ]
+    return replace(of, per_edit=tuple(costs))
+
+
+def steps(n: int, exponent: float = 1.0, scale: float = 0.01) -> list[float]:
+    means = np.diff(np.arange(n + 1.0) ** exponent)
+    return [scale * each * NOISE[k % len(NOISE)] for k, each in enumerate(means)]
+
+
+def verdict(of: Chain, norm: str = "l1", **limits: Any) -> Verdict:
+    checks = Checks.model_validate({"deviation": {"norm": norm, "growth": limits}})
+    [found] = judge(of, checks)
+    return found
+
+
+# The series
+
+
+def test_edits_of_a_batch_are_one_point() -> None:
+    assert series_of(moving([0.1, 0.2, 0.3], batch=4), "l1").at == (4, 8, 12)
+    assert series_of(moving([0.1, 0.2]), "l1").total == pytest.approx((0.1, 0.3))
+    assert series_of(moving([0.1, 0.2]), "frobenius").total == pytest.approx((0.05, 0.15))
+
+
+def test_an_edit_that_changes_nothing_is_a_point_of_its_own() -> None:
+    assert series_of(moving([0.1, 0.0, 0.0, 0.2]), "l1").at == (1, 2, 3, 4)
+
+
+def test_a_batch_counts_by_its_edits() -> None:
+    one, four = growth(moving(steps(12))), growth(moving(steps(12), batch=4))
+    assert one.slope is not None
+    assert four.slope is not None
+    assert four.slope.value == pytest.approx(one.slope.value / 4)
+    assert one.power is not None
+    assert four.power is not None
+    assert four.power.parameter == pytest.approx(one.power.parameter, abs=1e-4)
+    assert four.first_of(3) == 13
+
+
+# Exponent and slope
+
+
+@pytest.mark.parametrize(
+    ("exponent", "limits", "outcome"),
+    [
+        (0.6, {"max_exponent": 1.0}, "passed"),
+        (1.5, {"max_exponent": 1.0}, "failed"),
+        (0.6, {"max_exponent": 1.0, "confidence": 0.95}, "passed"),
+        (0.95, {"max_exponent": 1.0, "confidence": 0.95}, "undecided"),
+        (1.5, {"max_exponent": 1.0, "confidence": 0.95}, "failed"),
+        (1.0, {"max_slope": 0.02}, "passed"),
+        (1.0, {"max_slope": 0.005}, "failed"),
+        (1.0, {"max_slope": 0.02, "confidence": 0.95}, "passed"),
+        (1.0, {"max_slope": 0.0101, "confidence": 0.95}, "undecided"),
+    ],
+)
+def test_a_number_must_lie_below_its_limit_and_with_a_confidence_its_bound_must(
+    exponent: float, limits: dict[str, float], outcome: str
+) -> None:
+    found = verdict(moving(steps(20, exponent)), **limits)
+    assert found.outcome == outcome
+    assert (found.observed is None) == (outcome == "undecided")
+
+
+def test_an_undecided_number_says_about_how_many_edits_would_do() -> None:
+    found = verdict(moving(steps(20, 0.95)), max_exponent=1.0, confidence=0.95)
+    assert "undecided: needs about " in found.message
+    said = int(found.message.split("needs about ")[1].split()[0])
+    assert said > 20
+    again = verdict(moving(steps(2 * said, 0.95)), max_exponent=1.0, confidence=0.95)
+    assert again.outcome == "passed"
+
+
+def test_a_limit_that_is_all_but_reached_needs_many_more_edits() -> None:
+    of = moving(steps(20, 0.9))
+    power = growth(of).power
+    assert power is not None
+    found = verdict(of, max_exponent=power.parameter + 1e-4, confidence=0.95)
+    assert "needs many more edits" in found.message
+
+
+def test_an_exponent_is_told_with_its_interval_and_the_other_shapes() -> None:
+    found = verdict(moving(steps(20, 0.6)), max_exponent=1.0)
+    first, second = found.message.splitlines()
+    assert first.startswith("deviation-exponent of rome-s0: 0.586 ")
+    assert "95% interval" in first
+    assert first.endswith("20 updates), required at most 1")
+    assert second.startswith("weights of the shapes (AICc): ")
+    assert "exponential rate -0." in second
+
+
+def test_a_slope_is_of_the_norm_that_is_asked_for() -> None:
+    of = moving(steps(20))
+    l1, frobenius = (verdict(of, norm, max_slope=1.0) for norm in ("l1", "frobenius"))
+    assert l1.observed is not None
+    assert frobenius.observed == pytest.approx(l1.observed / 2)
+    assert l1.required == "at most 1 of ||W_0|| per edit (l1)"
+
+
+@pytest.mark.parametrize(
+    ("of", "reason"),
+    [
+        (moving(steps(4)), "needs about 5 edits"),
+        (moving(steps(4), batch=3), "needs about 15 edits"),
+        (moving([0.0] * 9), "the weights have not moved"),
+        (moving([1.0, *[0.0] * 9]), "follows neither a power law nor an exponential"),
+    ],
+)
+def test_an_exponent_without_a_fit_is_undecided(of: Chain, reason: str) -> None:
+    found = verdict(of, max_exponent=1.0)
+    assert found.outcome == "undecided"
+    assert reason in found.message
+
+
+def test_edits_that_move_the_weights_in_runs_make_everything_less_certain() -> None:
+    runs = [0.03 if k // 6 % 2 else 0.01 for k in range(36)]
+    for limits in ({"max_slope": 1.0}, {"no_acceleration": True}, {"no_collapse_before": 9}):
+        assert "shuffle the edits" in verdict(moving(runs), **limits).message
+        assert "shuffle the edits" not in verdict(moving(steps(36)), **limits).message
+
+
+# Acceleration
+
+
+def test_edits_that_move_the_weights_more_and_more_accelerate() -> None:
+    assert verdict(moving(steps(20)), no_acceleration=True).outcome == "passed"
+    found = verdict(moving(steps(20, 2.0)), no_acceleration=True)
+    assert found.outcome == "failed"
+    assert "an edit moves the weights more the later it comes" in found.message
+    assert "level 0.05" in found.message
+
+
+def test_the_level_of_an_alarm_is_what_the_confidence_leaves() -> None:
+    rising = moving([0.01, 0.011, 0.012, 0.013])  # the clearest of 24 orders: p = 0.042
+    assert verdict(rising, no_acceleration=True).outcome == "failed"
+    surer = verdict(rising, no_acceleration=True, confidence=0.99)
+    assert surer.outcome == "undecided"
+    assert "needs about 5 edits" in surer.message
+
+
+def test_three_edits_cannot_accelerate_beyond_doubt() -> None:
+    found = verdict(moving([0.01, 0.02, 0.03]), no_acceleration=True)
+    assert found.outcome == "undecided"
+    assert "needs about 4 edits" in found.message
+
+
+# Collapse
+
+COLLAPSING = [*steps(12), *(0.04 * each for each in NOISE[:8])]
+
+
+def test_a_collapse_is_said_with_its_edit_and_how_much_larger_edits_are() -> None:
+    found = verdict(moving(COLLAPSING), no_collapse_before=20)
+    assert found.outcome == "failed"
+    assert found.observed == 13
+    assert "from edit 13 on, each moves the weights 4." in found.message
+
+
+def test_a_collapse_at_the_edit_or_later_passes_and_is_told() -> None:
+    assert verdict(moving(COLLAPSING), no_collapse_before=14).outcome == "failed"
+    found = verdict(moving(COLLAPSING), no_collapse_before=13)
+    assert found.outcome == "passed"
+    assert "from edit 13 on" in found.message
+
+
+def test_a_rise_by_less_than_half_is_no_collapse() -> None:
+    rise = [*[0.01, 0.011, 0.009, 0.01, 0.0105] * 2, *[0.014, 0.015, 0.0145, 0.0135, 0.0142] * 2]
+    assert verdict(moving(rise), no_collapse_before=15).outcome == "passed"
+
+
+def test_what_was_not_run_cannot_have_stayed_whole() -> None:
+    of = moving(steps(16))
+    assert verdict(of, no_collapse_before=15).outcome == "passed"
+    for before, needed in ((16, 17), (100, 101)):
+        found = verdict(of, no_collapse_before=before)
+        assert found.outcome == "undecided"
+        assert f"needs about {needed} edits" in found.message
+
+
+def test_too_few_edits_to_see_any_collapse_are_undecided() -> None:
+    found = verdict(moving(steps(6)), no_collapse_before=3)
+    assert found.outcome == "undecided"
+    assert "needs about 8 edits" in found.message
+
+
+def test_a_collapse_is_seen_however_late_one_asks() -> None:
+    assert verdict(moving(COLLAPSING), no_collapse_before=500).outcome == "failed"
+
+
+# With the limits on deviation itself
+
+
+def test_each_limit_is_a_check_of_its_own() -> None:
+    limits = {
+        "max_exponent": 1.2,
+        "max_slope": 0.1,
+        "no_acceleration": True,
+        "no_collapse_before": 9,
+    }
+    checks = Checks.model_validate({"deviation": {"max_relative": 0.5, "growth": limits}})
+    assert [each.check for each in judge(moving(steps(20)), checks)] == [
+        "deviation",
+        "deviation-exponent",
+        "deviation-slope",
+        "deviation-acceleration",
+        "deviation-collapse",
+    ]
+
+
+def test_a_limit_that_holds_says_when_it_will_not() -> None:
+    of = moving(steps(20))
+
+    def told(limit: float) -> str:
+        [found] = judge(of, Checks.model_validate({"deviation": {"max_relative": limit}}))
+        return found.message
+
+    held = told(0.3)
+    assert "if it goes on so, 0.3 is crossed after about 31 edits (95% interval 29 to 33; " in held
+    assert "linear " in held
+    assert "if it goes on" not in told(0.1), "it is crossed already"
+    assert "if it goes on" not in told(9.0), "too far ahead"
