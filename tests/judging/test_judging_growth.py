@@ -94,11 +94,20 @@ def test_a_batch_counts_by_its_edits() -> None:
     ],
 )
 def test_a_number_must_lie_below_its_limit_and_with_a_confidence_its_bound_must(
-    exponent: float, limits: dict[str, float], outcome: str
+    exponent: float, limits: dict[str, Any], outcome: str
 ) -> None:
     found = verdict(moving(steps(20, exponent)), **limits)
     assert found.outcome == outcome
     assert (found.observed is None) == (outcome == "undecided")
+
+
+def test_the_bound_that_must_hold_is_one_sided() -> None:
+    of = moving(steps(20, 0.9))
+    power = growth(of, confidence=0.9).power
+    assert power is not None
+    assert power.high is not None
+    assert verdict(of, max_exponent=power.high + 1e-3, confidence=0.95).outcome == "passed"
+    assert verdict(of, max_exponent=power.high - 1e-3, confidence=0.95).outcome == "undecided"
 
 
 def test_an_undecided_number_says_about_how_many_edits_would_do() -> None:
