@@ -185,7 +185,7 @@ def test_a_score_above_1_is_refused(
     (tmp_path / "own.py").write_text("def score(doc, results):\n    return {'acc': 40.0}\n")
     file = write_task(tmp_path, "places", docs, CHOICE)
     file.write_text(file.read_text()[:-1] + ", process_results: !function own.score}")
-    with pytest.raises(SettingsError, match="'acc': found '40.0' for item 0, expected a number"):
+    with pytest.raises(SettingsError, match=r"'acc': found '40.0' for item 0, expected a number"):
         scores(tiny, "places", bounds(file))
 
 
