@@ -13,6 +13,7 @@ from pytest_eac.cache.entries import Cache
 from pytest_eac.errors import DataError, NonFiniteError, SettingsError, UnavailableError
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.abilities import lm_eval as under_test
+from pytest_eac.measuring.abilities import lm_eval_tasks
 from pytest_eac.measuring.abilities.lm_eval import prepare_task
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.scoring import force, generate
@@ -215,6 +216,28 @@ def test_data_that_is_not_on_this_machine_is_told_with_the_way_to_get_it(
     file = write_task(tmp_path, "places", docs, {**CHOICE, **where})
     with pytest.raises(UnavailableError, match=r"not on this machine.*run: lm_eval run"):
         prepare_task(tiny, "lm_eval:places", bounds(file), offline=True)
+
+
+@pytest.mark.parametrize("offline", [False, True])
+def test_offline_the_data_of_a_task_is_looked_for_on_this_machine_only(
+    offline: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import datasets.config
+    import huggingface_hub.constants
+
+    seen = []
+
+    class Manager:
+        def load(self, asked: str) -> dict[str, Any]:
+            seen.append((datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE))
+            return {"tasks": {asked: None}}
+
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(lm_eval_tasks, "_find", lambda name, *_: (Manager(), name))
+    assert lm_eval_tasks.load_tasks("any", None, offline=offline) == {"any": None}
+    assert seen == [(offline, offline)]
+    assert not datasets.config.HF_HUB_OFFLINE
 
 
 def test_a_broken_task_is_told_by_name(
