@@ -228,9 +228,9 @@ def test_offline_the_data_of_a_task_is_looked_for_on_this_machine_only(
     seen = []
 
     class Manager:
-        def load(self, asked: str) -> dict[str, Any]:
+        def load(self, asked: list[str]) -> dict[str, Any]:
             seen.append((datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE))
-            return {"tasks": {asked: None}}
+            return {"tasks": dict.fromkeys(asked)}
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
