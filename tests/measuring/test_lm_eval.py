@@ -140,6 +140,7 @@ def test_worked_examples_are_the_same_each_time(
     asked = prepare_task(tiny, "lm_eval:places", bounds(file, shots=1))
     prompts = [row[1] for row in asked.asked.items[4:]]
     assert all("\n\n" in eval(each)[0] for each in prompts)
+    assert isinstance(asked.asked, under_test.Harness)
     asked.asked.ask(tiny)
     task = asked.asked.tasks["places"]
     assert [str(each.args) for each in task.instances] == prompts
