@@ -2,8 +2,8 @@
 
     python -m benchmarks [NAME ...] [--model ID] [--spec FILE] [--edits N]
 
-The names are editing, evaluation, second-run and startup; by default all of them. What is compared
-with what is said in docs/performance.md.
+The names are abilities, editing, evaluation, second-run and startup; by default all of them. What
+is compared with what is said in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from benchmarks import running
+from benchmarks.abilities import abilities
 from benchmarks.editing import Editing
 from benchmarks.evaluation import evaluation
 from pytest_eac import load_model, load_spec
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from benchmarks.timing import Result
 
 _SPEC = Path(__file__).parents[1] / "specs" / "quickstart.eac.yaml"
-_NAMES = ("startup", "evaluation", "editing", "second-run")
+_NAMES = ("startup", "evaluation", "abilities", "editing", "second-run")
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[Result]:
@@ -34,7 +35,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[Result]:
     names = arguments.names or _NAMES
     if "startup" in names:
         yield from running.startup()
-    if not {"evaluation", "editing", "second-run"} & set(names):
+    if set(names) == {"startup"}:
         return
     loaded = load_model(arguments.model)
     spec = load_spec(arguments.spec)
@@ -42,6 +43,8 @@ def measure(arguments: argparse.Namespace) -> Iterator[Result]:
         spec = spec.limited(arguments.edits)
     if "evaluation" in names:
         yield from evaluation(loaded, spec)
+    if "abilities" in names:
+        yield from abilities(loaded)
     if "editing" in names:
         yield from Editing(loaded, spec.edits).results()
     if "second-run" in names:

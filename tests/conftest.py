@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,15 @@ def real_model() -> LoadedModel:
     from pytest_eac.lm.load import load_model
 
     return load_model(REAL_MODEL, cache_dir=USER_CACHE)  # converting it takes half a minute
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """A folder of published data sets in their own formats, which the project does not bring."""
+    folder = Path(os.environ.get("PYTEST_EAC_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real data in {folder}; set PYTEST_EAC_REAL_DATA to a folder with it")
+    return folder
 
 
 @pytest.fixture(scope="session")

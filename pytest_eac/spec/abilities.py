@@ -31,6 +31,9 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     "perplexity": _DATA,
     "drift": _DATA,
 }
+# Tasks of lm-evaluation-harness by their own names: lm_eval:TASK.
+LM_EVAL = "lm_eval:"
+_LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"})
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -69,6 +72,16 @@ class AbilityBounds(Strict):
         None, description="How many worked examples stand before each item."
     )
     chat: bool = Field(False, description="Put the prompt into the tokenizer's chat template.")
+    include: Source | None = Field(
+        None,
+        description="For lm_eval:TASK, the task's own YAML file, or a folder of them, relative to "
+        "this spec.",
+    )
+    metric: Source | None = Field(
+        None,
+        description="For lm_eval:TASK, the METRIC or METRIC,FILTER that scores an item; by default "
+        "the task's first.",
+    )
 
     @model_validator(mode="after")
     def _is_of_a_piece(self) -> Self:
@@ -93,8 +106,10 @@ def _from_number(value: Any) -> Any:
 
 
 def _known_ability(name: str) -> str:
-    known = (*BUILT_IN, *names(ABILITIES))
-    if name not in known:
+    known = (*BUILT_IN, *names(ABILITIES), f"{LM_EVAL}TASK")
+    if not name.removeprefix(LM_EVAL).strip() or (
+        name not in known and not name.startswith(LM_EVAL)
+    ):
         more = {"name": repr(name), "hint": closest(name, known)}
         raise PydanticCustomError("name", "unknown ability {name}{hint}", more)
     return name
@@ -104,7 +119,8 @@ def _options_have_a_use(
     bounds: dict[str, AbilityBounds],
 ) -> dict[str, AbilityBounds]:
     for name, each in bounds.items():
-        useful = BUILT_IN.get(name, frozenset()) | {"keep", "min", "above_chance", "at"}
+        own = _LM_EVAL_USES if name.startswith(LM_EVAL) else BUILT_IN.get(name, frozenset())
+        useful = own | {"keep", "min", "above_chance", "at"}
         unused = sorted(each.model_fields_set - useful)
         if unused:
             raise _no_use("{name} has no use for {unused}", name=name, unused=", ".join(unused))

@@ -283,15 +283,22 @@ class _Builder:
         """Resolve the paths of the abilities' data against the files that wrote them."""
         settled = {}
         for name, bounds in self.written.checks.abilities.items():
-            settled[name] = bounds
-            if bounds.data is not None and not bounds.data.startswith("hub:"):
-                mark = self.marked.mark(("checks", "abilities", name, "data"))
-                path = mark.file.parent / Path(bounds.data).expanduser()
-                if not exists(path):
-                    found = f"found {bounds.data!r}, expected a file or hub:NAME"
-                    self.complain(("checks", "abilities", name, "data"), found)
-                settled[name] = bounds.model_copy(update={"data": str(path.absolute())})
+            paths = {"data": bounds.data, "include": bounds.include}
+            found = {
+                key: self.beside(("checks", "abilities", name, key), path, hub=key == "data")
+                for key, path in paths.items()
+                if path is not None and not (key == "data" and path.startswith("hub:"))
+            }
+            settled[name] = bounds.model_copy(update=found)
         return self.written.checks.model_copy(update={"abilities": settled})
+
+    def beside(self, place: Where, written: str, *, hub: bool) -> str:
+        """Return the absolute path of a file that is named relative to the file that names it."""
+        path = self.marked.mark(place).file.parent / Path(written).expanduser()
+        if not exists(path):
+            expected = "a file or hub:NAME" if hub else "a YAML file or a folder of them"
+            self.complain(place, f"found {written!r}, expected {expected}")
+        return str(path.absolute())
 
     def is_list(self, key: str) -> bool:
         return isinstance(self.marked.value.get(key), tuple)

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from pytest_eac.store import read_record
+from tests.measuring.lm_eval_tasks import CHOICE, write_task
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
@@ -122,3 +123,26 @@ def test_broken_data_is_told_with_its_place(specs: Specs) -> None:
     result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(["*bad.jsonl:1: *'text'*"])
     result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
+    docs = [
+        {
+            "prompt": fact["prompt"].replace("{}", fact["subject"]),
+            "choices": [fact["truth"], "Paris"][:: 1 if index % 2 else -1],
+            "right": (index + 1) % 2,
+        }
+        for index, fact in enumerate(specs.facts[:12])
+    ]
+    write_task(specs.pytester.path, "places", docs, CHOICE)
+    bounds = "{keep: 0.5, include: places.yaml}"
+    specs.write(f"{{abilities: {{'lm_eval:places': {bounds}}}}}")
+    result = specs.run("-v", "--eac-offline")
+    result.stdout.fnmatch_lines(
+        [
+            "small.eac.yaml::eac-s0::lm_eval:places PASSED*",
+            "chain *ability *base *edited *kept *95% *n",
+            "eac-s0 *lm_eval:places *1.000 *to * 12",
+        ]
+    )
+    assert not [line for line in result.errlines if line.strip()]

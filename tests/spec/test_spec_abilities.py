@@ -102,3 +102,33 @@ def test_an_ability_with_the_name_of_another_check_is_refused(file: Path) -> Non
     registry.register(registry.ABILITIES, "locality", object())
     [message] = told(write(file, HEAD + "checks: {abilities: {locality: 0.5}}\n"))
     assert "'locality' is the name of a check and of an ability" in message
+
+
+def test_a_task_of_lm_eval_is_named_behind_a_colon(file: Path) -> None:
+    (file.parent / "tasks").mkdir()
+    bounds = "{keep: 0.7, include: tasks, metric: acc_norm, take: 9, seed: 1, shots: 2, chat: true}"
+    found = read(file, f"{{'lm_eval:my_task': {bounds}}}")["lm_eval:my_task"]
+    assert found.include == str(file.parent / "tasks")
+    assert (found.metric, found.take, found.shots, found.chat) == ("acc_norm", 9, 2, True)
+
+
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [
+        ("{'lm_eval:': 0.7}", "unknown ability 'lm_eval:'; did you mean 'lm_eval:TASK'?"),
+        ("{'lm_evil:arc': 0.7}", "unknown ability 'lm_evil:arc'"),
+        (
+            "{'lm_eval:arc': {keep: 0.7, data: a.tsv, template: b}}",
+            "lm_eval:arc has no use for data, template",
+        ),
+        ("{nli: {keep: 0.7, include: a.yaml, metric: acc}}", "nli has no use for include, metric"),
+        (
+            "{'lm_eval:arc': {keep: 0.7, include: a.yaml}}",
+            "found 'a.yaml', expected a YAML file or a folder of them",
+        ),
+    ],
+)
+def test_what_lm_eval_has_no_use_for_is_told(file: Path, checks: str, message: str) -> None:
+    assert any(
+        message in line for line in told(write(file, HEAD + f"checks: {{abilities: {checks}}}\n"))
+    )

@@ -36,7 +36,7 @@ class Asked(Protocol):
 
     @property
     def items(self) -> Sequence[Any]:
-        """All that a model's scores depend on, as plain data, item by item."""
+        """All that a model's scores depend on, as plain data; empty if nobody can know it."""
 
     def ask(self, loaded: LoadedModel) -> Told:
         """Put the items to a model as it is now."""

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.errors import EacError, SettingsError
 from pytest_eac.measuring.abilities.asked import Told
 from pytest_eac.measuring.abilities.brought import find_ability
+from pytest_eac.measuring.abilities.lm_eval import prepare_task
 from pytest_eac.measuring.abilities.tasks import TASKS, Prepared, prepare
 from pytest_eac.measuring.memory import open_memory
 from pytest_eac.record import Ability
+from pytest_eac.spec.abilities import LM_EVAL
 from pytest_eac.stats.paired import Interval
 
 if TYPE_CHECKING:
@@ -27,7 +29,8 @@ class Abilities:
     """What a model can do apart from the edited facts.
 
     Create it on the unedited model, which is asked then. What is in the ``cache`` the model is not
-    asked again; the abilities of other packages always are.
+    asked again; what nobody can know all about is always asked: abilities of other packages, and
+    lm-eval tasks with code of their own.
 
     Args:
         loaded: the unedited model.
@@ -56,13 +59,10 @@ class Abilities:
         self._memory = open_memory(cache, loaded)
         self._loaded = loaded
         self._prepared = {
-            name: prepare(loaded, name, bounds, offline=offline)
-            if name in TASKS
-            else Prepared(asked=find_ability(name), template=None, data=None, sha256=None)
-            for name, bounds in wanted.items()
+            name: _prepare(loaded, name, bounds, offline=offline) for name, bounds in wanted.items()
         }
         self._keys = {
-            name: _digest(each) for name, each in self._prepared.items() if each.data is not None
+            name: _digest(each) for name, each in self._prepared.items() if each.asked.items
         }
         self._base = {name: self._ask(name) for name in self._prepared}
         self.base = {name: self._ability(name, told) for name, told in self._base.items()}
@@ -128,6 +128,14 @@ class Abilities:
             data=prepared.data,
             sha256=prepared.sha256,
         )
+
+
+def _prepare(loaded: LoadedModel, name: str, bounds: AbilityBounds, *, offline: bool) -> Prepared:
+    if name in TASKS:
+        return prepare(loaded, name, bounds, offline=offline)
+    if name.startswith(LM_EVAL):
+        return prepare_task(loaded, name, bounds, offline=offline)
+    return Prepared(asked=find_ability(name), template=None, data=None, sha256=None)
 
 
 def _digest(prepared: Prepared) -> str:
