@@ -134,5 +134,6 @@ def _orthonormal(gaussian: Tensor) -> Tensor:
 
     Source: Mezzadri 2007, "How to generate random matrices from the classical compact groups".
     """
-    q, r = torch.linalg.qr(gaussian)
-    return q * r.diagonal().sign()
+    found = torch.linalg.qr(gaussian)
+    signs: Tensor = found.R.diagonal().sign()
+    return found.Q * signs
