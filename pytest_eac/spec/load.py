@@ -287,10 +287,12 @@ class _Builder:
                 choice = methods[like].choice if like in own else _built_in(like).choice
                 found.append(replace(method, choice=choice, control=method.choice.base))
             else:
-                message = f"{like!r} is not one of this spec's methods"
+                known = dict.fromkeys((*own, *method_names()))
+                message = f"{like!r} is neither a method of this spec nor a built-in one"
+                message += closest(like, known)
                 if like in methods or like in CONTROLS:
                     message = f"{like!r} is a control itself; expected a method"
-                self.complain((*places[name], "like"), message + closest(like, own))
+                self.complain((*places[name], "like"), message)
         return tuple(found)
 
     def with_corpus(self, method: SpecMethod, at: Where) -> SpecMethod:
