@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
 LEAST_GROUPS = 8
-"""Below so many groups an interval does not hold what it says."""
+"""Fewer groups get no interval: one out of the ordinary would make it. Of simulated ones, which are
+all of one kind, six still do and four do not (intervals at 95 % held 74 to 99 % of the time)."""
 
 
 def partial_correlation(
@@ -59,8 +60,8 @@ def over_groups(
     Delete-one-group jackknife of ``z = atanh r``: with G groups, pseudo-values
     ``G z - (G - 1) z_(-g)``, and Student's t with G - 2 degrees of freedom. Groups must be
     independent of one another; within one anything may depend on anything. In simulations with 8
-    groups of 4 points it holds 93 to 96 % of the time at 95 %, where resampling whole groups
-    (percentiles) holds 83 to 93 %.
+    groups of 4 points it holds 94 to 97 % of the time at 95 %; resampling whole groups (percentiles)
+    held about 90 %.
 
     Args:
         correlation: one of the two above.

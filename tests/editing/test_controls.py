@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -41,10 +41,11 @@ def delta(rows: int, columns: int, rank: int, seed: int = 0) -> WeightDelta:
 
 def values_of(change: WeightDelta) -> torch.Tensor:
     """The slow twin: the singular values of the dense matrix."""
-    return torch.linalg.svdvals(change.dense.double())
+    values: torch.Tensor = torch.linalg.svdvals(change.dense.double())
+    return values
 
 
-def settings_for(loaded: LoadedModel, base: str = "rome", **given: object) -> MethodSettings:
+def settings_for(loaded: LoadedModel, base: str = "rome", **given: Any) -> MethodSettings:
     choice = MethodChoice.model_validate({"base": base, "layers": (1,), **given})
     return resolve_settings(choice, loaded.shape)
 
@@ -165,7 +166,7 @@ def test_a_batch_of_edits_is_mirrored_with_its_rank(
 def test_a_control_is_drawn_by_the_seed_the_method_and_the_place(
     tiny_llama: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
-    def drawn(seed: int = 0, **given: object) -> list[torch.Tensor]:
+    def drawn(seed: int = 0, **given: Any) -> list[torch.Tensor]:
         settings = settings_for(tiny_llama, covariance="none", **given)
         mirrored = settings.model_copy(update={"control": "random"})
         found, _ = steps(tiny_llama, mirrored, world[:2], seed=seed)
