@@ -135,5 +135,5 @@ def _orthonormal(gaussian: Tensor) -> Tensor:
     Source: Mezzadri 2007, "How to generate random matrices from the classical compact groups".
     """
     found = torch.linalg.qr(gaussian)
-    signs: Tensor = found.R.diagonal().sign()
-    return found.Q * signs
+    columns: Tensor = found.Q * found.R.diagonal().sign()
+    return columns

@@ -60,8 +60,8 @@ def over_groups(
     Delete-one-group jackknife of ``z = atanh r``: with G groups, pseudo-values
     ``G z - (G - 1) z_(-g)``, and Student's t with G - 2 degrees of freedom. Groups must be
     independent of one another; within one anything may depend on anything. In simulations with 8
-    groups of 4 points it holds 94 to 97 % of the time at 95 %; resampling whole groups (percentiles)
-    held about 90 %.
+    groups of 4 points it holds 94 to 97 % of the time at 95 %; resampling whole groups held
+    about 90 %.
 
     Args:
         correlation: one of the two above.

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from pytest_eac.stats.partial import (
     partial_rank_correlation,
 )
 
-Correlation = Callable[[list[float], list[float], list[int]], float | None]
+Correlation = Callable[[Sequence[float], Sequence[float], Sequence[Hashable]], float | None]
 
 CORRELATIONS: tuple[Correlation, ...] = (partial_correlation, partial_rank_correlation)
 
