@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import pearsonr, rankdata, spearmanr
+from scipy.stats import pearsonr, rankdata, spearmanr, t
 
 from pytest_eac.stats.partial import (
     LEAST_GROUPS,
@@ -117,6 +117,23 @@ def test_an_interval_holds_the_true_value_about_as_often_as_it_says(
         assert found.high is not None
         held += found.low <= true <= found.high
     assert 180 <= held <= 199, "95 % of 200, give or take three and a half standard errors"
+
+
+def test_an_interval_is_that_of_the_mean_of_pseudo_values() -> None:
+    x, y, time, of = trajectories(np.random.default_rng(2), groups=8, together=0.5)
+    found = over_groups(partial_correlation, x, y, time, of)
+    whole = np.arctanh(by_regression(x, y, time))
+    pseudo = []
+    for out in range(8):
+        rest = [place for place, group in enumerate(of) if group != out]
+        without = by_regression(
+            [x[place] for place in rest], [y[place] for place in rest], [time[at] for at in rest]
+        )
+        pseudo.append(8 * whole - 7 * np.arctanh(without))
+    half = t.ppf(0.975, 6) * np.std(pseudo, ddof=1) / np.sqrt(8)
+    assert found is not None
+    assert found.low == pytest.approx(np.tanh(whole - half))
+    assert found.high == pytest.approx(np.tanh(whole + half))
 
 
 def test_points_of_one_group_count_as_one_however_many_there_are() -> None:
