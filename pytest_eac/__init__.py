@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.weights import WeightDelta, restored
     from pytest_eac.measuring.chain import run_chain
     from pytest_eac.record import Chain, Record
+    from pytest_eac.reporting.causality import deviation_and_abilities
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.load import load_spec
     from pytest_eac.spec.methods import Method
@@ -46,6 +47,7 @@ _HOMES = {
     "Recipe": "pytest_eac.editing.methods",
     "Record": "pytest_eac.record",
     "as_out_in": "pytest_eac.lm.layout",
+    "deviation_and_abilities": "pytest_eac.reporting.causality",
     "edited_modules": "pytest_eac.editing.methods",
     "find_module": "pytest_eac.lm.layout",
     "judge": "pytest_eac.judging.checks",
@@ -74,6 +76,7 @@ __all__ = [
     "Work",
     "__version__",
     "as_out_in",
+    "deviation_and_abilities",
     "edited_modules",
     "find_module",
     "judge",

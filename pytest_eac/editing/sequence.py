@@ -17,10 +17,13 @@ from pytest_eac.lm.weights import apply_delta
 from pytest_eac.spec.methods import find_method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+
+    from torch import nn
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
 
@@ -137,21 +140,31 @@ def _update(
     found = memory.read(key, work.state) if memory and key else None
     if found:
         solved, cost = found.solved, found.cost
-        applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
+        swallowed = apply_all(loaded.model, solved.deltas)
     else:
         start = perf_counter()
         with peak_memory(loaded.device) as peak:
             solved = solve(loaded, edits, settings, work)
-            applied = [apply_delta(loaded.model, delta) for delta in solved.deltas]
+            swallowed = apply_all(loaded.model, solved.deltas)
         cost = Cost(seconds=perf_counter() - start, peak_bytes=peak.bytes)
         if memory and key:
             memory.write(key, solved, work.state, cost=cost)
-    moved = sum(each.moved for each in applied)
     return Step(
         indices=indices,
         solved=solved,
-        swallowed=sum(each.swallowed for each in applied) / moved if moved else 0.0,
+        swallowed=swallowed,
         cost=cost,
         name=digest(key) if key else None,
         cached=found is not None,
     )
+
+
+def apply_all(model: nn.Module, deltas: Iterable[WeightDelta]) -> float:
+    """Apply the changes of one update; return the share of moved entries that rounding left.
+
+    Raises:
+        NonFiniteError, EditError: see :func:`pytest_eac.lm.weights.apply_delta`.
+    """
+    applied = [apply_delta(model, delta) for delta in deltas]
+    moved = sum(each.moved for each in applied)
+    return sum(each.swallowed for each in applied) / moved if moved else 0.0

@@ -15,6 +15,7 @@ import torch
 
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.contexts import make_contexts
+from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import Step, edit_in_sequence
@@ -119,7 +120,8 @@ def run_chain(
         work = Work(
             contexts=contexts, seed=seed, edits=spec.edits, originals=originals, moments=moments
         )
-        for step in edit_in_sequence(loaded, settings, work, batch=spec.batch, cache=cache):
+        run = edit_at_random if settings.control else edit_in_sequence
+        for step in run(loaded, settings, work, batch=spec.batch, cache=cache):
             asked = recall.after(step.name)
             deviation = measure_deviation(loaded.model, originals)
             for index in step.indices:
@@ -215,6 +217,7 @@ def settle(
         EditError: the model knows none of the facts to trace.
     """
     settings = resolve_settings(method.choice, loaded.shape)
+    settings = settings.model_copy(update={"control": method.control})
     if settings.layers == "auto":
         tell(0, len(spec.edits), "tracing which layer holds the facts")
         tracing = trace(loaded, spec.edits, cache_dir=cache_dir)

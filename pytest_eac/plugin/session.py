@@ -18,6 +18,7 @@ from pytest_eac.errors import (
     UnavailableError,
 )
 from pytest_eac.record import Chain, Comparison, Record, Verdict
+from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import checks, choices
 from pytest_eac.spec.load import Spec, SpecMethod, comparison_id
@@ -227,7 +228,7 @@ class EacSession:
         }
         if self.chains or skipped:
             reporter.write_sep("=", "edits")
-            for line in (*summary_lines(self.chains), *skipped):
+            for line in (*summary_lines(self.chains), *causality_lines(self.chains), *skipped):
                 reporter.write_line(line)
         if self.trouble:
             reporter.write_line(self.trouble, red=True)

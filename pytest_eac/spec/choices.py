@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.methods import BUILT_IN, Method, find_method, plain_name
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, Method, find_method, plain_name
 from pytest_eac.spec.settings import (
     AnchorSettings,
     ContextSettings,
@@ -26,7 +26,7 @@ from pytest_eac.spec.settings import (
     UpdateSettings,
     ValueSettings,
 )
-from pytest_eac.spec.types import Text
+from pytest_eac.spec.types import Name, Text
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -46,6 +46,8 @@ class ModelChoice(Strict):
 
 
 def _known_method(name: str) -> str:
+    if name in CONTROLS:
+        return name
     try:
         find_method(name)
     except KeyError as error:
@@ -61,8 +63,13 @@ class MethodChoice(Strict):
     base: Annotated[
         str,
         AfterValidator(_known_method),
-        WithJsonSchema({"anyOf": [{"enum": list(BUILT_IN)}, {"type": "string"}]}),
+        WithJsonSchema({"anyOf": [{"enum": [*BUILT_IN, *CONTROLS]}, {"type": "string"}]}),
     ] = Field(description="The method that this one is a variant of.")
+    like: Name | None = Field(
+        None,
+        description="For a control (random, random-spectrum): the method of this spec, or the "
+        "built-in one, whose updates it is as large as.",
+    )
     preset: Preset = Field(
         "paper",
         description="paper: the method as published; released: as the authors' code does it.",
@@ -86,8 +93,24 @@ class MethodChoice(Strict):
     )
 
     @model_validator(mode="after")
-    def _each_option_has_a_use(self) -> Self:
-        method = find_method(self.base)
+    def _all_that_is_given_has_a_use(self) -> Self:
+        if self.base in CONTROLS:
+            self._all_is_the_mirrored_methods()
+        elif self.like is not None:
+            text = "{base} is no control; 'like' goes with {controls}"
+            raise _no_use(text, self, controls=" and ".join(CONTROLS))
+        else:
+            self._each_option_has_a_use(find_method(self.base))
+        return self
+
+    def _all_is_the_mirrored_methods(self) -> None:
+        if self.like is None:
+            raise _no_use("{base} mirrors a method; say which, e.g. like: rome", self)
+        if unused := ", ".join(sorted(self.model_fields_set - {"base", "like"})):
+            text = "{base} takes all from {like}; drop {unused}"
+            raise _no_use(text, self, like=self.like, unused=unused)
+
+    def _each_option_has_a_use(self, method: Method) -> None:
         given = self.model_fields_set
         if "anchors" in given and not method.anchors:
             if method.takes_value:
@@ -108,7 +131,6 @@ class MethodChoice(Strict):
         self._anchors_are_of_a_piece()
         if self.contexts.texts and "lengths" in self.contexts.model_fields_set:
             raise _no_use("contexts: texts are given, so nothing is sampled; drop lengths", self)
-        return self
 
     def _anchors_are_of_a_piece(self) -> None:
         given = self.anchors.model_fields_set
@@ -140,7 +162,7 @@ class MethodChoice(Strict):
         base = info.data.get("base")
         if base is None:
             return value  # told under 'base'
-        model = find_method(base).options
+        model = None if base in CONTROLS else find_method(base).options
         if model is not None:
             return model.model_validate({} if value is None else value)
         if value is not None:

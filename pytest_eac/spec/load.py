@@ -14,12 +14,14 @@ from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.explain import path_in, problems_of
 from pytest_eac.spec.inherit import exists, read_with_parents
-from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method, method_names
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.schema import KnownIssue, Scoring, SpecFile
 from pytest_eac.spec.sources import read_source
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pytest_eac.spec.checks import Checks
     from pytest_eac.spec.marked import Mark, MarkedValue, Where
 
@@ -30,10 +32,14 @@ def _is_no_path(corpus: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecMethod:
-    """A method of a spec under the name that node ids show."""
+    """A method of a spec under the name that node ids show.
+
+    A ``control`` (one of ``CONTROLS``) has the choice of the method that it mirrors.
+    """
 
     name: str
     choice: MethodChoice
+    control: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +253,7 @@ class _Builder:
 
     def methods(self) -> tuple[SpecMethod, ...]:
         methods: dict[str, SpecMethod] = {}
+        places: dict[str, Where] = {}
         self.problems += _unknown_methods(self.marked)
         for index, entry in enumerate(self.written.methods):
             at: Where = ("methods", index) if self.is_list("methods") else ("methods",)
@@ -263,7 +270,30 @@ class _Builder:
                 else:
                     method = SpecMethod(name=name, choice=choice) if choice else _built_in(name)
                     methods[name] = self.with_corpus(method, at)
-        return tuple(methods.values())
+                    places[name] = (*at, name)
+        return self.with_mirrored(methods, places)
+
+    def with_mirrored(
+        self, methods: Mapping[str, SpecMethod], places: Mapping[str, Where]
+    ) -> tuple[SpecMethod, ...]:
+        """Give each control the choice of the method that it is like; leave out those without."""
+        found = []
+        own = [name for name, each in methods.items() if each.choice.base not in CONTROLS]
+        for name, method in methods.items():
+            like = method.choice.like
+            if like is None:
+                found.append(method)
+            elif like in own or _is_method(like):
+                choice = methods[like].choice if like in own else _built_in(like).choice
+                found.append(replace(method, choice=choice, control=method.choice.base))
+            else:
+                known = dict.fromkeys((*own, *method_names()))
+                message = f"{like!r} is neither a method of this spec nor a built-in one"
+                message += closest(like, known)
+                if like in methods or like in CONTROLS:
+                    message = f"{like!r} is a control itself; expected a method"
+                self.complain((*places[name], "like"), message)
+        return tuple(found)
 
     def with_corpus(self, method: SpecMethod, at: Where) -> SpecMethod:
         """Resolve the path of a corpus against the file that wrote it."""

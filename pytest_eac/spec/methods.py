@@ -139,6 +139,9 @@ def _with_eac(methods: Mapping[str, Method]) -> dict[str, Method]:
 
 BUILT_IN: Mapping[str, Method] = _with_eac(_PLAIN)
 
+CONTROLS = ("random", "random-spectrum")
+"""Bases that mirror another method of the spec (``like``) and are no methods by themselves."""
+
 
 def method_names() -> tuple[str, ...]:
     """Return the names of all methods, the built-in ones first."""
@@ -149,11 +152,15 @@ def find_method(name: str) -> Method:
     """Return a method by name.
 
     Raises:
-        KeyError: there is no such method; the message suggests a name.
+        KeyError: there is no such method, or a control is taken for one; the message says what to
+            write.
         EacError: another package announces it but cannot bring it.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
+    if name in CONTROLS:
+        example = f"{{my-{name}: {{base: {name}, like: rome}}}}"
+        raise KeyError(f"{name!r} mirrors a method; say which, e.g. {example}")
     for wanted in (name, plain_name(name)):
         found = find(KIND, wanted)
         if found is None:
@@ -162,4 +169,4 @@ def find_method(name: str) -> Method:
         brought = _with_eac({wanted: method})
         if name in brought:
             return brought[name]
-    raise KeyError(f"unknown method {name!r}{closest(name, method_names())}")
+    raise KeyError(f"unknown method {name!r}{closest(name, (*method_names(), *CONTROLS))}")

@@ -178,3 +178,6 @@ class MethodSettings(Strict):
     covariance: CovarianceSettings | None = None
     update: UpdateSettings = UpdateSettings()
     options: Any = None
+    control: Literal["random", "random-spectrum"] | None = Field(
+        None, description="Random updates of this method's size in place of its own."
+    )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.methods import BUILT_IN
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS
 from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
 
 if TYPE_CHECKING:
@@ -162,7 +162,8 @@ def test_problems_of_the_text_itself_come_in_its_order_too(file: Path) -> None:
         (
             "methods: {variants: {base: rome, foo: 3}}",
             "3:34: methods.variants.foo: unknown key 'foo'; "
-            "known are anchors, base, contexts, covariance, layers, options, preset, update, value",
+            "known are anchors, base, contexts, covariance, layers, like, options, preset, update, "
+            "value",
         ),
     ],
 )
@@ -493,7 +494,7 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
         ),
         (
             "methods: xyz",
-            f"3:10: methods: unknown method 'xyz'; known are {', '.join(BUILT_IN)}",
+            f"3:10: methods: unknown method 'xyz'; known are {', '.join((*BUILT_IN, *CONTROLS))}",
         ),
         ("methods: [rome, rome]", "3:17: methods[1]: method 'rome' is given twice"),
         (

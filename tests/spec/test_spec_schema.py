@@ -8,7 +8,7 @@ import pytest
 
 from pytest_eac.spec.checks import Checks
 from pytest_eac.spec.marked import parse
-from pytest_eac.spec.methods import BUILT_IN
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS
 from pytest_eac.spec.schema import SpecFile, json_schema
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.eac.yaml"))
@@ -69,7 +69,7 @@ def test_every_reference_in_the_schema_leads_somewhere() -> None:
 def test_the_schema_explains_the_methods_and_the_checks() -> None:
     definitions = json_schema()["$defs"]
     base = definitions["MethodChoice"]["properties"]["base"]["anyOf"]
-    assert base == [{"enum": list(BUILT_IN)}, {"type": "string"}], "others may bring more"
+    assert base == [{"enum": [*BUILT_IN, *CONTROLS]}, {"type": "string"}], "others may bring more"
     assert set(definitions["Checks"]["properties"]) == set(Checks.model_fields)
     assert "from" in definitions["EditSource"]["properties"]
 

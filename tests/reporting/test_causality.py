@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pytest_eac import deviation_and_abilities
+from pytest_eac.record import Chain, Record
+from pytest_eac.reporting.causality import causality_lines
+from pytest_eac.stats.partial import partial_correlation, partial_rank_correlation
+from tests.judging.hand_made_chains import ABILITY, able, chain, moved
+
+AT = (1, 2, 4)
+
+
+def chains(methods: int, seeds: int = 1, *, signal: bool = True) -> tuple[Chain, ...]:
+    """Chains that lose the more the further they move, with noise, and all lose with time."""
+    rng = np.random.default_rng(0)
+    found = []
+    for method in range(methods):
+        for seed in range(seeds):
+            points = []
+            for at in AT:
+                far = 0.05 * at * (1 + method + 0.1 * seed) + 0.02 * rng.normal()
+                share = float(np.exp(-far - 0.1 * at) + 0.02 * rng.normal())
+                ability = replace(ABILITY, kept=share, signal=signal)
+                points.append(replace(able(at, nli=ability), deviation=moved(far)))
+            made = chain(*points, method=f"m{method}", seed=seed)
+            found.append(replace(made, abilities={"nli": ABILITY}))
+    return tuple(found)
+
+
+def record(*mine: Chain) -> Record:
+    return Record(environment={}, chains=mine)
+
+
+def test_chains_that_move_further_and_keep_less_correlate_below_zero() -> None:
+    mine = chains(9)
+    (found,) = deviation_and_abilities(record(*mine))
+    points = [point for each in mine for point in each.checkpoints]
+    columns = (
+        [point.deviation.l1_relative for point in points],
+        [float(point.abilities["nli"].kept or 0) for point in points],
+        [point.at for point in points],
+    )
+    assert found.ranks.value == partial_rank_correlation(*columns)
+    assert found.numbers.value == partial_correlation(*columns)
+    assert found.ranks.high is not None
+    assert found.ranks.high < 0
+    assert (found.chains, found.checkpoints, found.points) == (9, 3, 27)
+
+
+def test_seeds_of_a_method_are_no_independent_witnesses() -> None:
+    (several,) = deviation_and_abilities(record(*chains(4, seeds=3)))
+    assert (several.chains, several.groups, several.group) == (12, 4, "method")
+    assert several.ranks.low is None
+    (alone,) = deviation_and_abilities(record(*chains(1, seeds=12)))
+    assert (alone.groups, alone.group) == (12, "seed")
+    assert alone.ranks.low is not None
+
+
+def test_the_norm_is_the_callers_choice() -> None:
+    mine = chains(4)
+    bent = tuple(
+        replace(
+            each,
+            checkpoints=tuple(
+                replace(
+                    point, deviation=replace(point.deviation, frobenius_relative=1 / (1 + place))
+                )
+                for point in each.checkpoints
+            ),
+        )
+        for place, each in enumerate(mine)
+    )
+    (far,) = deviation_and_abilities(record(*bent))
+    (near,) = deviation_and_abilities(record(*bent), norm="frobenius")
+    assert far.ranks.value < 0 < near.ranks.value
+
+
+@pytest.mark.parametrize(
+    "mine",
+    [
+        chains(3),
+        chains(6, signal=False),
+        tuple(replace(each, checkpoints=each.checkpoints[:2]) for each in chains(6)),
+    ],
+    ids=["three chains", "no signal", "two checkpoints"],
+)
+def test_what_cannot_be_said_is_not_said(mine: tuple[Chain, ...]) -> None:
+    assert deviation_and_abilities(record(*mine)) == ()
+    assert causality_lines(mine) == []
+
+
+def test_specs_and_models_stay_apart() -> None:
+    mine = chains(4)
+    other = tuple(replace(each, spec="specs/other.eac.yaml") for each in mine)
+    model = replace(mine[0].model, fingerprint="ab" * 32)
+    third = tuple(replace(each, model=model) for each in mine)
+    found = deviation_and_abilities(record(*mine, *other, *third))
+    assert [each.chains for each in found] == [4, 4, 4]
+
+
+def test_the_summary_tells_the_correlation_its_interval_and_what_it_rests_on() -> None:
+    heading, line = causality_lines(chains(9))
+    assert "given the number of edits" in heading
+    (found,) = deviation_and_abilities(record(*chains(9)))
+    assert line.split()[:2] == ["nli", f"{found.ranks.value:.2f}"]
+    assert f"95% {found.ranks.low:.2f} to {found.ranks.high:.2f}" in line
+    assert line.endswith("9 methods, 9 chains x 3")
+    _, line = causality_lines(chains(4, seeds=2))
+    assert "no interval" in line
+    assert max(map(len, causality_lines(chains(99, seeds=2)))) <= 80
