@@ -27,8 +27,8 @@ class Measurement:
     Attributes:
         value: the mean over edits; ``None`` when no edit has anything to measure.
         n: the number of edits in the mean; 0 for a number of the model as a whole.
-        low: lower end of the 95 % interval.
-        high: upper end of the 95 % interval.
+        low: lower end of the interval.
+        high: upper end of the interval.
         scores: one score per edit so far, ``None`` where an edit has nothing to measure or a later
             edit has overwritten it.
         misses: every prompt that did not score in full.
@@ -70,12 +70,12 @@ class Ability:
 
     Attributes:
         value: the mean of the scores; for ``perplexity`` the perplexity.
-        low: lower end of the 95 % interval of ``value``; ``None`` where there is none.
+        low: lower end of the interval of ``value``; ``None`` where there is none.
         high: its upper end.
         base: the unedited model's ``value``.
         kept: the share of ``base`` that is left, above 1 for a better model; ``None`` if ``base``
             is 0.
-        kept_low: lower end of the 95 % interval of ``kept``, from a paired bootstrap over items;
+        kept_low: lower end of the interval of ``kept``, from a paired bootstrap over items;
             ``None`` where the unedited scores are too near to 0 for one.
         kept_high: its upper end.
         n: the number of items.
@@ -208,20 +208,57 @@ class CovarianceRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What a check says: ``passed``, ``failed``, or ``undecided`` when the data cannot say."""
+    """What a check says: ``passed``, ``failed``, or ``undecided`` when the data cannot say.
+
+    Attributes:
+        check: the check's name.
+        outcome: what it says.
+        observed: the number that was held against the limit.
+        required: the limit in words.
+        message: all of it in words.
+        n: how many edits (or items) ``observed`` is the mean of; ``None`` where it is no mean.
+        low: lower end of the interval of ``observed``, in a comparison of the difference.
+        high: its upper end.
+        p: the p-value, where a confidence is asked for.
+        p_adjusted: the same, corrected.
+        correction: by what: ``holm``, ``bh``, or ``none``.
+        corrected_over: of how many checks' p-values ``p`` is one.
+        needs: about how many edits (or items) would decide what is undecided.
+    """
 
     check: str
     outcome: str
     observed: float | None
     required: str
     message: str
+    n: int | None = None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+    p_adjusted: float | None = None
+    correction: str | None = None
+    corrected_over: int | None = None
+    needs: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison(Verdict):
-    """What a check between two methods of a spec says."""
+    """What a check between two methods of a spec says.
+
+    Attributes:
+        spec: the spec file.
+        effect: mean difference over edits (items, seeds) of the two methods' numbers.
+        gained: how many the one has right and the other has not; ``None`` where there is more than
+            right and wrong.
+        lost: the other way round.
+        tests: p-values by the test's name; the first is ``p``.
+    """
 
     spec: str
+    effect: float | None = None
+    gained: int | None = None
+    lost: int | None = None
+    tests: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,7 +266,7 @@ class Chain:
     """One method with one seed, from the unedited model to the last edit.
 
     ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
-    ``abilities`` are the unedited model's.
+    ``abilities`` are the unedited model's; ``confidence`` is the level of all intervals in it.
     """
 
     spec: str
@@ -247,6 +284,7 @@ class Chain:
     covariance: CovarianceRecord | None = None
     abilities: dict[str, Ability] = field(default_factory=dict)
     cached_measurements: int = 0
+    confidence: float = 0.95
     verdicts: tuple[Verdict, ...] = ()
 
     @property

@@ -100,8 +100,9 @@ def run_chain(
         metrics = find_metrics(spec.checks.metrics)
     settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
-    recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache)
-    abilities = abilities or Abilities(loaded, spec.checks.abilities, cache=cache)
+    level = spec.stats.confidence
+    recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache, confidence=level)
+    abilities = abilities or Abilities(loaded, spec.checks.abilities, cache=cache, confidence=level)
     contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     moments: dict[str, Moment] = {}
     if settings.covariance is not None:
@@ -140,7 +141,7 @@ def run_chain(
                         retention=asked.retention(done),
                         deviation=deviation,
                         metrics={
-                            name: measure(name, metric, loaded, spec.edits[:done])
+                            name: measure(name, metric, loaded, spec.edits[:done], confidence=level)
                             for name, metric in metrics.items()
                         },
                         abilities=abilities.after(step.name).measure(_due(spec, done)),
@@ -165,6 +166,7 @@ def run_chain(
         checkpoints=tuple(checkpoints),
         per_edit=tuple(costs),
         seconds=perf_counter() - start,
+        confidence=level,
         cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
     )
 

@@ -37,8 +37,15 @@ def find_metrics(names: Iterable[str]) -> dict[str, Metric]:
     return found
 
 
-def measure(name: str, metric: Metric, loaded: LoadedModel, edits: tuple[Edit, ...]) -> Measurement:
-    """Call a metric and put its result in the record's form.
+def measure(
+    name: str,
+    metric: Metric,
+    loaded: LoadedModel,
+    edits: tuple[Edit, ...],
+    *,
+    confidence: float = 0.95,
+) -> Measurement:
+    """Call a metric and put its result in the record's form, with an interval at ``confidence``.
 
     Raises:
         SettingsError: it returned neither a number nor one score between 0 and 1 per edit.
@@ -63,7 +70,9 @@ def measure(name: str, metric: Metric, loaded: LoadedModel, edits: tuple[Edit, .
     scores = tuple(None if score is None else float(score) for score in scores)
     there = [score for score in scores if score is not None]
     value = sum(there) / len(there) if there else None
-    low, high = wilson(value, len(there)) if value is not None else (None, None)
+    low = high = None
+    if value is not None:
+        low, high = wilson(value, len(there), confidence=confidence)
     return Measurement(value=value, n=len(there), low=low, high=high, scores=scores, misses=())
 
 

@@ -56,7 +56,7 @@ class Recall:
     """Scores of a sequence of edits on one model, held against the model before the first edit.
 
     Create it on the unedited model: the answers on neighbourhood prompts are recorded then. What is
-    in the ``cache`` the model is not asked again.
+    in the ``cache`` the model is not asked again. ``confidence`` is the level of the intervals.
     """
 
     def __init__(
@@ -66,7 +66,9 @@ class Recall:
         match: Match,
         *,
         cache: Cache | None = None,
+        confidence: float = 0.95,
     ) -> None:
+        self._confidence = confidence
         self._memory = open_memory(cache, loaded)
         self._loaded = loaded
         self._edits = edits
@@ -142,7 +144,9 @@ class Recall:
         """Return the mean of per-edit scores with its interval."""
         there = [score for score in scores if score is not None]
         value = sum(there) / len(there) if there else None
-        low, high = wilson(value, len(there)) if value is not None else (None, None)
+        low = high = None
+        if value is not None:
+            low, high = wilson(value, len(there), confidence=self._confidence)
         return Measurement(
             value=value,
             n=len(there),

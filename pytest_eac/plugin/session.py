@@ -154,12 +154,16 @@ class EacSession:
             loaded = self._load(spec)
             if self._unedited is None or self._unedited[0] is not spec:
                 progress(0, len(spec.edits), "asking the unedited model")
-                recall = Recall(loaded, spec.edits, spec.scoring.match, cache=self._cache)
+                level = spec.stats.confidence
+                recall = Recall(
+                    loaded, spec.edits, spec.scoring.match, cache=self._cache, confidence=level
+                )
                 abilities = Abilities(
                     loaded,
                     spec.checks.abilities,
                     cache=self._cache,
                     offline=self.options.offline,
+                    confidence=level,
                 )
                 self._unedited = (spec, recall, abilities)
             _, recall, abilities = self._unedited

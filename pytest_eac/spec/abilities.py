@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import ABILITIES, names
 from pytest_eac.spec.settings import Strict
+from pytest_eac.spec.types import Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,6 +36,8 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
 LM_EVAL = "lm_eval:"
 _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"})
 
+_LIMITS = frozenset({"keep", "min", "above_chance", "at", "confidence"})
+
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
@@ -51,6 +54,10 @@ class AbilityBounds(Strict):
     above_chance: Positive | None = Field(
         None,
         description="Least allowed margin above chance, as a share of the unedited model's margin.",
+    )
+    confidence: Level | None = Field(
+        None,
+        description="Pass only if other items of the same kind would make it too, at this level.",
     )
     at: Literal["final", "every"] | Count = Field(
         "final", description="final, every checkpoint, or the one after N edits."
@@ -105,13 +112,15 @@ def _from_number(value: Any) -> Any:
     return {"keep": value} if is_number else value
 
 
-def _known_ability(name: str) -> str:
+def known_ability(name: str, *, more: tuple[str, ...] = ()) -> str:
+    """Return the name of an ability; ``more`` are other names that could have been meant."""
     known = (*BUILT_IN, *names(ABILITIES), f"{LM_EVAL}TASK")
     if not name.removeprefix(LM_EVAL).strip() or (
         name not in known and not name.startswith(LM_EVAL)
     ):
-        more = {"name": repr(name), "hint": closest(name, known)}
-        raise PydanticCustomError("name", "unknown ability {name}{hint}", more)
+        kind = "metric" if more else "ability"
+        told = {"kind": kind, "name": repr(name), "hint": closest(name, (*more, *known))}
+        raise PydanticCustomError("name", "unknown {kind} {name}{hint}", told)
     return name
 
 
@@ -120,7 +129,7 @@ def _options_have_a_use(
 ) -> dict[str, AbilityBounds]:
     for name, each in bounds.items():
         own = _LM_EVAL_USES if name.startswith(LM_EVAL) else BUILT_IN.get(name, frozenset())
-        useful = own | {"keep", "min", "above_chance", "at"}
+        useful = own | _LIMITS
         unused = sorted(each.model_fields_set - useful)
         if unused:
             raise _no_use("{name} has no use for {unused}", name=name, unused=", ".join(unused))
@@ -131,7 +140,7 @@ def _options_have_a_use(
 
 Abilities = Annotated[
     dict[
-        Annotated[str, AfterValidator(_known_ability)],
+        Annotated[str, AfterValidator(known_ability)],
         Annotated[
             AbilityBounds,
             BeforeValidator(_from_number, json_schema_input_type=Positive | AbilityBounds),

@@ -7,14 +7,14 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pytest_eac.spec.abilities import Abilities, AbilityBounds
+from pytest_eac.spec.abilities import Abilities, AbilityBounds, known_ability
 from pytest_eac.spec.growth import GrowthBounds
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.settings import NonNegative, Strict
-from pytest_eac.spec.types import Count, Name, Number, Share
+from pytest_eac.spec.types import Count, Level, Name, Number, Share
 
-Metric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
+METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")
 
 
 At = Literal["final", "every"] | Count
@@ -25,6 +25,10 @@ class Limits(Strict):
 
     min: Number | None = None
     max: Number | None = None
+    confidence: Level | None = Field(
+        None,
+        description="Pass only if other such edits would make it too, at this level.",
+    )
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
@@ -102,13 +106,28 @@ class DeviationBounds(Strict):
 AnyBounds = Limits | DeviationBounds | AbilityBounds
 
 
+def _comparable(name: str) -> str:
+    own = (*METRICS_OF_EDITS, "deviation")
+    return name if name in own else known_ability(name, more=own)
+
+
 class Comparison(Strict):
     """Two methods held against each other on the same edits, at the end of the sequence."""
 
-    metric: Metric
+    metric: Annotated[str, AfterValidator(_comparable)] = Field(
+        description="efficacy, generalization, locality, retention, deviation, or an ability."
+    )
     less: Name | None = Field(None, description="The method that must have the smaller value.")
     more: Name | None = Field(None, description="The method that must have the larger value.")
     than: Name
+    by: Number | None = Field(
+        None,
+        description="Least difference; below 0, how much the method may be on the wrong side.",
+    )
+    confidence: Level | None = Field(
+        None,
+        description="Pass only if other edits (seeds, items) would show it too, at this level.",
+    )
 
     @model_validator(mode="after")
     def _one_direction(self) -> Self:
@@ -122,6 +141,17 @@ class Comparison(Strict):
     def subject(self) -> str:
         """The method that must be below (or above) ``than``."""
         return self.less or self.more or ""
+
+
+class Stats(Strict):
+    """What numbers from few edits are worth."""
+
+    confidence: Level = Field(0.95, description="Level of the intervals that are shown.")
+    correction: Literal["holm", "bh", "none"] = Field(
+        "holm",
+        description="Of a chain's checks with a confidence, for how many they are: Holm, "
+        "Benjamini-Hochberg, or none.",
+    )
 
 
 class Checks(Strict):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from pytest_eac.errors import DataError, Problem, SettingsError, SpecError
+from pytest_eac.spec.checks import METRICS_OF_EDITS
 from pytest_eac.spec.choices import MethodChoice, ModelChoice
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource
@@ -22,7 +23,7 @@ from pytest_eac.spec.sources import read_source
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_eac.spec.checks import Checks
+    from pytest_eac.spec.checks import Checks, Stats
     from pytest_eac.spec.marked import Mark, MarkedValue, Where
 
 
@@ -56,6 +57,7 @@ class Spec:
     checkpoints: tuple[int, ...]
     scoring: Scoring
     checks: Checks
+    stats: Stats
     known_issues: tuple[KnownIssue, ...]
     marks: tuple[str, ...]
     fixtures: tuple[str, ...]
@@ -209,6 +211,7 @@ class _Builder:
             checkpoints=self.checkpoints(len(edits)),
             scoring=written.scoring,
             checks=checks,
+            stats=written.stats,
             known_issues=written.known_issues,
             marks=written.marks,
             fixtures=written.fixtures,
@@ -343,6 +346,8 @@ class _Builder:
                 if name is not None and name not in names:
                     message = f"{name!r} is not one of this spec's methods{closest(name, names)}"
                     self.complain((*at, role), message)
+            if message := self.not_at_the_end(comparison.metric):
+                self.complain((*at, "metric"), message)
             if comparison_id(comparison) in seen:
                 self.complain(at, "the same comparison is given twice")
             seen.add(comparison_id(comparison))
@@ -358,6 +363,17 @@ class _Builder:
             elif issue.method is not None and issue.method not in names:
                 message = f"{issue.method!r} is not one of this spec's methods"
                 self.complain((*at, "method"), message + closest(issue.method, names))
+
+    def not_at_the_end(self, metric: str) -> str | None:
+        """Say why there is nothing to compare in what is an ability, if so."""
+        abilities = self.written.checks.abilities
+        if metric in {*METRICS_OF_EDITS, "deviation"}:
+            return None
+        if metric not in abilities:
+            return f"{metric!r} is not measured; add it to checks.abilities"
+        if isinstance(abilities[metric].at, int):
+            return f"{metric!r} is not measured at the end; give it at: final or every"
+        return None
 
     def check_data(self, edits: tuple[Edit, ...]) -> None:
         checks = self.written.checks

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
-from pytest_eac.spec.checks import Checks
+from pytest_eac.spec.checks import Checks, Stats
 from pytest_eac.spec.choices import MethodChoice, ModelChoice
 from pytest_eac.spec.entries import EditEntry
 from pytest_eac.spec.settings import Strict
@@ -103,6 +103,7 @@ class SpecFile(Strict):
     sequence: Sequence = Sequence()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
+    stats: Stats = Stats()
     known_issues: tuple[KnownIssue, ...] = ()
     marks: tuple[Name, ...] = Field((), description="pytest marks for every item of this file.")
     fixtures: tuple[Name, ...] = Field((), description="pytest fixtures that every item uses.")

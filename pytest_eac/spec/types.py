@@ -20,4 +20,5 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Level = Annotated[float, Field(ge=0.5, lt=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

@@ -149,7 +149,7 @@ def test_problems_of_the_text_itself_come_in_its_order_too(file: Path) -> None:
         ),
         (
             "checks: {known: {min: 1, at: every}}",
-            "3:26: checks.known.at: unknown key 'at'; known are max, min",
+            "3:26: checks.known.at: unknown key 'at'; known are confidence, max, min",
         ),
         (
             "methods: [{mine: {base: rome, value: {stepz: 3}}}]",

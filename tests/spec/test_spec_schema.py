@@ -23,6 +23,7 @@ KEYS = {
     "sequence",
     "scoring",
     "checks",
+    "stats",
     "known_issues",
     "marks",
     "fixtures",

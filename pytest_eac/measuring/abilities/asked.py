@@ -41,11 +41,13 @@ class Asked(Protocol):
     def ask(self, loaded: LoadedModel) -> Told:
         """Put the items to a model as it is now."""
 
-    def value(self, scores: Sequence[float]) -> Interval:
-        """Return the number that scores amount to, with its 95 % interval."""
+    def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
+        """Return the number that scores amount to, with its interval."""
 
-    def kept(self, base: Sequence[float], edited: Sequence[float]) -> Interval | None:
-        """Return the share of the unedited number that is left, with its 95 % interval."""
+    def kept(
+        self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
+    ) -> Interval | None:
+        """Return the share of the unedited number that is left, with its interval."""
 
     def signal(self, base: Sequence[float]) -> bool:
         """Say whether the unedited scores are above what understanding nothing makes."""
@@ -64,15 +66,17 @@ class Shares:
         """Nor is saying the same thing always."""
         return None
 
-    def value(self, scores: Sequence[float]) -> Interval:
+    def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
         """Return the mean with Wilson's interval, which is too wide rather than too narrow."""
         mean = sum(scores) / len(scores)
-        low, high = wilson(mean, len(scores))
+        low, high = wilson(mean, len(scores), confidence=confidence)
         return Interval(value=mean, low=low, high=high)
 
-    def kept(self, base: Sequence[float], edited: Sequence[float]) -> Interval | None:
+    def kept(
+        self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
+    ) -> Interval | None:
         """Return the ratio of the means with a paired bootstrap interval."""
-        return kept(base, edited)
+        return kept(base, edited, confidence=confidence)
 
     def signal(self, base: Sequence[float]) -> bool:
         """Test against chance and majority."""

@@ -37,6 +37,7 @@ class Abilities:
         wanted: the abilities by name, and how they are asked for.
         cache: where scores are looked up and kept.
         offline: whether data sets may come from this machine only.
+        confidence: the level of the intervals.
 
     Attributes:
         base: the unedited model's abilities.
@@ -55,7 +56,9 @@ class Abilities:
         *,
         cache: Cache | None = None,
         offline: bool = False,
+        confidence: float = 0.95,
     ) -> None:
+        self._confidence = confidence
         self._memory = open_memory(cache, loaded)
         self._loaded = loaded
         self._prepared = {
@@ -107,8 +110,11 @@ class Abilities:
                 f"ability {name!r}: found {len(told.scores)} scores, expected {len(base)} as for "
                 "the unedited model, one for each of the same items"
             )
-        value = asked.value(told.scores)
-        kept = asked.kept(base, told.scores) or Interval(value=0.0, low=None, high=None)
+        level = self._confidence
+        value = asked.value(told.scores, confidence=level)
+        kept = asked.kept(base, told.scores, confidence=level) or Interval(
+            value=0.0, low=None, high=None
+        )
         return Ability(
             value=value.value,
             low=value.low,

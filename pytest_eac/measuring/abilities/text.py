@@ -55,19 +55,21 @@ class Perplexity:
         """Score every text."""
         return Told(scores=tuple(log_likelihoods(loaded, self.rows)))
 
-    def value(self, scores: Sequence[float]) -> Interval:
+    def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
         """Return the perplexity with its bootstrap interval over texts."""
 
         def perplexity(scores: Any, tokens: Any) -> Any:
             return np.exp(-(scores * tokens).sum(axis=-1) / tokens.sum(axis=-1))
 
         with np.errstate(over="ignore"):
-            found = resampled(perplexity, scores, self._tokens)
+            found = resampled(perplexity, scores, self._tokens, confidence=confidence)
         if not math.isfinite(found.value):
             raise NonFiniteError("the perplexity is too large for a number")
         return found
 
-    def kept(self, base: Sequence[float], edited: Sequence[float]) -> Interval:
+    def kept(
+        self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
+    ) -> Interval:
         """Return the unedited perplexity over the edited one, with a paired bootstrap interval."""
         if tuple(base) == tuple(edited):
             return Interval(value=1.0, low=1.0, high=1.0)
@@ -75,7 +77,7 @@ class Perplexity:
         def ratio(base: Any, edited: Any, tokens: Any) -> Any:
             return np.exp(((edited - base) * tokens).sum(axis=-1) / tokens.sum(axis=-1))
 
-        return resampled(ratio, base, edited, self._tokens)
+        return resampled(ratio, base, edited, self._tokens, confidence=confidence)
 
     def signal(self, base: Sequence[float]) -> bool:
         """Every model has a perplexity to lose."""
