@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.limits import Case, Limit, chosen, undecided, verdict
+from pytest_eac.judging.claims import of_ability
+from pytest_eac.judging.limits import Case, Limit, chosen, interval, undecided, verdict
 
 if TYPE_CHECKING:
+    from pytest_eac.judging.claims import Correction
     from pytest_eac.record import Ability, Chain, Verdict
     from pytest_eac.spec.abilities import AbilityBounds
 
 
-def judge_ability(chain: Chain, name: str, bounds: AbilityBounds) -> Verdict:
+def judge_ability(
+    chain: Chain, name: str, bounds: AbilityBounds, correction: Correction | None = None
+) -> Verdict:
     """Judge an ability; one that the unedited model has not got can neither be kept nor lost."""
     limits = _limits(bounds)
     required = " and ".join(str(limit) for limit in limits.values())
@@ -24,15 +28,20 @@ def judge_ability(chain: Chain, name: str, bounds: AbilityBounds) -> Verdict:
         Case(
             at=point.at,
             value=_values(point.abilities[name])[kind],
-            shown=_shown(point.abilities[name], kind, limit),
+            shown=_shown(point.abilities[name], kind, limit, chain.confidence),
             limit=limit,
-            more=(_numbers(point.abilities[name]),),
+            more=(_numbers(point.abilities[name], chain.confidence),),
+            n=base.n,
+            low=_ends(point.abilities[name], kind)[0],
+            high=_ends(point.abilities[name], kind)[1],
+            claims=of_ability(base, point.abilities[name], kind, limit.low or 0.0),
+            unit="items",
         )
         for point in chosen(chain, bounds.at)
         if name in point.abilities
         for kind, limit in limits.items()
     ]
-    return verdict(chain, name, cases)
+    return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
 
 
 def _limits(bounds: AbilityBounds) -> dict[str, Limit]:
@@ -53,25 +62,28 @@ def _values(ability: Ability) -> dict[str, float | None]:
     }
 
 
-def _shown(ability: Ability, kind: str, limit: Limit) -> str:
+def _ends(ability: Ability, kind: str) -> tuple[float | None, float | None]:
+    """Return the interval of a number; the margin above chance has none."""
+    ends = {
+        "value": (ability.low, ability.high),
+        "kept": (ability.kept_low, ability.kept_high),
+    }
+    return ends.get(kind, (None, None))
+
+
+def _shown(ability: Ability, kind: str, limit: Limit, level: float) -> str:
     value = _values(ability)[kind]
     if value is None:
         return "nothing to compare with"
     if kind == "value":
-        interval = _interval(ability.low, ability.high)
-        return f"{limit.digits(value, 'f', 3)} ({interval}, n={ability.n} items)"
+        told = interval(ability.low, ability.high, level)
+        return f"{limit.digits(value, 'f', 3)} ({told}, n={ability.n} items)"
     of = f"of {ability.base:.4g} (n={ability.n} items)"
     if kind == "margin":
         of = f"of {ability.base - ability.floor:.3f} above chance (n={ability.n} items)"
         return f"kept {limit.digits(value, 'f', 2)} {of}"
-    interval = _interval(ability.kept_low, ability.kept_high)
-    return f"kept {limit.digits(value, 'f', 2)} ({interval}) {of}"
-
-
-def _interval(low: float | None, high: float | None) -> str:
-    if low is None or high is None:
-        return "no interval"
-    return f"95% interval {low:.2f} to {high:.2f}"
+    told = interval(ability.kept_low, ability.kept_high, level)
+    return f"kept {limit.digits(value, 'f', 2)} ({told}) {of}"
 
 
 def _no_signal(base: Ability) -> str:
@@ -88,9 +100,9 @@ def _levels(ability: Ability) -> str:
     return " and ".join(known) or "what a single item by accident makes"
 
 
-def _numbers(ability: Ability) -> str:
+def _numbers(ability: Ability, level: float) -> str:
     parts = [
-        f"edited {ability.value:.4g} ({_interval(ability.low, ability.high)})",
+        f"edited {ability.value:.4g} ({interval(ability.low, ability.high, level)})",
         f"unedited {ability.base:.4g}",
     ]
     if ability.chance is not None or ability.majority is not None:

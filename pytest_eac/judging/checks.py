@@ -6,10 +6,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.abilities import judge_ability
+from pytest_eac.judging.claims import Correction, of_measurement
 from pytest_eac.judging.growth_checks import judge_growth, outlook
-from pytest_eac.judging.limits import Case, Limit, chosen, verdict
+from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
 from pytest_eac.spec.abilities import AbilityBounds
-from pytest_eac.spec.checks import AnyBounds, Bounds, Checks, DeviationBounds, NumberBounds
+from pytest_eac.spec.checks import (
+    AnyBounds,
+    Bounds,
+    Checks,
+    DeviationBounds,
+    NumberBounds,
+    Stats,
+)
+from pytest_eac.stats.correction import adjust
 
 if TYPE_CHECKING:
     from pytest_eac.record import Chain, Measurement, Verdict
@@ -17,20 +26,37 @@ if TYPE_CHECKING:
 _SHOWN_MISSES = 5
 
 
-def judge(chain: Chain, checks: Checks) -> tuple[Verdict, ...]:
+def judge(chain: Chain, checks: Checks, stats: Stats | None = None) -> tuple[Verdict, ...]:
     """Judge a recorded chain; needs no model.
+
+    Checks with a confidence are judged by themselves first, for their p-values, and then by what
+    these are worth together.
+
+    Args:
+        chain: what was measured.
+        checks: what must hold.
+        stats: how p-values are corrected; by default as in a spec that does not say.
 
     Returns:
         One verdict per check, in the order of the checks. ``undecided`` means that the record holds
-        nothing that could pass or fail.
+        nothing, or too little, that could pass or fail.
     """
-    return tuple(judge_one(chain, name, bounds) for name, bounds in checks.named())
+    method = (stats or Stats()).correction
+    alone = {name: judge_one(chain, name, bounds) for name, bounds in checks.named()}
+    p_values = {name: each.p for name, each in alone.items() if each.p is not None}
+    found = zip(p_values, adjust(list(p_values.values()), method), strict=True)
+    for name, each in found:
+        correction = Correction(method=method, over=len(p_values), p=each.p, factor=each.factor)
+        alone[name] = judge_one(chain, name, checks[name], correction)
+    return tuple(alone.values())
 
 
-def judge_one(chain: Chain, name: str, bounds: AnyBounds) -> Verdict:
-    """Judge one check of a chain."""
+def judge_one(
+    chain: Chain, name: str, bounds: AnyBounds, correction: Correction | None = None
+) -> Verdict:
+    """Judge one check of a chain; without a correction, as if there were no others."""
     if isinstance(bounds, AbilityBounds):
-        return judge_ability(chain, name, bounds)
+        return judge_ability(chain, name, bounds, correction)
     if isinstance(bounds, DeviationBounds):
         if bounds.growth is not None and name != "deviation":
             return judge_growth(chain, name, bounds, bounds.growth)
@@ -39,8 +65,9 @@ def judge_one(chain: Chain, name: str, bounds: AnyBounds) -> Verdict:
         return replace(found, message="\n".join([found.message, *more]))
     limit = Limit(low=bounds.min, high=bounds.max)
     if not isinstance(bounds, Bounds | NumberBounds):
-        return verdict(chain, name, [_case(chain, name, 0, chain.known, limit)])
-    cases = []
+        cases = [_case(chain, name, 0, chain.known, limit)]
+        return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
+    cases: list[Case] = []
     for checkpoint in chosen(chain, bounds.at):
         measurement = (
             checkpoint.metrics[name]
@@ -48,27 +75,31 @@ def judge_one(chain: Chain, name: str, bounds: AnyBounds) -> Verdict:
             else getattr(checkpoint, name)
         )
         cases.append(_case(chain, name, checkpoint.at, measurement, limit))
-    return verdict(chain, name, cases)
+    return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
 
 
 def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit) -> Case:
     return Case(
         at=at,
         value=measured.value,
-        shown=_shown(measured, limit),
+        shown=_shown(measured, limit, chain.confidence),
         limit=limit,
         more=_explain_misses(chain, measured, name),
+        n=measured.n or None,
+        low=measured.low,
+        high=measured.high,
+        claims=of_measurement(measured, limit.low, limit.high),
     )
 
 
-def _shown(measured: Measurement, limit: Limit) -> str:
+def _shown(measured: Measurement, limit: Limit, level: float) -> str:
     if measured.value is None:
         return "nothing to measure"
     if measured.low is None or measured.high is None:
         return limit.digits(measured.value, "g", 4)
     return (
-        f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, 95% interval "
-        f"{measured.low:.2f} to {measured.high:.2f})"
+        f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, "
+        f"{interval(measured.low, measured.high, level)})"
     )
 
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import ceil, isclose, log2
 from typing import TYPE_CHECKING
 
 from pytest_eac import record
+from pytest_eac.judging.limits import interval
+from pytest_eac.judging.pairs import Pairs, pair
+from pytest_eac.spec.checks import METRICS_OF_EDITS
+from pytest_eac.stats.differences import Difference, difference, needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,35 +24,173 @@ def compare(
     comparison: Comparison,
     subject: Sequence[Chain],
     other: Sequence[Chain],
+    *,
+    level: float = 0.95,
 ) -> record.Comparison:
-    """Judge whether one method's final value is below (or above) the other's, for every seed.
+    """Judge whether one method's final value is below (or above) the other's.
+
+    The values must lie as required for every seed. With a confidence, the paired test must say so
+    as well: it fails where the values do, and is undecided where only the test is missing.
 
     Args:
         name: the check's name in node ids.
-        comparison: the metric, the direction and the methods.
+        comparison: the metric, the direction, the methods, the least difference, the confidence.
         subject: the chains of the method that must be below or above, one per seed.
         other: the chains of the other method, in the same order of seeds.
+        level: of the interval that is shown, where the comparison has no confidence.
     """
-    sign = "<" if comparison.less else ">"
+    by = comparison.by or 0.0
     lines, values, held = [], [], True
     for one, two in zip(subject, other, strict=True):
         first, second = _final(one, comparison.metric), _final(two, comparison.metric)
         if first is None or second is None:
             return _undecided(name, comparison, one.spec)
-        held = held and (first < second if comparison.less else first > second)
-        values.append(first)
+        held = held and _reaches(_upwards(comparison, first.value, second.value), by)
+        values.append(first.value)
         lines.append(
-            f"{_label(comparison.metric)} after {len(one.edits)} edits: {one.name} {first:.4g}, "
-            f"{two.name} {second:.4g}; required {one.method} {sign} {two.method}"
+            f"{_label(comparison.metric)} after {len(one.edits)} edits: {one.name} {first}, "
+            f"{two.name} {second}; required {_required(comparison)}"
         )
+    pairs = pair(subject, other, comparison.metric)
+    found = _difference(comparison, pairs, comparison.confidence or level)
+    outcome, reason, needs = "passed" if held else "failed", "", None
+    if held and comparison.confidence is not None:
+        outcome, reason, needs = _with_confidence(comparison, pairs, found)
+    sign = -1.0 if comparison.less else 1.0
+    ends = (found.mean.low, found.mean.high) if found else (None, None)
+    low, high = ends if sign > 0 else (_minus(ends[1]), _minus(ends[0]))
+    gained, lost = _alone(comparison, found)
     return record.Comparison(
         spec=subject[0].spec,
         check=name,
-        outcome="passed" if held else "failed",
+        outcome=outcome,
         observed=values[0] if len(values) == 1 else None,
-        required=f"{comparison.subject} {sign} {comparison.than}",
-        message="\n".join(lines),
+        required=_required(comparison),
+        message="\n".join([reason + lines[0], *lines[1:], _told(comparison, pairs, found, level)]),
+        n=found.n if found else None,
+        low=low,
+        high=high,
+        p=found.p if found else None,
+        needs=needs,
+        effect=sign * found.mean.value if found else None,
+        gained=gained,
+        lost=lost,
+        tests=found.tests if found else {},
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Value:
+    """A chain's final number, and what it is worth in words."""
+
+    value: float
+    worth: str
+
+    def __str__(self) -> str:
+        return f"{self.value:.4g}{self.worth}"
+
+
+def _final(chain: Chain, metric: str) -> _Value | None:
+    point = chain.checkpoints[-1]
+    if metric == "deviation":
+        return _Value(value=point.deviation.l1_relative, worth="")
+    if metric not in METRICS_OF_EDITS:
+        ability = point.abilities.get(metric)
+        if ability is None:
+            return None
+        told = interval(ability.low, ability.high, chain.confidence)
+        return _Value(value=ability.value, worth=f" (n={ability.n} items, {told})")
+    measured = getattr(point, metric)
+    if measured.value is None:
+        return None
+    told = interval(measured.low, measured.high, chain.confidence)
+    return _Value(value=measured.value, worth=f" (n={measured.n} edits, {told})")
+
+
+def _upwards(comparison: Comparison, one: float, two: float) -> float:
+    """Return how far the first value lies beyond the second one in the direction asked for."""
+    return two - one if comparison.less else one - two
+
+
+def _reaches(gap: float, by: float) -> bool:
+    """Say whether a difference is reached, but for rounding; that of 0 must be passed."""
+    return gap > 0 if by == 0 else gap >= by or isclose(gap, by, rel_tol=1e-9)
+
+
+def _difference(comparison: Comparison, pairs: Pairs, confidence: float) -> Difference | None:
+    """Test the pairs; a single number per side, or none, is nothing to test."""
+    if not pairs.one or (pairs.unit == "seeds" and len(pairs.one) < 2):
+        return None
+    better, worse = _directed(comparison, pairs)
+    by = comparison.by or 0.0
+    return difference(better, worse, by=by, shares=pairs.shares, confidence=confidence)
+
+
+def _directed(comparison: Comparison, pairs: Pairs) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the two columns, the one first that should be the higher."""
+    return (pairs.two, pairs.one) if comparison.less else (pairs.one, pairs.two)
+
+
+def _with_confidence(
+    comparison: Comparison, pairs: Pairs, found: Difference | None
+) -> tuple[str, str, int | None]:
+    """Return outcome, what to say of it first, and how many it takes to decide."""
+    level = round(1 - (comparison.confidence or 0.0), 12)
+    if found is not None and found.p <= level:
+        return "passed", "", None
+    if pairs.unit == "seeds":
+        least = ceil(log2(1 / level))
+        if len(pairs.one) < least:
+            reason = (
+                f"undecided: a deviation is one number per chain; needs {least} seeds or more; "
+            )
+            return "undecided", reason, least
+    better, worse = _directed(comparison, pairs)
+    by = comparison.by or 0.0
+    needs = needed(better, worse, level=level, by=by, shares=pairs.shares) if better else None
+    if needs is None:
+        return "undecided", f"undecided: no number of such {pairs.unit} decides it; ", None
+    return "undecided", f"undecided: needs about {needs:,} {pairs.unit}; ", needs
+
+
+def _told(comparison: Comparison, pairs: Pairs, found: Difference | None, level: float) -> str:
+    """Write the difference with its interval and its tests."""
+    if found is None:
+        return "  one number a side: a difference without interval or p-value"
+    low, high, mean = found.mean.low, found.mean.high, found.mean.value
+    if comparison.less:
+        mean, low, high = -mean, _minus(high), _minus(low)
+    parts = [f"{test} p={p:.2g}" for test, p in found.tests.items()]
+    if found.gained is not None and found.lost is not None:
+        one, two = _alone(comparison, found)
+        parts.append(
+            f"right with {comparison.subject} alone {one}, with {comparison.than} alone {two}"
+        )
+    return (
+        f"  {comparison.subject} - {comparison.than}: {mean:+.4g} (n={found.n} {pairs.unit}, "
+        f"{interval(low, high, comparison.confidence or level)}); {'; '.join(parts)}"
+    )
+
+
+def _alone(comparison: Comparison, found: Difference | None) -> tuple[int | None, int | None]:
+    """Return how many edits only the first method has right, and how many only the second."""
+    if found is None:
+        return None, None
+    return (found.lost, found.gained) if comparison.less else (found.gained, found.lost)
+
+
+def _minus(number: float | None) -> float | None:
+    return None if number is None else -number
+
+
+def _required(comparison: Comparison) -> str:
+    sign = "<" if comparison.less else ">"
+    text = f"{comparison.subject} {sign} {comparison.than}"
+    if comparison.by is not None:
+        text += f" by {comparison.by:g}"
+    if comparison.confidence is not None:
+        text += f" with confidence {comparison.confidence:g}"
+    return text
 
 
 def _undecided(name: str, comparison: Comparison, spec: str) -> record.Comparison:
@@ -62,11 +206,3 @@ def _undecided(name: str, comparison: Comparison, spec: str) -> record.Compariso
 
 def _label(metric: str) -> str:
     return "deviation (L1, relative)" if metric == "deviation" else metric
-
-
-def _final(chain: Chain, metric: str) -> float | None:
-    checkpoint = chain.checkpoints[-1]
-    if metric == "deviation":
-        return checkpoint.deviation.l1_relative
-    value: float | None = getattr(checkpoint, metric).value
-    return value

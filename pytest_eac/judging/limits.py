@@ -10,6 +10,8 @@ from pytest_eac.record import Chain, Checkpoint, Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pytest_eac.judging.claims import Claim, Correction
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
@@ -47,6 +49,11 @@ class Case:
         shown: the number in words.
         limit: what it is held against.
         more: lines for a message that it fails with.
+        n: how many edits or items it is the mean of; ``None`` where it is no mean.
+        low: lower end of its interval.
+        high: its upper end.
+        claims: what a confidence would be in; none where there is nothing to be confident by.
+        unit: what is counted.
     """
 
     at: int
@@ -54,6 +61,21 @@ class Case:
     shown: str
     limit: Limit
     more: Sequence[str] = ()
+    n: int | None = None
+    low: float | None = None
+    high: float | None = None
+    claims: tuple[Claim, ...] = ()
+    unit: str = "edits"
+
+    @property
+    def p(self) -> float | None:
+        """The p-value: all claims must hold, so the weakest counts and needs no correction."""
+        return max((claim.p for claim in self.claims), default=None)
+
+    def needs(self, level: float) -> int | None:
+        """Return about how many edits or items it takes; ``None`` where no number would do."""
+        counts = [claim.needs(level) for claim in self.claims]
+        return None if None in counts else max(count or 0 for count in counts)
 
 
 def chosen(chain: Chain, at: int | str) -> Sequence[Checkpoint]:
@@ -65,6 +87,13 @@ def chosen(chain: Chain, at: int | str) -> Sequence[Checkpoint]:
     return [checkpoint for checkpoint in chain.checkpoints if checkpoint.at == at]
 
 
+def interval(low: float | None, high: float | None, level: float) -> str:
+    """Write an interval and its level in words."""
+    if low is None or high is None:
+        return "no interval"
+    return f"{100 * level:g}% interval {low:.2f} to {high:.2f}"
+
+
 def undecided(name: str, message: str, required: str) -> Verdict:
     """Return the verdict on a check that the record cannot decide."""
     return Verdict(
@@ -72,8 +101,24 @@ def undecided(name: str, message: str, required: str) -> Verdict:
     )
 
 
-def verdict(chain: Chain, name: str, cases: Sequence[Case]) -> Verdict:
-    """Turn what was observed at one or more checkpoints into one verdict: the worst one counts."""
+def verdict(
+    chain: Chain,
+    name: str,
+    cases: Sequence[Case],
+    *,
+    confidence: float | None = None,
+    correction: Correction | None = None,
+) -> Verdict:
+    """Turn what was observed at one or more checkpoints into one verdict: the worst one counts.
+
+    Args:
+        chain: what was measured.
+        name: the check.
+        cases: its numbers.
+        confidence: with which it must hold; by default the numbers alone are judged.
+        correction: what the other checks of the chain make of its p-value; by default it stands
+            alone.
+    """
     measured = [case for case in cases if case.value is not None]
     if not measured:
         reason = "no such checkpoint in this run" if not cases else "nothing to measure it on"
@@ -81,7 +126,20 @@ def verdict(chain: Chain, name: str, cases: Sequence[Case]) -> Verdict:
         return undecided(name, f"{name}: undecided: {reason}", required)
     failed = [case for case in measured if not case.limit.allows(case.value or 0.0)]
     case = (failed or measured)[0 if failed else -1]
-    lines = [f"{name} of {chain.name}: {case.shown}{_place(chain, case)}, required {case.limit}"]
+    bare = [each for each in measured if each.p is None]
+    p = None
+    if confidence is not None and not failed:  # the one that is least sure
+        case = bare[0] if bare else max(measured, key=lambda each: each.p or 0.0)
+    if confidence is not None and not bare:
+        p = max(each.p or 0.0 for each in measured)
+    decision = _decide(case, p, confidence, correction)
+    outcome, reason = ("failed", "") if failed else (decision.outcome, decision.reason)
+    required = str(case.limit) + (f" with confidence {confidence:g}" if confidence else "")
+    tested = f" (p={p:.2g}{correction or ''})" if p is not None else ""
+    lines = [
+        f"{name} of {chain.name}: {reason}{case.shown}{_place(chain, case)}, required "
+        f"{required}{tested}"
+    ]
     missed, places = ({case.at for case in cases} for cases in (failed, measured))
     if failed and len(places) > 1:
         lines.append(f"missed at {len(missed)} of {len(places)} checkpoints; the first is shown")
@@ -89,11 +147,45 @@ def verdict(chain: Chain, name: str, cases: Sequence[Case]) -> Verdict:
         lines += case.more
     return Verdict(
         check=name,
-        outcome="failed" if failed else "passed",
+        outcome=outcome,
         observed=case.value,
-        required=str(case.limit),
+        required=required,
         message="\n".join(lines),
+        n=case.n,
+        low=case.low,
+        high=case.high,
+        p=p,
+        p_adjusted=correction.p if correction else p,
+        correction=correction.method if correction else None,
+        corrected_over=correction.over if correction else None,
+        needs=None if failed else decision.needs,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Decision:
+    outcome: str
+    reason: str = ""
+    needs: int | None = None
+
+
+def _decide(
+    case: Case, p: float | None, confidence: float | None, correction: Correction | None
+) -> _Decision:
+    """Say what a number that is within its limit is worth."""
+    if confidence is None:
+        return _Decision(outcome="passed")
+    if p is None:
+        reason = "undecided: there are no scores between 0 and 1 to be confident by; "
+        return _Decision(outcome="undecided", reason=reason)
+    level = round(1 - confidence, 12)
+    if (correction.p if correction else p) <= level:
+        return _Decision(outcome="passed")
+    needs = case.needs(level / (correction.factor if correction else 1.0))
+    reason = f"undecided: no number of {case.unit} decides what is so near to the limit; "
+    if needs is not None:
+        reason = f"undecided: needs about {needs:,} {case.unit}; "
+    return _Decision(outcome="undecided", reason=reason, needs=needs)
 
 
 def _place(chain: Chain, case: Case) -> str:

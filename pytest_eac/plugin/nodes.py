@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from pytest_eac.record import Verdict
 
 
+# What says how far a verdict's number can be trusted; only what there is goes into JUnit.
+_WORTH = ("n", "low", "high", "p", "p_adjusted", "correction", "corrected_over", "needs")
+
+
 class CheckFailedError(Exception):
     """A check that was missed; its text is the whole of what the user is shown."""
 
@@ -170,6 +174,7 @@ class CheckItem(pytest.Function):
             ("eac_observed", verdict.observed),
             ("eac_required", verdict.required),
             ("eac_outcome", verdict.outcome),
+            *((f"eac_{name}", getattr(verdict, name)) for name in _worth(verdict)),
         ):
             self.user_properties.append((key, value))
         if verdict.outcome == "failed":
@@ -218,3 +223,8 @@ class CheckItem(pytest.Function):
         if isinstance(excinfo.value, CheckFailedError | RequiredError | EacError):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
+
+
+def _worth(verdict: Verdict) -> list[str]:
+    """Return what a verdict has of the numbers that say how far it can be trusted."""
+    return [name for name in _WORTH if getattr(verdict, name) is not None]

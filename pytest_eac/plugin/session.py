@@ -43,6 +43,7 @@ class EacSession:
         self.specs: list[Spec] = []
         self.trouble: str | None = None
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
+        self._verdicts: dict[tuple[Any, ...], dict[str, Verdict]] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
@@ -120,12 +121,15 @@ class EacSession:
 
     def judge(self, spec: Spec, method: SpecMethod, seed: int, check: str) -> Verdict:
         """Return the verdict on one check of a chain."""
-        from pytest_eac.judging.checks import judge_one
+        from pytest_eac.judging.checks import judge
 
         chain = self.chain(spec, method, seed)
-        verdict = judge_one(chain, check, spec.checks[check])
-        others = (each for each in chain.verdicts if each.check != check)
         key = (spec.file.as_posix(), method.name, seed)
+        if key not in self._verdicts:  # of all checks together: p-values are corrected for them
+            found = judge(chain, spec.checks, spec.stats)
+            self._verdicts[key] = {each.check: each for each in found}
+        verdict = self._verdicts[key][check]
+        others = (each for each in chain.verdicts if each.check != check)
         self._outcomes[key] = replace(chain, verdicts=(*others, verdict))
         return verdict
 
@@ -138,7 +142,8 @@ class EacSession:
             [self.chain(spec, by_name[name], seed) for seed in spec.seeds]
             for name in (comparison.subject, comparison.than)
         ]
-        verdict = compare(comparison_id(comparison), comparison, *sides)
+        level = spec.stats.confidence
+        verdict = compare(comparison_id(comparison), comparison, *sides, level=level)
         self._comparisons[verdict.spec, verdict.check] = verdict
         return verdict
 

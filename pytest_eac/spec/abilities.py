@@ -133,7 +133,7 @@ def _options_have_a_use(
         unused = sorted(each.model_fields_set - useful)
         if unused:
             raise _no_use("{name} has no use for {unused}", name=name, unused=", ".join(unused))
-        if name == "perplexity" and each.model_fields_set & {"min", "above_chance"}:
+        if name == "perplexity" and each.model_fields_set & {"min", "above_chance", "confidence"}:
             raise _no_use("perplexity is no share and is better the lower it is; take keep")
     return bounds
 

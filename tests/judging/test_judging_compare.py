@@ -22,7 +22,7 @@ def moved(method: str, relative: float, seed: int = 0) -> Chain:
 
 
 def scored(method: str, metric: str, value: float | None) -> Chain:
-    measured = NOTHING if value is None else share(value)
+    measured = NOTHING if value is None else share(value, 8)
     last = having(checkpoint(8, share(0.5)), metric, measured)
     return chain(checkpoint(1, share(0.5)), last, method=method)
 
@@ -75,7 +75,8 @@ def test_a_comparison_says_what_it_saw_and_what_it_required() -> None:
     assert found.required == "rome-eac < rome"
     assert found.message == (
         "deviation (L1, relative) after 8 edits: rome-eac-s0 0.125, rome-s0 0.1; "
-        "required rome-eac < rome"
+        "required rome-eac < rome\n"
+        "  one number a side: a difference without interval or p-value"
     )
     assert held(asked("efficacy", "more"), moved("rome-eac", 1), moved("rome", 1)).required == (
         "rome-eac > rome"
@@ -100,7 +101,7 @@ def test_a_comparison_must_hold_for_every_seed(
     assert found.outcome == outcome
     assert found.observed is None
     lines = found.message.splitlines()
-    assert len(lines) == len(pairs)
+    assert len(lines) == len(pairs) + 1
     for seed, (one, two) in enumerate(pairs):
         assert f"rome-eac-s{seed} {one:g}, rome-s{seed} {two:g}" in lines[seed]
 

@@ -1,0 +1,92 @@
+"""The same edits (items, seeds) under two methods, in two runs, or with two settings."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING
+
+from pytest_eac.spec.checks import METRICS_OF_EDITS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.record import Chain
+
+_Key = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Two columns of numbers, row by row of the same thing.
+
+    Attributes:
+        unit: what a row is: ``edits``, ``items`` or ``seeds``.
+        one: the numbers of the first side.
+        two: those of the other.
+        shares: whether all numbers are scores between 0 and 1.
+    """
+
+    unit: str
+    one: tuple[float, ...]
+    two: tuple[float, ...]
+    shares: bool
+
+
+def pair(one: Sequence[Chain], two: Sequence[Chain], metric: str) -> Pairs:
+    """Put the final numbers of two sides next to each other.
+
+    Scores of edits are matched by subject, prompt and target, those of abilities item by item, each
+    as its mean over the seeds: it is the edits that stand for others of their kind. A deviation is
+    one number per chain, so there it is the seeds, in their order; seeds that give the very same
+    numbers count once.
+
+    Args:
+        one: the chains of one side, one per seed.
+        two: those of the other side; for a deviation, as many.
+        metric: a metric of edits, ``deviation``, or an ability that was measured at the end.
+    """
+    if metric == "deviation":
+        rows = dict.fromkeys(zip(map(_deviation, one), map(_deviation, two), strict=True))
+        return _pairs("seeds", list(rows), shares=False)
+    if metric in METRICS_OF_EDITS:
+        first, second = _by_edit(one, metric), _by_edit(two, metric)
+        return _pairs("edits", [(first[key], second[key]) for key in first if key in second])
+    rows_of_items = list(zip(_by_item(one, metric), _by_item(two, metric), strict=True))
+    shares = all(0 <= number <= 1 for row in rows_of_items for number in row)
+    return _pairs("items", rows_of_items, shares=shares)
+
+
+def _pairs(unit: str, rows: Sequence[tuple[float, float]], *, shares: bool = True) -> Pairs:
+    one, two = tuple(first for first, _ in rows), tuple(second for _, second in rows)
+    return Pairs(unit=unit, one=one, two=two, shares=shares)
+
+
+def _deviation(chain: Chain) -> float:
+    return chain.checkpoints[-1].deviation.l1_relative
+
+
+def _by_edit(chains: Sequence[Chain], metric: str) -> dict[_Key, float]:
+    """Return each edit's mean over the chains; an edit that is made again counts by itself."""
+    scores: defaultdict[_Key, list[float]] = defaultdict(list)
+    for chain in chains:
+        seen: Counter[tuple[str, str, str]] = Counter()
+        measured = getattr(chain.checkpoints[-1], metric)
+        for edit, score in zip(chain.edits, measured.scores, strict=True):
+            key = (edit.subject, edit.prompt, edit.target)
+            if score is not None:
+                scores[*key, seen[key]].append(score)
+            seen[key] += 1
+    return {key: fmean(each) for key, each in scores.items()}
+
+
+def _by_item(chains: Sequence[Chain], ability: str) -> list[float]:
+    """Return each item's mean over the chains.
+
+    A perplexity's scores are log-likelihoods, the higher the better; they change their signs, so
+    that less is better as it is for the perplexity itself.
+    """
+    measured = [chain.checkpoints[-1].abilities[ability].scores for chain in chains]
+    means = [fmean(scores) for scores in zip(*measured, strict=True)]
+    return [-mean for mean in means] if ability == "perplexity" else means
