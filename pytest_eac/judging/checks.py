@@ -65,8 +65,8 @@ def judge_one(
         return replace(found, message="\n".join([found.message, *more]))
     limit = Limit(low=bounds.min, high=bounds.max)
     if not isinstance(bounds, Bounds | NumberBounds):
-        cases = [_case(chain, name, 0, chain.known, limit)]
-        return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
+        known = _case(chain, name, 0, chain.known, limit)
+        return verdict(chain, name, [known], confidence=bounds.confidence, correction=correction)
     cases: list[Case] = []
     for checkpoint in chosen(chain, bounds.at):
         measurement = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -13,10 +14,12 @@ _COLUMNS = ("edits", "known", "effic", "genrl", "local", "retain", "dev", "s/edi
 
 
 def summary_lines(chains: Sequence[Chain]) -> list[str]:
-    """Return a table of chains x metrics at the end of their sequences, and one of abilities.
+    """Return a table of chains x metrics at the end of their sequences, and those of what else is.
 
-    Shares are percentages; ``dev`` is the relative L1 deviation of the edited matrices. Abilities
-    are those of the last checkpoint that has them; ``kept`` has its 95 % interval behind it.
+    Shares are percentages, with their intervals below them, and the number of edits where it is not
+    that of all; ``dev`` is the relative L1 deviation of the edited matrices. Abilities are those of
+    the last checkpoint that has them; ``kept`` has its interval behind it. The checks with a
+    confidence follow with their p-values.
     """
     lines: list[str] = []
     for spec in dict.fromkeys(chain.spec for chain in chains):
@@ -28,8 +31,8 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
             f"match: {mine[0].scoring}",
             _row("chain", _COLUMNS),
         ]
-        lines += [_row(chain.name, _cells(chain)) for chain in mine]
-        lines += _abilities(mine)
+        lines += [line for chain in mine for line in _rows(chain)]
+        lines += _abilities(mine) + _tested(mine)
     return lines + _cached_line(chains)
 
 
@@ -59,7 +62,8 @@ def _abilities(chains: Sequence[Chain]) -> list[str]:
         for name in chain.abilities
     ]
     heading = (
-        f"{'chain':<23} {'ability':<15}{'base':>7}{'edited':>8}{'kept':>6} {'95%':<14}{'n':>5}"
+        f"{'chain':<23} {'ability':<15}{'base':>7}{'edited':>8}{'kept':>6} "
+        f"{_level(chains[0]):<14}{'n':>5}"
     )
     return [heading, *rows] if rows else []
 
@@ -88,19 +92,61 @@ def _number(value: float) -> str:
 
 
 def _row(name: str, cells: Sequence[str]) -> str:
-    return f"{fit(name, 23):<23} {cells[0]:>5}" + "".join(f" {cell:>6}" for cell in cells[1:])
+    line = f"{fit(name, 23):<23} {cells[0]:>5}" + "".join(f" {cell:>6}" for cell in cells[1:])
+    return line.rstrip()
 
 
-def _cells(chain: Chain) -> list[str]:
+def _rows(chain: Chain) -> list[str]:
+    """Return a chain's numbers, their intervals, and how many edits they are of."""
     last = chain.checkpoints[-1]
     shares = (chain.known, last.efficacy, last.generalization, last.locality, last.retention)
     seconds = sum(cost.seconds for cost in chain.per_edit) / len(chain.per_edit)
-    return [
-        str(len(chain.edits)),
-        *(_share(measured) for measured in shares),
-        f"{last.deviation.l1_relative:.3f}",
-        f"{seconds:.1f}",
+    count = len(chain.edits)
+    rows = [
+        _row(
+            chain.name,
+            [
+                str(count),
+                *(_share(measured) for measured in shares),
+                f"{last.deviation.l1_relative:.3f}",
+                f"{seconds:.1f}",
+            ],
+        ),
+        _row(f"  {_level(chain)} interval", ["", *(_interval(measured) for measured in shares)]),
     ]
+    if any(measured.n not in {0, count} for measured in shares):
+        rows.append(_row("  of so many edits", ["", *(_count(measured) for measured in shares)]))
+    return rows
+
+
+def _level(chain: Chain) -> str:
+    return f"{100 * chain.confidence:g}%"
+
+
+def _interval(measured: Measurement) -> str:
+    """Write an interval as whole percentages, rounded outwards: ``92-100``."""
+    if measured.low is None or measured.high is None:
+        return ""
+    return f"{floor(100 * measured.low + 1e-9)}-{ceil(100 * measured.high - 1e-9)}"
+
+
+def _count(measured: Measurement) -> str:
+    return str(measured.n) if measured.n else ""
+
+
+def _tested(chains: Sequence[Chain]) -> list[str]:
+    """Return a row per check that was asked for with a confidence, if there are any."""
+    rows = []
+    for chain in chains:
+        for each in chain.verdicts:
+            if each.p is not None and each.p_adjusted is not None:
+                over = f"{each.correction} over {each.corrected_over}"
+                rows.append(
+                    f"{fit(chain.name, 23):<23} {fit(each.check, 11):<12}{each.n:>5}{each.p:>8.2g}"
+                    f"{each.p_adjusted:>8.2g} {over[:12]:>12} {each.outcome[:9]:<9}".rstrip()
+                )
+    heading = f"{'chain':<23} {'check':<12}{'n':>5}{'p':>8}{'p corr.':>8} {'corrected':>12} verdict"
+    return [heading, *rows] if rows else []
 
 
 def _share(measured: Measurement) -> str:

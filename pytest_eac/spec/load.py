@@ -346,8 +346,8 @@ class _Builder:
                 if name is not None and name not in names:
                     message = f"{name!r} is not one of this spec's methods{closest(name, names)}"
                     self.complain((*at, role), message)
-            if message := self.not_at_the_end(comparison.metric):
-                self.complain((*at, "metric"), message)
+            if trouble := self.not_at_the_end(comparison.metric):
+                self.complain((*at, "metric"), trouble)
             if comparison_id(comparison) in seen:
                 self.complain(at, "the same comparison is given twice")
             seen.add(comparison_id(comparison))

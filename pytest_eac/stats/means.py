@@ -70,4 +70,5 @@ def needed_above(
         found = binom.sf(least - 1, counts, mean)
     else:
         found = norm.sf((least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING)))
-    return int(counts[found < power].max(initial=0)) + 1
+    last: int = counts[found < power].max(initial=0)
+    return int(last) + 1

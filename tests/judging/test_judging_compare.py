@@ -23,7 +23,7 @@ def moved(method: str, relative: float, seed: int = 0) -> Chain:
 
 def scored(method: str, metric: str, value: float | None) -> Chain:
     measured = NOTHING if value is None else share(value, 8)
-    last = having(checkpoint(8, share(0.5)), metric, measured)
+    last = having(checkpoint(8, share(0.5, 8)), metric, measured)
     return chain(checkpoint(1, share(0.5)), last, method=method)
 
 
@@ -78,9 +78,8 @@ def test_a_comparison_says_what_it_saw_and_what_it_required() -> None:
         "required rome-eac < rome\n"
         "  one number a side: a difference without interval or p-value"
     )
-    assert held(asked("efficacy", "more"), moved("rome-eac", 1), moved("rome", 1)).required == (
-        "rome-eac > rome"
-    )
+    equal = (scored(method, "efficacy", 1.0) for method in ("rome-eac", "rome"))
+    assert held(asked("efficacy", "more"), *equal).required == ("rome-eac > rome")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_eac.record import Verdict
 from pytest_eac.reporting.terminal import summary_lines
 from tests.judging.hand_made_chains import (
     ABILITY,
@@ -48,7 +49,7 @@ def test_a_run_is_told_with_its_spec_model_weights_and_scoring() -> None:
 
 
 def test_a_chain_is_told_by_its_last_checkpoint_under_the_headings() -> None:
-    *_, heading, row = summary_lines([CHAIN])
+    *_, heading, row, _, _ = summary_lines([CHAIN])
     assert dict(zip(cells(heading), cells(row), strict=True)) == {
         "chain": "rome-eac-s4",
         "edits": "2",
@@ -63,23 +64,61 @@ def test_a_chain_is_told_by_its_last_checkpoint_under_the_headings() -> None:
 
 
 def test_each_heading_ends_where_its_cells_end() -> None:
-    *_, heading, row = summary_lines([CHAIN])
+    *_, heading, row, _, _ = summary_lines([CHAIN])
     ends = [[word.end() for word in re.finditer(r"\S+", line)][1:] for line in (heading, row)]
     assert ends[0] == ends[1]
 
 
 def test_nothing_measured_is_a_dash_and_not_a_zero() -> None:
     of = replace(CHAIN, known=NOTHING, checkpoints=(checkpoint(2, NOTHING),))
-    row = cells(summary_lines([of])[-1])
+    row = cells(summary_lines([of])[-2])
     assert row[2:7] == ["-"] * 5
-    assert "0.0%" in cells(summary_lines([CHAIN])[-1])
+    assert "0.0%" in cells(summary_lines([CHAIN])[-3])
+
+
+def test_every_share_has_its_interval_and_its_number_of_edits_below_it() -> None:
+    few = replace(share(0.5, 7), low=0.4199, high=0.5801)
+    all_ = replace(share(1.0, 2), low=0.7, high=1.0)
+    last = checkpoint(2, all_, locality=few)
+    of = replace(CHAIN, checkpoints=(last,), known=NOTHING, confidence=0.9)
+    row, interval, counts = summary_lines([of])[-3:]
+    assert cells(interval) == ["90%", "interval", "70-100", "70-100", "41-59", "70-100"]
+    assert cells(counts) == ["of", "so", "many", "edits", "2", "2", "7", "2"]
+    assert row.index("50.0%") + len("50.0%") == interval.index("41-59") + len("41-59")
+
+
+def test_a_number_of_all_edits_needs_no_count_of_its_own() -> None:
+    of = replace(CHAIN, checkpoints=(checkpoint(2, share(0.5, 2)),), known=share(0.5, 2))
+    assert "interval" in summary_lines([of])[-1]
+
+
+TESTED = Verdict(
+    check="efficacy",
+    outcome="undecided",
+    observed=0.95,
+    required="at least 0.9",
+    message="",
+    n=120,
+    p=0.031,
+    p_adjusted=0.093,
+    correction="holm",
+    corrected_over=3,
+)
+
+
+def test_checks_with_a_confidence_show_their_p_values_and_the_correction() -> None:
+    plain = replace(TESTED, check="locality", p=None, p_adjusted=None)
+    heading, row = summary_lines([replace(CHAIN, verdicts=(TESTED, plain))])[-2:]
+    assert heading.split() == ["chain", "check", "n", "p", "p", "corr.", "corrected", "verdict"]
+    assert " ".join(cells(row)) == "rome-eac-s4 efficacy 120 0.031 0.093 holm over 3 undecided"
+    assert "corrected" not in "\n".join(summary_lines([replace(CHAIN, verdicts=(plain,))]))
 
 
 def test_the_chains_of_a_spec_share_one_heading() -> None:
     other = replace(CHAIN, method="rome")
     lines = summary_lines([CHAIN, other])
-    assert len(lines) == len(summary_lines([CHAIN])) + 1
-    assert [cells(line)[0] for line in lines[-2:]] == ["rome-eac-s4", "rome-s4"]
+    assert len(lines) == len(summary_lines([CHAIN])) + 3
+    assert [cells(line)[0] for line in lines[-6::3]] == ["rome-eac-s4", "rome-s4"]
 
 
 def test_each_spec_has_a_table_of_its_own() -> None:
@@ -158,15 +197,15 @@ WIDE = replace(
 
 @pytest.mark.parametrize(
     "of",
-    [CHAIN, LONG, HUGE, DEEP, HASHED, ABLE, WIDE],
-    ids=["plain", "long", "huge", "deep-spec", "deep-model", "able", "wide"],
+    [CHAIN, LONG, HUGE, DEEP, HASHED, ABLE, WIDE, replace(WIDE, verdicts=(TESTED,))],
+    ids=["plain", "long", "huge", "deep-spec", "deep-model", "able", "wide", "tested"],
 )
 def test_every_line_has_at_most_80_columns(of: Chain) -> None:
     assert [line for line in summary_lines([of]) if len(line) > 80] == []
 
 
 def test_chains_whose_long_names_differ_at_the_end_can_be_told_apart() -> None:
-    rows = summary_lines([LONG, replace(LONG, seed=5)])[-2:]
+    rows = summary_lines([LONG, replace(LONG, seed=5)])[-6::3]
     assert rows[0] != rows[1]
 
 
