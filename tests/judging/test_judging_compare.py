@@ -1,20 +1,32 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_eac.judging.compare import compare
+from pytest_eac.judging.pairs import pair
 from pytest_eac.spec.checks import Comparison
-from tests.judging.hand_made_chains import NOTHING, chain, checkpoint, having, share
+from tests.judging.hand_made_chains import (
+    ABILITY,
+    NOTHING,
+    able,
+    chain,
+    checkpoint,
+    edit,
+    having,
+    share,
+)
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain
+    from pytest_eac.record import Chain, Checkpoint
     from pytest_eac.record import Comparison as Found
 
 
-def asked(metric: str, direction: str = "less") -> Comparison:
-    return Comparison.model_validate({"metric": metric, direction: "rome-eac", "than": "rome"})
+def asked(metric: str, direction: str = "less", **more: float) -> Comparison:
+    methods = {direction: "rome-eac", "than": "rome"}
+    return Comparison.model_validate({"metric": metric, **methods, **more})
 
 
 def moved(method: str, relative: float, seed: int = 0) -> Chain:
@@ -128,3 +140,139 @@ def test_one_undecided_seed_leaves_the_comparison_undecided() -> None:
 def test_sides_with_different_numbers_of_seeds_are_a_mistake() -> None:
     with pytest.raises(ValueError, match=r"shorter|longer"):
         held(asked("deviation"), [moved("rome-eac", 0.1)], [])
+
+
+# Pair by pair
+
+
+def passing(method: str, scores: list[float], seed: int = 0) -> Chain:
+    """A chain whose edits are retained like this."""
+    mean = sum(scores) / len(scores)
+    kept = replace(share(mean, len(scores)), scores=tuple(scores))
+    return chain(checkpoint(len(scores), retention=kept), method=method, seed=seed)
+
+
+def test_pass_and_fail_are_compared_edit_by_edit() -> None:
+    better = passing("rome-eac", [1.0] * 9 + [0.0])
+    found = held(asked("retention", "more"), better, passing("rome", [0.0] * 6 + [1.0] * 4))
+    assert (found.gained, found.lost, found.n) == (6, 1, 10)
+    assert found.effect == pytest.approx(0.5)
+    assert found.tests == {"McNemar": pytest.approx(8 / 2**7)}
+    assert found.p == found.tests["McNemar"]
+    assert found.message.splitlines()[-1].startswith("  rome-eac - rome: +0.5 (n=10 edits, 95% ")
+    assert found.message.endswith("McNemar p=0.062; right with rome-eac alone 6, with rome alone 1")
+
+
+def test_less_is_more_the_other_way_round() -> None:
+    one, two = passing("rome-eac", [0.0] * 8 + [1.0] * 4), passing("rome", [1.0] * 9 + [0.0] * 3)
+    less = held(asked("retention"), one, two)
+    more = held(asked("retention", "more"), replace(two, method="rome-eac"), one)
+    assert less.p == more.p
+    assert less.effect == -(more.effect or 0)
+    assert (less.gained, less.lost) == (more.lost, more.gained)
+    assert (less.low, less.high) == (-(more.high or 0), -(more.low or 0))
+
+
+@pytest.mark.parametrize(("gained", "outcome"), [(4, "undecided"), (5, "passed"), (0, "failed")])
+def test_with_a_confidence_the_test_must_say_so_as_well(gained: int, outcome: str) -> None:
+    """Five gained and none lost: 2 ** -5 is below 0.05."""
+    comparison = asked("retention", "more", confidence=0.95)
+    worse = passing("rome", [0.0] * gained + [1.0] * (40 - gained))
+    found = held(comparison, passing("rome-eac", [1.0] * 40), worse)
+    assert found.outcome == outcome
+    assert (found.needs is not None) == (outcome == "undecided")
+    if found.needs is not None:
+        assert 40 < found.needs < 100
+        assert found.message.startswith(f"undecided: needs about {found.needs} edits; ")
+
+
+@pytest.mark.parametrize(
+    ("by", "outcome"), [(0.1, "passed"), (0.2, "passed"), (0.21, "failed"), (-0.1, "passed")]
+)
+def test_a_least_difference_must_be_reached(by: float, outcome: str) -> None:
+    better, worse = passing("rome-eac", [0.9] * 8), passing("rome", [0.7] * 8)
+    found = held(asked("retention", "more", by=by), better, worse)
+    assert found.outcome == outcome
+    assert found.required == f"rome-eac > rome by {by:g}"
+
+
+def test_a_method_may_be_a_little_worse_where_by_is_below_0() -> None:
+    worse, better = passing("rome-eac", [1.0] * 99 + [0.0]), passing("rome", [1.0] * 100)
+    assert held(asked("retention", "more"), worse, better).outcome == "failed"
+    little = asked("retention", "more", by=-0.05, confidence=0.95)
+    assert held(little, worse, better).outcome == "passed"
+
+
+def test_scores_of_several_seeds_are_averaged_edit_by_edit() -> None:
+    subject = [passing("rome-eac", [1.0, 1.0, 0.5], 0), passing("rome-eac", [1.0, 0.5, 0.5], 1)]
+    other = [passing("rome", [0.5, 0.5, 0.0], seed) for seed in (0, 1)]
+    found = held(asked("retention", "more"), subject, other)
+    assert found.n == 3
+    assert list(found.tests) == ["sign flips", "Wilcoxon"]
+    assert found.effect == pytest.approx((0.5 + 0.25 + 0.5) / 3)
+
+
+def test_edits_are_matched_by_what_they_ask_and_not_by_their_place() -> None:
+    one, two = passing("rome-eac", [1.0, 0.0, 0.5]), passing("rome", [0.5, 0.0, 1.0])
+    turned = replace(two, edits=two.edits[::-1])
+    assert pair([one], [turned], "retention").one == (1.0, 0.0, 0.5)
+    assert pair([one], [turned], "retention").two == (1.0, 0.0, 0.5)
+    assert pair([one], [replace(two, edits=(*two.edits[:2], edit(9)))], "retention").one == (1, 0)
+
+
+def test_an_edit_that_is_made_twice_counts_twice() -> None:
+    one = passing("rome-eac", [1.0, 0.0])
+    twice = replace(one, edits=(edit(0), edit(0)))
+    assert pair([twice], [twice], "retention").one == (1.0, 0.0)
+
+
+@pytest.mark.parametrize(("seeds", "outcome"), [(1, "undecided"), (4, "undecided"), (5, "passed")])
+def test_a_deviation_is_compared_seed_by_seed(seeds: int, outcome: str) -> None:
+    subject = [moved("rome-eac", 0.1 + 0.01 * seed, seed) for seed in range(seeds)]
+    other = [moved("rome", 0.3 + 0.02 * seed, seed) for seed in range(seeds)]
+    found = held(asked("deviation", confidence=0.95), subject, other)
+    assert found.outcome == outcome
+    assert found.n == (seeds if seeds > 1 else None)
+    if outcome == "undecided":
+        assert "one number per chain; needs 5 seeds or more" in found.message
+        assert found.needs == 5
+
+
+def test_seeds_that_change_nothing_count_once() -> None:
+    subject = [moved("rome-eac", 0.1, seed) for seed in range(6)]
+    other = [moved("rome", 0.3, seed) for seed in range(6)]
+    assert held(asked("deviation", confidence=0.95), subject, other).outcome == "undecided"
+
+
+def able_chain(method: str, scores: list[float], name: str = "nli") -> Chain:
+    ability = replace(ABILITY, value=sum(scores) / len(scores), scores=tuple(scores), n=len(scores))
+    point = able(2, nli=ability) if name == "nli" else able(2, perplexity=ability)
+    return replace(chain(point, method=method), abilities={name: ability})
+
+
+def test_an_ability_is_compared_item_by_item() -> None:
+    better, worse = able_chain("rome-eac", [1.0] * 6 + [0.0]), able_chain("rome", [0.0] * 7)
+    found = held(asked("nli", "more", confidence=0.95), better, worse)
+    assert (found.outcome, found.n, found.gained) == ("passed", 7, 6)
+    assert "(n=7 items, 95% interval 0.46 to 0.63)" in found.message
+
+
+def test_less_perplexity_is_more_log_likelihood() -> None:
+    better = able_chain("rome-eac", [-2.0] * 6, "perplexity")
+    better = replace(better, checkpoints=(_valued(better, 7.4),))
+    worse = able_chain("rome", [-3.0, -3.1, -3.2, -3.3, -3.4, -3.5], "perplexity")
+    worse = replace(worse, checkpoints=(_valued(worse, 20.1),))
+    found = held(asked("perplexity", confidence=0.95), better, worse)
+    assert found.outcome == "passed"
+    assert found.effect == pytest.approx(-1.25)
+
+
+def _valued(of: Chain, value: float) -> Checkpoint:
+    [point] = of.checkpoints
+    ability = replace(point.abilities["perplexity"], value=value)
+    return replace(point, abilities={"perplexity": ability})
+
+
+def test_an_ability_that_was_not_measured_leaves_a_comparison_undecided() -> None:
+    found = held(asked("nli", "more"), moved("rome-eac", 0.1), moved("rome", 0.1))
+    assert found.outcome == "undecided"
