@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_eac.plugin import pytest_xdist_make_scheduler
+from pytest_eac.stats.intervals import wilson
 from pytest_eac.store import read_record
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -205,16 +206,23 @@ def test_module_fixtures_have_a_place(specs: Specs) -> None:
 
 
 def test_workers_of_xdist_hand_their_results_to_the_controller(specs: Specs) -> None:
-    specs.write(COMPARE, methods=TWO_METHODS)
-    specs.run("-n2", "--eac-results=two.json").assert_outcomes(passed=3)
-    specs.run("--eac-results=one.json").assert_outcomes(passed=3)
+    checks = (
+        "{efficacy: {min: 0.01, confidence: 0.9}, retention: {min: 0.02, confidence: 0.9},"
+        " compare: [{metric: deviation, less: eac, than: plain},"
+        " {metric: locality, more: eac, than: plain, by: -1}]}"
+    )
+    specs.write(checks, methods=TWO_METHODS)
+    specs.run("-n2", "--eac-results=two.json").assert_outcomes(passed=6)
+    specs.run("-n1", "--eac-results=one.json").assert_outcomes(passed=6)
     two, one = (read_record(specs.pytester.path / name) for name in ("two.json", "one.json"))
     assert {chain.name for chain in two.chains} == {"plain-s0", "eac-s0"}
     for chain in one.chains:
         (other,) = [each for each in two.chains if each.name == chain.name]
         assert other.checkpoints == chain.checkpoints
         assert other.verdicts == chain.verdicts
+        assert [verdict.corrected_over for verdict in other.verdicts] == [2, 2]
     assert two.comparisons == one.comparisons
+    assert len(two.comparisons) == 2
 
 
 def test_a_chain_runs_on_one_worker(specs: Specs) -> None:
@@ -292,6 +300,58 @@ def test_setup_plan_shows_fixtures_and_edits_nothing(specs: Specs) -> None:
     result = specs.run("--setup-plan")
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(["*small.eac.yaml::eac-s0::efficacy*"])
+
+
+CONFIDENT = (
+    "{efficacy: {min: 0.4, confidence: 0.95}, deviation: {max_relative: 99},"
+    " known: {min: 0, confidence: 0.95}}"
+)
+
+
+def test_a_check_that_few_edits_cannot_decide_is_skipped_with_the_number_needed(
+    specs: Specs,
+) -> None:
+    """Two edits that both succeed: 0.4 ** 2 is 0.16."""
+    specs.write(CONFIDENT)
+    result = specs.run("-rs")
+    result.assert_outcomes(passed=2, skipped=1)
+    result.stdout.fnmatch_lines(
+        [
+            "chain * check * n * p corr. * corrected verdict",
+            "eac-s0 * efficacy * 2 * 0.16 * 0.16 * holm over 2 undecided",
+            "*efficacy of eac-s0: undecided: needs about 4 edits; 1.000 (n=2 edits, *",
+        ]
+    )
+    specs.run("--eac-require").assert_outcomes(passed=2, failed=1)
+
+
+def test_the_correction_is_over_the_checks_of_the_spec_whichever_are_selected(
+    specs: Specs,
+) -> None:
+    specs.write(CONFIDENT)
+    specs.run("-k", "efficacy", "--eac-results=results.json").assert_outcomes(
+        skipped=1, deselected=2
+    )
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    (verdict,) = chain.verdicts
+    assert (verdict.check, verdict.corrected_over, verdict.needs) == ("efficacy", 2, 4)
+
+
+def test_intervals_are_at_the_level_that_the_spec_asks_for(specs: Specs) -> None:
+    specs.write("{efficacy: {min: 0.4, confidence: 0.8}}", more="stats: {confidence: 0.8}")
+    result = specs.run("--junitxml=out.xml", "--eac-results=results.json")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["  80% interval *"])
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    efficacy = chain.checkpoints[-1].efficacy
+    assert (efficacy.low, efficacy.high) == wilson(1.0, 2, confidence=0.8)
+    root = ElementTree.parse(specs.pytester.path / "out.xml").getroot()
+    told = {each.get("name"): each.get("value") for each in root.iter("property")}
+    assert told["eac_n"] == "2"
+    assert float(told["eac_p"] or "") == pytest.approx(0.16)
+    assert (told["eac_correction"], told["eac_corrected_over"]) == ("holm", "1")
+    assert float(told["eac_low"] or "") == pytest.approx(efficacy.low)
+    assert "eac_needs" not in told
 
 
 def test_junit_carries_what_was_observed_and_required(specs: Specs) -> None:

@@ -619,6 +619,27 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
             "3:20: checks.efficacy: min is above max: no value can pass",
         ),
         (
+            "checks: {compare: [{metric: deviaton, less: rome-eac, than: rome}]}",
+            "3:29: checks.compare[0].metric: unknown metric 'deviaton'; did you mean 'deviation'?",
+        ),
+        (
+            "checks: {compare: [{metric: nli, less: rome-eac, than: emmet}]}",
+            "3:29: checks.compare[0].metric: 'nli' is not measured; add it to checks.abilities",
+        ),
+        (
+            "checks: {efficacy: {min: 0.9, confidence: 95}}",
+            "3:43: checks.efficacy.confidence: found 95, expected less than 1",
+        ),
+        (
+            "stats: {correction: bonferroni}",
+            "3:21: stats.correction: found 'bonferroni', expected 'holm', 'bh' or 'none'",
+        ),
+        (
+            "checks: {abilities: {perplexity: {keep: 0.9, confidence: 0.9}}}",
+            "3:21: checks.abilities: perplexity is no share and is better the lower it is; "
+            "take keep",
+        ),
+        (
             "checks: {compare: [{metric: deviation, less: rome, than: rome-eac}]}",
             "3:46: checks.compare[0].less: 'rome' is not one of this spec's methods; "
             "did you mean 'rome-eac'?",
