@@ -70,5 +70,5 @@ def needed_above(
         found = binom.sf(least - 1, counts, mean)
     else:
         found = norm.sf((least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING)))
-    last: int = counts[found < power].max(initial=0)
-    return int(last) + 1
+    too_few: list[int] = counts[found < power].tolist()
+    return max(too_few, default=0) + 1

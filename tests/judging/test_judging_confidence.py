@@ -25,7 +25,7 @@ def hits(right: int, n: int) -> Measurement:
 
 def of(n: int, **measured: int) -> Chain:
     """A chain of ``n`` edits; each metric by how many are right."""
-    counts = {name: hits(right, n) for name, right in measured.items()}
+    counts: dict[str, Any] = {name: hits(right, n) for name, right in measured.items()}
     return chain(checkpoint(n, hits(n, n), **counts))
 
 

@@ -623,10 +623,6 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
             "3:29: checks.compare[0].metric: unknown metric 'deviaton'; did you mean 'deviation'?",
         ),
         (
-            "checks: {compare: [{metric: nli, less: rome-eac, than: emmet}]}",
-            "3:29: checks.compare[0].metric: 'nli' is not measured; add it to checks.abilities",
-        ),
-        (
             "checks: {efficacy: {min: 0.9, confidence: 95}}",
             "3:43: checks.efficacy.confidence: found 95, expected less than 1",
         ),
@@ -802,3 +798,21 @@ def test_a_long_hub_id_is_no_problem(file: Path) -> None:
     model = load_spec(write(file, HEAD + f"model: {name}\n")).model
     assert model is not None
     assert model.id == name
+
+
+@pytest.mark.parametrize(
+    ("abilities", "said"),
+    [
+        ("{qa: 0.5}", "'nli' is not measured; add it to checks.abilities"),
+        (
+            "{nli: {keep: 0.5, at: 1}}",
+            "'nli' is not measured at the end; give it at: final or every",
+        ),
+    ],
+)
+def test_an_ability_can_be_compared_only_if_it_is_measured_at_the_end(
+    file: Path, abilities: str, said: str
+) -> None:
+    checks = f"{{abilities: {abilities}, compare: [{{metric: nli, more: emmet, than: rome}}]}}"
+    text = HEAD + f"methods: [emmet, rome]\nchecks: {checks}\n"
+    assert any(line.endswith(f"checks.compare[0].metric: {said}") for line in told_of(file, text))
