@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil, fsum
+from math import ceil, fsum, sqrt
 from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
@@ -60,7 +60,7 @@ def needed_above(
     if mean <= limit:
         return None
     against, wanted = float(norm.isf(level)), float(norm.ppf(power))
-    widths = against * (limit * (1 - limit)) ** 0.5 + wanted * spread
+    widths = against * sqrt(limit * (1 - limit)) + wanted * spread
     about = max(1, ceil((widths / (mean - limit)) ** 2))
     if about > _EXACT:
         return about
