@@ -39,6 +39,10 @@ def test_thirds_that_make_a_whole_count_as_one() -> None:
     assert p_above([1 / 3] * 3, 0.3) == pytest.approx(tail(1, 3, 0.3))
 
 
+def test_a_part_of_a_success_does_not_count() -> None:
+    assert p_above([0.5, 0.6, 0.8], 0.3) == pytest.approx(tail(1, 3, 0.3))
+
+
 @pytest.mark.parametrize("n", [10, 30, 100])
 @pytest.mark.parametrize("limit", LIMITS)
 @pytest.mark.parametrize("level", [0.1, 0.05, 0.01])
