@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from pytest_eac.changes import Changes
+
 SCHEMA = 1
 
 
@@ -267,6 +269,8 @@ class Chain:
 
     ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
     ``abilities`` are the unedited model's; ``confidence`` is the level of all intervals in it.
+    ``released`` is a model that somebody else has edited: then nothing was edited here, and there is
+    one checkpoint, after all edits.
     """
 
     spec: str
@@ -286,11 +290,35 @@ class Chain:
     cached_measurements: int = 0
     confidence: float = 0.95
     verdicts: tuple[Verdict, ...] = ()
+    released: ModelRecord | None = None
 
     @property
     def name(self) -> str:
-        """The chain's name in node ids: ``rome-eac-s0``."""
-        return f"{self.method}-s{self.seed}"
+        """The chain's name in node ids: ``rome-eac-s0``; ``edited`` for a released model."""
+        return self.method if self.released else f"{self.method}-s{self.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A released checkpoint held against its base, for the edits of one spec.
+
+    Attributes:
+        spec: the spec's file.
+        base: id of the base.
+        edited: what the release was given as.
+        changes: what differs.
+        manifest: whether it has an ``edit-manifest.json``.
+        broken_promises: where its manifest says other than is found, a line each.
+        verdict: what the check ``changed`` says.
+    """
+
+    spec: str
+    base: str
+    edited: str
+    changes: Changes
+    manifest: bool
+    broken_promises: tuple[str, ...] = ()
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,6 +328,7 @@ class Record:
     environment: dict[str, str]
     chains: tuple[Chain, ...]
     comparisons: tuple[Comparison, ...] = ()
+    releases: tuple[Release, ...] = ()
     schema: int = field(default=SCHEMA)
 
 

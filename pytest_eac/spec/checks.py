@@ -12,7 +12,7 @@ from pytest_eac.spec.growth import GrowthBounds
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.settings import NonNegative, Strict
-from pytest_eac.spec.types import Count, Level, Name, Number, Share
+from pytest_eac.spec.types import Count, Level, Name, Number, Share, Text
 
 METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")
 
@@ -103,6 +103,25 @@ class DeviationBounds(Strict):
         return (*own, *(self.growth.checks() if self.growth else ()))
 
 
+class ChangedBounds(Strict):
+    """What a released checkpoint may have changed of its base; used with ``--eac-edited``."""
+
+    only: tuple[Text, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the tensors that may differ; * stands for any part of a name.",
+    )
+    max_relative: NonNegative | None = Field(
+        None, description="Largest allowed L1 norm of a tensor's change, as a share of the tensor's."
+    )
+    max_rank: Count | None = Field(
+        None, description="Largest allowed effective rank of a matrix's change."
+    )
+    manifest: bool = Field(
+        default=False, description="Whether the release must bring its edit-manifest.json."
+    )
+
+
 AnyBounds = Limits | DeviationBounds | AbilityBounds
 
 
@@ -182,6 +201,9 @@ class Checks(Strict):
         {}, description="What the model must still be able to do; keep alone may be a number."
     )
     compare: tuple[Comparison, ...] = ()
+    changed: ChangedBounds | None = Field(
+        None, description="What a released checkpoint may have changed of its base."
+    )
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
@@ -198,7 +220,7 @@ class Checks(Strict):
 
     def named(self) -> tuple[tuple[str, AnyBounds], ...]:
         """Return the checks of a single chain, by name, in the order of this class."""
-        groups = {"compare", "metrics", "abilities", "deviation"}
+        groups = {"compare", "changed", "metrics", "abilities", "deviation"}
         own = (name for name in type(self).model_fields if name not in groups)
         built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
         moved = self.deviation

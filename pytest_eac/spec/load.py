@@ -352,6 +352,7 @@ class _Builder:
                 self.complain(at, "the same comparison is given twice")
             seen.add(comparison_id(comparison))
         checks = [name for name, _ in self.written.checks.named()] + sorted(seen)
+        checks += ["changed"] if self.written.checks.changed else []
         for index, issue in enumerate(self.written.known_issues):
             at = ("known_issues", index)
             if issue.check not in checks:
@@ -444,6 +445,8 @@ class _Builder:
             name: self.line(self.marked.mark(self.place(name), key=True))
             for name, _ in self.written.checks.named()
         }
+        if self.written.checks.changed is not None:
+            lines["changed"] = self.line(self.marked.mark(("checks", "changed"), key=True))
         for index, comparison in enumerate(self.written.checks.compare):
             mark = self.marked.mark(("checks", "compare", index))
             lines[comparison_id(comparison)] = self.line(mark)

@@ -1,0 +1,75 @@
+"""What tells two checkpoints apart: plain data, without a model."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["same", "changed", "added", "removed", "renamed", "retyped", "reshaped", "untied"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """A tensor that is not as in the base, or that holds what is no number.
+
+    Attributes:
+        name: the tensor's name; for one that is renamed, the new one.
+        kind: ``same`` is listed only for what is not finite; ``renamed`` has the base's content under
+            another name; ``untied`` is an output matrix that the base shares with its embeddings.
+        file: the file that holds it; for a removed one, that of the base.
+        shape: its shape there.
+        dtype: its type there, as safetensors names it (``F32``, ``BF16``).
+        was: what the base has instead: another name, type or shape; empty otherwise.
+        entries: how many entries differ bit by bit.
+        l1: sum of absolute differences, over the entries that are finite in both.
+        frobenius: root of the sum of their squares.
+        base_l1: the same sums of the base's tensor.
+        base_frobenius: likewise.
+        rank: effective rank of a changed matrix (:mod:`pytest_eac.measuring.rank`), one above
+            :attr:`Changes.rank_limit` if it is above that; ``None`` for what is no matrix.
+        not_finite: how many entries are NaN or infinite.
+        sha256: of dtype, shape and bytes; of a removed tensor, the base's.
+        base_sha256: of the base's tensor, if it has one.
+    """
+
+    name: str
+    kind: Kind
+    file: str
+    shape: tuple[int, ...]
+    dtype: str
+    was: str = ""
+    entries: int = 0
+    l1: float = 0.0
+    frobenius: float = 0.0
+    base_l1: float = 0.0
+    base_frobenius: float = 0.0
+    rank: int | None = None
+    not_finite: int = 0
+    sha256: str | None = None
+    base_sha256: str | None = None
+
+    @property
+    def relative(self) -> float:
+        """``||W - W_0||_1 / ||W_0||_1``; infinite for a tensor that was all zeros."""
+        if self.base_l1 == 0:
+            return math.inf if self.l1 else 0.0
+        return self.l1 / self.base_l1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What differs between a released checkpoint and its base.
+
+    Attributes:
+        tensors: how many tensors the base has.
+        differences: the tensors that differ, by name.
+        troubles: what is wrong with files, configuration and tokenizer, a line each that begins
+            with the file.
+        rank_limit: how far ranks were counted.
+    """
+
+    tensors: int
+    differences: tuple[Difference, ...]
+    troubles: tuple[str, ...]
+    rank_limit: int

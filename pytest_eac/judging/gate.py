@@ -1,0 +1,90 @@
+"""What a released checkpoint has changed of its base, against what its spec allows."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from pytest_eac.record import Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_eac.changes import Changes, Difference
+    from pytest_eac.record import Release
+    from pytest_eac.spec.checks import ChangedBounds
+
+_SHOWN = 20
+_STRUCTURE = {
+    "added": "is not in the base",
+    "removed": "is missing; the base has it",
+    "renamed": "is what the base calls {was}",
+    "retyped": "is {dtype}, in the base {was}",
+    "reshaped": "has the shape {shape}, in the base {was}",
+    "untied": "is not in the base, which shares it with the embeddings",
+}
+
+
+def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
+    """Judge a release: each thing that is wrong has a line, which begins with its tensor or file.
+
+    Whatever the bounds, tensors must have the names, types and shapes of the base and be finite,
+    configuration and tokenizer must be the base's, and a manifest must tell the truth.
+    """
+    wrong = [*release.changes.troubles, *release.broken_promises]
+    if bounds.manifest and not release.manifest:
+        wrong.append("edit-manifest.json: is missing, and the spec asks for it (manifest: true)")
+    for difference in release.changes.differences:
+        wrong += (
+            f"{difference.name} ({difference.file}): {line}"
+            for line in _trouble_with(difference, bounds, release.changes)
+        )
+    required = _required(bounds)
+    changed = [each for each in release.changes.differences if each.kind == "changed"]
+    head = f"changed of {release.edited}: {_summary(release.changes)}; required {required}"
+    shown = [f"  {line}" for line in wrong[:_SHOWN]]
+    more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
+    return Verdict(
+        check="changed",
+        outcome="failed" if wrong else "passed",
+        observed=float(len(changed)),
+        required=required,
+        message="\n".join([head, *shown, *more]),
+    )
+
+
+def _trouble_with(found: Difference, bounds: ChangedBounds, changes: Changes) -> Iterator[str]:
+    if found.not_finite:
+        yield f"{found.not_finite} entries are NaN or infinite"
+    if found.kind in _STRUCTURE:
+        yield _STRUCTURE[found.kind].format(was=found.was, dtype=found.dtype, shape=found.shape)
+    if found.kind != "changed":
+        return
+    if bounds.only is not None and not any(fnmatchcase(found.name, one) for one in bounds.only):
+        yield f"is changed ({found.entries} entries), and is not one of {', '.join(bounds.only)}"
+    if bounds.max_relative is not None and found.relative > bounds.max_relative:
+        yield f"is changed by {found.relative:.4g} of its L1 norm, allowed {bounds.max_relative:g}"
+    if bounds.max_rank is not None and found.rank is not None and found.rank > bounds.max_rank:
+        yield f"is changed in rank {_rank(found.rank, changes)}, allowed {bounds.max_rank}"
+
+
+def _rank(rank: int, changes: Changes) -> str:
+    return str(rank) if rank <= changes.rank_limit else f"above {changes.rank_limit}"
+
+
+def _summary(changes: Changes) -> str:
+    moved = [each for each in changes.differences if each.kind == "changed"]
+    text = f"{len(moved)} of {changes.tensors} tensors differ from the base"
+    if not moved:
+        return text
+    ranks = [each.rank for each in moved if each.rank is not None]
+    highest = f", rank {_rank(max(ranks), changes)} at most" if ranks else ""
+    return f"{text}, by {max(each.relative for each in moved):.3g} at most (L1, relative){highest}"
+
+
+def _required(bounds: ChangedBounds) -> str:
+    parts = [f"only {', '.join(bounds.only)}"] if bounds.only else ["the base's structure"]
+    parts += [f"at most {bounds.max_relative:g} of L1"] if bounds.max_relative is not None else []
+    parts += [f"rank at most {bounds.max_rank}"] if bounds.max_rank is not None else []
+    parts += ["a manifest"] if bounds.manifest else []
+    return ", ".join(parts)

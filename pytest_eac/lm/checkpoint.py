@@ -1,0 +1,197 @@
+"""The tensors of a checkpoint on disk, read a few rows at a time; nothing is loaded as a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+from safetensors import SafetensorError, safe_open
+
+from pytest_eac.errors import ModelError, UnavailableError
+from pytest_eac.lm.find import find_files
+from pytest_eac.store import default_cache_dir, read_bounded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+# How many entries are read at once: a few copies in float64 stay below 100 MB.
+_ENTRIES = 2**20
+_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TensorFile:
+    """A tensor and where it is; ``dtype`` as safetensors names it (``F32``, ``BF16``)."""
+
+    name: str
+    file: Path
+    shape: tuple[int, ...]
+    dtype: str
+
+    def chunks(self) -> Iterator[Tensor]:
+        """Yield the tensor in order as matrices of whole rows, (rows, entries of a row).
+
+        A vector has rows of one entry. The file is mapped only for as long as this is iterated.
+
+        Raises:
+            ModelError: the file has changed or cannot be read.
+        """
+        try:
+            with safe_open(self.file, framework="pt") as file:
+                if not self.shape:
+                    yield file.get_tensor(self.name).reshape(1, 1)
+                    return
+                rows = file.get_slice(self.name)
+                width = prod(self.shape[1:])
+                step = max(1, _ENTRIES // max(1, width))
+                for start in range(0, self.shape[0], step):
+                    yield rows[start : start + step].reshape(-1, max(1, width))
+        except (OSError, SafetensorError) as error:
+            raise ModelError(f"{self.file}: {self.name} cannot be read: {error}") from error
+
+    def whole(self) -> Tensor:
+        """Return a copy of the tensor in memory.
+
+        Raises:
+            ModelError: as for :meth:`chunks`.
+        """
+        return torch.cat([chunk.clone() for chunk in self.chunks()]).reshape(self.shape)
+
+    def sha256(self) -> str:
+        """Return the SHA-256 of the tensor's dtype, shape and bytes."""
+        found = hashlib.sha256(f"{self.dtype} {self.shape}\n".encode())
+        for chunk in self.chunks():
+            found.update(as_bytes(chunk).numpy().data)
+        return found.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The tensors of a folder of ``save_pretrained``, by name."""
+
+    folder: Path
+    tensors: dict[str, TensorFile]
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that hold them."""
+        return tuple(dict.fromkeys(each.file for each in self.tensors.values()))
+
+
+def as_bytes(tensor: Tensor) -> Tensor:
+    """View a tensor as its bytes: what compares them tells NaN from NaN, and 0 from -0."""
+    return tensor.contiguous().flatten().view(torch.uint8)
+
+
+def find_checkpoint(
+    model_id: str,
+    *,
+    revision: str | None = None,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+) -> Path:
+    """Return the folder of a model's files, fetched from the hub if need be; no code is run.
+
+    Raises:
+        UnavailableError: the model is not on this machine.
+        ModelError: it is there, but not as safetensors.
+    """
+    folder, _, hub = find_files(model_id, revision, cache_dir or default_cache_dir())
+    if not hub:
+        return Path(folder)
+    try:
+        found = snapshot_download(
+            model_id, revision=revision, allow_patterns=_HUB_FILES, local_files_only=offline
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
+        more = f" --revision {revision}" if revision else ""
+        raise UnavailableError(
+            f"model {model_id!r} is not on this machine and could not be fetched",
+            remedy=f"run: hf download {model_id}{more}",
+        ) from None
+    return Path(found)
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Find out what tensors a folder holds; reads the headers of its files only.
+
+    Raises:
+        ModelError: there are no weights as safetensors, a file is missing, cut off or in another
+            place, or files and index contradict one another.
+    """
+    tensors: dict[str, TensorFile] = {}
+    listed = None if (folder / WEIGHTS).is_file() else _read_index(folder / INDEX)
+    for file in sorted(set(listed.values())) if listed is not None else [WEIGHTS]:
+        for tensor in _read_header(folder / file):
+            if tensor.name in tensors:
+                other = tensors[tensor.name].file.name
+                raise ModelError(f"{folder / file}: {tensor.name} is also in {other}")
+            tensors[tensor.name] = tensor
+    for name, file in (listed or {}).items():
+        if name not in tensors or tensors[name].file.name != file:
+            raise ModelError(f"{folder / file}: has no {name}, which {INDEX} says is in it")
+    return Checkpoint(folder=folder, tensors=dict(sorted(tensors.items())))
+
+
+def _read_index(path: Path) -> dict[str, str]:
+    """Return which file of the folder each tensor is in."""
+    if not path.is_file():
+        raise ModelError(f"{path.parent}: found neither {WEIGHTS} nor {INDEX}, expected one")
+    listed = read_json(path).get("weight_map")
+    if not isinstance(listed, dict) or not listed:
+        raise ModelError(f"{path}: has no weight_map; expected the file of each tensor in it")
+    for name, file in listed.items():
+        if not isinstance(file, str) or Path(file).name != file or "\\" in file:
+            raise ModelError(
+                f"{path}: says that {name} is in {file!r}, expected a file of the same folder"
+            )
+        if not file.endswith(".safetensors"):
+            raise ModelError(f"{path}: says that {name} is in {file!r}, expected a .safetensors")
+    return listed
+
+
+def _read_header(path: Path) -> list[TensorFile]:
+    if not path.is_file():
+        raise ModelError(f"{path}: is missing; expected a part of the weights")
+    try:
+        with safe_open(path, framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
+            return [
+                TensorFile(
+                    name=name,
+                    file=path,
+                    shape=tuple(each.get_shape()),
+                    dtype=each.get_dtype(),
+                )
+                for name, each in slices.items()
+            ]
+    except (OSError, SafetensorError) as error:
+        raise ModelError(f"{path}: is damaged or cut off: {error}; fetch it anew") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object of a checkpoint.
+
+    Raises:
+        ModelError: the file is none, or is larger than any such file is.
+    """
+    try:
+        found = json.loads(read_bounded(path))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: cannot be read: {error}") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: found a {type(found).__name__}, expected a JSON object")
+    return found

@@ -1,0 +1,113 @@
+"""The ``edit-manifest.json`` of an exported model: what it is made of, and what it was found to do."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any, Literal
+
+MANIFEST = "edit-manifest.json"
+SCHEMA = 1
+Form = Literal["model", "deltas", "lora"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The base: ``fingerprint`` is a SHA-256 over its weights as loaded in ``dtype``."""
+
+    id: str
+    revision: str | None
+    fingerprint: str
+    dtype: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """An edit, by what it asks and what is to be answered."""
+
+    subject: str
+    prompt: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tensor:
+    """A tensor that the edits changed, by the SHA-256 of its dtype, shape and bytes."""
+
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What a check said of the edited model."""
+
+    check: str
+    outcome: str
+    observed: float | None
+    required: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What an export holds.
+
+    Attributes:
+        form: ``model``, ``deltas`` or ``lora``.
+        base: the model that was edited.
+        edited_fingerprint: SHA-256 over the weights of the edited model in the base's dtype.
+        spec: the spec's name.
+        method: the method's name in the spec.
+        seed: the chain's.
+        hyperparameters: all of them.
+        contexts: the templates that the edits were solved in.
+        edits: in their order.
+        changed: the tensors that differ from the base's, by name; all others are the base's.
+        files: SHA-256 of the files that hold deltas or an adapter, by name.
+        error: largest absolute difference from the edited weights, of an adapter that cannot hold
+            them in full; 0 otherwise.
+        verdicts: what the spec's checks said.
+        version: of pytest-eac.
+    """
+
+    form: Form
+    base: Origin
+    edited_fingerprint: str
+    spec: str
+    method: str
+    seed: int
+    hyperparameters: dict[str, Any]
+    contexts: tuple[str, ...]
+    edits: tuple[Fact, ...]
+    changed: dict[str, Tensor]
+    files: dict[str, str]
+    error: float
+    verdicts: tuple[Finding, ...]
+    version: str
+    schema: Literal[1] = field(default=SCHEMA)
+
+
+def manifest_to_json(manifest: Manifest) -> str:
+    """Serialise a manifest."""
+    return json.dumps(asdict(manifest), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def manifest_from_json(text: str) -> Manifest:
+    """Read a manifest back.
+
+    Raises:
+        ValueError: the text is not one, or names a file of another folder.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        manifest = TypeAdapter(Manifest).validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ValueError(f"not a manifest: {place}: {first['msg']}") from None
+    for name in manifest.files:
+        if PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
+            raise ValueError(f"names the file {name!r}, expected one of the same folder")
+    return manifest

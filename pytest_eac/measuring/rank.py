@@ -1,0 +1,61 @@
+"""The effective rank of a matrix that is read a few rows at a time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from torch import Tensor
+
+# Columns of the sketch beyond the rank that is looked for.
+_OVERSAMPLING = 10
+_SEED = 0
+_ROUNDING = 1e-12
+
+
+def effective_rank(
+    rows: Callable[[], Iterable[Tensor]], shape: tuple[int, int], *, limit: int, tolerance: float
+) -> int:
+    """Return the smallest r for which the best rank-r approximation is within ``tolerance``.
+
+    With the singular values ``s`` of D (m, n): the smallest r with
+    ``||D||_F^2 - (s_1^2 + ... + s_r^2) <= tolerance^2``. They are found by a randomised range finder
+    with one power iteration: ``Q = orth(D^T D Omega)``, ``s^2`` the eigenvalues of ``(D Q)^T D Q``,
+    for a seeded Gaussian Omega (n, ``limit`` + 10). D is read twice and never held; what is held
+    is (n, ``limit`` + 10).
+
+    Args:
+        rows: gives D anew each time: chunks of whole rows, in order, of any float dtype.
+        shape: (m, n) of D.
+        limit: ``limit`` + 1 is returned for any rank above it.
+        tolerance: an absolute Frobenius norm, at least 0.
+
+    Source: Halko, Martinsson and Tropp, "Finding structure with randomness" (2011), algorithms 4.4
+    and 5.1.
+    """
+    m, n = shape
+    width = min(m, n, limit + _OVERSAMPLING)
+    generator = torch.Generator().manual_seed(_SEED)
+    start = torch.randn(n, width, generator=generator, dtype=torch.float64)
+    squares = 0.0
+    sketch = torch.zeros_like(start)
+    for chunk in rows():
+        part = chunk.double()
+        squares += float(part.square().sum())
+        sketch += part.T @ (part @ start)
+    if squares <= tolerance**2:
+        return 0
+    basis, _ = torch.linalg.qr(sketch)
+    gram = torch.zeros(width, width, dtype=torch.float64)
+    for chunk in rows():
+        image = chunk.double() @ basis
+        gram += image.T @ image
+    found = torch.linalg.eigvalsh(gram).flip(0).clamp_min(0)
+    left = squares - found.cumsum(0)
+    # A residual of zero comes out as what float64 leaves of it.
+    rank = int((left > max(tolerance**2, squares * _ROUNDING)).sum()) + 1
+    return min(rank, limit + 1)
