@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from pytest_eac.changes import Changes
+from pytest_eac.changes import Changes  # noqa: TC001 - read back by its annotations
 
 SCHEMA = 1
 

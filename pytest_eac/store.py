@@ -171,20 +171,6 @@ def write_text(path: Path, text: str) -> None:
             part.unlink(missing_ok=True)
 
 
-def read_bounded(path: Path, *, limit: int = 64 * 2**20) -> str:
-    """Read a text that somebody else has written, if it is not larger than ``limit`` bytes.
-
-    Raises:
-        OSError: the file is not there or cannot be read.
-        ValueError: it is larger, or not UTF-8.
-    """
-    with path.open("rb") as file:
-        found = file.read(limit + 1)
-    if len(found) > limit:
-        raise ValueError(f"it is larger than {limit} bytes")
-    return found.decode("utf-8")
-
-
 def read_record(path: Path) -> Record:
     """Read a results file.
 

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.find import find_files
-from pytest_eac.store import default_cache_dir, read_bounded
+from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +27,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20
+_TEXT_BYTES = 64 * 2**20
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model"]
 
 
@@ -187,11 +188,27 @@ def read_json(path: Path) -> dict[str, Any]:
         ModelError: the file is none, or is larger than any such file is.
     """
     try:
-        found = json.loads(read_bounded(path))
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+        found = json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read: {error}") from None
     if not isinstance(found, dict):
         raise ModelError(f"{path}: found a {type(found).__name__}, expected a JSON object")
     return found
+
+
+def read_text(path: Path) -> str:
+    """Read a text that comes with a checkpoint.
+
+    Raises:
+        ModelError: it cannot be read, or is larger than any such file is.
+    """
+    try:
+        with path.open("rb") as file:
+            found = file.read(_TEXT_BYTES + 1)
+        if len(found) > _TEXT_BYTES:
+            raise ModelError(f"{path}: is larger than {_TEXT_BYTES} bytes, which no such file is")
+        return found.decode("utf-8")
+    except OSError as error:
+        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ModelError(f"{path}: cannot be read: {error}") from None

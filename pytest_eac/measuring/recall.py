@@ -95,6 +95,16 @@ class Recall:
         edited._memory = self._memory.edited(update)
         return edited
 
+    def on(self, loaded: LoadedModel) -> Recall:
+        """Return the same questions for another model with the same tokenizer.
+
+        Its answers are held against those of the model that this was created on.
+        """
+        moved = copy(self)
+        moved._loaded = loaded
+        moved._memory = open_memory(self._memory.cache, loaded)
+        return moved
+
     def efficacy(self, index: int) -> tuple[float, Miss | None]:
         """Score one edit on its own prompt, on the model as it is now."""
         ask = self._edit_ask(index)

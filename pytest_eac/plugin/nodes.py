@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytest_eac.plugin.gate import ReleaseNode
     from pytest_eac.plugin.session import EacSession
     from pytest_eac.record import Verdict
 
@@ -39,12 +40,21 @@ class SpecNode(pytest.Module):
         self.obj = ModuleType(self.path.stem)
 
     def collect(self) -> Iterator[pytest.Collector]:
-        """Yield a node per chain, and one for the comparisons between chains."""
+        """Yield a node per chain, and one for the comparisons between chains.
+
+        With a released model there is one node for that instead.
+        """
         spec = self.eac.adapt(load_spec(self._shown_path()))
         for mark in ("eac", *spec.marks):
             self.add_marker(mark)
         if spec.fixtures:
             self.add_marker(pytest.mark.usefixtures(*spec.fixtures))
+        if self.eac.options.edited is not None or spec.checks.changed is not None:
+            from pytest_eac.plugin.gate import NAME, ReleaseNode
+
+            yield ReleaseNode.from_parent(self, name=NAME, eac=self.eac, spec=spec)
+        if self.eac.options.edited is not None:
+            return
         for method in spec.methods:
             for seed in spec.seeds:
                 yield ChainNode.from_parent(
@@ -134,7 +144,7 @@ class CheckItem(pytest.Function):
 
     @classmethod
     def make(
-        cls, parent: ChainNode | CompareNode, name: str, judge: Callable[[], Verdict]
+        cls, parent: ChainNode | CompareNode | ReleaseNode, name: str, judge: Callable[[], Verdict]
     ) -> CheckItem:
         """Create an item; the spec's known issues become strict expected failures."""
 

@@ -16,6 +16,8 @@ _TEXT = {
     "revision": ("REV", "branch, tag or commit of a hub model"),
     "dtype": ("DTYPE", "auto, float32, bfloat16 or float16 (over the spec's)"),
     "device": ("DEVICE", "auto, cpu, cuda, cuda:1, ... (over the spec's)"),
+    "edited": ("PATH_OR_ID", "gate a model that is edited already; --eac-model is its base"),
+    "edited-revision": ("REV", "branch, tag or commit of an edited hub model"),
     "limit-edits": ("N", "use only the first N edits of each spec"),
     "results": ("FILE", "write the records of all chains to FILE (JSON)"),
     "cache-dir": ("DIR", "where models, covariances, edits and measurements are kept"),
@@ -62,6 +64,8 @@ class Options:
     revision: str | None
     dtype: str | None
     device: str | None
+    edited: str | None
+    edited_revision: str | None
     limit_edits: int | None
     results: Path | None
     cache_dir: Path | None
@@ -88,11 +92,17 @@ def read_options(config: pytest.Config) -> Options:
     limit = value("limit-edits")
     results, cache_dir = value("results"), value("cache-dir")
     cache_size = value("cache-size")
+    if value("edited") and (value("method") or value("seed")):
+        raise pytest.UsageError(
+            "--eac-edited: nothing is edited then, so that --eac-method and --eac-seed have no use"
+        )
     return Options(
         model=value("model"),
         revision=value("revision"),
         dtype=_one_of("dtype", value("dtype"), ("auto", "float32", "bfloat16", "float16")),
         device=value("device"),
+        edited=value("edited"),
+        edited_revision=value("edited-revision"),
         limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
         results=_writable(config.invocation_params.dir / results) if results else None,
         cache_dir=config.invocation_params.dir / cache_dir if cache_dir else None,

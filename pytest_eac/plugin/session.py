@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
@@ -17,14 +17,14 @@ from pytest_eac.errors import (
     SpoiledModelError,
     UnavailableError,
 )
-from pytest_eac.record import Chain, Comparison, Record, Verdict
+from pytest_eac.record import Chain, Comparison, Record, Release, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import checks, choices
 from pytest_eac.spec.load import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import pytest
 
@@ -45,6 +45,7 @@ class EacSession:
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._verdicts: dict[tuple[Any, ...], dict[str, Verdict]] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
+        self._releases: dict[str, Release] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
@@ -107,9 +108,12 @@ class EacSession:
         Whatever the first run raised is raised again for every other check of the chain.
         """
         key = (spec.file.as_posix(), method.name, seed)
+        return self._once(key, lambda: self._run(spec, method, seed))
+
+    def _once(self, key: tuple[Any, ...], run: Callable[[], Chain]) -> Chain:
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = self._run(spec, method, seed)
+                self._outcomes[key] = run()
             except Exception as error:
                 self._outcomes[key] = error
             else:
@@ -121,10 +125,12 @@ class EacSession:
 
     def judge(self, spec: Spec, method: SpecMethod, seed: int, check: str) -> Verdict:
         """Return the verdict on one check of a chain."""
+        chain = self.chain(spec, method, seed)
+        return self._judge((spec.file.as_posix(), method.name, seed), chain, spec, check)
+
+    def _judge(self, key: tuple[Any, ...], chain: Chain, spec: Spec, check: str) -> Verdict:
         from pytest_eac.judging.checks import judge
 
-        chain = self.chain(spec, method, seed)
-        key = (spec.file.as_posix(), method.name, seed)
         if key not in self._verdicts:  # of all checks together: p-values are corrected for them
             found = judge(chain, spec.checks, spec.stats)
             self._verdicts[key] = {each.check: each for each in found}
@@ -132,6 +138,29 @@ class EacSession:
         others = (each for each in chain.verdicts if each.check != check)
         self._outcomes[key] = replace(chain, verdicts=(*others, verdict))
         return verdict
+
+    def release(self, spec: Spec) -> Release:
+        """Return what a released model changed of its base; found once a spec."""
+        from pytest_eac.plugin import gate
+
+        key = spec.file.as_posix()
+        if key not in self._releases:
+            self._releases[key] = gate.inspect(spec, self.options)
+            self.write()
+        return self._releases[key]
+
+    def judge_release(self, spec: Spec) -> Verdict:
+        """Return the verdict on what a released model changed of its base."""
+        verdict = self.release(spec).verdict
+        if verdict is None:
+            raise RecordError(f"{spec.file}: the release has not been judged")
+        return verdict
+
+    def judge_edited(self, spec: Spec, check: str) -> Verdict:
+        """Return the verdict on one check of a released model."""
+        key = (spec.file.as_posix(), "edited", 0)
+        chain = self._once(key, lambda: self._measure_edited(spec))
+        return self._judge(key, chain, spec, check)
 
     def compare(self, spec: Spec, comparison: checks.Comparison) -> Verdict:
         """Return the verdict on a comparison between two methods of a spec."""
@@ -152,11 +181,9 @@ class EacSession:
         from pytest_eac.measuring.chain import run_chain
         from pytest_eac.measuring.recall import Recall
 
-        name = f"{spec.name} {method.name}-s{seed}"
-        progress = _Progress(self.config, name)
-        try:
+        with self._running(f"{spec.name} {method.name}-s{seed}") as progress:
             progress(0, len(spec.edits), "loading the model")
-            loaded = self._load(spec)
+            loaded = self._load(self._choice(spec))
             if self._unedited is None or self._unedited[0] is not spec:
                 progress(0, len(spec.edits), "asking the unedited model")
                 level = spec.stats.confidence
@@ -183,6 +210,34 @@ class EacSession:
                 cache_dir=self.options.cache_dir,
                 cache=self._cache,
             )
+
+    def _measure_edited(self, spec: Spec) -> Chain:
+        from pytest_eac.measuring.gate import measure_release
+        from pytest_eac.plugin.gate import base_choice, edited_choice
+
+        base, edited = base_choice(spec), edited_choice(spec, self.options)
+        release = self.release(spec)
+        with self._running(f"{spec.name} edited") as progress:
+            progress(0, len(spec.edits), "loading the base")
+            try:
+                return measure_release(
+                    spec,
+                    release,
+                    load_base=lambda: self._load(base),
+                    load_edited=lambda: self._load(edited),
+                    progress=progress,
+                    cache=self._cache,
+                    offline=self.options.offline,
+                )
+            finally:
+                self._model = self._unedited = None  # the base's memory has been given up
+
+    @contextmanager
+    def _running(self, name: str) -> Iterator[_Progress]:
+        """Show how far a chain is, and tell of memory that is not enough for it."""
+        progress = _Progress(self.config, name)
+        try:
+            yield progress
         except SpoiledModelError:
             self._model = self._unedited = None
             raise
@@ -195,15 +250,17 @@ class EacSession:
         finally:
             progress.close()
 
-    def _load(self, spec: Spec) -> LoadedModel:
-        """Return the model, keeping only the last one so that two are never held."""
-        from pytest_eac.lm.load import load_model
-
-        choice = spec.model
-        if choice is None:
+    def _choice(self, spec: Spec) -> choices.ModelChoice:
+        if spec.model is None:
             raise SettingsError(
                 f"{spec.file}: no model to edit; give --eac-model or add model: to the spec"
             )
+        return spec.model
+
+    def _load(self, choice: choices.ModelChoice) -> LoadedModel:
+        """Return the model, keeping only the last one so that two are never held."""
+        from pytest_eac.lm.load import load_model
+
         if self._model is None or self._model[0] != choice:
             self._model = self._unedited = None
             try:
@@ -252,6 +309,7 @@ class EacSession:
             environment=describe_environment(),
             chains=self.chains,
             comparisons=tuple(self._comparisons.values()),
+            releases=tuple(self._releases.values()),
         )
 
     def absorb(self, record: Record) -> None:
@@ -265,6 +323,8 @@ class EacSession:
             self._outcomes[key] = replace(chain, verdicts=tuple(verdicts.values()))
         for comparison in record.comparisons:
             self._comparisons[comparison.spec, comparison.check] = comparison
+        for release in record.releases:
+            self._releases[release.spec] = release
 
     def write(self) -> None:
         """Write the results file, if one was asked for; workers leave that to the controller.

@@ -24,11 +24,16 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
     lines: list[str] = []
     for spec in dict.fromkeys(chain.spec for chain in chains):
         mine = [chain for chain in chains if chain.spec == spec]
-        model = mine[0].model
+        model, released = mine[0].model, mine[0].released
         lines += [
             fit(f"{spec}: {model.id}", 80),
             f"  {model.dtype} on {model.device}, weights {model.fingerprint[:12]}, "
             f"match: {mine[0].scoring}",
+            *(
+                [fit(f"  edited: {released.id}, weights {released.fingerprint[:12]}", 80)]
+                if released
+                else []
+            ),
             _row("chain", _COLUMNS),
         ]
         lines += [line for chain in mine for line in _rows(chain)]
@@ -100,7 +105,7 @@ def _rows(chain: Chain) -> list[str]:
     """Return a chain's numbers, their intervals, and how many edits they are of."""
     last = chain.checkpoints[-1]
     shares = (chain.known, last.efficacy, last.generalization, last.locality, last.retention)
-    seconds = sum(cost.seconds for cost in chain.per_edit) / len(chain.per_edit)
+    seconds = [cost.seconds for cost in chain.per_edit]
     count = len(chain.edits)
     rows = [
         _row(
@@ -109,7 +114,7 @@ def _rows(chain: Chain) -> list[str]:
                 str(count),
                 *(_share(measured) for measured in shares),
                 f"{last.deviation.l1_relative:.3f}",
-                f"{seconds:.1f}",
+                f"{sum(seconds) / len(seconds):.1f}" if seconds else "-",
             ],
         ),
         _row(f"  {_level(chain)} interval", ["", *(_interval(measured) for measured in shares)]),

@@ -112,7 +112,8 @@ class ChangedBounds(Strict):
         description="Names of the tensors that may differ; * stands for any part of a name.",
     )
     max_relative: NonNegative | None = Field(
-        None, description="Largest allowed L1 norm of a tensor's change, as a share of the tensor's."
+        None,
+        description="Largest allowed L1 norm of a tensor's change, as a share of the tensor's.",
     )
     max_rank: Count | None = Field(
         None, description="Largest allowed effective rank of a matrix's change."

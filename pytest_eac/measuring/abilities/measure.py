@@ -79,6 +79,13 @@ class Abilities:
         edited._memory = self._memory.edited(update)
         return edited
 
+    def on(self, loaded: LoadedModel) -> Abilities:
+        """Return the same abilities for another model, held against the one this was created on."""
+        moved = copy(self)
+        moved._loaded = loaded
+        moved._memory = open_memory(self._memory.cache, loaded)
+        return moved
+
     def measure(self, names: Iterable[str]) -> dict[str, Ability]:
         """Measure some of the abilities on the model as it is now."""
         return {name: self._ability(name, self._ask(name)) for name in names}

@@ -1,0 +1,246 @@
+"""A released model held against its base: what it changed, and what it answers."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from math import sqrt
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoint import read_text
+from pytest_eac.lm.identity import identify
+from pytest_eac.manifest import MANIFEST, Fact, Manifest, manifest_from_json
+from pytest_eac.measuring.abilities.measure import Abilities
+from pytest_eac.measuring.chain import describe_model
+from pytest_eac.measuring.difference import RANK_LIMIT, compare_checkpoints
+from pytest_eac.measuring.metrics import find_metrics, measure
+from pytest_eac.measuring.recall import Recall
+from pytest_eac.record import Chain, Checkpoint, Deviation, EditRecord, Norms, Release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from pytest_eac.cache.entries import Cache
+    from pytest_eac.changes import Changes, Difference
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.load import Spec
+
+METHOD = "edited"
+
+
+def inspect_release(
+    spec: Spec,
+    base: Path,
+    edited: Path,
+    *,
+    names: tuple[str, str] | None = None,
+    limited: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Release:
+    """Hold a released checkpoint against its base, and against its manifest if it has one.
+
+    Args:
+        spec: says which edits the release is to hold, and how far ranks are to be counted.
+        base: the base's folder.
+        edited: the release's folder.
+        names: what the two are called by the user; by default their folders.
+        limited: whether the spec has lost edits, so that the release may hold more of them.
+        progress: called with (tensors done, tensors in all).
+
+    Raises:
+        ModelError: the base cannot be read.
+    """
+    bounds = spec.checks.changed
+    wanted = bounds.max_rank if bounds and bounds.max_rank else 0
+    changes = compare_checkpoints(
+        base, edited, rank_limit=max(RANK_LIMIT, wanted), progress=progress
+    )
+    broken: list[str] = []
+    there = (edited / MANIFEST).is_file()
+    if there:
+        try:
+            manifest = read_manifest(edited)
+        except ModelError as error:
+            broken.append(str(error).removeprefix(f"{edited}/"))
+        else:
+            broken += _broken_promises(manifest, changes)
+            broken += _other_edits(manifest.edits, spec.edits, limited=limited)
+    base_name, edited_name = names or (str(base), str(edited))
+    return Release(
+        spec=spec.file.as_posix(),
+        base=base_name,
+        edited=edited_name,
+        changes=changes,
+        manifest=there,
+        broken_promises=tuple(broken),
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of an export.
+
+    Raises:
+        ModelError: there is none, or it is none.
+    """
+    path = folder / MANIFEST
+    try:
+        return manifest_from_json(read_text(path))
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def _broken_promises(manifest: Manifest, changes: Changes) -> Iterator[str]:
+    if manifest.form != "model":
+        yield f"{MANIFEST}: is that of an export as {manifest.form}, expected model"
+    found = {each.name: each for each in changes.differences if each.kind == "changed"}
+    for name in sorted(found.keys() | manifest.changed.keys()):
+        if name not in manifest.changed:
+            yield f"{name}: is changed, but {MANIFEST} does not list it"
+        elif name not in found:
+            yield f"{name}: is as in the base, or not comparable; {MANIFEST} lists it as changed"
+        else:
+            yield from _other_content(name, manifest, found[name])
+
+
+def _other_content(name: str, manifest: Manifest, found: Difference) -> Iterator[str]:
+    promised = manifest.changed[name]
+    for side, said, is_ in (
+        ("release", promised.after, found.sha256 or ""),
+        ("base", promised.before, found.base_sha256 or ""),
+    ):
+        if said != is_:
+            yield (
+                f"{name}: the {side} is not what {MANIFEST} says (sha256 {said[:12]}), "
+                f"but {is_[:12]}: the one or the other is of another export"
+            )
+
+
+def _other_edits(
+    promised: Sequence[Fact], wanted: Sequence[Edit], *, limited: bool
+) -> Iterator[str]:
+    asked = [Fact(subject=each.subject, prompt=each.prompt, target=each.target) for each in wanted]
+    for fact in asked:
+        if fact not in promised:
+            yield f"{MANIFEST}: does not list an edit of the spec: {_told(fact)}"
+    for fact in () if limited else promised:
+        if fact not in asked:
+            yield f"{MANIFEST}: lists an edit that the spec has not: {_told(fact)}"
+
+
+def _told(fact: Fact) -> str:
+    return f"{fact.prompt!r} -> {fact.target!r}"
+
+
+def measure_release(
+    spec: Spec,
+    release: Release,
+    *,
+    load_base: Callable[[], LoadedModel],
+    load_edited: Callable[[], LoadedModel],
+    progress: Callable[[int, int, str], None] | None = None,
+    cache: Cache | None = None,
+    offline: bool = False,
+) -> Chain:
+    """Measure a model that somebody else has edited, once, as after the last edit.
+
+    The base is asked first and let go before the released model is loaded: the two are never held
+    together. What the base's ``LoadedModel`` has in memory is gone afterwards.
+
+    Args:
+        spec: the facts, the checks and the scoring.
+        release: what :func:`inspect_release` found; the deviation is taken from it.
+        load_base: loads the base.
+        load_edited: loads the released model.
+        progress: called with (edits, edits in all, what is being done).
+        cache: where answers are looked up and kept.
+        offline: whether data sets may come from this machine only.
+
+    Raises:
+        ModelError: a model cannot be used, or the two do not share their tokenizer.
+        NonFiniteError: a weight or logit is NaN or infinite.
+    """
+    start = perf_counter()
+    count = len(spec.edits)
+    tell = progress or (lambda *_: None)
+    metrics = find_metrics(spec.checks.metrics)
+    tell(0, count, "asking the base")
+    base = load_base()
+    base_record, tokenizer = describe_model(base), identify(base)["tokenizer"]
+    recall = Recall(base, spec.edits, spec.scoring.match, cache=cache)
+    abilities = Abilities(base, spec.checks.abilities, cache=cache, offline=offline)
+    base.model.to("meta")  # its memory is free now, whoever still holds it
+    tell(count, count, "loading the released model")
+    edited = load_edited()
+    if identify(edited)["tokenizer"] != tokenizer:
+        raise ModelError(
+            f"{release.edited}: its tokenizer is not that of {release.base}: their answers cannot "
+            "be compared"
+        )
+    tell(count, count, "measuring")
+    asked = recall.on(edited)
+    retention = asked.retention(count)
+    point = Checkpoint(
+        at=count,
+        efficacy=retention,
+        generalization=asked.generalization(count),
+        locality=asked.locality(count),
+        retention=retention,
+        deviation=_deviation(release.changes.differences),
+        metrics={
+            name: measure(name, metric, edited, spec.edits) for name, metric in metrics.items()
+        },
+        abilities=abilities.on(edited).measure(
+            name
+            for name, bounds in spec.checks.abilities.items()
+            if bounds.at in {"final", "every", count}
+        ),
+    )
+    return Chain(
+        spec=spec.file.as_posix(),
+        method=METHOD,
+        seed=0,
+        model=base_record,
+        released=describe_model(edited),
+        scoring=spec.scoring.match,
+        hyperparameters={},
+        contexts=(),
+        edits=tuple(
+            EditRecord(**asdict(edit), superseded_by=by)
+            for edit, by in zip(spec.edits, recall.superseded, strict=True)
+        ),
+        known=recall.known,
+        abilities=abilities.base,
+        checkpoints=(point,),
+        per_edit=(),
+        seconds=perf_counter() - start,
+    )
+
+
+def _deviation(differences: Sequence[Difference]) -> Deviation:
+    """Return the deviation over all tensors that changed, taken as one, and for each."""
+    changed = [each for each in differences if each.kind == "changed"]
+    whole = _norms(
+        sum(each.l1 for each in changed),
+        sum(each.base_l1 for each in changed),
+        sqrt(sum(each.frobenius**2 for each in changed)),
+        sqrt(sum(each.base_frobenius**2 for each in changed)),
+    )
+    return Deviation(
+        **whole,
+        by_parameter={
+            each.name: Norms(**_norms(each.l1, each.base_l1, each.frobenius, each.base_frobenius))
+            for each in changed
+        },
+    )
+
+
+def _norms(l1: float, base_l1: float, frobenius: float, base_frobenius: float) -> dict[str, float]:
+    return {
+        "l1": l1,
+        "l1_relative": l1 / base_l1 if base_l1 else 0.0,
+        "frobenius": frobenius,
+        "frobenius_relative": frobenius / base_frobenius if base_frobenius else 0.0,
+    }

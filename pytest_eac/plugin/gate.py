@@ -1,0 +1,105 @@
+"""The gate of a released model: ``--eac-edited``, and the items that hold it against its base."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_eac.errors import SettingsError, UnavailableError
+from pytest_eac.plugin.nodes import CheckItem
+from pytest_eac.spec.checks import ChangedBounds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_eac.plugin.options import Options
+    from pytest_eac.plugin.session import EacSession
+    from pytest_eac.record import Release, Verdict
+    from pytest_eac.spec.choices import ModelChoice
+    from pytest_eac.spec.load import Spec
+
+NAME = "edited"
+
+
+class ReleaseNode(pytest.Collector):
+    """A released model under one spec: what it changed, then every check of a chain."""
+
+    method_name = NAME
+    properties = (("eac_method", NAME),)
+
+    def __init__(self, *, eac: EacSession, spec: Spec, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.eac = eac
+        self.spec = spec
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield an item per check; without a release, one that says what is missing."""
+        names = ["changed"]
+        if self.eac.options.edited is not None:
+            names += [name for name, _ in self.spec.checks.named()]
+        for name in names:
+
+            def judge(name: str = name) -> Verdict:
+                if name == "changed":
+                    return self.eac.judge_release(self.spec)
+                return self.eac.judge_edited(self.spec, name)
+
+            yield CheckItem.make(self, name, judge)
+
+
+def edited_choice(spec: Spec, options: Options) -> ModelChoice:
+    """Return the released model, loaded as the base is.
+
+    Raises:
+        SettingsError: no base is named.
+        UnavailableError: no release is.
+    """
+    base = base_choice(spec)
+    if options.edited is None:
+        raise UnavailableError(
+            "changed: there is no released model to look at", remedy="give one with --eac-edited"
+        )
+    return base.model_copy(update={"id": options.edited, "revision": options.edited_revision})
+
+
+def base_choice(spec: Spec) -> ModelChoice:
+    """Return the base that a release is held against.
+
+    Raises:
+        SettingsError: none is named.
+    """
+    if spec.model is None:
+        raise SettingsError(
+            f"{spec.file}: no base to hold it against; give --eac-model or add model: to the spec"
+        )
+    return spec.model
+
+
+def inspect(spec: Spec, options: Options) -> Release:
+    """Find what a release changed of its base, and judge it; no model is loaded.
+
+    Raises:
+        UnavailableError: one of the two is not on this machine.
+        ModelError: one of them holds no weights that may be read.
+    """
+    from pytest_eac.judging.gate import judge_release
+    from pytest_eac.lm.checkpoint import find_checkpoint
+    from pytest_eac.measuring.gate import inspect_release
+
+    edited, base = edited_choice(spec, options), base_choice(spec)
+    folders = [
+        find_checkpoint(
+            choice.id,
+            revision=choice.revision,
+            cache_dir=options.cache_dir,
+            offline=options.offline,
+        )
+        for choice in (base, edited)
+    ]
+    release = inspect_release(
+        spec, *folders, names=(base.id, edited.id), limited=options.limit_edits is not None
+    )
+    bounds = spec.checks.changed or ChangedBounds()
+    return replace(release, verdict=judge_release(release, bounds))
