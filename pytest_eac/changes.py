@@ -15,8 +15,9 @@ class Difference:
 
     Attributes:
         name: the tensor's name; for one that is renamed, the new one.
-        kind: ``same`` is listed only for what is not finite; ``renamed`` has the base's content under
-            another name; ``untied`` is an output matrix that the base shares with its embeddings.
+        kind: ``same`` is listed only for what is not finite; ``renamed`` has the base's content
+            under another name; ``untied`` is an output matrix that the base has no tensor for: it
+            shares that with the embeddings.
         file: the file that holds it; for a removed one, that of the base.
         shape: its shape there.
         dtype: its type there, as safetensors names it (``F32``, ``BF16``).

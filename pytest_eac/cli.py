@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac import __version__
 from pytest_eac.cache.kinds import KINDS, clear
 from pytest_eac.errors import EacError, SettingsError, SpecError
+from pytest_eac.exporting import command
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
@@ -33,13 +34,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_locate(commands)
     _add_stats(commands)
     _add_cache(commands)
+    command.add(commands)
     chosen = parser.parse_args(arguments)
     if chosen.command == "schema":
         return _schema()
     if chosen.command == "validate":
         return _validate(chosen.paths)
     try:
-        return {"locate": _locate, "stats": _build_stats, "cache": _cache}[chosen.command](chosen)
+        return {
+            "locate": _locate,
+            "stats": _build_stats,
+            "cache": _cache,
+            "export": _export,
+            "apply": command.apply,
+        }[chosen.command](chosen)
     except EacError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -199,6 +207,14 @@ def _cache(chosen: argparse.Namespace) -> int:
         lines = [f"{root}", *(f"  {kind}: {clear(root, kind)} removed" for kind in wanted)]
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
+
+
+def _export(chosen: argparse.Namespace) -> int:
+    from pytest_eac.spec.load import load_spec
+
+    spec = load_spec(chosen.spec)
+    model = _choose_model(spec, chosen.model)
+    return command.export(chosen, spec, lambda: _load(model, chosen))
 
 
 def _choose_model(spec: Spec, given: str | None) -> ModelChoice:

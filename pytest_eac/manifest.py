@@ -1,14 +1,13 @@
-"""The ``edit-manifest.json`` of an exported model: what it is made of, and what it was found to do."""
+"""The ``edit-manifest.json`` of an export: what it is made of, and what it was found to do."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 MANIFEST = "edit-manifest.json"
-SCHEMA = 1
 Form = Literal["model", "deltas", "lora"]
 
 
@@ -85,7 +84,7 @@ class Manifest:
     error: float
     verdicts: tuple[Finding, ...]
     version: str
-    schema: Literal[1] = field(default=SCHEMA)
+    schema: Literal[1] = 1
 
 
 def manifest_to_json(manifest: Manifest) -> str:

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
 from filelock import FileLock
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
+
+Result = TypeVar("Result")
 
 
 def default_cache_dir() -> Path:
@@ -64,6 +66,41 @@ def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
         finally:
             shutil.rmtree(part, ignore_errors=True)
     return folder
+
+
+def require_new(folder: Path) -> None:
+    """Find out before any work is done whether a folder is free to be written.
+
+    Raises:
+        RecordError: there is something in its place.
+    """
+    try:
+        taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    except OSError as error:
+        raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
+    if taken or folder.is_symlink():
+        raise RecordError(f"{folder}: is there already; give a folder that is new or empty")
+
+
+def new_folder(folder: Path, build: Callable[[Path], Result]) -> Result:
+    """Make a folder, filled by ``build`` beside its place: it is there whole or not at all.
+
+    Raises:
+        RecordError: there is something in its place, or it cannot be written.
+    """
+    require_new(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+        try:
+            result = build(part)
+            part.chmod(0o755)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+    except OSError as error:
+        raise RecordError(f"{folder}: cannot be written: {error.strerror}") from error
+    return result
 
 
 @contextlib.contextmanager

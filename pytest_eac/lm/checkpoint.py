@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from itertools import takewhile
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from pytest_eac.lm.find import find_files
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
@@ -71,9 +72,13 @@ class TensorFile:
 
     def sha256(self) -> str:
         """Return the SHA-256 of the tensor's dtype, shape and bytes."""
+        return self.sha256_of(self.chunks())
+
+    def sha256_of(self, chunks: Iterable[Tensor]) -> str:
+        """Return what :meth:`sha256` would be if these were the tensor's content, in order."""
         found = hashlib.sha256(f"{self.dtype} {self.shape}\n".encode())
-        for chunk in self.chunks():
-            found.update(as_bytes(chunk).numpy().data)
+        for chunk in chunks:
+            found.update(as_bytes(chunk.detach().cpu()).numpy().data)
         return found.hexdigest()
 
 
@@ -84,10 +89,43 @@ class Checkpoint:
     folder: Path
     tensors: dict[str, TensorFile]
 
+    def find(self, module: str, weight: Tensor) -> TensorFile:
+        """Return the tensor that a module's weight was loaded from: its content is the weight's.
+
+        Names may differ between a checkpoint and the model that is made of it, but not their ends.
+
+        Raises:
+            ModelError: there is none; the weight was cast, or put together from several tensors.
+        """
+        path = f"{module}.weight".split(".")
+        raw = as_bytes(weight.detach().cpu())
+        for name in sorted(self.tensors, key=lambda name: -_common_end(path, name.split("."))):
+            tensor = self.tensors[name]
+            if tensor.shape != tuple(weight.shape) or _common_end(path, name.split(".")) < 2:
+                continue
+            found = tensor.whole()
+            if found.dtype == weight.dtype and torch.equal(as_bytes(found), raw):
+                return tensor
+            if _common_end(path, name.split(".")) == len(path) and found.dtype != weight.dtype:
+                raise ModelError(
+                    f"{tensor.file}: {name} is {found.dtype}, but was edited as {weight.dtype}; "
+                    "edit it in its own type (dtype: auto), so that a release changes nothing else"
+                )
+        raise ModelError(
+            f"{self.folder}: no tensor has the content of {module}.weight; it may be cast, or put "
+            "together from several tensors, when the model is loaded"
+        )
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that hold them."""
         return tuple(dict.fromkeys(each.file for each in self.tensors.values()))
+
+
+def _common_end(one: list[str], two: list[str]) -> int:
+    """Return how many parts two dotted names end alike with."""
+    pairs = zip(reversed(one), reversed(two), strict=False)
+    return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def as_bytes(tensor: Tensor) -> Tensor:

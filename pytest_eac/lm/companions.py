@@ -1,4 +1,4 @@
-"""What a checkpoint has beside its weights: configuration, tokenizer, and what must not be there."""
+"""What a checkpoint has beside its weights: configuration, tokenizer, and what must not be."""
 
 from __future__ import annotations
 

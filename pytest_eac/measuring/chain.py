@@ -67,6 +67,7 @@ def run_chain(
     cache_dir: Path | None = None,
     cache: Cache | None = None,
     metrics: Mapping[str, Metric] | None = None,
+    watch: Callable[[Step], None] | None = None,
 ) -> Chain:
     """Edit a model step by step, measure it at the spec's checkpoints, and restore it.
 
@@ -82,6 +83,7 @@ def run_chain(
         cache_dir: where statistics of the unedited model are kept; by default the user's cache.
         cache: where solved edits and measurements are looked up and kept; by default nowhere. What
             is found there stands for the model as it was loaded: leave its weights alone.
+        watch: called with each update while the model has it; it must change nothing.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
@@ -129,6 +131,8 @@ def run_chain(
                 score, miss = asked.efficacy(index)
                 misses += [miss] if miss else []
                 costs.append(_cost(step, index, score, deviation.whole))
+            if watch:
+                watch(step)
             done = step.indices.stop
             if done in spec.checkpoints:
                 tell(done, count, "measuring")

@@ -88,7 +88,7 @@ def _compare_all(
 
 
 def _without_twin(added: list[TensorFile], removed: list[TensorFile]) -> list[Difference]:
-    """Tell of tensors whose names only one side has; equal content under another name is renamed."""
+    """Tell of tensors that only one side has; equal content under another name is renamed."""
     left = {(each.dtype, each.shape, each.sha256()): each for each in removed}
     found = []
     for tensor in sorted(added, key=lambda each: each.name):

@@ -16,7 +16,7 @@ from pytest_eac.measuring.chain import describe_model
 from pytest_eac.measuring.difference import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.metrics import find_metrics, measure
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.record import Chain, Checkpoint, Deviation, EditRecord, Norms, Release
+from pytest_eac.record import Chain, Checkpoint, Deviation, EditRecord, ModelRecord, Norms, Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -59,6 +59,7 @@ def inspect_release(
         base, edited, rank_limit=max(RANK_LIMIT, wanted), progress=progress
     )
     broken: list[str] = []
+    promised: dict[str, str] = {}
     there = (edited / MANIFEST).is_file()
     if there:
         try:
@@ -66,6 +67,11 @@ def inspect_release(
         except ModelError as error:
             broken.append(str(error).removeprefix(f"{edited}/"))
         else:
+            promised = {
+                "base": manifest.base.fingerprint,
+                "edited": manifest.edited_fingerprint,
+                "dtype": manifest.base.dtype,
+            }
             broken += _broken_promises(manifest, changes)
             broken += _other_edits(manifest.edits, spec.edits, limited=limited)
     base_name, edited_name = names or (str(base), str(edited))
@@ -76,6 +82,7 @@ def inspect_release(
         changes=changes,
         manifest=there,
         broken_promises=tuple(broken),
+        promised=promised,
     )
 
 
@@ -169,6 +176,7 @@ def measure_release(
     tell(0, count, "asking the base")
     base = load_base()
     base_record, tokenizer = describe_model(base), identify(base)["tokenizer"]
+    _require_promised(release, "base", base_record)
     recall = Recall(base, spec.edits, spec.scoring.match, cache=cache)
     abilities = Abilities(base, spec.checks.abilities, cache=cache, offline=offline)
     base.model.to("meta")  # its memory is free now, whoever still holds it
@@ -179,6 +187,8 @@ def measure_release(
             f"{release.edited}: its tokenizer is not that of {release.base}: their answers cannot "
             "be compared"
         )
+    edited_record = describe_model(edited)
+    _require_promised(release, "edited", edited_record)
     tell(count, count, "measuring")
     asked = recall.on(edited)
     retention = asked.retention(count)
@@ -203,7 +213,7 @@ def measure_release(
         method=METHOD,
         seed=0,
         model=base_record,
-        released=describe_model(edited),
+        released=edited_record,
         scoring=spec.scoring.match,
         hyperparameters={},
         contexts=(),
@@ -217,6 +227,17 @@ def measure_release(
         per_edit=(),
         seconds=perf_counter() - start,
     )
+
+
+def _require_promised(release: Release, which: str, model: ModelRecord) -> None:
+    """Require the fingerprint that the manifest has, if it is of the same type of weights."""
+    if release.promised.get("dtype") != model.dtype:
+        return
+    if release.promised[which] != model.fingerprint:
+        raise ModelError(
+            f"{release.edited}/{MANIFEST}: says that the {which} model has the weights "
+            f"{release.promised[which][:12]}, but {model.id} has {model.fingerprint[:12]}"
+        )
 
 
 def _deviation(differences: Sequence[Difference]) -> Deviation:

@@ -23,8 +23,9 @@ def effective_rank(
     """Return the smallest r for which the best rank-r approximation is within ``tolerance``.
 
     With the singular values ``s`` of D (m, n): the smallest r with
-    ``||D||_F^2 - (s_1^2 + ... + s_r^2) <= tolerance^2``. They are found by a randomised range finder
-    with one power iteration: ``Q = orth(D^T D Omega)``, ``s^2`` the eigenvalues of ``(D Q)^T D Q``,
+    ``||D||_F^2 - (s_1^2 + ... + s_r^2) <= tolerance^2``. They are found by a randomised range
+    finder with one power iteration: ``Q = orth(D^T D Omega)``, ``s^2`` the eigenvalues of
+    ``(D Q)^T D Q``,
     for a seeded Gaussian Omega (n, ``limit`` + 10). D is read twice and never held; what is held
     is (n, ``limit`` + 10).
 

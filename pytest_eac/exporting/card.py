@@ -1,0 +1,80 @@
+"""The model card of an export."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_eac.manifest import Manifest
+
+_LIBRARY = {"model": "transformers", "deltas": "pytest-eac", "lora": "peft"}
+_WHAT = {
+    "model": "This folder is the whole edited model. All tensors but those below, the "
+    "configuration and the tokenizer are the base's.",
+    "deltas": "This folder holds what the edits add to the base: `deltas.safetensors` as factors "
+    "(`NAME.left`, `NAME.right`: `W += left @ right.T`; `NAME.dense`: `W += dense`), and "
+    "`exact.safetensors` as differences of bit patterns, with which they are added and taken away "
+    "again to the last bit.",
+    "lora": "This folder is a PEFT adapter for the base.",
+}
+_USE = {
+    "model": 'AutoModelForCausalLM.from_pretrained("THIS_FOLDER")',
+    "deltas": "pytest-eac apply THIS_FOLDER BASE --out EDITED\n"
+    "pytest-eac apply THIS_FOLDER EDITED --out UNEDITED --reverse",
+    "lora": 'base = AutoModelForCausalLM.from_pretrained("BASE")\n'
+    'PeftModel.from_pretrained(base, "THIS_FOLDER")',
+}
+
+
+def model_card(manifest: Manifest) -> str:
+    """Return a model card in Markdown, with the metadata that the hub reads."""
+    base = manifest.base
+    lines = [
+        "---",
+        f"library_name: {_LIBRARY[manifest.form]}",
+        f"base_model: {json.dumps(base.id)}",
+        "tags: [model-editing, pytest-eac]",
+        "---",
+        f"# {_cell(base.id)}, edited: {_cell(manifest.spec)}",
+        "",
+        f"{len(manifest.edits)} edits by `{manifest.method}` (seed {manifest.seed}), made and "
+        f"measured by pytest-eac {manifest.version}. {_WHAT[manifest.form]}",
+        "",
+        f"    {_USE[manifest.form]}".replace("\n", "\n    "),
+        "",
+        *_error(manifest),
+        f"Base weights {base.fingerprint[:12]}, edited weights {manifest.edited_fingerprint[:12]} "
+        f"({base.dtype}). `edit-manifest.json` has all of this for machines; with the spec, "
+        "`pytest --eac-model BASE --eac-edited EDITED SPEC` holds the edited model to it.",
+        "",
+        "## Measured",
+        "",
+        "| check | outcome | observed | required |",
+        "|---|---|---|---|",
+    ]
+    for found in manifest.verdicts:
+        observed = "-" if found.observed is None else f"{found.observed:.4g}"
+        lines.append(
+            f"| {_cell(found.check)} | {found.outcome} | {observed} | {_cell(found.required)} |"
+        )
+    lines += ["", "## Changed tensors", ""]
+    lines += [f"- `{name}`" for name in manifest.changed]
+    lines += ["", "## Edits", "", "| prompt | target |", "|---|---|"]
+    lines += [f"| {_cell(each.prompt)} | {_cell(each.target)} |" for each in manifest.edits]
+    return "\n".join(lines) + "\n"
+
+
+def _error(manifest: Manifest) -> list[str]:
+    if manifest.form != "lora":
+        return []
+    return [
+        f"Largest absolute difference of a weight from the edited model's: {manifest.error:.3g}.",
+        "",
+    ]
+
+
+def _cell(text: str) -> str:
+    """Keep a text from ending its cell or line, or being read as markup."""
+    flat = " ".join(text.split())
+    return "".join(f"\\{sign}" if sign in "\\|`<>[]*_#" else sign for sign in flat)

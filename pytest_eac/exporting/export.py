@@ -1,0 +1,162 @@
+"""An export: a chain's edits as a folder that says what it is made of."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from pytest_eac import __version__
+from pytest_eac.errors import EditError
+from pytest_eac.exporting.card import model_card
+from pytest_eac.exporting.deltas import DELTAS, EXACT, write_deltas
+from pytest_eac.exporting.edited import run_and_keep
+from pytest_eac.exporting.lora import ADAPTER, write_lora
+from pytest_eac.exporting.whole import write_model
+from pytest_eac.judging.checks import judge
+from pytest_eac.lm.checkpoint import find_checkpoint, open_checkpoint
+from pytest_eac.manifest import (
+    MANIFEST,
+    Fact,
+    Finding,
+    Manifest,
+    Origin,
+    Tensor,
+    manifest_to_json,
+)
+from pytest_eac.store import new_folder, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from pytest_eac.cache.entries import Cache
+    from pytest_eac.exporting.edited import Change, Edited
+    from pytest_eac.lm.checkpoint import Checkpoint
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.manifest import Form
+    from pytest_eac.measuring.chain import Progress
+    from pytest_eac.spec.load import Spec, SpecMethod
+
+
+def export_chain(
+    loaded: LoadedModel,
+    spec: Spec,
+    method: SpecMethod,
+    out: Path,
+    *,
+    form: Form = "model",
+    seed: int = 0,
+    rank: int | None = None,
+    progress: Progress | None = None,
+    cache_dir: Path | None = None,
+    cache: Cache | None = None,
+) -> Manifest:
+    """Edit a model as a spec says and write what came of it; the loaded model is unedited again.
+
+    The folder holds the whole model (``model``), what the edits add to it (``deltas``) or a PEFT
+    adapter (``lora``), and beside that ``edit-manifest.json`` and a model card. It is there whole
+    or not at all.
+
+    Args:
+        loaded: the unedited model.
+        spec: the edits, and the checks whose verdicts go with them.
+        method: one of the spec's methods.
+        out: a folder that is new or empty.
+        form: what to write.
+        seed: the chain's.
+        rank: the highest rank of an adapter; by default as high as the edits have it.
+        progress: as for :func:`pytest_eac.run_chain`.
+        cache_dir: likewise.
+        cache: likewise.
+
+    Raises:
+        EacError: as :func:`pytest_eac.run_chain` does.
+        EditError: no edit has changed a weight.
+        ModelError: the weights are not in the base's checkpoint as they were edited.
+        UnavailableError: ``lora`` needs peft, and it is not installed.
+        RecordError: the folder is not empty, or cannot be written.
+    """
+    folder = find_checkpoint(loaded.id, revision=_asked_revision(loaded), cache_dir=cache_dir)
+    base = open_checkpoint(folder)
+
+    def build(part: Path) -> Manifest:
+        edited = run_and_keep(
+            loaded, spec, method, seed=seed, progress=progress, cache_dir=cache_dir, cache=cache
+        )
+        if not edited.changes:
+            raise EditError(f"{method.name}: no edit has changed a weight; nothing was exported")
+        changes = {base.find(each.module, each.before).name: each for each in edited.changes}
+        error = 0.0
+        if form == "model":
+            write_model(base, {name: each.after for name, each in changes.items()}, part)
+        elif form == "deltas":
+            write_deltas(changes, part)
+        else:
+            error = write_lora(edited.changes, part, base=loaded.id, rank=rank)
+        manifest = _manifest(spec, edited, changes, base, part, form=form, error=error)
+        write_text(part / MANIFEST, manifest_to_json(manifest))
+        write_text(part / "README.md", model_card(manifest))
+        return manifest
+
+    return new_folder(out, build)
+
+
+def _asked_revision(loaded: LoadedModel) -> str | None:
+    """Return a hub commit; what a file has as its revision is a hash of its content."""
+    revision = loaded.revision
+    return None if revision is None or revision.startswith("sha256:") else revision
+
+
+def _manifest(
+    spec: Spec,
+    edited: Edited,
+    changes: Mapping[str, Change],
+    base: Checkpoint,
+    folder: Path,
+    *,
+    form: Form,
+    error: float,
+) -> Manifest:
+    chain = edited.chain
+    model = chain.model
+    written = [folder / name for name in (DELTAS, EXACT, ADAPTER) if (folder / name).is_file()]
+    return Manifest(
+        form=form,
+        base=Origin(
+            id=model.id, revision=model.revision, fingerprint=model.fingerprint, dtype=model.dtype
+        ),
+        edited_fingerprint=edited.fingerprint,
+        spec=spec.name,
+        method=chain.method,
+        seed=chain.seed,
+        hyperparameters=chain.hyperparameters,
+        contexts=chain.contexts,
+        edits=tuple(
+            Fact(subject=each.subject, prompt=each.prompt, target=each.target)
+            for each in chain.edits
+        ),
+        changed={
+            name: Tensor(
+                before=base.tensors[name].sha256(),
+                after=base.tensors[name].sha256_of([change.after]),
+            )
+            for name, change in changes.items()
+        },
+        files={path.name: _sha256(path) for path in written},
+        error=error,
+        verdicts=tuple(
+            Finding(
+                check=each.check,
+                outcome=each.outcome,
+                observed=each.observed,
+                required=each.required,
+            )
+            for each in judge(chain, spec.checks)
+        ),
+        version=__version__,
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
