@@ -107,6 +107,7 @@ def manifest_from_json(text: str) -> Manifest:
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"not a manifest: {place}: {first['msg']}") from None
     for name in manifest.files:
-        if PurePosixPath(name).name != name or PureWindowsPath(name).name != name:
+        plain = PurePosixPath(name).name == name == PureWindowsPath(name).name
+        if not plain or name in {"", ".."}:
             raise ValueError(f"names the file {name!r}, expected one of the same folder")
     return manifest

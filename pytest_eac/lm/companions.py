@@ -44,8 +44,6 @@ def compare_companions(base: Path, edited: Path) -> list[str]:
     for name, read in (
         ("config.json", _config),
         ("generation_config.json", _generation),
-        ("tokenizer.json", _tokenizer),
-        ("tokenizer_config.json", _special),
     ):
         was = read(base)
         try:
@@ -54,7 +52,22 @@ def compare_companions(base: Path, edited: Path) -> list[str]:
             found.append(f"{name}: {str(error).removeprefix(f'{edited / name}: ')}")
         else:
             found += [f"{name}: {line}" for line in _differences(was, now)]
-    return found
+    return [*found, *_compare_tokenizers(base, edited)]
+
+
+def _compare_tokenizers(base: Path, edited: Path) -> list[str]:
+    one = _load_tokenizer(base)
+    try:
+        two = _load_tokenizer(edited)
+    except ModelError as error:
+        return [f"tokenizer.json: {error}"]
+    texts = [each.backend_tokenizer.to_str() for each in (one, two)]
+    parts = map(json.loads, texts) if len(set(texts)) > 1 else ({}, {})
+    special = ({name: getattr(each, name, None) for name in _TOKENS} for each in (one, two))
+    return [
+        *(f"tokenizer.json: {line}" for line in _differences(*parts)),
+        *(f"tokenizer_config.json: {line}" for line in _differences(*special)),
+    ]
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -80,16 +93,6 @@ def _load_tokenizer(folder: Path) -> Any:
     except Exception as error:  # tokenizers raises bare Exceptions
         raise ModelError(f"no usable tokenizer: {_first_line(error)}") from error
     return tokenizer
-
-
-def _tokenizer(folder: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(_load_tokenizer(folder).backend_tokenizer.to_str())
-    return found
-
-
-def _special(folder: Path) -> dict[str, Any]:
-    tokenizer = _load_tokenizer(folder)
-    return {name: getattr(tokenizer, name, None) for name in _TOKENS}
 
 
 def _differences(was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:

@@ -114,10 +114,10 @@ def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> Differenc
         if base.shape != edited.shape:
             return replace(told, kind="reshaped", was=str(base.shape), not_finite=bad)
         return replace(told, kind="retyped", was=base.dtype, not_finite=bad)
+    if _same(base, edited):
+        bad = sum(_not_finite(chunk) for chunk in edited.chunks())
+        return replace(told, kind="same", not_finite=bad) if bad else None
     sums = _sum_up(base, edited)
-    if not sums.entries:
-        same = replace(told, kind="same", not_finite=sums.not_finite)
-        return same if sums.not_finite else None
     return replace(
         told,
         entries=sums.entries,
@@ -154,6 +154,12 @@ class _Sums:
     not_finite: int = 0
 
 
+def _same(base: TensorFile, edited: TensorFile) -> bool:
+    """Say whether two tensors are the same bit by bit; looks no further than a difference."""
+    pairs = zip(base.chunks(), edited.chunks(), strict=True)
+    return all(torch.equal(as_bytes(one), as_bytes(two)) for one, two in pairs)
+
+
 def _sum_up(base: TensorFile, edited: TensorFile) -> _Sums:
     sums = _Sums()
     for one, two in zip(base.chunks(), edited.chunks(), strict=True):
@@ -162,8 +168,6 @@ def _sum_up(base: TensorFile, edited: TensorFile) -> _Sums:
         finite = whole[torch.isfinite(whole)]
         sums.base_l1 += float(finite.abs().sum())
         sums.base_squares += float(finite.square().sum())
-        if torch.equal(as_bytes(one), as_bytes(two)):
-            continue
         sums.entries += _differing(one, two)
         change = _change(one, two)
         sums.l1 += float(change.abs().sum())
@@ -172,8 +176,11 @@ def _sum_up(base: TensorFile, edited: TensorFile) -> _Sums:
 
 
 def _not_finite(chunk: Tensor) -> int:
-    """Count NaNs and infinities; 8-bit types know no such question, so it is put in float32."""
-    return int((~torch.isfinite(chunk.float())).sum()) if chunk.is_floating_point() else 0
+    """Count NaNs and infinities; the sum, which is quick to get, shows whether there may be any."""
+    if not chunk.is_floating_point():
+        return 0
+    numbers = chunk.float()  # 8-bit types cannot be asked themselves
+    return 0 if torch.isfinite(numbers.sum()) else int((~torch.isfinite(numbers)).sum())
 
 
 def _differing(one: Tensor, two: Tensor) -> int:

@@ -24,10 +24,9 @@ def effective_rank(
 
     With the singular values ``s`` of D (m, n): the smallest r with
     ``||D||_F^2 - (s_1^2 + ... + s_r^2) <= tolerance^2``. They are found by a randomised range
-    finder with one power iteration: ``Q = orth(D^T D Omega)``, ``s^2`` the eigenvalues of
-    ``(D Q)^T D Q``,
-    for a seeded Gaussian Omega (n, ``limit`` + 10). D is read twice and never held; what is held
-    is (n, ``limit`` + 10).
+    finder with one power iteration: ``Q = orth(D^T D Omega)`` for a seeded Gaussian Omega
+    (n, ``limit`` + 10), and ``s^2`` the eigenvalues of ``(D Q)^T D Q``. D is read twice and never
+    held; what is held has the shape of Omega.
 
     Args:
         rows: gives D anew each time: chunks of whole rows, in order, of any float dtype.

@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pytest_eac.errors import ModelError, UnavailableError
+from pytest_eac.lm import checkpoint
+from pytest_eac.lm.checkpoint import INDEX, WEIGHTS, find_checkpoint, open_checkpoint
+from pytest_eac.lm.layout import find_module
+from tests.conftest import FIXTURES
+
+if TYPE_CHECKING:
+    from pytest_eac.lm.load import LoadedModel
+
+
+def shard(folder: Path, count: int = 3) -> dict[str, str]:
+    """Put the one file of a checkpoint into several; returns the file of each tensor."""
+    tensors = load_file(folder / WEIGHTS)
+    placed = {name: f"part-{n % count}.safetensors" for n, name in enumerate(sorted(tensors))}
+    for file in set(placed.values()):
+        mine = {name: tensors[name] for name in placed if placed[name] == file}
+        save_file(mine, folder / file, metadata={"format": "pt"})
+    (folder / WEIGHTS).unlink()
+    (folder / INDEX).write_text(json.dumps({"weight_map": placed}), encoding="utf-8")
+    return placed
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "model"))
+
+
+@pytest.mark.parametrize("entries", [1, 100, 10_000, 2**20])
+def test_chunks_put_together_are_the_tensor(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, entries: int
+) -> None:
+    monkeypatch.setattr(checkpoint, "_ENTRIES", entries)
+    written = {
+        "matrix": torch.randn(7, 300),
+        "vector": torch.randn(450),
+        "number": torch.tensor(2.5),
+        "cube": torch.randn(3, 4, 50),
+        "half": torch.randn(5, 6).bfloat16(),
+    }
+    save_file(written, folder / WEIGHTS)
+    found = open_checkpoint(folder).tensors
+    assert found.keys() == written.keys()
+    for name, tensor in found.items():
+        assert torch.equal(tensor.whole(), written[name])
+        assert all(chunk.numel() <= max(entries, 300) for chunk in tensor.chunks())
+
+
+def test_a_sharded_checkpoint_has_the_same_tensors(folder: Path) -> None:
+    one = {name: each.sha256() for name, each in open_checkpoint(folder).tensors.items()}
+    shard(folder)
+    opened = open_checkpoint(folder)
+    assert {name: each.sha256() for name, each in opened.tensors.items()} == one
+    assert len(opened.files) == 3
+
+
+def test_a_digest_tells_type_and_shape_and_every_bit(folder: Path) -> None:
+    tensors = {
+        "a": torch.zeros(2, 3),
+        "b": torch.zeros(3, 2),
+        "c": torch.zeros(2, 3, dtype=torch.int32),
+        "d": -torch.zeros(2, 3),
+    }
+    save_file(tensors, folder / WEIGHTS)
+    found = open_checkpoint(folder).tensors
+    assert len({each.sha256() for each in found.values()}) == 4
+    assert found["a"].sha256_of([torch.zeros(1, 3)] * 2) == found["a"].sha256()
+
+
+def test_a_missing_shard_is_named(folder: Path) -> None:
+    shard(folder)
+    (folder / "part-1.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"part-1\.safetensors: is missing"):
+        open_checkpoint(folder)
+
+
+def test_a_file_that_is_cut_off_is_named(folder: Path) -> None:
+    content = (folder / WEIGHTS).read_bytes()
+    (folder / WEIGHTS).write_bytes(content[:-1000])
+    with pytest.raises(ModelError, match=r"model\.safetensors: is damaged or cut off.*fetch it"):
+        open_checkpoint(folder)
+
+
+def test_an_index_that_promises_a_tensor_its_file_has_not_is_refused(folder: Path) -> None:
+    placed = shard(folder)
+    placed["model.norm.extra"] = "part-0.safetensors"
+    (folder / INDEX).write_text(json.dumps({"weight_map": placed}))
+    with pytest.raises(ModelError, match=r"part-0\.safetensors: has no model\.norm\.extra"):
+        open_checkpoint(folder)
+
+
+def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
+    shard(folder)
+    twice = load_file(folder / "part-0.safetensors") | load_file(folder / "part-1.safetensors")
+    save_file(twice, folder / "part-1.safetensors")
+    with pytest.raises(ModelError, match=r"is also in part-0\.safetensors"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize(
+    "file", ["../other.safetensors", "/etc/passwd", "a\\b.safetensors", "weights.bin", 3]
+)
+def test_an_index_may_only_name_safetensors_of_its_own_folder(folder: Path, file: object) -> None:
+    (folder / WEIGHTS).rename(folder.parent / "other.safetensors")
+    (folder / INDEX).write_text(json.dumps({"weight_map": {"model.norm.weight": file}}))
+    with pytest.raises(ModelError, match=r"says that model\.norm\.weight is in .*, expected a"):
+        open_checkpoint(folder)
+
+
+def test_an_index_that_is_too_large_is_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shard(folder)
+    monkeypatch.setattr(checkpoint, "_TEXT_BYTES", 100)
+    with pytest.raises(ModelError, match="is larger than 100 bytes"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", "{}", '{"weight_map": {}}', "[" * 100_000])
+def test_an_index_that_is_none_is_refused(folder: Path, text: str) -> None:
+    (folder / WEIGHTS).unlink()
+    (folder / INDEX).write_text(text)
+    with pytest.raises(ModelError, match=r"model\.safetensors\.index\.json: "):
+        open_checkpoint(folder)
+
+
+def test_a_folder_without_weights_says_what_was_expected(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "other.safetensors")
+    with pytest.raises(ModelError, match=r"found neither model\.safetensors nor .*index\.json"):
+        open_checkpoint(folder)
+
+
+def test_a_modules_weight_is_found_by_its_content(tiny: LoadedModel) -> None:
+    opened = open_checkpoint(find_checkpoint(tiny.id))
+    path = tiny.layout.down.format(2)
+    weight = find_module(tiny.model, path).weight
+    assert opened.find(path, weight).name == f"{path}.weight"  # type: ignore[arg-type]
+    shorter = path.removeprefix("model.").removeprefix("transformer.")
+    assert opened.find(f"other.{shorter}", weight).name == f"{path}.weight"  # type: ignore[arg-type]
+
+
+def test_a_weight_that_the_checkpoint_has_not_is_an_error(tiny_llama: LoadedModel) -> None:
+    opened = open_checkpoint(find_checkpoint(tiny_llama.id))
+    path = tiny_llama.layout.down.format(2)
+    weight = find_module(tiny_llama.model, path).weight
+    with pytest.raises(ModelError, match=r"no tensor has the content of model\.layers\.2"):
+        opened.find(path, weight + 1)  # type: ignore[operator]
+    with pytest.raises(ModelError, match=r"is torch\.float32, but was edited as torch\.bfloat16"):
+        opened.find(path, weight.bfloat16())  # type: ignore[operator]
+
+
+def test_a_hub_model_that_is_not_here_comes_with_its_remedy() -> None:
+    with pytest.raises(UnavailableError, match="run: hf download nobody/nothing --revision v1"):
+        find_checkpoint("nobody/nothing", revision="v1", offline=True)
+
+
+def test_a_pickled_checkpoint_is_refused_with_the_remedy(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match=r"found pytorch_model\.bin.*convert with model\.save_pre"):
+        find_checkpoint(str(folder))

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import AutoTokenizer
+
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.companions import compare_companions
+from tests.conftest import FIXTURES
+
+BASE = FIXTURES / "tiny-llama"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BASE, tmp_path / "model"))
+
+
+def rewrite(path: Path, **changes: Any) -> None:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(found | changes), encoding="utf-8")
+
+
+def test_what_only_says_who_wrote_it_is_no_difference(folder: Path) -> None:
+    rewrite(folder / "config.json", transformers_version="4.0.0", _name_or_path="elsewhere")
+    rewrite(folder / "generation_config.json", transformers_version="4.0.0")
+    AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
+    assert compare_companions(BASE, folder) == []
+
+
+def test_a_default_that_is_left_out_is_no_difference(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    del config["attention_bias"], config["hidden_act"]
+    path.write_text(json.dumps(config))
+    assert compare_companions(BASE, folder) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "changes", "line"),
+    [
+        ("config.json", {"rms_norm_eps": 0.1}, "rms_norm_eps is 0.1, in the base 1e-06"),
+        ("config.json", {"tie_word_embeddings": True}, "tie_word_embeddings is true, in the base"),
+        (
+            "config.json",
+            {"rope_parameters": {"rope_theta": 5.0, "rope_type": "default"}},
+            "rope_parameters.rope_theta is 5.0, in the base 10000.0",
+        ),
+        ("config.json", {"auto_map": {"AutoConfig": "x.C"}}, "auto_map is "),
+        ("generation_config.json", {"eos_token_id": 7}, "eos_token_id is 7, in the base 1"),
+        ("tokenizer_config.json", {"chat_template": "{{ x }}"}, "chat_template is "),
+        ("tokenizer_config.json", {"eos_token": "<s>"}, "eos_token is "),
+    ],
+)
+def test_a_value_that_differs_is_named_with_its_file(
+    folder: Path, file: str, changes: dict[str, Any], line: str
+) -> None:
+    rewrite(folder / file, **changes)
+    found = compare_companions(BASE, folder)
+    assert any(each.startswith(f"{file}: {line}") for each in found), found
+
+
+def test_two_words_that_change_places_in_the_vocabulary_are_seen(folder: Path) -> None:
+    path = folder / "tokenizer.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    vocabulary = text["model"]["vocab"]
+    one, two = list(vocabulary)[5:7]
+    vocabulary[one], vocabulary[two] = vocabulary[two], vocabulary[one]
+    path.write_text(json.dumps(text), encoding="utf-8")
+    found = compare_companions(BASE, folder)
+    assert found
+    assert all(line.startswith("tokenizer.json: model.vocab") for line in found)
+
+
+@pytest.mark.parametrize("file", ["config.json", "tokenizer.json"])
+def test_a_file_that_is_not_there_is_named(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+    assert any(line.startswith(f"{file}: ") for line in compare_companions(BASE, folder))
+
+
+def test_a_base_without_a_tokenizer_is_an_error(folder: Path) -> None:
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(ModelError):
+        compare_companions(folder, BASE)
+
+
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "optimizer.pt", "x.pkl"])
+def test_a_pickle_beside_the_weights_is_named(folder: Path, file: str) -> None:
+    (folder / file).write_bytes(b"")
+    (line,) = compare_companions(BASE, folder)
+    assert line.startswith(f"{file}: is a pickle file")
+
+
+def test_an_adapter_beside_the_weights_is_named(folder: Path) -> None:
+    (folder / "adapter_config.json").write_text("{}")
+    (line,) = compare_companions(BASE, folder)
+    assert line.startswith("adapter_config.json: is an adapter")

@@ -1,0 +1,176 @@
+"""A released model as pytest items, from outside."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from pytest_eac.cli import main
+from pytest_eac.store import read_record
+from tests.plugin.conftest import FIXTURES
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Specs
+
+DOWN = "model.layers.1.mlp.down_proj.weight"
+CHECKS = (
+    "{known: {min: 0.9}, efficacy: {min: 0.9}, locality: {min: 0.1, at: every},"
+    " deviation: {max_relative: 9}, changed: {only: ['*.1.mlp.down_proj.weight'], max_rank: 2,"
+    " manifest: true}}"
+)
+
+
+@pytest.fixture
+def released(specs: Specs) -> Path:
+    """An export of the spec that is there."""
+    path = specs.write(CHECKS)
+    out = specs.pytester.path / "released"
+    assert main(["export", str(path), "--out", str(out)]) == 0
+    return out
+
+
+def tamper(folder: Path, name: str, value: float) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors[name].view(-1)[0] = value
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_a_release_passes_every_check_and_nothing_is_edited(
+    specs: Specs, released: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("pytest_eac.measuring.chain.run_chain")
+    result = specs.run("--eac-edited=released", "--eac-results=results.json", "-v")
+    result.assert_outcomes(passed=5)
+    result.stdout.fnmatch_lines(
+        [
+            "small.eac.yaml::edited::changed PASSED*",
+            "small.eac.yaml::edited::known PASSED*",
+            "small.eac.yaml::edited::efficacy PASSED*",
+            "small.eac.yaml::edited::locality PASSED*",
+            "small.eac.yaml::edited::deviation PASSED*",
+            "  edited: released, weights *",
+            "edited * 100.0% 100.0% * -",
+        ]
+    )
+    record = read_record(specs.pytester.path / "results.json")
+    (chain,), (release,) = record.chains, record.releases
+    manifest = json.loads((released / "edit-manifest.json").read_text(encoding="utf-8"))
+    assert chain.released is not None
+    assert chain.model.fingerprint == manifest["base"]["fingerprint"]
+    assert chain.released.fingerprint == manifest["edited_fingerprint"]
+    (changed,) = release.changes.differences
+    assert (changed.name, changed.rank) == (DOWN, 2)
+    observed = {each["check"]: each["observed"] for each in manifest["verdicts"]}
+    assert {each.check: each.observed for each in chain.verdicts} == pytest.approx(observed)
+
+
+def test_a_tampered_release_fails_and_names_the_tensor(specs: Specs, released: Path) -> None:
+    tamper(released, "model.layers.2.mlp.up_proj.weight", 0.25)
+    result = specs.run("--eac-edited=released", "-k", "changed")
+    result.assert_outcomes(failed=1, deselected=4)
+    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.fnmatch_lines(
+        [
+            "changed of released: 2 of 48 tensors differ from the base*",
+            "  model.layers.2.mlp.up_proj.weight: is changed, but edit-manifest.json does not*",
+            "  model.layers.2.mlp.up_proj.weight (model.safetensors): is changed (1 entries), and*",
+            "small.eac.yaml:4: the check",
+        ]
+    )
+
+
+def test_a_release_that_cannot_be_loaded_still_fails_with_the_name(
+    specs: Specs, released: Path
+) -> None:
+    tamper(released, DOWN, torch.nan)
+    result = specs.run("--eac-edited=released")
+    result.assert_outcomes(failed=1, errors=4)
+    result.stdout.fnmatch_lines(
+        [
+            f"the model's weights are not finite: {DOWN} (1 of 11264 entries)",
+            f"  {DOWN} (model.safetensors): 1 entries are NaN or infinite",
+        ]
+    )
+
+
+def test_a_manifest_of_other_edits_fails(specs: Specs, released: Path) -> None:
+    path = released / "edit-manifest.json"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace(specs.facts[1]["target"], "Elsewhere"), encoding="utf-8")
+    result = specs.run("--eac-edited=released", "-k", "changed")
+    result.assert_outcomes(failed=1, deselected=4)
+    result.stdout.fnmatch_lines(
+        [
+            f"  edit-manifest.json: does not list an edit of the spec: * -> "
+            f"'{specs.facts[1]['target']}'",
+            "  edit-manifest.json: lists an edit that the spec has not: * -> 'Elsewhere'",
+        ]
+    )
+
+
+def test_a_part_of_the_edits_is_looked_for_in_the_manifest(specs: Specs, released: Path) -> None:
+    specs.run("--eac-edited=released", "--eac-limit-edits=1").assert_outcomes(passed=5)
+
+
+def test_fingerprints_that_the_manifest_has_wrong_are_errors(specs: Specs, released: Path) -> None:
+    path = released / "edit-manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**manifest, "edited_fingerprint": "0" * 64}), encoding="utf-8")
+    result = specs.run("--eac-edited=released", "-k", "efficacy")
+    result.assert_outcomes(errors=1, deselected=4)
+    result.stdout.fnmatch_lines(
+        ["released/edit-manifest.json: says that the edited model has the weights 000000000000,*"]
+    )
+
+
+def test_another_tokenizer_is_never_measured_with(specs: Specs, released: Path) -> None:
+    shutil.copyfile(FIXTURES / "tiny-gpt2" / "tokenizer.json", released / "tokenizer.json")
+    result = specs.run("--eac-edited=released", "-k", "changed or efficacy")
+    result.assert_outcomes(failed=1, errors=1, deselected=3)
+    result.stdout.fnmatch_lines(["released: its tokenizer is not that of *", "  tokenizer.json: *"])
+
+
+def test_pickled_releases_are_refused_with_the_remedy(specs: Specs, released: Path) -> None:
+    (released / "model.safetensors").rename(released / "pytorch_model.bin")
+    result = specs.run("--eac-edited=released", "-k", "changed")
+    result.assert_outcomes(errors=1, deselected=4)
+    result.stdout.fnmatch_lines(["*found pytorch_model.bin, expected *convert with model.save_p*"])
+
+
+def test_a_spec_without_changed_is_held_to_the_bases_structure(specs: Specs) -> None:
+    specs.write(name="plain.yaml")
+    copy = shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "copy")
+    specs.run("--eac-edited=copy", "-k", "changed").assert_outcomes(passed=1, deselected=1)
+    (Path(copy) / "config.json").unlink()
+    result = specs.run("--eac-edited=copy", "-k", "changed")
+    result.assert_outcomes(errors=1, deselected=1)
+
+
+def test_without_a_release_the_check_is_skipped_with_the_option_to_give(specs: Specs) -> None:
+    specs.write("{efficacy: {min: 0}, changed: {}}")
+    result = specs.run("-rs", "-k", "changed")
+    result.assert_outcomes(skipped=1, deselected=1)
+    result.stdout.fnmatch_lines(["SKIPPED*no released model to look at; give one with --eac-edi*"])
+    specs.run("-k", "changed", "--eac-require").assert_outcomes(failed=1, deselected=1)
+
+
+def test_a_known_issue_may_be_about_what_changed(specs: Specs, released: Path) -> None:
+    specs.write(
+        CHECKS.replace("max_rank: 2", "max_rank: 1"),
+        more="known_issues: [{check: changed, reason: one too many}]",
+    )
+    result = specs.run("--eac-edited=released", "-k", "changed")
+    result.assert_outcomes(xfailed=1, deselected=4)
+
+
+@pytest.mark.parametrize("option", ["--eac-method=rome", "--eac-seed=1"])
+def test_options_of_editing_are_refused(specs: Specs, option: str) -> None:
+    result = specs.run("--eac-edited=x", option)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--eac-edited: nothing is edited then*"])
