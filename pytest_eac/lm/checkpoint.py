@@ -28,6 +28,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20
+_CHUNKS = 16  # are read of a file before it is mapped anew
 _TEXT_BYTES = 64 * 2**20
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model"]
 
@@ -44,21 +45,24 @@ class TensorFile:
     def chunks(self) -> Iterator[Tensor]:
         """Yield the tensor in order as matrices of whole rows, (rows, entries of a row).
 
-        A vector has rows of one entry. The file is mapped only for as long as this is iterated.
+        A vector has rows of one entry. The file is mapped anew every few chunks: pages of a mapped
+        file that have been read count as the process's memory until it is closed.
 
         Raises:
             ModelError: the file has changed or cannot be read.
         """
+        width = max(1, prod(self.shape[1:]))
+        step = max(1, _ENTRIES // width)
+        count = self.shape[0] if self.shape else 1
         try:
-            with safe_open(self.file, framework="pt") as file:
-                if not self.shape:
-                    yield file.get_tensor(self.name).reshape(1, 1)
-                    return
-                rows = file.get_slice(self.name)
-                width = prod(self.shape[1:])
-                step = max(1, _ENTRIES // max(1, width))
-                for start in range(0, self.shape[0], step):
-                    yield rows[start : start + step].reshape(-1, max(1, width))
+            for first in range(0, count, step * _CHUNKS):
+                with safe_open(self.file, framework="pt") as file:
+                    if not self.shape:
+                        yield file.get_tensor(self.name).reshape(1, 1)
+                        return
+                    rows = file.get_slice(self.name)
+                    for start in range(first, min(first + step * _CHUNKS, count), step):
+                        yield rows[start : start + step].reshape(-1, width)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{self.file}: {self.name} cannot be read: {error}") from error
 

@@ -62,11 +62,11 @@ def _compare_tokenizers(base: Path, edited: Path) -> list[str]:
     except ModelError as error:
         return [f"tokenizer.json: {error}"]
     texts = [each.backend_tokenizer.to_str() for each in (one, two)]
-    parts = map(json.loads, texts) if len(set(texts)) > 1 else ({}, {})
-    special = ({name: getattr(each, name, None) for name in _TOKENS} for each in (one, two))
+    was, now = map(json.loads, texts) if len(set(texts)) > 1 else ({}, {})
+    special = [{name: getattr(each, name, None) for name in _TOKENS} for each in (one, two)]
     return [
-        *(f"tokenizer.json: {line}" for line in _differences(*parts)),
-        *(f"tokenizer_config.json: {line}" for line in _differences(*special)),
+        *(f"tokenizer.json: {line}" for line in _differences(was, now)),
+        *(f"tokenizer_config.json: {line}" for line in _differences(special[0], special[1])),
     ]
 
 

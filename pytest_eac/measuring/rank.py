@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Columns of the sketch beyond the rank that is looked for.
 _OVERSAMPLING = 10
 _SEED = 0
-_ROUNDING = 1e-12
+_ROUNDING = 5e-7
 
 
 def effective_rank(
@@ -32,7 +32,8 @@ def effective_rank(
         rows: gives D anew each time: chunks of whole rows, in order, of any float dtype.
         shape: (m, n) of D.
         limit: ``limit`` + 1 is returned for any rank above it.
-        tolerance: an absolute Frobenius norm, at least 0.
+        tolerance: an absolute Frobenius norm; below 7e-4 of D's, that is what counts, since
+            products are in float32.
 
     Source: Halko, Martinsson and Tropp, "Finding structure with randomness" (2011), algorithms 4.4
     and 5.1.
@@ -40,22 +41,23 @@ def effective_rank(
     m, n = shape
     width = min(m, n, limit + _OVERSAMPLING)
     generator = torch.Generator().manual_seed(_SEED)
-    start = torch.randn(n, width, generator=generator, dtype=torch.float64)
+    start = torch.randn(n, width, generator=generator)
     squares = 0.0
-    sketch = torch.zeros_like(start)
+    sketch = torch.zeros(n, width, dtype=torch.float64)
     for chunk in rows():
-        part = chunk.double()
-        squares += float(part.square().sum())
+        squares += float(chunk.double().square().sum())
+        part = chunk.float()
         sketch += part.T @ (part @ start)
     if squares <= tolerance**2:
         return 0
     basis, _ = torch.linalg.qr(sketch)
+    basis = basis.float()
     gram = torch.zeros(width, width, dtype=torch.float64)
     for chunk in rows():
-        image = chunk.double() @ basis
+        image = (chunk.float() @ basis).double()
         gram += image.T @ image
     found = torch.linalg.eigvalsh(gram).flip(0).clamp_min(0)
     left = squares - found.cumsum(0)
-    # A residual of zero comes out as what float64 leaves of it.
+    # A residual of zero comes out as what products in float32 leave of it.
     rank = int((left > max(tolerance**2, squares * _ROUNDING)).sum()) + 1
     return min(rank, limit + 1)

@@ -16,6 +16,8 @@ from pytest_eac.lm.layout import find_module
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from pytest_eac.lm.load import LoadedModel
 
 
@@ -140,23 +142,27 @@ def test_a_folder_without_weights_says_what_was_expected(folder: Path) -> None:
         open_checkpoint(folder)
 
 
+def down_of(loaded: LoadedModel) -> tuple[str, Tensor]:
+    path = loaded.layout.down.format(2)
+    weight: Tensor = find_module(loaded.model, path).weight  # type: ignore[assignment]
+    return path, weight
+
+
 def test_a_modules_weight_is_found_by_its_content(tiny: LoadedModel) -> None:
     opened = open_checkpoint(find_checkpoint(tiny.id))
-    path = tiny.layout.down.format(2)
-    weight = find_module(tiny.model, path).weight
-    assert opened.find(path, weight).name == f"{path}.weight"  # type: ignore[arg-type]
+    path, weight = down_of(tiny)
+    assert opened.find(path, weight).name == f"{path}.weight"
     shorter = path.removeprefix("model.").removeprefix("transformer.")
-    assert opened.find(f"other.{shorter}", weight).name == f"{path}.weight"  # type: ignore[arg-type]
+    assert opened.find(f"other.{shorter}", weight).name == f"{path}.weight"
 
 
 def test_a_weight_that_the_checkpoint_has_not_is_an_error(tiny_llama: LoadedModel) -> None:
     opened = open_checkpoint(find_checkpoint(tiny_llama.id))
-    path = tiny_llama.layout.down.format(2)
-    weight = find_module(tiny_llama.model, path).weight
+    path, weight = down_of(tiny_llama)
     with pytest.raises(ModelError, match=r"no tensor has the content of model\.layers\.2"):
-        opened.find(path, weight + 1)  # type: ignore[operator]
+        opened.find(path, weight + 1)
     with pytest.raises(ModelError, match=r"is torch\.float32, but was edited as torch\.bfloat16"):
-        opened.find(path, weight.bfloat16())  # type: ignore[operator]
+        opened.find(path, weight.bfloat16())
 
 
 def test_a_hub_model_that_is_not_here_comes_with_its_remedy() -> None:

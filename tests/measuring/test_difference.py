@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
+from pytest_eac.errors import ModelError
 from pytest_eac.lm import checkpoint
 from pytest_eac.lm.checkpoint import WEIGHTS
 from pytest_eac.measuring import difference
@@ -177,7 +178,7 @@ def test_a_release_that_cannot_be_read_is_trouble_and_a_base_an_error(folder: Pa
     (folder / WEIGHTS).write_bytes(b"nonsense")
     (line,) = compare_checkpoints(BASE, folder).troubles
     assert line.startswith("model.safetensors: is damaged or cut off")
-    with pytest.raises(checkpoint.ModelError, match="is damaged or cut off"):
+    with pytest.raises(ModelError, match="is damaged or cut off"):
         compare_checkpoints(folder, BASE)
 
 
