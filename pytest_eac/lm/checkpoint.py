@@ -28,7 +28,7 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20
-_CHUNKS = 16  # are read of a file before it is mapped anew
+_CHUNKS = 4  # are read of a file before it is mapped anew
 _TEXT_BYTES = 64 * 2**20
 _HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model"]
 

@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import checkpoint
 from pytest_eac.lm.checkpoint import WEIGHTS
+from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.measuring import difference
 from pytest_eac.measuring.difference import compare_checkpoints
 from tests.conftest import FIXTURES
@@ -180,6 +181,27 @@ def test_a_release_that_cannot_be_read_is_trouble_and_a_base_an_error(folder: Pa
     assert line.startswith("model.safetensors: is damaged or cut off")
     with pytest.raises(ModelError, match="is damaged or cut off"):
         compare_checkpoints(folder, BASE)
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_tensors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(difference, "compare_companions", lambda *_: [])
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        tensor = torch.ones(96 * 1024, 1024)
+        tensor[7] += seed
+        save_file({"large": tensor}, folder / WEIGHTS)
+        del tensor
+    before = resident_bytes()
+    with peak_memory(torch.device("cpu")) as peak:
+        found = only(compare_checkpoints(*folders))
+    assert found.rank == 1
+    if before is None or peak.bytes is None:
+        pytest.skip("this platform does not tell the memory of a process")
+    assert peak.bytes - before < 380 * 2**20, "one of the tensors alone has 384 MiB"
 
 
 def test_progress_is_told_for_each_tensor(folder: Path) -> None:
