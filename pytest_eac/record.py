@@ -269,8 +269,8 @@ class Chain:
 
     ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
     ``abilities`` are the unedited model's; ``confidence`` is the level of all intervals in it.
-    ``released`` is a model that somebody else has edited: then nothing was edited here, and there is
-    one checkpoint, after all edits.
+    ``released`` is a model that somebody else has edited: then nothing was edited here, and there
+    is one checkpoint, after all edits.
     """
 
     spec: str

@@ -151,7 +151,7 @@ def _manifest(
                 observed=each.observed,
                 required=each.required,
             )
-            for each in judge(chain, spec.checks)
+            for each in judge(chain, spec.checks, spec.stats)
         ),
         version=__version__,
     )

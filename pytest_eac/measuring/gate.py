@@ -172,13 +172,16 @@ def measure_release(
     start = perf_counter()
     count = len(spec.edits)
     tell = progress or (lambda *_: None)
+    level = spec.stats.confidence
     metrics = find_metrics(spec.checks.metrics)
     tell(0, count, "asking the base")
     base = load_base()
     base_record, tokenizer = describe_model(base), identify(base)["tokenizer"]
     _require_promised(release, "base", base_record)
-    recall = Recall(base, spec.edits, spec.scoring.match, cache=cache)
-    abilities = Abilities(base, spec.checks.abilities, cache=cache, offline=offline)
+    recall = Recall(base, spec.edits, spec.scoring.match, cache=cache, confidence=level)
+    abilities = Abilities(
+        base, spec.checks.abilities, cache=cache, offline=offline, confidence=level
+    )
     base.model.to("meta")  # its memory is free now, whoever still holds it
     tell(count, count, "loading the released model")
     edited = load_edited()
@@ -200,7 +203,8 @@ def measure_release(
         retention=retention,
         deviation=_deviation(release.changes.differences),
         metrics={
-            name: measure(name, metric, edited, spec.edits) for name, metric in metrics.items()
+            name: measure(name, metric, edited, spec.edits, confidence=level)
+            for name, metric in metrics.items()
         },
         abilities=abilities.on(edited).measure(
             name
@@ -226,6 +230,7 @@ def measure_release(
         checkpoints=(point,),
         per_edit=(),
         seconds=perf_counter() - start,
+        confidence=level,
     )
 
 
