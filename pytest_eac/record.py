@@ -209,6 +209,25 @@ class CovarianceRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRun:
+    """What came of the edits in another order, at its end.
+
+    Attributes:
+        order: the edits by their number, counted from 1; ``-k`` takes edit ``k`` back.
+        solved: how many of them had to be solved; the others were at hand.
+        efficacy: as at a checkpoint.
+        retention: likewise.
+        deviation: L1, relative.
+    """
+
+    order: tuple[int, ...]
+    solved: int
+    efficacy: float | None
+    retention: float | None
+    deviation: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a check says: ``passed``, ``failed``, or ``undecided`` when the data cannot say.
 
@@ -268,7 +287,8 @@ class Chain:
     """One method with one seed, from the unedited model to the last edit.
 
     ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
-    ``abilities`` are the unedited model's; ``confidence`` is the level of all intervals in it.
+    ``abilities`` are the unedited model's; ``orders`` are those tried besides the written one;
+    ``confidence`` is the level of all intervals in it.
     ``released`` is a model that somebody else has edited: then nothing was edited here, and there
     is one checkpoint, after all edits.
     """
@@ -289,6 +309,7 @@ class Chain:
     abilities: dict[str, Ability] = field(default_factory=dict)
     cached_measurements: int = 0
     confidence: float = 0.95
+    orders: tuple[OrderRun, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     released: ModelRecord | None = None
 

@@ -71,8 +71,43 @@ class Recall:
         self._confidence = confidence
         self._memory = open_memory(cache, loaded)
         self._loaded = loaded
-        self._edits = edits
         self._match = match
+        self._own = self._own_answers(edits)
+        self._place(edits)
+        answers = [ask.answer for ask in (*self._truths, *self._neighbors)]
+        # One length for every call: texts of different lengths could not be compared.
+        self._length = generation_length(loaded, [*answers, *(edit.target for edit in edits)])
+        self._before = self._answers(self._neighbors)
+        known = self._answers(self._truths)
+        self.known = self._measure(self._truths, known, len(edits))
+        asks = (*self._neighbors, *self._truths)
+        self._told = {
+            _question(ask): answer
+            for ask, answer in zip(asks, (*self._before, *known), strict=True)
+        }
+
+    def arranged(self, edits: tuple[Edit, ...]) -> Recall:
+        """Return the same for some of these edits, in any order, repeated or taken back.
+
+        What has been answered already is not asked again; what else there is, the model is asked
+        as it is now: the unedited one.
+        """
+        other = copy(self)
+        other._place(edits)
+        asks = (*other._neighbors, *other._truths)
+        new = [ask for ask in asks if _question(ask) not in self._told]
+        answers = other._answers(new)
+        other._told = self._told | {
+            _question(ask): answer for ask, answer in zip(new, answers, strict=True)
+        }
+        other._before = [other._told[_question(ask)] for ask in other._neighbors]
+        known = [other._told[_question(ask)] for ask in other._truths]
+        other.known = other._measure(other._truths, known, len(edits))
+        return other
+
+    def _place(self, edits: tuple[Edit, ...]) -> None:
+        """Take these edits, and what is to be asked for them."""
+        self._edits = edits
         self.superseded = superseded(edits)
         self._truths = [
             _Ask(edit=index, prompt=edit.prompt, answer=edit.truth, rival=edit.target)
@@ -80,11 +115,6 @@ class Recall:
             if edit.truth is not None
         ]
         self._neighbors = self._neighbor_asks()
-        answers = [ask.answer for ask in (*self._truths, *self._neighbors)]
-        # One length for every call: texts of different lengths could not be compared.
-        self._length = generation_length(loaded, [*answers, *(edit.target for edit in edits)])
-        self._before = self._answers(self._neighbors)
-        self.known = self._measure(self._truths, self._answers(self._truths), len(edits))
 
     def after(self, update: str | None) -> Recall:
         """Return the same questions, for the model as an update has left it.
@@ -175,30 +205,30 @@ class Recall:
         return _Ask(edit=index, prompt=edit.prompt, answer=edit.target, rival=edit.truth)
 
     def _neighbor_asks(self) -> list[_Ask]:
-        found = [
-            (index, edit, neighbor)
-            for index, edit in enumerate(self._edits)
-            for neighbor in edit.neighborhood
-        ]
-        open_prompts = [each.prompt for _, _, each in found if each.answer is None]
-        own = iter(self._own_answers(open_prompts))
         return [
             _Ask(
                 edit=index,
                 prompt=neighbor.prompt,
-                answer=neighbor.answer or next(own).strip() or ".",
+                answer=neighbor.answer or self._own[neighbor.prompt],
                 rival=edit.target,
             )
-            for index, edit, neighbor in found
+            for index, edit in enumerate(self._edits)
+            for neighbor in edit.neighborhood
         ]
 
-    def _own_answers(self, prompts: list[str]) -> list[str]:
+    def _own_answers(self, edits: tuple[Edit, ...]) -> dict[str, str]:
+        """Return the model's own answers, by prompt, where a neighbour names none."""
+        near = (neighbor for edit in edits for neighbor in edit.neighborhood)
+        prompts = list(dict.fromkeys(each.prompt for each in near if each.answer is None))
         if not prompts:
-            return []
-        return self._memory.recall(
+            return {}
+        answers = self._memory.recall(
             {"prompts": prompts, "tokens": OWN_ANSWER_TOKENS},
             lambda: generate(self._loaded, prompts, tokens=OWN_ANSWER_TOKENS),
         )
+        return {
+            prompt: answer.strip() or "." for prompt, answer in zip(prompts, answers, strict=True)
+        }
 
     def _unchanged(self, before: _Answer, now: _Answer) -> _Answer:
         """Score an answer against the recorded one: the share of it that is the same."""
@@ -268,6 +298,11 @@ class Recall:
                 misses.append(miss)
         means = [_mean(by_edit.get(index)) for index in range(count)]
         return self.summarize(means, misses)
+
+
+def _question(ask: _Ask) -> tuple[str, str, str | None]:
+    """Return what is asked, on behalf of whichever edit."""
+    return ask.prompt, ask.answer, ask.rival
 
 
 def _mean(scores: list[float] | None) -> float | None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_eac.plugin.gate import ReleaseNode
     from pytest_eac.plugin.session import EacSession
     from pytest_eac.record import Verdict
+    from pytest_eac.spec.orderings import Property
 
 
 # What says how far a verdict's number can be trusted; only what there is goes into JUnit.
@@ -106,6 +107,12 @@ class ChainNode(pytest.Collector):
                 return self.eac.judge(self.spec, self.method, self.seed, name)
 
             yield CheckItem.make(self, name, judge)
+        for wanted in self.spec.properties:
+
+            def judge_orders(wanted: Property = wanted) -> Verdict:
+                return self.eac.judge_ordering(self.spec, self.method, self.seed, wanted)
+
+            yield CheckItem.make(self, wanted.id, judge_orders)
 
 
 class CompareNode(pytest.Collector):

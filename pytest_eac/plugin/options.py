@@ -11,6 +11,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_eac.spec.orders import Order
+
 _TEXT = {
     "model": ("ID", "model to edit: hub id, folder, .gguf file, or package:NAME (over the spec's)"),
     "revision": ("REV", "branch, tag or commit of a hub model"),
@@ -19,6 +21,7 @@ _TEXT = {
     "edited": ("PATH_OR_ID", "gate a model that is edited already; --eac-model is its base"),
     "edited-revision": ("REV", "branch, tag or commit of an edited hub model"),
     "limit-edits": ("N", "use only the first N edits of each spec"),
+    "orderings": ("N", "draw N orders of the edits where a spec has orderings; 0 draws none"),
     "results": ("FILE", "write the records of all chains to FILE (JSON)"),
     "cache-dir": ("DIR", "where models, covariances, edits and measurements are kept"),
     "cache-size": ("GIB", "keep at most so many GiB of edits and measurements (default: 4)"),
@@ -26,6 +29,7 @@ _TEXT = {
 _LISTS = {
     "method": ("NAME", "run only this method (may be given again; over the spec's)"),
     "seed": ("N", "use only this seed (may be given again; over the spec's)"),
+    "order": ("ORDER", "try this order of the edits, such as 3,1, instead of drawing orders"),
 }
 _FLAGS = {
     "no-cache": "solve every edit and measure everything anew, and keep nothing of it",
@@ -67,6 +71,8 @@ class Options:
     edited: str | None
     edited_revision: str | None
     limit_edits: int | None
+    orderings: int | None
+    orders: tuple[Order, ...]
     results: Path | None
     cache_dir: Path | None
     cache_size: float | None
@@ -90,6 +96,7 @@ def read_options(config: pytest.Config) -> Options:
         return given if given not in (None, "", [], False) else config.getini(_ini(name)) or None
 
     limit = value("limit-edits")
+    orderings = value("orderings")
     results, cache_dir = value("results"), value("cache-dir")
     cache_size = value("cache-size")
     if value("edited") and (value("method") or value("seed")):
@@ -104,6 +111,8 @@ def read_options(config: pytest.Config) -> Options:
         edited=value("edited"),
         edited_revision=value("edited-revision"),
         limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
+        orderings=_number("orderings", orderings, least=0) if orderings is not None else None,
+        orders=tuple(dict.fromkeys(_order(order) for order in value("order") or ())),
         results=_writable(config.invocation_params.dir / results) if results else None,
         cache_dir=config.invocation_params.dir / cache_dir if cache_dir else None,
         cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
@@ -132,6 +141,15 @@ def _one_of(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
     if value is not None and value not in known:
         raise pytest.UsageError(f"--eac-{name}: found {value!r}, expected {', '.join(known)}")
     return value
+
+
+def _order(text: str) -> Order:
+    from pytest_eac.spec.orders import read_order
+
+    try:
+        return read_order(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"--eac-order: {error}") from None
 
 
 def _number(name: str, text: str, *, least: int) -> int:

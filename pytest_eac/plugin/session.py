@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from pathlib import Path
 from shutil import get_terminal_size
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cache.entries import Cache
@@ -22,16 +24,21 @@ from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import checks, choices
 from pytest_eac.spec.load import Spec, SpecMethod, comparison_id
+from pytest_eac.spec.orderings import Orderings
+from pytest_eac.spec.orders import show_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     import pytest
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.measuring.abilities.measure import Abilities
+    from pytest_eac.measuring.orders import OrderRunner
     from pytest_eac.measuring.recall import Recall
     from pytest_eac.plugin.options import Options
+    from pytest_eac.spec.orderings import Property
+    from pytest_eac.spec.orders import Order
 
 
 class EacSession:
@@ -48,6 +55,7 @@ class EacSession:
         self._releases: dict[str, Release] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
+        self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
@@ -67,6 +75,9 @@ class EacSession:
             spec = replace(spec, seeds=options.seeds)
         if options.limit_edits is not None:
             spec = spec.limited(options.limit_edits)
+        if options.orderings is not None and spec.orderings is not None:
+            drawn = spec.orderings.model_copy(update={"examples": options.orderings})
+            spec = replace(spec, orderings=drawn if options.orderings else None)
         spec = replace(spec, model=self._choose_model(spec))
         self.specs.append(spec)
         return spec
@@ -134,10 +145,7 @@ class EacSession:
         if key not in self._verdicts:  # of all checks together: p-values are corrected for them
             found = judge(chain, spec.checks, spec.stats)
             self._verdicts[key] = {each.check: each for each in found}
-        verdict = self._verdicts[key][check]
-        others = (each for each in chain.verdicts if each.check != check)
-        self._outcomes[key] = replace(chain, verdicts=(*others, verdict))
-        return verdict
+        return self._keep(chain, self._verdicts[key][check])
 
     def release(self, spec: Spec) -> Release:
         """Return what a released model changed of its base; found once a spec."""
@@ -162,6 +170,67 @@ class EacSession:
         chain = self._once(key, lambda: self._measure_edited(spec))
         return self._judge(key, chain, spec, check)
 
+    def judge_ordering(
+        self, spec: Spec, method: SpecMethod, seed: int, wanted: Property
+    ) -> Verdict:
+        """Return the verdict on what must hold under every order of a chain's edits."""
+        from pytest_eac.judging.orderings import judge_ordering
+
+        chain = self.chain(spec, method, seed)
+
+        def replay(orders: Sequence[Order]) -> str:
+            given = " ".join(f"--eac-order={show_order(order)}" for order in orders)
+            return f'pytest "{spec.file}::{chain.name}::{wanted.id}" {given}'
+
+        with self._running(f"{spec.name} {chain.name}: orders") as progress:
+            runner = self._runner(spec, method, chain, progress)
+            verdict = judge_ordering(
+                chain,
+                wanted,
+                orderings=spec.orderings or Orderings(),
+                checks=spec.checks,
+                runner=runner,
+                replay=replay,
+                given=self.options.orders,
+            )
+        self._keep(replace(chain, orders=runner.runs), verdict)
+        return verdict
+
+    def _keep(self, chain: Chain, verdict: Verdict) -> Verdict:
+        others = (each for each in chain.verdicts if each.check != verdict.check)
+        key = (chain.spec, chain.method, chain.seed)
+        self._outcomes[key] = replace(chain, verdicts=(*others, verdict))
+        return verdict
+
+    def _runner(
+        self, spec: Spec, method: SpecMethod, chain: Chain, progress: _Progress
+    ) -> OrderRunner:
+        """Return what runs a chain's edits in other orders, keeping only the last chain's."""
+        from pytest_eac.measuring.orders import OrderRunner
+
+        key = (chain.spec, chain.method, chain.seed)
+        if self._orders is None or self._orders[0] != key:
+            loaded, recall, abilities = self._unedited_model(spec, progress)
+            runner = OrderRunner(
+                loaded=loaded,
+                spec=spec,
+                method=method,
+                chain=chain,
+                recall=recall,
+                abilities=abilities,
+                cache=self._cache or self._cache_of_this_run(),
+                cache_dir=self.options.cache_dir,
+            )
+            self._orders = (key, runner)
+        self._orders[1].progress = progress
+        return self._orders[1]
+
+    def _cache_of_this_run(self) -> Cache:
+        """Return a cache that ends with the run: what orders have in common is solved once."""
+        folder = TemporaryDirectory(prefix="pytest-eac-")
+        self.config.add_cleanup(folder.cleanup)
+        return Cache(Path(folder.name))
+
     def compare(self, spec: Spec, comparison: checks.Comparison) -> Verdict:
         """Return the verdict on a comparison between two methods of a spec."""
         from pytest_eac.judging.compare import compare
@@ -177,28 +246,10 @@ class EacSession:
         return verdict
 
     def _run(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
-        from pytest_eac.measuring.abilities.measure import Abilities
         from pytest_eac.measuring.chain import run_chain
-        from pytest_eac.measuring.recall import Recall
 
         with self._running(f"{spec.name} {method.name}-s{seed}") as progress:
-            progress(0, len(spec.edits), "loading the model")
-            loaded = self._load(self._choice(spec))
-            if self._unedited is None or self._unedited[0] is not spec:
-                progress(0, len(spec.edits), "asking the unedited model")
-                level = spec.stats.confidence
-                recall = Recall(
-                    loaded, spec.edits, spec.scoring.match, cache=self._cache, confidence=level
-                )
-                abilities = Abilities(
-                    loaded,
-                    spec.checks.abilities,
-                    cache=self._cache,
-                    offline=self.options.offline,
-                    confidence=level,
-                )
-                self._unedited = (spec, recall, abilities)
-            _, recall, abilities = self._unedited
+            loaded, recall, abilities = self._unedited_model(spec, progress)
             return run_chain(
                 loaded,
                 spec,
@@ -210,6 +261,31 @@ class EacSession:
                 cache_dir=self.options.cache_dir,
                 cache=self._cache,
             )
+
+    def _unedited_model(
+        self, spec: Spec, progress: _Progress
+    ) -> tuple[LoadedModel, Recall, Abilities]:
+        """Return the model, and what it says of a spec before any edit."""
+        from pytest_eac.measuring.abilities.measure import Abilities
+        from pytest_eac.measuring.recall import Recall
+
+        progress(0, len(spec.edits), "loading the model")
+        loaded = self._load(self._choice(spec))
+        if self._unedited is None or self._unedited[0] is not spec:
+            progress(0, len(spec.edits), "asking the unedited model")
+            level = spec.stats.confidence
+            recall = Recall(
+                loaded, spec.edits, spec.scoring.match, cache=self._cache, confidence=level
+            )
+            abilities = Abilities(
+                loaded,
+                spec.checks.abilities,
+                cache=self._cache,
+                offline=self.options.offline,
+                confidence=level,
+            )
+            self._unedited = (spec, recall, abilities)
+        return (loaded, *self._unedited[1:])
 
     def _measure_edited(self, spec: Spec) -> Chain:
         from pytest_eac.measuring.gate import measure_release
@@ -239,7 +315,7 @@ class EacSession:
         try:
             yield progress
         except SpoiledModelError:
-            self._model = self._unedited = None
+            self._model = self._unedited = self._orders = None
             raise
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"
@@ -262,7 +338,7 @@ class EacSession:
         from pytest_eac.lm.load import load_model
 
         if self._model is None or self._model[0] != choice:
-            self._model = self._unedited = None
+            self._model = self._unedited = self._orders = None
             try:
                 loaded = load_model(
                     choice.id,

@@ -38,6 +38,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         ]
         lines += [line for chain in mine for line in _rows(chain)]
         lines += _abilities(mine) + _tested(mine)
+        lines += [_orders(chain) for chain in mine if chain.orders]
     return lines + _cached_line(chains)
 
 
@@ -51,6 +52,14 @@ def _cached_line(chains: Sequence[Chain]) -> list[str]:
         f"{sum(edits)} of {len(edits)} edits and {measurements} measurements came from the cache "
         "(s/edit: as solved)"
     ]
+
+
+def _orders(chain: Chain) -> str:
+    """Say how many orders were run, and how many of their edits had to be solved."""
+    asked = sum(len(run.order) for run in chain.orders)
+    solved = sum(run.solved for run in chain.orders)
+    name = fit(chain.name, 23)
+    return f"orders of {name}: {len(chain.orders)} run, {solved} of {asked} edits solved"
 
 
 def fit(text: str, width: int) -> str:

@@ -17,6 +17,7 @@ from pytest_eac.spec.explain import path_in, problems_of
 from pytest_eac.spec.inherit import exists, read_with_parents
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method, method_names
 from pytest_eac.spec.names import closest
+from pytest_eac.spec.orders import Order, arranged
 from pytest_eac.spec.schema import KnownIssue, Scoring, SpecFile
 from pytest_eac.spec.sources import read_source
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.spec.checks import Checks, Stats
     from pytest_eac.spec.marked import Mark, MarkedValue, Where
+    from pytest_eac.spec.orderings import Orderings, Property
 
 
 def _is_no_path(corpus: str) -> bool:
@@ -62,11 +64,28 @@ class Spec:
     marks: tuple[str, ...]
     fixtures: tuple[str, ...]
     lines: dict[str, int]
+    orderings: Orderings | None = None
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        """What must hold under every order of the edits."""
+        return self.orderings.properties(self.checks) if self.orderings else ()
 
     def limited(self, count: int) -> Spec:
         """Return the same spec with at most ``count`` edits."""
         edits = self.edits[:count]
         kept = tuple(at for at in self.checkpoints if at < len(edits))
+        return replace(self, edits=edits, checkpoints=(*kept, len(edits)))
+
+    def ordered(self, order: Order) -> Spec:
+        """Return the same spec with its edits in another order.
+
+        Raises:
+            ValueError: the order names an edit that is not there, or takes one back that has no
+                truth.
+        """
+        kept = tuple(at for at in self.checkpoints if at < min(len(order), len(self.edits)))
+        edits = arranged(self.edits, order)
         return replace(self, edits=edits, checkpoints=(*kept, len(edits)))
 
     def with_methods(self, names: tuple[str, ...]) -> Spec:
@@ -216,6 +235,7 @@ class _Builder:
             marks=written.marks,
             fixtures=written.fixtures,
             lines=self.lines(),
+            orderings=written.orderings,
         )
 
     def check_plan(self, methods: tuple[SpecMethod, ...]) -> None:
@@ -351,7 +371,8 @@ class _Builder:
             if comparison_id(comparison) in seen:
                 self.complain(at, "the same comparison is given twice")
             seen.add(comparison_id(comparison))
-        checks = [name for name, _ in self.written.checks.named()] + sorted(seen)
+        own = [name for name, _ in self.written.checks.named()]
+        checks = own + sorted(seen) + self.check_orderings(own)
         checks += ["changed"] if self.written.checks.changed else []
         for index, issue in enumerate(self.written.known_issues):
             at = ("known_issues", index)
@@ -376,8 +397,32 @@ class _Builder:
             return f"{metric!r} is not measured at the end; give it at: final or every"
         return None
 
+    def check_orderings(self, checks: list[str]) -> list[str]:
+        """Check what ``orderings`` say of the other parts; return their items' names."""
+        orderings = self.written.orderings
+        if orderings is None:
+            return []
+        for index, name in enumerate(orderings.hold or ()):
+            if name not in checks:
+                message = f"{name!r} is not a check of this spec" + closest(name, checks)
+                self.complain(("orderings", "hold", index), message)
+            elif name == "known":
+                message = "'known' is of the unedited model: no order can change it"
+                self.complain(("orderings", "hold", index), message)
+        properties = orderings.properties(self.written.checks)
+        if not properties:
+            message = "nothing is checked; expected a check to hold, a spread or a state"
+            self.complain(("orderings",), message, key=True)
+        if "interleaving" in orderings.kinds and self.written.sequence.batch == 1:
+            message = (
+                "an interleaving mixes batches, and sequence.batch is 1: take permutation instead"
+            )
+            self.complain(("orderings", "kinds"), message, key=True)
+        return [each.id for each in properties]
+
     def check_data(self, edits: tuple[Edit, ...]) -> None:
         checks = self.written.checks
+        self.check_orderings_data(edits)
         count = len(edits)
         for index, at in enumerate(self.written.sequence.checkpoints):
             if message := self.no_checkpoint(at, count):
@@ -396,6 +441,17 @@ class _Builder:
                 self.complain(("checks", name), f"no edit has {what} to measure it on", key=True)
         if self.written.scoring.match == "success":
             self.check_success(edits)
+
+    def check_orderings_data(self, edits: tuple[Edit, ...]) -> None:
+        orderings = self.written.orderings
+        if orderings is None:
+            return
+        if len(edits) == 1:
+            message = "a single edit has no order; expected two edits or more"
+            self.complain(("orderings",), message, key=True)
+        if "conflict" in orderings.kinds and not any(edit.truth for edit in edits):
+            message = "no edit has a truth to put back, as a conflicting edit does"
+            self.complain(("orderings", "kinds"), message, key=True)
 
     def place(self, check: str) -> Where:
         """Return where a check is written."""
@@ -450,6 +506,10 @@ class _Builder:
         for index, comparison in enumerate(self.written.checks.compare):
             mark = self.marked.mark(("checks", "compare", index))
             lines[comparison_id(comparison)] = self.line(mark)
+        if self.written.orderings is not None:
+            line = self.line(self.marked.mark(("orderings",), key=True))
+            each = self.written.orderings.properties(self.written.checks)
+            lines |= {found.id: line for found in each}
         if self.written.model is not None:
             lines["model"] = self.line(self.marked.mark(("model",), key=True))
         return lines

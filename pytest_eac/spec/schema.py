@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from pytest_eac.spec.checks import Checks, Stats
 from pytest_eac.spec.choices import MethodChoice, ModelChoice
 from pytest_eac.spec.entries import EditEntry
+from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.settings import Strict
 from pytest_eac.spec.types import Count, Name, Seed, Text
 
@@ -104,6 +105,9 @@ class SpecFile(Strict):
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
     stats: Stats = Stats()
+    orderings: Orderings | None = Field(
+        None, description="Other orders of the edits to try, and what must hold under them."
+    )
     known_issues: tuple[KnownIssue, ...] = ()
     marks: tuple[Name, ...] = Field((), description="pytest marks for every item of this file.")
     fixtures: tuple[Name, ...] = Field((), description="pytest fixtures that every item uses.")
