@@ -8,6 +8,7 @@ the same seed would give other orders in another run. No module has constants th
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar, overload
 
 from hypothesis import strategies as st
@@ -89,9 +90,10 @@ def _orders(
 ) -> Order:
     """Draw a shuffled order, then how much of it to keep: that is what shrinks it.
 
-    Each edit has a number of its own that says whether it stays, and a limit of its own for how many
-    smaller numbers it may stand before. Both shrink to nothing, one by one and without touching the
-    other edits; an edit that is left out has a limit, too, so that the others keep their places.
+    Each edit has a number of its own that says whether it stays, and a limit of its own for how
+    many smaller numbers it may stand before. Both shrink to nothing, one by one and without
+    touching the other edits; an edit that is left out has a limit, too, so that the others keep
+    their places.
     """
     mixed = "interleaving" in kinds and ("permutation" not in kinds or not _number(draw, 2))
     written = tuple(range(1, count + 1))
@@ -116,7 +118,13 @@ def _orders(
 
 def _number(draw: DrawFn, count: int) -> int:
     """Draw one of ``range(count)``, all equally likely; shrinks to 0."""
-    return draw(st.integers(_FAR, _FAR + count - 1)) - _FAR
+    return draw(_numbers(count)) - _FAR
+
+
+@cache
+def _numbers(count: int) -> SearchStrategy[int]:
+    """Return the numbers to draw from; making them takes longer than drawing one."""
+    return st.integers(_FAR, _FAR + count - 1)
 
 
 def _shuffled(draw: DrawFn, count: int) -> Order:

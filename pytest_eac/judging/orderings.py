@@ -73,7 +73,7 @@ def judge_ordering(
         broken = search.simplest()
     pair = (broken, trial.counterpart(broken)) if broken else trial.extremes(search.drawn)
     head = f"{wanted.id} of {chain.name}: "
-    counted = _counted(search, asked=sum(map(len, search.drawn)), given=bool(given))
+    counted = _counted(search, given=bool(given), broken=broken is not None)
     if pair:
         lines = [f"{head}broken by the order {show_order(pair[0])}, required {trial.required}"]
         again = replay(pair[:1] if broken else pair)
@@ -106,7 +106,8 @@ def _draws(chain: Chain, wanted: Property, orderings: Orderings, runner: Runner)
         kinds=kinds,
         batch=runner.batch,
         examples=orderings.examples,
-        edits=orderings.budget.edits or (all_ // 2 if runner.shares else all_),
+        pace=orderings.budget.edits or (all_ // 2 if runner.shares else all_),
+        edits=orderings.budget.edits,
         seconds=orderings.budget.seconds,
         shares=runner.shares,
         seed=chain.seed,
@@ -114,12 +115,15 @@ def _draws(chain: Chain, wanted: Property, orderings: Orderings, runner: Runner)
     )
 
 
-def _counted(search: Search, *, asked: int, given: bool) -> str:
+def _counted(search: Search, *, given: bool, broken: bool) -> str:
     if given:
         return f"{_orders(search.drawn)} given, none drawn"
+    asked = sum(map(len, search.drawn))
     text = f"{_orders(search.drawn)} drawn: {search.spent} of {asked} edits to solve"
     if search.draws.shares:
         text += ", common beginnings counted once"
+    if broken:
+        return f"{text}; further ones simplified the last"
     if len(search.drawn) < search.draws.examples and search.stopped:
         text += f" ({search.stopped})"
     return text

@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from pytest_eac.spec.orderings import Kind
     from pytest_eac.spec.orders import Order
 
+# Draws in a row that give nothing new or affordable, before the search gives up.
+_MOST_VAIN = 300
+# After so many, an order may cost as much more as is due to one order.
+_PATIENCE = 50
+# What the cheapest new order costs: the last two edits, swapped.
+_LEAST = 2
+_SIMPLIFYING = 4
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draws:
@@ -29,8 +37,10 @@ class Draws:
         kinds: of orders.
         batch: edits in an update.
         examples: orders to draw, all different.
-        edits: edits to solve for them, common beginnings counted once; as many again may be solved
-            to simplify an order that breaks something.
+        pace: edits that may be solved for them, common beginnings counted once: dearer orders are
+            passed over, unless no others come up.
+        edits: the most edits to solve for them, if there is a limit. As many again may be solved to
+            simplify an order that breaks something; four times the pace, if there is none.
         seconds: when to stop, if ever.
         shares: whether orders with a common beginning share its edits.
         seed: of the draws.
@@ -41,11 +51,16 @@ class Draws:
     kinds: tuple[Kind, ...]
     batch: int
     examples: int
-    edits: int
+    pace: int
+    edits: int | None
     seconds: float | None
     shares: bool
     seed: int
     key: str
+
+
+class _Enough(BaseException):
+    """Ends a search at once: Hypothesis takes no other exception for more than a broken order."""
 
 
 @dataclass(kw_only=True)
@@ -70,6 +85,7 @@ class Search:
     _known: set[Order] = field(default_factory=set)
     _left: int = 0
     _broken: bool = False
+    _vain: int = 0
     _trouble: Exception | None = None
     _start: float = field(default_factory=monotonic)
 
@@ -80,10 +96,10 @@ class Search:
             Exception: what running an order has raised; nothing more is drawn then.
         """
         draws = self.draws
-        self._left = draws.edits
+        self._left = draws.edits or _SIMPLIFYING * draws.pace
         self._solve([tuple(range(1, draws.count + 1))])  # the chain itself has run
         found: Order | None = None
-        with suppress(NoSuchExample, Unsatisfiable):
+        with suppress(NoSuchExample, Unsatisfiable, _Enough):
             found = find(
                 any_ordering(draws.count, kinds=draws.kinds, batch=draws.batch),
                 self._try,
@@ -109,8 +125,12 @@ class Search:
                 return False
             self._left -= cost
         else:
-            if not needed or order in self.drawn or self._full() or self._too_dear(cost):
+            if self._late() or self._vain > _MOST_VAIN:
+                raise _Enough
+            if not needed or order in self.drawn or self._too_dear(cost):
+                self._vain += 1
                 reject()
+            self._vain = 0
             self.drawn.append(order)
             self.spent += cost
         self._solve(needed)
@@ -118,12 +138,9 @@ class Search:
             broken = self.breaks(order)
         except Exception as error:
             self._trouble = error
-            return False
+            raise _Enough from error
         self._broken = self._broken or broken
         return broken
-
-    def _full(self) -> bool:
-        return bool(self._trouble) or len(self.drawn) >= self.draws.examples or self._late()
 
     def _late(self) -> bool:
         seconds = self.draws.seconds
@@ -133,15 +150,15 @@ class Search:
         return True
 
     def _too_dear(self, cost: int) -> bool:
-        """Hand the budget out evenly, beginning with one whole order."""
+        """Hand out the edits evenly, beginning with one whole order; more after draws in vain."""
         draws = self.draws
-        first = min(draws.count, draws.edits)
+        spent = self.spent + cost
+        if draws.edits is not None and spent > draws.edits:
+            self.stopped = f"the budget of {draws.edits} edits leaves no more"
+            return True
         steps = max(1, draws.examples - 1)
-        due = first + (draws.edits - first) * min(len(self.drawn), steps) / steps
-        if self.spent + cost <= due:
-            return False
-        self.stopped = f"the budget is {draws.edits} edits"
-        return True
+        done = len(self.drawn) + self._vain / _PATIENCE
+        return spent > draws.count + max(_LEAST, (draws.pace - draws.count) / steps) * done
 
     def _cost(self, orders: Iterable[Order]) -> int:
         known = self._known

@@ -25,8 +25,8 @@ class Budget(Strict):
 
     edits: Count | None = Field(
         None,
-        description="Edits to solve for all orders together, common beginnings counted once; by "
-        "default half of those that separate chains would take.",
+        description="The most edits to solve for all orders together, common beginnings counted "
+        "once; as many again may be solved to simplify an order that breaks something.",
     )
     seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = Field(
         None, description="How long to go on; what is found then depends on the machine."

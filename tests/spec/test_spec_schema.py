@@ -24,6 +24,7 @@ KEYS = {
     "scoring",
     "checks",
     "stats",
+    "orderings",
     "known_issues",
     "marks",
     "fixtures",
