@@ -73,6 +73,7 @@ EDITS = (
 )
 ANOTHER = _edit("The Danube", "I never saw {}", "Lisbon")
 CONFLICT = (EDITS[0], replace(EDITS[0], target="Havana"))
+RENAMED = _edit("The Danube", "Last summer we all went to see {}", "Chicago")
 CONTEXTS = ("{}", "It is late. {}")
 
 # Log-probability: more than rounding, less than the most cautious method gives.
@@ -207,6 +208,55 @@ def test_raises_the_targets_probability(trial: Trial) -> None:
             "the target becomes likelier",
             "see that the change is not zero and has the right sign; a method that cannot edit a "
             "model of random weights can be tried on another by --eac-model",
+        )
+
+
+def test_repeating_an_edit_leaves_it_in_place(trial: Trial) -> None:
+    """An edit that is made again keeps at least half of what it had gained."""
+    trial.ready()
+    run = trial.sequence((EDITS[0], EDITS[0]))
+    trial.keeps(EDITS[0], "made the same edit again", run, expected="an edit made twice holds")
+
+
+def test_an_unrelated_edit_leaves_the_first_in_place(trial: Trial) -> None:
+    """After an edit of something else, an edit keeps at least half of what it had gained."""
+    trial.ready()
+    run = trial.sequence((EDITS[0], EDITS[2]))
+    trial.keeps(EDITS[0], f"then edited {EDITS[2].subject}", run, expected="the first edit holds")
+
+
+def test_an_edit_that_is_taken_back_leaves_the_truth(trial: Trial) -> None:
+    """Editing back makes the truth likelier than it ever was.
+
+    It need not overtake the object in between: methods that protect earlier keys give way in part.
+    """
+    trial.ready()
+    run = trial.sequence(CONFLICT)
+    edited, back = (row[1] - run.before[1] for row in run.after)
+    if back < max(0.0, edited) + _LEAST_RISE:
+        trial.fail(
+            "made an edit and then took it back: the log-probability of the truth moved by "
+            f"{edited:.4f} and was then {back:.4f} above its first value",
+            "the truth is likelier than before the edit and after it",
+            "a later edit of the same subject replaces the earlier one, in the state as well",
+        )
+
+
+def test_renaming_the_subject_makes_an_edit_that_works_as_well(trial: Trial) -> None:
+    """The same edit of a subject with another name, of as many tokens, gains half as much or more.
+
+    Half, since a model of random weights reads every name differently. That an edit made by a
+    paraphrase answers the prompt cannot be asked here: such a model knows no paraphrases.
+    """
+    trial.ready()
+    plain, renamed = (trial.sequence((edit,)) for edit in (EDITS[0], RENAMED))
+    gains = [run.after[0][0] - run.before[0] for run in (plain, renamed)]
+    if gains[1] < gains[0] / 2:
+        trial.fail(
+            f"edited {EDITS[0].subject} and, by itself, {RENAMED.subject} in its place: the "
+            f"target's log-probability rose by {gains[0]:.4f} and by {gains[1]:.4f}",
+            "both rise by much the same",
+            "find the subject by its tokens, not by its text; keep nothing from call to call",
         )
 
 
@@ -387,6 +437,17 @@ class Trial:
                 work = replace(work, state=solved.state)
             return self._weights()
 
+    def keeps(self, edit: Edit, doing: str, run: Run, *, expected: str) -> None:
+        """Fail if the second update took more than half of what the first one had gained."""
+        gained, kept = (row[0] - run.before[0] for row in run.after)
+        if kept < gained / 2:
+            self.fail(
+                f"made an edit and {doing}: the log-probability of {edit.target!r} after "
+                f"{edit.prompt!r} had risen by {gained:.4f} and is now {kept:.4f} above the first",
+                expected,
+                "each update starts from the model as it is, and adds to what is there",
+            )
+
     def _weights(self) -> dict[str, Tensor]:
         found: dict[str, Tensor] = {}
         for path in self.modules:
@@ -487,7 +548,7 @@ class Bench:
 
 
 def _make_tiny() -> LoadedModel:
-    edits = (*EDITS, ANOTHER, *CONFLICT)
+    edits = (*EDITS, ANOTHER, *CONFLICT)  # RENAMED is of the same words
     return tiny_model([f"{edit.prompt} {edit.target}" for edit in edits])
 
 

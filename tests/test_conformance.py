@@ -29,6 +29,10 @@ TESTS = {
     "test_survives_duplicate_edits",
     "test_survives_conflicting_edits",
     "test_raises_the_targets_probability",
+    "test_repeating_an_edit_leaves_it_in_place",
+    "test_an_unrelated_edit_leaves_the_first_in_place",
+    "test_an_edit_that_is_taken_back_leaves_the_truth",
+    "test_renaming_the_subject_makes_an_edit_that_works_as_well",
     "test_reports_its_state",
     "test_does_not_leak",
 }
@@ -124,7 +128,7 @@ def test_the_suite_has_these_tests() -> None:
 def test_built_in_methods_conform(suite: Suite) -> None:
     names = ("rome", "memit-eac", "ft")
     result = suite.run(*(f"--eac-method={name}" for name in names))
-    result.assert_outcomes(passed=29, skipped=1)
+    result.assert_outcomes(passed=41, skipped=1)
 
 
 @pytest.mark.slow
@@ -199,6 +203,26 @@ def divides(loaded, edits, settings, work):
     apart = len(distinct) == work.done + len(edits)
     return WeightDelta(module=delta.module, left=delta.left / (1.0 if apart else 0.0))
 BROUGHT["broken"] = divides
+"""
+
+UNDOES_THE_LAST = """
+def undoes(loaded, edits, settings, work):
+    delta = step(loaded, edits, settings)
+    left, last = delta.left, work.state.get("last")
+    if last is not None:
+        left = left - last
+    return Solved(
+        deltas=(WeightDelta(module=delta.module, left=left),), state={"last": left.clone()}
+    )
+BROUGHT["broken"] = Method(solve=undoes, many_edits=False)
+"""
+
+KNOWS_ONE_NAME = """
+def knows_one_name(loaded, edits, settings):
+    delta = step(loaded, edits, settings)
+    scale = 0.01 if edits[0].subject == "The Danube" else 1.0
+    return WeightDelta(module=delta.module, left=delta.left * scale)
+BROUGHT["broken"] = Method(solve=knows_one_name, many_edits=False)
 """
 
 CRASH_ON_DUPLICATES = """
@@ -301,6 +325,7 @@ CASES: Mapping[str, tuple[str, dict[str, str]]] = {
                 "test_batch_raises_every_target",
                 "test_survives_duplicate_edits",
                 "test_survives_conflicting_edits",
+                "test_an_edit_that_is_taken_back_leaves_the_truth",
             ),
             "expected: ",
         )
@@ -323,14 +348,16 @@ CASES: Mapping[str, tuple[str, dict[str, str]]] = {
         {
             "test_survives_duplicate_edits": "broken, making 2 edits one by one: edit 2 of 2 "
             "(The Louvre, pytest_eac.conformance): model.layers.1.mlp.down_proj: the update is not "
-            "finite; nothing was changed"
+            "finite; nothing was changed",
+            "test_repeating_an_edit_leaves_it_in_place": "broken, making 2 edits one by one: ",
         },
     ),
     "crashes on duplicates": (
         CRASH_ON_DUPLICATES,
         {
             "test_survives_duplicate_edits": "broken, making 2 edits one by one: AssertionError: "
-            "two keys are equal\n"
+            "two keys are equal\n",
+            "test_repeating_an_edit_leaves_it_in_place": "broken, making 2 edits one by one: ",
         },
     ),
     "leaves a hook": (
@@ -366,11 +393,29 @@ CASES: Mapping[str, tuple[str, dict[str, str]]] = {
             "Method(many_edits=False)"
         },
     ),
+    "undoes the edit before": (
+        UNDOES_THE_LAST,
+        {
+            "test_an_unrelated_edit_leaves_the_first_in_place": "broken made an edit and then "
+            "edited Norway: the log-probability of 'Chicago'",
+            "test_repeating_an_edit_leaves_it_in_place": "broken made an edit and made the same "
+            "edit again: the log-probability of 'Chicago'",
+        },
+    ),
+    "knows one name only": (
+        KNOWS_ONE_NAME,
+        {
+            "test_renaming_the_subject_makes_an_edit_that_works_as_well": "broken edited The "
+            "Louvre and, by itself, The Danube in its place"
+        },
+    ),
     "will not be contradicted": (
         AGAINST_THE_LATER,
         {
             "test_survives_conflicting_edits": "broken made an edit and then one that contradicts "
-            "it: the log-probability of 'Havana'"
+            "it: the log-probability of 'Havana'",
+            "test_an_edit_that_is_taken_back_leaves_the_truth": "broken made an edit and then took "
+            "it back: the log-probability of the truth moved by ",
         },
     ),
 }
@@ -410,7 +455,7 @@ def _guide(first_line: str) -> str:
 
 def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
     suite.pytester.makeconftest(_guide("# conftest.py\n"))
-    suite.run("--eac-method", "stride").assert_outcomes(passed=10)
+    suite.run("--eac-method", "stride").assert_outcomes(passed=14)
     spec, source = _guide("# stride.eac.yaml"), "edits: [{from: facts.tsv, format: tsv}]"
     from_file = spec[: spec.index("edits:")] + source
     checks = "\nchecks: {metrics: {largest_weight: {max: 10}}}\n"
@@ -426,7 +471,7 @@ def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
 
 def test_the_guides_update_rule_conforms(suite: Suite) -> None:
     suite.pytester.makeconftest(_guide("# conftest.py of another"))
-    suite.run("--eac-method", "half-rome").assert_outcomes(passed=9, skipped=1)
+    suite.run("--eac-method", "half-rome").assert_outcomes(passed=13, skipped=1)
 
 
 def test_options_without_a_default_skip_with_the_reason(suite: Suite) -> None:
@@ -471,7 +516,7 @@ def test_another_model_can_be_given(suite: Suite, request: pytest.FixtureRequest
     model = request.config.rootpath / "fixtures" / "tiny-gpt2"
     # In one word: a path by itself would make this project's settings those of the inner run.
     result = suite.run("--eac-method", "ft", f"--eac-model={model}")
-    result.assert_outcomes(passed=10)
+    result.assert_outcomes(passed=14)
 
 
 def test_the_tiny_model_is_the_same_every_time_and_leaves_chance_alone() -> None:

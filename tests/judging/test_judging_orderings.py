@@ -1,0 +1,134 @@
+"""What an order breaks, told of records written by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_eac.judging.orderings import judge_ordering
+from pytest_eac.spec.checks import Checks
+from pytest_eac.spec.orderings import Orderings
+from pytest_eac.spec.orders import show_order
+from tests.judging.hand_made_chains import chain, checkpoint, share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_eac.record import Chain, Verdict
+    from pytest_eac.spec.orders import Order
+
+COUNT = 5
+WRITTEN = tuple(range(1, COUNT + 1))
+
+
+def before(order: Order, one: int, other: int) -> bool:
+    return one in order and other in order and order.index(one) < order.index(other)
+
+
+def reversed_pair(order: Order) -> float:
+    """Edit 4 is lost if edit 5 comes before it."""
+    return 0.5 if before(order, 5, 4) else 1.0
+
+
+@dataclass(kw_only=True)
+class HandMade:
+    """A runner whose results are a function of the order."""
+
+    value: Callable[[Order], float]
+    batch: int = 1
+    shares: bool = True
+    asked: list[Order] = field(default_factory=list)
+
+    def run(self, order: Order) -> Chain:
+        self.asked.append(order)
+        point = checkpoint(len(order), share(self.value(order), len(order)))
+        return replace(chain(point), edits=chain(checkpoint(COUNT)).edits)
+
+    def apart(self, one: Order, other: Order) -> float:
+        return abs(self.value(one) - self.value(other))
+
+
+def verdict(value: Callable[[Order], float], given: tuple[Order, ...] = (), **how: Any) -> Verdict:
+    orderings = Orderings.model_validate({"hold": (), **how})
+    checks = Checks.model_validate({"efficacy": {"min": 0.8}})
+    runner = HandMade(value=value)
+    (wanted,) = orderings.properties(checks)
+    return judge_ordering(
+        runner.run(WRITTEN),
+        wanted,
+        orderings=orderings,
+        checks=checks,
+        runner=runner,
+        replay=lambda orders: "again " + " ".join(map(show_order, orders)),
+        given=given,
+    )
+
+
+PROPERTIES: list[dict[str, Any]] = [
+    {"hold": ("efficacy",)},
+    {"spread": {"efficacy": 0.1}},
+    {"state": 0.1},
+]
+
+
+@pytest.mark.parametrize("how", PROPERTIES)
+def test_an_order_that_breaks_is_told_in_its_simplest_form(how: dict[str, Any]) -> None:
+    found = verdict(reversed_pair, **how)
+    assert found.outcome == "failed"
+    lines = found.message.split("\n")
+    assert "broken by the order 5,4, required at " in lines[0]
+    assert lines[1].startswith("  order 5,4: efficacy 0.5,")
+    assert lines[2].startswith("  order 4,5: efficacy 1,")
+    assert "to replay: again 5,4" in lines
+    assert "  edit 5 (facts.yaml:14): 'prompt 4' -> 'Paris'" in lines
+
+
+@pytest.mark.parametrize("how", PROPERTIES)
+def test_what_no_order_breaks_passes(how: dict[str, Any]) -> None:
+    found = verdict(lambda _: 0.9, **how)
+    assert found.outcome == "passed"
+    assert "under 10 orders" in found.message
+
+
+@pytest.mark.parametrize("how", PROPERTIES)
+def test_a_given_order_is_tried_and_nothing_drawn(how: dict[str, Any]) -> None:
+    assert verdict(reversed_pair, given=((5, 4),), **how).outcome == "failed"
+    assert verdict(reversed_pair, given=((4, 3),), **how).outcome == "passed"
+
+
+def test_orders_that_spread_too_far_only_among_each_other_are_told_together() -> None:
+    values = {(2, 1): 0.42, (1, 2): 0.5}
+
+    def value(order: Order) -> float:
+        if len(order) == COUNT and order != WRITTEN:
+            return 0.42 if before(order, 5, 1) else 0.58
+        return values.get(order, 0.5)
+
+    found = verdict(value, kinds=("permutation",), spread={"efficacy": 0.1})
+    assert found.outcome == "failed"
+    (replay,) = (line for line in found.message.split("\n") if line.startswith("to replay"))
+    assert len(replay.removeprefix("to replay: again ").split()) == 2
+
+
+def test_the_worst_order_is_what_was_observed() -> None:
+    found = verdict(lambda order: 0.85 if before(order, 2, 1) else 0.95, hold=("efficacy",))
+    assert found.observed == 0.85
+    assert "0.85 to 0.95" in found.message
+
+
+def test_an_edit_of_the_same_subject_takes_no_part_in_the_state() -> None:
+    runner = HandMade(value=reversed_pair)
+    written = runner.run(WRITTEN)
+    same = tuple(replace(edit, subject="one and the same") for edit in written.edits)
+    orderings = Orderings.model_validate({"hold": (), "state": 0.1})
+    found = judge_ordering(
+        replace(written, edits=same),
+        orderings.properties(Checks())[0],
+        orderings=orderings,
+        checks=Checks(),
+        runner=runner,
+        replay=lambda _: "",
+    )
+    assert found.outcome == "undecided"

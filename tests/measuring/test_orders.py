@@ -1,0 +1,78 @@
+"""A chain's edits in other orders, and how far the final weights are apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+
+from pytest_eac.cache.entries import Cache
+from pytest_eac.lm.layout import find_module
+from pytest_eac.measuring.abilities.measure import Abilities
+from pytest_eac.measuring.chain import run_chain
+from pytest_eac.measuring.orders import OrderRunner
+from pytest_eac.measuring.recall import Recall
+from pytest_eac.spec.load import load_spec
+from tests.conftest import FIXTURES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_eac.editing.sequence import Step
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.schema import Match
+
+SPEC = f"""eac: 1
+methods: [mine: {{base: rome, layers: [1], contexts: {{texts: ["{{}}"]}}}}]
+edits: [{{from: {FIXTURES / "world.jsonl"}, format: jsonl, take: 3}}]
+"""
+
+
+@pytest.mark.parametrize("match", ["accuracy", "success"])
+def test_answers_of_the_written_order_serve_every_other(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], match: Match
+) -> None:
+    other = (world[2], world[0], world[2])
+    whole = Recall(tiny_llama, world[:4], match)
+    shared, own = whole.arranged(other), Recall(tiny_llama, other, match)
+    assert shared.known.scores == own.known.scores
+    assert shared.locality(3) == own.locality(3)
+    assert shared.superseded == own.superseded
+
+
+def test_how_far_orders_are_apart_is_that_of_their_weights(
+    tiny_llama: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.eac.yaml"
+    path.write_text(SPEC, encoding="utf-8")
+    spec, cache = load_spec(path), Cache(tmp_path / "cache")
+    (method,) = spec.methods
+    recall = Recall(tiny_llama, spec.edits, "accuracy", cache=cache)
+    abilities = Abilities(tiny_llama, {})
+    chain = run_chain(tiny_llama, spec, method, recall=recall, cache=cache)
+    runner = OrderRunner(
+        loaded=tiny_llama,
+        spec=spec,
+        method=method,
+        chain=chain,
+        recall=recall,
+        abilities=abilities,
+        cache=cache,
+    )
+    weight = find_module(tiny_llama.model, tiny_llama.layout.down.format(1)).weight
+    original = weight.detach().clone()  # type: ignore[operator]
+    final = {}
+    for order in ((2, 1), (1, 2)):
+
+        def watch(_: Step, order: tuple[int, ...] = order) -> None:
+            final[order] = weight.detach().clone()  # type: ignore[operator]
+
+        run_chain(tiny_llama, spec.ordered(order), method, watch=watch)
+    distance = torch.linalg.norm(final[2, 1] - final[1, 2])
+    change = torch.linalg.norm(final[1, 2] - original)
+    assert runner.apart((2, 1), (1, 2)) == pytest.approx(float(distance / change), rel=1e-4)
+    assert runner.apart((1, 2), (1, 2)) == 0.0
+    # (1, 2) begins as the written order does, so that only (2, 1) had anything to solve.
+    assert [run.solved for run in runner.runs] == [2, 0]
