@@ -43,7 +43,7 @@ def drawn(count: int, number: int, seed: int = 0, **how: Any) -> list[Order]:
 
 
 def simplest(count: int, breaks: Callable[[Order], bool], **how: Any) -> Order:
-    search = settings(max_examples=60)
+    search = settings(max_examples=300)
     return find(orderings(count, **how), breaks, settings=search, random=Random(0))
 
 

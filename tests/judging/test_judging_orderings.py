@@ -99,7 +99,7 @@ def test_a_given_order_is_tried_and_nothing_drawn(how: dict[str, Any]) -> None:
 
 
 def test_orders_that_spread_too_far_only_among_each_other_are_told_together() -> None:
-    values = {(2, 1): 0.42, (1, 2): 0.5}
+    values: dict[Order, float] = {(2, 1): 0.42, (1, 2): 0.5}
 
     def value(order: Order) -> float:
         if len(order) == COUNT and order != WRITTEN:
