@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 
-from pytest_eac.spec.checks import Metric
 from pytest_eac.spec.settings import NonNegative, Strict
 from pytest_eac.spec.types import Count, Text
 
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.checks import Checks
 
 Kind = Literal["permutation", "subsequence", "interleaving", "duplicate", "conflict"]
+Metric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
 METRICS: tuple[Metric, ...] = get_args(Metric)
 # An edit that is made twice, or taken back, is no reordering of the same edits.
 REARRANGING: tuple[Kind, ...] = ("permutation", "subsequence", "interleaving")
