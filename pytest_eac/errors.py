@@ -89,5 +89,9 @@ class RecordError(EacError):
     """A results file or a cache folder that cannot be read or written."""
 
 
+class MismatchError(RecordError):
+    """A stored record of other edits, another model or another scoring than the ones asked for."""
+
+
 class EacWarning(UserWarning):
     """Something that costs time or leaves a gap, but makes no number wrong."""

@@ -188,7 +188,11 @@ class EditCost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
-    """Which model it was: ``fingerprint`` is a SHA-256 over the weights."""
+    """Which model it was.
+
+    ``fingerprint`` is a SHA-256 over the weights; ``shape`` has the configuration values that
+    presets go by.
+    """
 
     id: str
     revision: str | None
@@ -197,6 +201,7 @@ class ModelRecord:
     dtype: str
     device: str
     attention: str
+    shape: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,10 +292,10 @@ class Chain:
     """One method with one seed, from the unedited model to the last edit.
 
     ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
-    ``abilities`` are the unedited model's; ``orders`` are those tried besides the written one;
-    ``confidence`` is the level of all intervals in it.
-    ``released`` is a model that somebody else has edited: then nothing was edited here, and there
-    is one checkpoint, after all edits.
+    ``abilities`` are the unedited model's, ``asked`` is how the spec has them asked; ``batch`` is
+    the number of edits of an update; ``orders`` are those tried besides the written one;
+    ``confidence`` is the level of all intervals in it. ``released`` is a model that somebody else
+    has edited: then nothing was edited here, and there is one checkpoint, after all edits.
     """
 
     spec: str
@@ -307,6 +312,8 @@ class Chain:
     seconds: float
     covariance: CovarianceRecord | None = None
     abilities: dict[str, Ability] = field(default_factory=dict)
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    batch: int = 1
     cached_measurements: int = 0
     confidence: float = 0.95
     orders: tuple[OrderRun, ...] = ()

@@ -69,6 +69,8 @@ def judge_one(
         return verdict(chain, name, [known], confidence=bounds.confidence, correction=correction)
     cases: list[Case] = []
     for checkpoint in chosen(chain, bounds.at):
+        if isinstance(bounds, NumberBounds) and name not in checkpoint.metrics:
+            continue  # an older record that this is judged on
         measurement = (
             checkpoint.metrics[name]
             if isinstance(bounds, NumberBounds)

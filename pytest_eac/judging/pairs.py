@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from pytest_eac.spec.checks import METRICS_OF_EDITS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pytest_eac.record import Chain
+    from pytest_eac.record import Chain, EditRecord
 
-_Key = tuple[str, str, str, int]
+Key = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,17 +67,23 @@ def _deviation(chain: Chain) -> float:
     return chain.checkpoints[-1].deviation.l1_relative
 
 
-def _by_edit(chains: Sequence[Chain], metric: str) -> dict[_Key, float]:
+def edit_keys(edits: Sequence[EditRecord]) -> Iterator[Key]:
+    """Name each edit by its texts; the same edit made again is another one."""
+    seen: Counter[tuple[str, str, str]] = Counter()
+    for edit in edits:
+        texts = (edit.subject, edit.prompt, edit.target)
+        yield (*texts, seen[texts])
+        seen[texts] += 1
+
+
+def _by_edit(chains: Sequence[Chain], metric: str) -> dict[Key, float]:
     """Return each edit's mean over the chains; an edit that is made again counts by itself."""
-    scores: defaultdict[_Key, list[float]] = defaultdict(list)
+    scores: defaultdict[Key, list[float]] = defaultdict(list)
     for chain in chains:
-        seen: Counter[tuple[str, str, str]] = Counter()
         measured = getattr(chain.checkpoints[-1], metric)
-        for edit, score in zip(chain.edits, measured.scores, strict=True):
-            key = (edit.subject, edit.prompt, edit.target)
+        for key, score in zip(edit_keys(chain.edits), measured.scores, strict=True):
             if score is not None:
-                scores[*key, seen[key]].append(score)
-            seen[key] += 1
+                scores[key].append(score)
     return {key: fmean(each) for key, each in scores.items()}
 
 

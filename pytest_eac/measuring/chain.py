@@ -167,6 +167,8 @@ def run_chain(
         ),
         known=recall.known,
         abilities=abilities.base,
+        asked={name: bounds.asked for name, bounds in spec.checks.abilities.items()},
+        batch=spec.batch,
         checkpoints=tuple(checkpoints),
         per_edit=tuple(costs),
         seconds=perf_counter() - start,
@@ -243,6 +245,7 @@ def describe_model(loaded: LoadedModel) -> ModelRecord:
         dtype=str(loaded.dtype).removeprefix("torch."),
         device=str(loaded.device),
         attention=str(getattr(loaded.model.config, "_attn_implementation", None)),
+        shape=loaded.shape,
     )
 
 

@@ -90,6 +90,12 @@ class AbilityBounds(Strict):
         "the task's first.",
     )
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """How the ability is asked for, without its limits; what is left to the defaults is not."""
+        options = set(_SHOWN | _LM_EVAL_USES)
+        return self.model_dump(mode="json", include=options, exclude_defaults=True)
+
     @model_validator(mode="after")
     def _is_of_a_piece(self) -> Self:
         if self.keep is None and self.min is None and self.above_chance is None:

@@ -1,0 +1,139 @@
+"""Is a stored chain of the same thing as another one, or as what a spec asks for?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.spec.resolve import resolve_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_eac.record import Chain, EditRecord, Record
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.load import Spec, SpecMethod
+
+_TEXTS = ("subject", "prompt", "target", "truth", "paraphrases", "neighborhood")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """One thing that two chains do not share: what it is, there (in the older one) and here."""
+
+    what: str
+    there: str
+    here: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: found {self.there} there, {self.here} here"
+
+
+def mismatches(there: Chain, here: Chain) -> tuple[Mismatch, ...]:
+    """Return why the numbers of two chains cannot be compared; nothing if they can.
+
+    The weights tell models apart, whatever they are called. The environment is another matter
+    (:func:`environment_changes`).
+    """
+    found = [*_differences("sequence.batch", there.batch, here.batch)]
+    if there.model.fingerprint != here.model.fingerprint:
+        found.insert(0, Mismatch(what="model", there=_named(there), here=_named(here)))
+    found += _differences("scoring.match", there.scoring, here.scoring)
+    found += _differences("hyperparameters", there.hyperparameters, here.hyperparameters)
+    found += _differences("covariance", _covariance(there), _covariance(here))
+    found += _edits(there.edits, here.edits)
+    for name in [each for each in here.abilities if each in there.abilities]:
+        found += _differences(
+            f"abilities.{name}", there.asked.get(name, {}), here.asked.get(name, {})
+        )
+    return tuple(found)
+
+
+def mismatches_with_spec(there: Chain, spec: Spec, method: SpecMethod) -> tuple[Mismatch, ...]:
+    """Return what a spec asks for otherwise than a stored chain has it; limits may differ.
+
+    What only the model could tell is taken as it was: which layers ``auto`` stands for, the
+    revision that a branch points to.
+    """
+    found: list[Mismatch] = []
+    if spec.model is not None:
+        found += _differences("model", there.model.id, spec.model.id)
+        if spec.model.dtype != "auto":
+            found += _differences("model.dtype", there.model.dtype, spec.model.dtype)
+    found += _differences("sequence.batch", there.batch, spec.batch)
+    found += _differences("scoring.match", there.scoring, spec.scoring.match)
+    if there.model.shape:
+        settings = resolve_settings(method.choice, there.model.shape)
+        wanted = settings.model_dump(mode="json") | {"control": method.control}
+        if settings.layers == "auto":
+            wanted["layers"] = there.hyperparameters.get("layers")
+        found += _differences("hyperparameters", there.hyperparameters, wanted)
+    found += _edits(there.edits, spec.edits)
+    for name, bounds in spec.checks.abilities.items():
+        if name in there.abilities:
+            found += _differences(f"abilities.{name}", there.asked.get(name, {}), bounds.asked)
+    return tuple(found)
+
+
+def environment_changes(there: Record, here: Record) -> tuple[Mismatch, ...]:
+    """Return which versions and settings differ; none of them forbids a comparison."""
+    return tuple(_differences("environment", there.environment, here.environment))
+
+
+def describe(found: Sequence[Mismatch]) -> str:
+    """Name the first difference, and say how many more there are."""
+    more = len(found) - 1
+    return f"{found[0]}" + (f" (and {more} more)" if more else "")
+
+
+def _named(chain: Chain) -> str:
+    return f"{chain.model.id} (weights {chain.model.fingerprint[:12]}, {chain.model.dtype})"
+
+
+def _covariance(chain: Chain) -> dict[str, Any]:
+    return {} if chain.covariance is None else asdict(chain.covariance)
+
+
+def _differences(what: str, there: Any, here: Any) -> Iterator[Mismatch]:
+    """Go down to the single values that differ."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in dict.fromkeys((*there, *here)):
+            yield from _differences(f"{what}.{key}", there.get(key), here.get(key))
+    elif _are_lists(there, here) and len(there) == len(here):
+        for index, (one, two) in enumerate(zip(there, here, strict=True)):
+            yield from _differences(f"{what}[{index}]", one, two)
+    elif not _same(there, here):
+        yield Mismatch(what=what, there=_shown(there), here=_shown(here))
+
+
+def _are_lists(*values: Any) -> bool:
+    return all(isinstance(value, list | tuple) for value in values)
+
+
+def _same(there: Any, here: Any) -> bool:
+    """Say whether two values are the same; a file may lie in another folder on another machine."""
+    if isinstance(there, str) and isinstance(here, str):
+        one, two = Path(there), Path(here)
+        return there == here or (one.is_absolute() and two.is_absolute() and one.name == two.name)
+    return bool(there == here)
+
+
+def _edits(
+    there: Sequence[EditRecord], here: Sequence[EditRecord] | Sequence[Edit]
+) -> Iterator[Mismatch]:
+    if len(there) != len(here):
+        yield Mismatch(what="number of edits", there=str(len(there)), here=str(len(here)))
+    pairs: Iterator[tuple[EditRecord, EditRecord | Edit]] = zip(there, here, strict=False)
+    for index, (one, two) in enumerate(pairs, start=1):
+        yield from _differences(f"edit {index}", _texts(one), _texts(two))
+
+
+def _texts(edit: EditRecord | Edit) -> dict[str, Any]:
+    texts = asdict(edit)
+    return {name: texts[name] for name in _TEXTS}
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is None else repr(value)

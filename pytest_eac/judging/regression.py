@@ -1,0 +1,111 @@
+"""Has a chain become worse than its baseline?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_eac.judging.changes import LEVEL, change_of
+from pytest_eac.judging.limits import undecided
+from pytest_eac.record import Verdict
+
+if TYPE_CHECKING:
+    from pytest_eac.judging.changes import Change, Flip
+    from pytest_eac.record import Chain
+
+_SHOWN_EDITS = 5
+
+
+def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> Verdict:
+    """Judge whether a metric has fallen, at the end of the sequence, by more than is tolerated.
+
+    Scores are compared edit by edit (or item by item). ``failed``: their mean has fallen by more
+    than ``tolerance``, and chance alone would do so less than 5 times in 100 (one-sided, by
+    :func:`pytest_eac.stats.differences.difference`). ``undecided``: it has fallen by more, but that
+    could be chance. The deviation is one number that nothing random is in: it may rise by
+    ``tolerance`` times its older value.
+
+    Args:
+        old: the baseline's chain.
+        new: the chain to judge, of the same edits.
+        metric: ``locality``, ``deviation``, an ability, ...
+        tolerance: 0.02 is two points of a share, and two percent of the deviation.
+    """
+    check, required = f"baseline-{metric}", _required(metric, tolerance)
+    change = change_of(metric, old, new)
+    if change is None:
+        found = f"{metric} of {new.name}: undecided: not measured in both this run and the baseline"
+        return undecided(check, found, required)
+    if change.kind == "number":
+        found = (
+            f"{metric} of {new.name}: undecided: {change.new:.4g}, was {change.old:.4g}; it has no "
+            "scores in pairs, so that nobody knows what is noise or which way is better; give it a "
+            "limit in the spec"
+        )
+        return undecided(check, found, required)
+    outcome = _outcome(change, tolerance)
+    lines = [f"{metric} of {new.name} against the baseline: {told(change)}, {required}"]
+    if outcome == "undecided":
+        lines.append("undecided: that could be chance; take more edits or items, or tolerate more")
+    if outcome != "passed":
+        lines += _lost_lines(change, new)
+    return Verdict(
+        check=check,
+        outcome=outcome,
+        observed=change.change,
+        required=required,
+        message="\n".join(lines),
+        n=change.n or None,
+        low=change.low,
+        high=change.high,
+        p=change.chance,
+    )
+
+
+def told(change: Change) -> str:
+    """Say in words how a metric has moved."""
+    if change.change is None:
+        return f"{change.new:.4g}, was {change.old:.4g}"
+    if change.kind == "relative":
+        numbers = f"{change.new:.4g}, was {change.old:.4g}"
+        return f"{numbers}: {_direction(change.change)} by {abs(change.change):.2%}"
+    if change.low is None or change.high is None:
+        interval = "no interval"
+    else:
+        interval = f"95% interval {change.low:+.3f} to {change.high:+.3f}"
+    return (
+        f"{change.new:.3f}, was {change.old:.3f}: {_direction(change.change)} by "
+        f"{abs(change.change):.3f} (n={change.n} {change.kind}, {interval}, p={change.p:.2g})"
+    )
+
+
+def _direction(change: float) -> str:
+    return "down" if change < 0 else "up"
+
+
+def _required(metric: str, tolerance: float) -> str:
+    if metric == "deviation":
+        return f"tolerated a rise of {tolerance:.4g} times the older value"
+    return f"tolerated a fall of {tolerance:.4g}"
+
+
+def _outcome(change: Change, tolerance: float) -> str:
+    if change.kind == "relative":
+        rise = float("inf") if change.change is None else change.change
+        return "failed" if rise > tolerance else "passed"
+    if change.change is None or change.chance is None or -change.change <= tolerance:
+        return "passed"
+    return "failed" if change.chance < LEVEL else "undecided"
+
+
+def _lost_lines(change: Change, chain: Chain) -> list[str]:
+    lines = [_lost_line(flip, change, chain) for flip in change.lost[:_SHOWN_EDITS]]
+    more = len(change.lost) - _SHOWN_EDITS
+    return [*lines, f"  and {more} more"] if more > 0 else lines
+
+
+def _lost_line(flip: Flip, change: Change, chain: Chain) -> str:
+    scores = f"scores {flip.new:.3g}, was {flip.old:.3g}"
+    if change.kind == "items":
+        return f"  item {flip.item + 1}: {scores}"
+    edit = chain.edits[flip.item]
+    return f"  edit {flip.item + 1} ({edit.origin}): {edit.prompt!r} {scores}"
