@@ -32,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     validate.add_argument("paths", nargs="+", type=Path, metavar="SPEC", help="files or folders")
     commands.add_parser("schema", help="print the JSON Schema of a spec, for editors")
     _add_locate(commands)
+    _add_compare(commands)
     _add_stats(commands)
     _add_cache(commands)
     command.add(commands)
@@ -43,6 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return {
             "locate": _locate,
+            "compare": _compare,
             "stats": _build_stats,
             "cache": _cache,
             "export": _export,
@@ -67,6 +69,15 @@ def _add_locate(commands: Any) -> None:
         ("cache-dir", Path, "DIR", "where results and converted models are kept"),
     ):
         locate.add_argument(f"--{name}", type=kind, metavar=metavar, help=explained)
+
+
+def _add_compare(commands: Any) -> None:
+    text = "hold results files against the first of them (docs/baselines.md)"
+    compare = commands.add_parser("compare", help=text, description=text)
+    compare.add_argument("first", metavar="FILE", help="what --eac-results has written")
+    compare.add_argument("others", nargs="+", metavar="FILE", help="later ones")
+    compare.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    compare.add_argument("--metric", action="append", default=[], help="only this one (repeatable)")
 
 
 def _add_stats(commands: Any) -> None:
@@ -160,6 +171,22 @@ def _locate(chosen: argparse.Namespace) -> int:
     if chosen.picture:
         write_text(chosen.picture, tracing_svg(tracing, model.id))
         sys.stdout.write(f"picture written to {chosen.picture}\n")
+    return 0
+
+
+def _compare(chosen: argparse.Namespace) -> int:
+    from pytest_eac.judging.runs import Run, compare_runs
+    from pytest_eac.reporting import comparison
+    from pytest_eac.store import read_record
+
+    files = (chosen.first, *chosen.others)
+    runs = [Run(file=file, record=read_record(Path(file))) for file in files]
+    show = {
+        "table": comparison.comparison_text,
+        "markdown": comparison.comparison_markdown,
+        "json": comparison.comparison_json,
+    }
+    sys.stdout.write(show[chosen.format](compare_runs(runs, metrics=chosen.metric)))
     return 0
 
 

@@ -12,7 +12,10 @@ from pytest_eac import __version__
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.kinds import KINDS, kept
 from pytest_eac.cli import main
+from pytest_eac.record import Chain, Record
 from pytest_eac.spec.schema import json_schema
+from pytest_eac.store import write_record
+from tests.judging.hand_made_chains import chain, checkpoint
 
 ROOT = Path(__file__).parents[1]
 SPECS = ROOT / "specs"
@@ -298,3 +301,38 @@ def test_cache_uses_the_folder_of_the_environment(
 ) -> None:
     monkeypatch.setenv("PYTEST_EAC_CACHE", str(tmp_path / "mine"))
     assert run(capsys, "cache", "info")[1].startswith(f"{tmp_path / 'mine'}\n")
+
+
+# compare
+
+
+def results(path: Path, *chains: Chain) -> Path:
+    write_record(path, Record(environment={}, chains=chains))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "starts"),
+    [([], "run "), (["--format", "markdown"], "# Comparison"), (["--format", "json"], "{\n")],
+)
+def test_compare_tells_what_has_changed_in_each_format(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], starts: str
+) -> None:
+    old, new = (chain(checkpoint(2, relative=each)) for each in (0.2, 0.1))
+    files = results(tmp_path / "a.json", old), results(tmp_path / "b.json", new)
+    code, out, err = run(capsys, "compare", *files, *options, "--metric", "deviation")
+    assert (code, err) == (0, "")
+    assert out.startswith(starts)
+    assert "deviation" in out
+    assert "-50.0%" in out or '"change": -0.5' in out
+    assert "| locality |" not in out
+
+
+def test_compare_says_which_file_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good = results(tmp_path / "a.json")
+    code, out, err = run(capsys, "compare", good, tmp_path / "b.json")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"{tmp_path / 'b.json'}: cannot be read")
+    assert "arguments are required: FILE" in usage_error(capsys, "compare", "a.json")

@@ -1,0 +1,112 @@
+"""A run as Markdown, for the page that a CI system shows of it."""
+
+from __future__ import annotations
+
+import html
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_eac.record import Ability, Chain, Measurement
+    from pytest_eac.reporting.outcomes import Outcome
+
+_SPECIAL = re.compile(r"([\\`*_\[\]|~#!])")
+_METRICS = ("known", "efficacy", "generalization", "locality", "retention")
+
+
+def escape(text: str) -> str:
+    """Return a text that Markdown and HTML show as it is, in one line."""
+    return _SPECIAL.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a Markdown table of plain texts."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    return [
+        "| " + " | ".join(text if text == "---" else escape(text) for text in line) + " |"
+        for line in lines
+    ]
+
+
+def summary(chains: Sequence[Chain], outcomes: Sequence[Outcome]) -> str:
+    """Return verdict, tables of chains x metrics and abilities, and what each bad check said.
+
+    Args:
+        chains: the chains that ran to their end.
+        outcomes: what became of each check.
+    """
+    lines = [f"## {_verdict(outcomes)}", ""]
+    for spec in dict.fromkeys(chain.spec for chain in chains):
+        mine = [chain for chain in chains if chain.spec == spec]
+        model = mine[0].model
+        about = f"{model.id}, {model.dtype}, weights {model.fingerprint[:12]}"
+        level = f"intervals at {mine[0].confidence:.4g}"
+        about = f"{escape(about)}; match: {mine[0].scoring}; {level}"
+        lines += [f"### {escape(spec)}", "", about, ""]
+        rows = [_row(chain) for chain in mine]
+        lines += [*table(("chain", "edits", *_METRICS, "deviation"), rows), ""]
+        lines += _abilities(mine)
+    for outcome in outcomes:
+        if outcome.is_bad:
+            lines += _details(outcome)
+    skipped = [each for each in outcomes if each.outcome == "skipped"]
+    if skipped:
+        lines += ["### Not decided", ""]
+        lines += [f"- {escape(each.name)}: {escape(each.message)}" for each in skipped]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _verdict(outcomes: Sequence[Outcome]) -> str:
+    counts: dict[str, int] = {}
+    for each in outcomes:
+        counts[each.outcome] = counts.get(each.outcome, 0) + 1
+    bad = any(each.is_bad for each in outcomes)
+    held = "passed" if counts.get("passed") else "nothing decided"
+    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return f"Edits: {'failed' if bad else held}" + (f" ({told})" if told else "")
+
+
+def _row(chain: Chain) -> list[str]:
+    last = chain.checkpoints[-1]
+    measured = (chain.known, last.efficacy, last.generalization, last.locality, last.retention)
+    shares = [_share(each) for each in measured]
+    return [chain.name, str(len(chain.edits)), *shares, f"{last.deviation.l1_relative:.4g}"]
+
+
+def _share(measured: Measurement) -> str:
+    if measured.value is None:
+        return "-"
+    if measured.low is None or measured.high is None:
+        return f"{measured.value:.3f}"
+    return f"{measured.value:.3f} ({measured.low:.2f} to {measured.high:.2f}, n={measured.n})"
+
+
+def _abilities(chains: Sequence[Chain]) -> list[str]:
+    rows = []
+    for chain in chains:
+        last: dict[str, Ability] = {}
+        for point in chain.checkpoints:
+            last |= point.abilities
+        rows += [_ability_row(chain.name, name, each) for name, each in last.items()]
+    names = ("chain", "ability", "unedited", "edited", "kept", "n")
+    return [*table(names, rows), ""] if rows else []
+
+
+def _ability_row(chain: str, name: str, ability: Ability) -> list[str]:
+    kept = "no signal"
+    if ability.signal and ability.kept is not None:
+        kept = f"{ability.kept:.2f}"
+        if ability.kept_low is not None and ability.kept_high is not None:
+            kept += f" ({ability.kept_low:.2f} to {ability.kept_high:.2f})"
+    return [chain, name, f"{ability.base:.4g}", f"{ability.value:.4g}", kept, str(ability.n)]
+
+
+def _details(outcome: Outcome) -> list[str]:
+    """Fold a message away under its node id; its own backticks must not close the block."""
+    longest = max((len(run) for run in re.findall("`+", outcome.message)), default=0)
+    fence = "`" * max(3, longest + 1)
+    name = html.escape(f"{outcome.outcome}: {outcome.name}")
+    heading = f"<details open><summary>{name}</summary>"
+    return [heading, "", f"{fence}text", outcome.message, fence, "", "</details>", ""]

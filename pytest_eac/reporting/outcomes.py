@@ -1,0 +1,46 @@
+"""What became of checks, told to those who are not at the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a check.
+
+    Attributes:
+        name: the node id.
+        outcome: ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed`` or ``xpassed``.
+        file: the spec.
+        line: the check's line in it, counted from 1.
+        message: why it failed or was skipped.
+    """
+
+    name: str
+    outcome: str
+    file: str
+    line: int
+    message: str
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the run fails for it."""
+        return self.outcome in {"failed", "error"}
+
+
+def annotation(outcome: Outcome) -> str:
+    """Return the workflow command by which GitHub shows a message at the line of a file.
+
+    Source: GitHub Actions, "Workflow commands", and the escapes of its ``@actions/core``.
+    """
+    place = f"file={_property(outcome.file)},line={outcome.line},title={_property(outcome.name)}"
+    return f"::error {place}::{_data(outcome.message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")
