@@ -208,6 +208,19 @@ def write_text(path: Path, text: str) -> None:
             part.unlink(missing_ok=True)
 
 
+def append_text(path: Path, text: str) -> None:
+    """Add a text to the end of a file.
+
+    Raises:
+        RecordError: the file cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+
+
 def read_record(path: Path) -> Record:
     """Read a results file.
 

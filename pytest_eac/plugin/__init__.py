@@ -5,6 +5,7 @@ Nothing heavy is imported here: a run that collects no spec pays for reading its
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,10 +66,17 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     session = terminalreporter.config.stash.get(_SESSION, None)
     if session:
         session.print_summary(terminalreporter)
+        if os.environ.get("GITHUB_ACTIONS") == "true":
+            from pytest_eac.plugin.outcomes import outcomes
+            from pytest_eac.reporting.outcomes import annotation
+
+            for outcome in outcomes(terminalreporter.config):
+                if outcome.is_bad:
+                    terminalreporter.write_line(annotation(outcome))
 
 
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the results file, or hand a worker's results to the controller."""
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Write the files that were asked for, or hand a worker's results to the controller."""
     eac = session.config.stash.get(_SESSION, None)
     if eac is None:
         return
@@ -77,7 +85,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
         session.config.workeroutput["eac_record"] = to_json(eac.record())
         return
-    eac.write()
+    from pytest_eac.plugin.outcomes import outcomes
+
+    ended = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+    stopped = session.shouldfail or session.shouldstop
+    eac.finish(outcomes(session.config), complete=ended and not stopped)
     if eac.trouble:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

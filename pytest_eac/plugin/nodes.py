@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.errors import EacError, ModelError, SpecError, UnavailableError
+from pytest_eac.plugin.outcomes import set_place
 from pytest_eac.spec.load import Spec, SpecMethod, comparison_id, load_spec
 
 if TYPE_CHECKING:
@@ -45,7 +46,10 @@ class SpecNode(pytest.Module):
 
         With a released model there is one node for that instead.
         """
+        self.eac.read_files()
         spec = self.eac.adapt(load_spec(self._shown_path()))
+        if self.eac.baseline:
+            self.eac.baseline.require_known(spec)
         for mark in ("eac", *spec.marks):
             self.add_marker(mark)
         if spec.fixtures:
@@ -113,6 +117,13 @@ class ChainNode(pytest.Collector):
                 return self.eac.judge_ordering(self.spec, self.method, self.seed, wanted)
 
             yield CheckItem.make(self, wanted.id, judge_orders)
+        baseline = self.eac.baseline
+        for metric in baseline.tolerated if baseline else ():
+
+            def judge_against(metric: str = metric, baseline: Any = baseline) -> Verdict:
+                return self.eac.judge_against(baseline, self.spec, self.method, self.seed, metric)
+
+            yield CheckItem.make(self, f"baseline-{metric}", judge_against)
 
 
 class CompareNode(pytest.Collector):
@@ -206,8 +217,14 @@ class CheckItem(pytest.Function):
         """The item's heading in reports: chain and check."""
         return f"{self.parent.name}::{self.name}" if self.parent else self.name
 
+    @property
+    def line(self) -> int:
+        """The line of the spec that asks for the check; the first for what no line asks for."""
+        lines = self.spec.lines
+        return lines.get(self.name) or lines.get(self.name.removeprefix("baseline-"), 1)
+
     def _line(self) -> str:
-        return f"{self.spec.file}:{self.spec.lines.get(self.name, 1)}: the check"
+        return f"{self.spec.file}:{self.line}: the check"
 
     def _with_place(self, error: EacError) -> str:
         """Return an error's text and the line of the spec that it belongs to."""
@@ -221,8 +238,9 @@ class CheckItem(pytest.Function):
 
         ``repr_failure`` is asked for neither.
         """
+        set_place(report, self.spec.file.as_posix(), self.line)
         if report.skipped and isinstance(report.longrepr, tuple):
-            line = self.spec.lines.get(self.name, 1) if self.verdict else 1
+            line = self.line if self.verdict else 1
             report.longrepr = (str(self.path), line, report.longrepr[2])
         elif report.failed and call.excinfo and isinstance(call.excinfo.value, EacError):
             report.longrepr = self._with_place(call.excinfo.value)
@@ -233,7 +251,7 @@ class CheckItem(pytest.Function):
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Place the item at its check's line in the YAML file."""
-        return self.path, self.spec.lines.get(self.name, 1) - 1, self.title
+        return self.path, self.line - 1, self.title
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show our own errors as their text; anything else is a bug and keeps its traceback."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_eac.spec.orders import Order
@@ -23,6 +24,9 @@ _TEXT = {
     "limit-edits": ("N", "use only the first N edits of each spec"),
     "orderings": ("N", "draw N orders of the edits where a spec has orderings; 0 draws none"),
     "results": ("FILE", "write the records of all chains to FILE (JSON)"),
+    "from-results": ("FILE", "judge the records in FILE with today's specs; no model is loaded"),
+    "summary": ("FILE", "write verdicts and tables to FILE as Markdown (docs/ci.md)"),
+    "baseline": ("FILE", "compare with the records in FILE, made by --eac-update-baseline"),
     "cache-dir": ("DIR", "where models, covariances, edits and measurements are kept"),
     "cache-size": ("GIB", "keep at most so many GiB of edits and measurements (default: 4)"),
 }
@@ -30,8 +34,14 @@ _LISTS = {
     "method": ("NAME", "run only this method (may be given again; over the spec's)"),
     "seed": ("N", "use only this seed (may be given again; over the spec's)"),
     "order": ("ORDER", "try this order of the edits, such as 3,1, instead of drawing orders"),
+    "compare-fail": (
+        "METRIC:TOLERANCE",
+        "fail if METRIC has become worse than in the baseline by more than TOLERANCE, such as "
+        "locality:2%% (may be given again)",
+    ),
 }
 _FLAGS = {
+    "update-baseline": "store this run's records in the baseline instead of comparing with it",
     "no-cache": "solve every edit and measure everything anew, and keep nothing of it",
     "offline": "take hub models from the local cache only",
     "require": "fail, instead of skip, when a model or device is missing or data are too few",
@@ -74,6 +84,11 @@ class Options:
     orderings: int | None
     orders: tuple[Order, ...]
     results: Path | None
+    from_results: Path | None
+    summary: Path | None
+    baseline: Path | None
+    compare_fail: tuple[tuple[str, float], ...]
+    update_baseline: bool
     cache_dir: Path | None
     cache_size: float | None
     no_cache: bool
@@ -97,7 +112,13 @@ def read_options(config: pytest.Config) -> Options:
 
     limit = value("limit-edits")
     orderings = value("orderings")
-    results, cache_dir = value("results"), value("cache-dir")
+    cache_dir = value("cache-dir")
+    baseline = _baseline(config, value)
+    if value("from-results") and value("edited"):
+        raise pytest.UsageError(
+            "--eac-from-results: stored records are of edits; a released model (--eac-edited) has "
+            "to be measured"
+        )
     cache_size = value("cache-size")
     if value("edited") and (value("method") or value("seed")):
         raise pytest.UsageError(
@@ -113,8 +134,13 @@ def read_options(config: pytest.Config) -> Options:
         limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
         orderings=_number("orderings", orderings, least=0) if orderings is not None else None,
         orders=tuple(dict.fromkeys(_order(order) for order in value("order") or ())),
-        results=_writable(config.invocation_params.dir / results) if results else None,
-        cache_dir=config.invocation_params.dir / cache_dir if cache_dir else None,
+        results=_writable(config, "results", value("results")),
+        from_results=_path(config, value("from-results")),
+        summary=_writable(config, "summary", value("summary")),
+        baseline=baseline,
+        compare_fail=tuple(_tolerance(each) for each in value("compare-fail") or ()),
+        update_baseline=bool(value("update-baseline")),
+        cache_dir=_path(config, cache_dir),
         cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
         no_cache=bool(value("no-cache")),
         methods=tuple(dict.fromkeys(value("method") or ())),
@@ -125,16 +151,47 @@ def read_options(config: pytest.Config) -> Options:
     )
 
 
-def _writable(results: Path) -> Path:
-    """Find out before any work is done whether the results can be written."""
+def _path(config: pytest.Config, text: str | None) -> Path | None:
+    return config.invocation_params.dir / text if text else None
+
+
+def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None:
+    """Find out before any work is done whether a file can be written."""
+    file = _path(config, text)
+    if file is None:
+        return None
     try:
-        results.parent.mkdir(parents=True, exist_ok=True)
-        trouble = "it is a folder" if results.is_dir() else None
+        file.parent.mkdir(parents=True, exist_ok=True)
+        trouble = "it is a folder" if file.is_dir() else None
     except OSError as error:
         trouble = error.strerror
     if trouble:
-        raise pytest.UsageError(f"--eac-results: {results} cannot be written: {trouble}")
-    return results
+        raise pytest.UsageError(f"--eac-{name}: {file} cannot be written: {trouble}")
+    return file
+
+
+def _baseline(config: pytest.Config, value: Callable[[str], Any]) -> Path | None:
+    for name in ("compare-fail", "update-baseline"):
+        if value(name) and not value("baseline"):
+            raise pytest.UsageError(f"--eac-{name}: there is no baseline; give --eac-baseline FILE")
+    if value("update-baseline"):
+        return _writable(config, "baseline", value("baseline"))
+    return _path(config, value("baseline"))
+
+
+def _tolerance(text: str) -> tuple[str, float]:
+    """Read ``locality:2%`` or ``locality:0.02``; an ability may have a colon in its name."""
+    metric, _, amount = text.rpartition(":")
+    try:
+        tolerance = float(amount.removesuffix("%")) / (100 if amount.endswith("%") else 1)
+    except ValueError:
+        tolerance = math.nan
+    if not metric or not 0 <= tolerance < math.inf:
+        raise pytest.UsageError(
+            f"--eac-compare-fail: found {text!r}, expected a metric and what is tolerated, such as "
+            "locality:2% or locality:0.02"
+        )
+    return metric, tolerance
 
 
 def _one_of(name: str, value: str | None, known: tuple[str, ...]) -> str | None:

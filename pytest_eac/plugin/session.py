@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from shutil import get_terminal_size
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from pytest_eac.errors import (
     SpoiledModelError,
     UnavailableError,
 )
+from pytest_eac.plugin.progress import Progress
 from pytest_eac.record import Chain, Comparison, Record, Release, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines
@@ -32,11 +33,14 @@ if TYPE_CHECKING:
 
     import pytest
 
+    from pytest_eac.judging.stored import StoredRecord
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.measuring.abilities.measure import Abilities
     from pytest_eac.measuring.orders import OrderRunner
     from pytest_eac.measuring.recall import Recall
+    from pytest_eac.plugin.baseline import Baseline
     from pytest_eac.plugin.options import Options
+    from pytest_eac.reporting.outcomes import Outcome
     from pytest_eac.spec.orderings import Property
     from pytest_eac.spec.orders import Order
 
@@ -56,8 +60,28 @@ class EacSession:
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
+        self.baseline = _baseline(options)
+        self._told: list[str] = []
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
+
+    def read_files(self) -> None:
+        """Read the records that stand for a run, and those that a run is compared with.
+
+        Raises:
+            RecordError: a file is missing or is none of ours.
+        """
+        _ = self._stored
+        if self.baseline:
+            self.baseline.read()
+
+    @cached_property
+    def _stored(self) -> StoredRecord | None:
+        from pytest_eac.judging.stored import StoredRecord
+        from pytest_eac.store import read_record
+
+        file = self.options.from_results
+        return StoredRecord(file=file, record=read_record(file)) if file else None
 
     def adapt(self, spec: Spec) -> Spec:
         """Lay the command line over a spec.
@@ -98,6 +122,8 @@ class EacSession:
         lines: dict[str, None] = {}
         if self.config.get_verbosity() < 0:
             return []
+        if self.options.from_results and self.specs:
+            return [f"eac: records from {self.options.from_results}, no model is loaded"]
         for spec in self.specs:
             if spec.model is None:
                 lines["eac: no model: give --eac-model or a model in the spec"] = None
@@ -119,7 +145,8 @@ class EacSession:
         Whatever the first run raised is raised again for every other check of the chain.
         """
         key = (spec.file.as_posix(), method.name, seed)
-        return self._once(key, lambda: self._run(spec, method, seed))
+        take = self._stored.chain if self._stored else self._run
+        return self._once(key, lambda: take(spec, method, seed))
 
     def _once(self, key: tuple[Any, ...], run: Callable[[], Chain]) -> Chain:
         if key not in self._outcomes:
@@ -141,11 +168,12 @@ class EacSession:
 
     def _judge(self, key: tuple[Any, ...], chain: Chain, spec: Spec, check: str) -> Verdict:
         from pytest_eac.judging.checks import judge
+        from pytest_eac.judging.stored import unrecorded
 
         if key not in self._verdicts:  # of all checks together: p-values are corrected for them
             found = judge(chain, spec.checks, spec.stats)
             self._verdicts[key] = {each.check: each for each in found}
-        return self._keep(chain, self._verdicts[key][check])
+        return self._keep(chain, unrecorded(chain, spec, check) or self._verdicts[key][check])
 
     def release(self, spec: Spec) -> Release:
         """Return what a released model changed of its base; found once a spec."""
@@ -177,6 +205,11 @@ class EacSession:
         from pytest_eac.judging.orderings import judge_ordering
 
         chain = self.chain(spec, method, seed)
+        if self._stored:
+            raise UnavailableError(
+                f"{self._stored.file}: the orders of {chain.name} are edited anew, not stored",
+                remedy="run the spec without --eac-from-results",
+            )
 
         def replay(orders: Sequence[Order]) -> str:
             given = " ".join(f"--eac-order={show_order(order)}" for order in orders)
@@ -203,7 +236,7 @@ class EacSession:
         return verdict
 
     def _runner(
-        self, spec: Spec, method: SpecMethod, chain: Chain, progress: _Progress
+        self, spec: Spec, method: SpecMethod, chain: Chain, progress: Progress
     ) -> OrderRunner:
         """Return what runs a chain's edits in other orders, keeping only the last chain's."""
         from pytest_eac.measuring.orders import OrderRunner
@@ -230,6 +263,17 @@ class EacSession:
         folder = TemporaryDirectory(prefix="pytest-eac-")
         self.config.add_cleanup(folder.cleanup)
         return Cache(Path(folder.name))
+
+    def judge_against(
+        self, baseline: Baseline, spec: Spec, method: SpecMethod, seed: int, metric: str
+    ) -> Verdict:
+        """Return the verdict on a metric of a chain against the baseline's.
+
+        Raises:
+            MismatchError: the baseline's chain is of other edits, another model, ...
+        """
+        chain = self.chain(spec, method, seed)
+        return self._keep(chain, baseline.judge(chain, metric))
 
     def compare(self, spec: Spec, comparison: checks.Comparison) -> Verdict:
         """Return the verdict on a comparison between two methods of a spec."""
@@ -263,7 +307,7 @@ class EacSession:
             )
 
     def _unedited_model(
-        self, spec: Spec, progress: _Progress
+        self, spec: Spec, progress: Progress
     ) -> tuple[LoadedModel, Recall, Abilities]:
         """Return the model, and what it says of a spec before any edit."""
         from pytest_eac.measuring.abilities.measure import Abilities
@@ -309,9 +353,9 @@ class EacSession:
                 self._model = self._unedited = None  # the base's memory has been given up
 
     @contextmanager
-    def _running(self, name: str) -> Iterator[_Progress]:
+    def _running(self, name: str) -> Iterator[Progress]:
         """Show how far a chain is, and tell of memory that is not enough for it."""
-        progress = _Progress(self.config, name)
+        progress = Progress(self.config, name)
         try:
             yield progress
         except SpoiledModelError:
@@ -372,21 +416,31 @@ class EacSession:
             reporter.write_sep("=", "edits")
             for line in (*summary_lines(self.chains), *causality_lines(self.chains), *skipped):
                 reporter.write_line(line)
+        if self.baseline:
+            for line in self.baseline.lines(self.record()):
+                reporter.write_line(line)
         if self.trouble:
             reporter.write_line(self.trouble, red=True)
         elif self.options.results:
             reporter.write_line(f"results written to {self.options.results}")
+        for line in self._told:
+            reporter.write_line(line)
 
     def record(self) -> Record:
         """Return what has been measured and judged so far."""
-        from pytest_eac.measuring.chain import describe_environment
-
         return Record(
-            environment=describe_environment(),
+            environment=self._environment(),
             chains=self.chains,
             comparisons=tuple(self._comparisons.values()),
             releases=tuple(self._releases.values()),
         )
+
+    def _environment(self) -> dict[str, str]:
+        if self._stored:
+            return self._stored.record.environment
+        from pytest_eac.measuring.chain import describe_environment
+
+        return describe_environment()
 
     def absorb(self, record: Record) -> None:
         """Take over what a worker has measured; a chain that two workers ran counts once."""
@@ -416,38 +470,35 @@ class EacSession:
         except RecordError as error:
             self.trouble = str(error)
 
+    def finish(self, outcomes: Sequence[Outcome], *, complete: bool) -> None:
+        """Write what is written once, at the end of the run.
+
+        Args:
+            outcomes: what became of each check.
+            complete: whether nothing has stopped the run; a baseline is made of no other.
+        """
+        from pytest_eac.plugin.outcomes import write_summary
+
+        self.write()
+        try:
+            if self.baseline and self.baseline.update:
+                self._told.append(self.baseline.store(self.record(), complete=complete))
+            if self.options.summary:
+                told = write_summary(self.options.summary, self.record(), outcomes, self.baseline)
+                self._told.append(told)
+        except RecordError as error:
+            self.trouble = str(error)
+
+
+def _baseline(options: Options) -> Baseline | None:
+    if options.baseline is None:
+        return None
+    from pytest_eac.plugin.baseline import Baseline
+
+    return Baseline(options.baseline, options.compare_fail, update=options.update_baseline)
+
 
 def _out_of_memory() -> type[Exception]:
     import torch
 
     return torch.OutOfMemoryError
-
-
-class _Progress:
-    """One line that is rewritten on a terminal, and nothing elsewhere."""
-
-    def __init__(self, config: pytest.Config, name: str) -> None:
-        reporter = config.pluginmanager.get_plugin("terminalreporter")
-        shown = reporter is not None and reporter.isatty and config.get_verbosity() >= 0
-        self._reporter: pytest.TerminalReporter | None = reporter if shown else None
-        self._capture = config.pluginmanager.get_plugin("capturemanager")
-        self._name = name
-        self._write(lambda reporter: reporter.ensure_newline())
-
-    def __call__(self, done: int, total: int, doing: str) -> None:
-        width = get_terminal_size().columns - 1
-        text = f"{self._name}: {done}/{total} edits, {doing}"[:width]
-        self._write(lambda reporter: reporter.rewrite(text, erase=True))
-
-    def close(self) -> None:
-        """Wipe the line."""
-        self._write(lambda reporter: reporter.rewrite("\r", erase=True))
-
-    def _write(self, write: Callable[[pytest.TerminalReporter], None]) -> None:
-        """Write past the capturing that is on while a test is set up."""
-        if self._reporter is None:
-            return
-        open_ = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-        with open_:
-            write(self._reporter)
-            self._reporter.flush()

@@ -9,7 +9,8 @@ import pytest
 from pytest_eac import load_spec, run_chain
 from pytest_eac.cache.kinds import ENTRIES, clear
 from pytest_eac.measuring.chain import describe_environment
-from pytest_eac.store import default_cache_dir
+from pytest_eac.record import Record
+from pytest_eac.store import default_cache_dir, write_record
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
@@ -49,6 +50,34 @@ class Specs:
     def run(self, *arguments: str) -> pytest.RunResult:
         """Run pytest in this process, which has torch loaded already."""
         return self.pytester.runpytest_inprocess(*arguments)
+
+
+# Six edits, made quickly rather than well.
+QUICK = (
+    "[eac: {base: rome-eac, layers: [1], contexts: {texts: ['{}']}, value: {steps: 2},"
+    " anchors: {retrain: false}}]"
+)
+SIX = f"[{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 6}}]"
+
+
+@pytest.fixture(scope="session")
+def _recorded(tiny_llama: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> Record:
+    path = tmp_path_factory.mktemp("recorded") / "small.eac.yaml"
+    path.write_text(f"eac: 1\nmethods: {QUICK}\nedits: {SIX}\n", encoding="utf-8")
+    spec = load_spec(path)
+    return Record(
+        environment=describe_environment(),
+        chains=(run_chain(tiny_llama, spec, spec.methods[0]),),
+    )
+
+
+@pytest.fixture
+def stored(specs: Specs, _recorded: Record) -> Path:
+    """The records of a spec of six edits, in ``stored.json`` beside it."""
+    file = specs.pytester.path / "stored.json"
+    write_record(file, _recorded)
+    specs.write("{efficacy: {min: 0.0}, deviation: {max_relative: 99}}", methods=QUICK, edits=SIX)
+    return file
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,71 @@
+"""What became of a run's checks, read off pytest's own reports and told to a CI system."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.reporting.markdown import summary
+from pytest_eac.reporting.outcomes import Outcome
+from pytest_eac.store import append_text, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import pytest
+
+    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.record import Record
+
+# Set on the reports of checks; pytest-xdist carries plain attributes over from its workers.
+_PLACE = "eac_place"
+_KINDS = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
+
+
+def set_place(report: pytest.TestReport, file: str, line: int) -> None:
+    """Mark a report as that of a check, written at a line of a spec."""
+    setattr(report, _PLACE, [file, line])
+
+
+def outcomes(config: pytest.Config) -> tuple[Outcome, ...]:
+    """Return what became of each check, those that went wrong first; nothing without a terminal."""
+    reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+    stats = reporter.stats if reporter else {}
+    return tuple(
+        Outcome(
+            name=report.nodeid,
+            outcome=kind,
+            file=place[0],
+            line=place[1],
+            message=_message(report),
+        )
+        for kind in _KINDS
+        for report in stats.get(kind, ())
+        if (place := getattr(report, _PLACE, None)) is not None
+    )
+
+
+def write_summary(
+    file: Path, record: Record, outcomes: Sequence[Outcome], baseline: Baseline | None
+) -> str:
+    """Write a run's summary; returns where it went, in words.
+
+    Raises:
+        RecordError: it cannot be written, or the baseline cannot be read.
+    """
+    text = summary(record.chains, outcomes)
+    if baseline:
+        text += baseline.markdown(record)
+    # What earlier steps of a job have put into this file is not ours to remove.
+    is_shared = os.environ.get("GITHUB_STEP_SUMMARY") == str(file)
+    (append_text if is_shared else write_text)(file, text)
+    return f"summary written to {file}"
+
+
+def _message(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    if isinstance(report.longrepr, str):  # without pytest-xdist's line about the worker
+        return report.longrepr
+    return report.longreprtext or getattr(report, "wasxfail", "")

@@ -1,0 +1,183 @@
+"""``--eac-baseline``, ``--eac-compare-fail`` and ``--eac-update-baseline``, from outside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_eac.record import Chain, Measurement, Record
+from pytest_eac.store import read_record, write_record
+from tests.judging.hand_made_chains import MODEL
+from tests.plugin.conftest import QUICK, SIX
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.plugin.conftest import Specs
+
+JUDGE = "--eac-from-results=stored.json"
+FILE = "base.json"
+UPDATE = (JUDGE, f"--eac-baseline={FILE}", "--eac-update-baseline")
+LOCALITY = (JUDGE, f"--eac-baseline={FILE}", "--eac-compare-fail=locality:2%")
+CHECKS = "{efficacy: {min: 0.0}, locality: {min: 0.0}}"
+
+
+@pytest.fixture
+def base(specs: Specs, stored: Path) -> Path:
+    """The baseline of a run in which every second neighbour was kept."""
+    specs.write(CHECKS, methods=QUICK, edits=SIX)
+    change(stored, with_locality(0.5))
+    result = specs.run(*UPDATE)
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines(["baseline written to *base.json: 1 chains, 0 kept"])
+    return specs.pytester.path / FILE
+
+
+def change(file: Path, how: Callable[[Chain], Chain]) -> None:
+    record = read_record(file)
+    write_record(file, replace(record, chains=tuple(how(each) for each in record.chains)))
+
+
+def with_locality(score: float) -> Callable[[Chain], Chain]:
+    """Plant another locality, the same for every edit, into a chain."""
+
+    def plant(chain: Chain) -> Chain:
+        last = chain.checkpoints[-1]
+        measured = Measurement(value=score, n=6, low=0.0, high=1.0, scores=(score,) * 6, misses=())
+        return replace(chain, checkpoints=(replace(last, locality=measured),))
+
+    return plant
+
+
+def test_the_same_run_again_is_no_regression(specs: Specs, base: Path) -> None:
+    result = specs.run(*LOCALITY, "--eac-compare-fail=deviation:0%", "-v")
+    result.assert_outcomes(passed=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*small.eac.yaml::eac-s0::baseline-locality PASSED*",
+            "*small.eac.yaml::eac-s0::baseline-deviation PASSED*",
+            "against the baseline *base.json",
+            "locality *+0.000*",
+        ]
+    )
+
+
+def test_a_planted_regression_fails_with_its_edits_at_the_line_of_the_check(
+    specs: Specs, base: Path
+) -> None:
+    change(base, with_locality(1.0))
+    result = specs.run(*LOCALITY)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "locality of eac-s0 against the baseline: 0.500, was 1.000: down by *",
+            "  edit 1 (*): * scores 0.5, was 1",
+            "small.eac.yaml:4: the check",
+            "FAILED small.eac.yaml::eac-s0::baseline-locality*",
+        ]
+    )
+
+
+def test_an_improvement_passes_and_is_reported(specs: Specs, base: Path) -> None:
+    change(base, with_locality(0.0))
+    result = specs.run(*LOCALITY)
+    result.assert_outcomes(passed=3)
+    result.stdout.fnmatch_lines(["  better: locality"])
+
+
+def test_regressions_are_picked_by_name_and_listed_in_junit(specs: Specs, base: Path) -> None:
+    result = specs.run(*LOCALITY, "-k", "baseline", "--junit-xml=out.xml")
+    result.assert_outcomes(passed=1, deselected=2)
+    text = (specs.pytester.path / "out.xml").read_text(encoding="utf-8")
+    assert 'name="eac_required" value="tolerated a fall of 0.02"' in text
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({"scoring": "success"}, "scoring.match: found 'success' there, 'accuracy' here"),
+        ({"batch": 6}, "sequence.batch: found 6 there, 1 here"),
+        ({"hyperparameters": {}}, "hyperparameters.base: found nothing there, 'rome-eac' here*"),
+        ({"model": MODEL}, "model: found package:tiny (weights * there, *tiny-llama (weights * h"),
+        ({"edits": ()}, "number of edits: found 0 there, 6 here"),
+    ],
+    ids=["scoring", "batch", "method", "model", "edits"],
+)
+def test_a_baseline_of_something_else_is_refused_with_the_difference(
+    specs: Specs, base: Path, changed: dict[str, Any], told: str
+) -> None:
+    change(base, lambda chain: replace(chain, **changed))
+    result = specs.run(*LOCALITY)
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines([f"*base.json: the baseline of eac-s0 was made with *{told}*"])
+    result.stdout.fnmatch_lines(["*--eac-update-baseline*"])
+
+
+def test_a_chain_without_a_baseline_is_undecided(specs: Specs, base: Path) -> None:
+    change(base, lambda chain: replace(chain, seed=4))
+    result = specs.run(*LOCALITY, "-rs")
+    result.assert_outcomes(passed=2, skipped=1)
+    result.stdout.fnmatch_lines(["*no such chain in *base.json; --eac-update-baseline adds it*"])
+    specs.run(*LOCALITY, "--eac-require").assert_outcomes(passed=2, failed=1)
+
+
+def test_chains_that_did_not_run_stay_in_the_baseline(specs: Specs, base: Path) -> None:
+    change(base, lambda chain: replace(chain, seed=4))
+    result = specs.run(*UPDATE)
+    result.stdout.fnmatch_lines(["baseline written to *: 1 chains, 1 kept"])
+    assert [each.seed for each in read_record(base).chains] == [4, 0]
+
+
+def test_a_run_that_was_stopped_stores_nothing(specs: Specs, base: Path) -> None:
+    before = base.read_bytes()
+    specs.write("{locality: {max: 0.0}, retention: {min: 0}}", methods=QUICK, edits=SIX)
+    result = specs.run(*UPDATE, "-x")
+    result.stdout.fnmatch_lines(["baseline *base.json left as it was: the run did not come to i*"])
+    assert base.read_bytes() == before
+
+
+def test_a_run_that_fails_is_stored_as_it_is(specs: Specs, base: Path) -> None:
+    specs.write("{locality: {max: 0.0}, retention: {min: 0}}", methods=QUICK, edits=SIX)
+    assert specs.run(*UPDATE).ret == pytest.ExitCode.TESTS_FAILED
+    [chain] = read_record(base).chains
+    assert [verdict.outcome for verdict in chain.verdicts] == ["failed", "passed"]
+
+
+def test_updating_compares_nothing(specs: Specs, base: Path) -> None:
+    specs.run(*LOCALITY, "--eac-update-baseline").assert_outcomes(passed=2)
+
+
+def test_a_missing_baseline_is_an_error_that_says_how_to_make_it(specs: Specs) -> None:
+    specs.write()
+    result = specs.run(*LOCALITY[1:])
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*base.json is not there; run once with --eac-update-baseline*"])
+
+
+def test_an_unknown_metric_is_an_error_with_the_nearest_name(specs: Specs) -> None:
+    specs.write()
+    write_record(specs.pytester.path / FILE, Record(environment={}, chains=()))
+    result = specs.run(LOCALITY[1], "--eac-compare-fail=localty:2%")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["*unknown metric 'localty'; did you mean 'locality'[?]"])
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--eac-compare-fail=locality:2%"], "there is no baseline; give --eac-baseline FILE"),
+        (["--eac-update-baseline"], "there is no baseline; give --eac-baseline FILE"),
+        ([LOCALITY[1], "--eac-compare-fail=locality"], "found 'locality', expected a metric and"),
+        ([LOCALITY[1], "--eac-compare-fail=locality:-1%"], "found 'locality:-1%', expected a me"),
+        ([LOCALITY[1], "--eac-compare-fail=a:nan"], "found 'a:nan', expected a metric and"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(
+    specs: Specs, options: list[str], told: str
+) -> None:
+    result = specs.run(*options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*{told}*"])
