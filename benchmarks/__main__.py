@@ -2,8 +2,8 @@
 
     python -m benchmarks [NAME ...] [--model ID] [--spec FILE] [--edits N]
 
-The names are abilities, editing, evaluation, second-run, startup and gate; by default all but the
-last, which needs 9 GB of disk. What is compared with what is said in docs/performance.md.
+The names are abilities, editing, evaluation, judging, second-run, startup and gate; by default all
+but the last, which needs 9 GB of disk. What is compared with what is said in docs/performance.md.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchmarks.timing import Result
 
 _SPEC = Path(__file__).parents[1] / "specs" / "quickstart.eac.yaml"
-_NAMES = ("startup", "evaluation", "abilities", "editing", "second-run")
+_NAMES = ("startup", "judging", "evaluation", "abilities", "editing", "second-run")
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[Result]:
@@ -38,7 +38,9 @@ def measure(arguments: argparse.Namespace) -> Iterator[Result]:
         yield from gate()
     if "startup" in names:
         yield from running.startup()
-    if set(names) <= {"startup", "gate"}:
+    if "judging" in names:
+        yield from running.judged_again()
+    if set(names) <= {"startup", "judging", "gate"}:
         return
     loaded = load_model(arguments.model)
     spec = load_spec(arguments.spec)

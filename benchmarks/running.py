@@ -36,6 +36,44 @@ def second_run(loaded: LoadedModel, spec: Spec) -> Result:
     )
 
 
+def judged_again(repeats: int = 5) -> Iterator[Result]:
+    """A whole pytest run over stored records: no model, whatever it was."""
+    from pytest_eac import load_model, load_spec, run_chain
+    from pytest_eac.record import Record
+    from pytest_eac.store import write_record
+
+    root = Path(__file__).parents[1] / "fixtures"
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "small.eac.yaml").write_text(
+            "eac: 1\nmethods: {quick: {base: ft, layers: [1], update: {steps: 1}}}\n"
+            f"edits: [{{from: {root / 'world.jsonl'}, format: jsonl}}]\nsequence: {{batch: 42}}\n"
+            "checks: {retention: {min: 0}, locality: {min: 0}, deviation: {max_relative: 9}}\n"
+        )
+        spec = load_spec(folder / "small.eac.yaml")
+        chain = run_chain(load_model(str(root / "tiny-llama")), spec, spec.methods[0])
+        write_record(folder / "r.json", Record(environment={}, chains=(chain,)))
+        command = [sys.executable, "-m", "pytest", "-q", "--eac-from-results", "r.json"]
+
+        def run(*options: str) -> float:
+            whole = [*command, *options]
+            return seconds(
+                lambda: subprocess.run(whole, cwd=folder, capture_output=True, check=True)
+            )
+
+        run()
+        alone = [run() for _ in range(repeats)]
+        run("--eac-baseline", "r.json", "--eac-update-baseline")
+        against = [run("--eac-baseline", "r.json") for _ in range(repeats)]
+    for about, times in (("", alone), ("with a baseline", against)):
+        yield Result(
+            name="judging stored records, pytest's start included",
+            measured=f"{median(times):.2f} s {spread(times, ' s')}",
+            goal="2 s or less",
+            about=about,
+        )
+
+
 def startup(repeats: int = 15) -> Iterator[Result]:
     """What the plugin adds to a pytest run that has nothing to do with it."""
     with TemporaryDirectory() as folder:
