@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm import reading
+from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.scoring import force, generate, generation_length, starts_with
@@ -234,3 +235,24 @@ def test_nothing_is_asked_for_once_every_text_has_ended(
     assert [bool(text.strip()) for (text,) in whole] == [True] * 5
     assert texts == [""] * 5
     assert sum(rows for rows, _, _ in shapes) == 5
+
+
+@pytest.mark.parametrize("until", ["a", "e", "ss", " the", "\n", ".", "no such text"])
+def test_a_text_ends_where_it_would_be_cut_anyway(
+    tiny: LoadedModel, world: tuple[Edit, ...], until: str
+) -> None:
+    prompts = [*(edit.prompt for edit in world[:12]), "It is late. "]
+    whole = [generate(tiny, [prompt], tokens=12)[0] for prompt in prompts]
+    expected = [text.lstrip().partition(until)[0] for text in whole]
+    assert generate(tiny, prompts, tokens=12, until=until) == expected
+
+
+def test_texts_that_have_ended_are_not_gone_on_with(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    def rows_read(until: str | None) -> int:
+        with _seen(find_module(tiny_llama.model, tiny_llama.layout.down.format(0))) as shapes:
+            generate(tiny_llama, [edit.prompt for edit in world[:12]], tokens=30, until=until)
+        return sum(shape[0] for shape in shapes)
+
+    assert rows_read("e") < rows_read(None) / 2

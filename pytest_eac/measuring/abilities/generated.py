@@ -51,7 +51,7 @@ class Generations(Shares):
         references: what each answer is held against, plain data.
         score: (new text, reference) -> its score.
         tokens: how many new tokens at most.
-        cut: whether an answer ends at the first blank line, since the examples do.
+        until: what an answer ends before, apart from the model's own end of text.
         majority: the score of the one answer that is right most often.
     """
 
@@ -59,20 +59,18 @@ class Generations(Shares):
     references: tuple[Any, ...]
     score: Scorer
     tokens: int
-    cut: bool
+    until: str | None = None
     majority: float | None = None
 
     @property
     def items(self) -> Sequence[Any]:
         """Prompt, reference and length of each item."""
         pairs = zip(self.prompts, self.references, strict=True)
-        return [(prompt, wanted, self.tokens, self.cut) for prompt, wanted in pairs]
+        return [(prompt, wanted, self.tokens, self.until) for prompt, wanted in pairs]
 
     def ask(self, loaded: LoadedModel) -> Told:
         """Continue all prompts; ``about`` has means over the answers that could be scored."""
-        answers = generate(loaded, self.prompts, tokens=self.tokens)
-        if self.cut:
-            answers = [answer.strip().partition(BREAK)[0] for answer in answers]
+        answers = generate(loaded, self.prompts, tokens=self.tokens, until=self.until)
         scored = [self.score(*pair) for pair in zip(answers, self.references, strict=True)]
         there = [each for each in scored if each.score is not None]
         names = dict.fromkeys(name for each in there for name in each.about)
@@ -91,7 +89,7 @@ def questions(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> G
         references=accepted,
         score=_match,
         tokens=24,
-        cut=_cut(template),
+        until="\n",
         majority=_commonest([{normalize(form) for form in forms} for forms in accepted]),
     )
 
@@ -103,7 +101,7 @@ def summaries(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> G
         references=tuple(text(row, "summary") for row in rows),
         score=_overlap,
         tokens=48,
-        cut=_cut(template),
+        until=_end(template),
     )
 
 
@@ -115,7 +113,7 @@ def problems(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Ge
         references=results,
         score=_number,
         tokens=96,
-        cut=_cut(template),
+        until=_end(template),
         majority=_commonest([{result} for result in results]),
     )
 
@@ -132,7 +130,6 @@ def instructions(loaded: LoadedModel, rows: Sequence[Row], template: Template) -
         references=wanted,
         score=_obeyed,
         tokens=96,
-        cut=False,
         majority=sum(_obeyed("ok", each).score or 0.0 for each in wanted) / len(wanted),
     )
 
@@ -147,12 +144,12 @@ def stories(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Gen
         references=(None,) * len(rows),
         score=_variety,
         tokens=48,
-        cut=False,
     )
 
 
-def _cut(template: Template) -> bool:
-    return bool(template.head) and not template.chat
+def _end(template: Template) -> str | None:
+    """Return what an answer ends before: what stands behind the examples' answers, if any do."""
+    return BREAK if template.head and not template.chat else None
 
 
 def _commonest(accepted: Sequence[set[str]]) -> float:
