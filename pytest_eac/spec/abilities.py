@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 _DATA = frozenset({"data", "revision", "take", "seed"})
 _ASKED = _DATA | {"template", "chat"}
 _SHOWN = _ASKED | {"shots"}
+_LABELLED = _SHOWN | {"calibrate"}
 # The options that each built-in ability has a use for.
 BUILT_IN: Mapping[str, frozenset[str]] = {
-    "nli": _SHOWN,
-    "sentiment": _SHOWN,
+    "nli": _LABELLED,
+    "sentiment": _LABELLED,
     "qa": _SHOWN,
     "reading": _SHOWN,
     "summarization": _SHOWN,
@@ -79,6 +80,10 @@ class AbilityBounds(Strict):
         None, description="How many worked examples stand before each item."
     )
     chat: bool = Field(False, description="Put the prompt into the tokenizer's chat template.")
+    calibrate: bool = Field(
+        False,
+        description="Take off how likely the unedited model finds each answer to an empty item.",
+    )
     include: Source | None = Field(
         None,
         description="For lm_eval:TASK, the task's own YAML file, or a folder of them, relative to "

@@ -18,9 +18,10 @@ from pytest_eac.measuring.abilities import text as text_abilities
 from pytest_eac.measuring.abilities.generated import Generations, Scored
 from pytest_eac.measuring.abilities.likelihood import Choice, Choices
 from pytest_eac.measuring.abilities.measure import Abilities
+from pytest_eac.measuring.abilities.tasks import prepare
 from pytest_eac.measuring.abilities.text import Drift, Perplexity, spread
 from pytest_eac.measuring.perplexity import perplexity
-from pytest_eac.measuring.scoring import generate
+from pytest_eac.measuring.scoring import force, generate
 from pytest_eac.spec import registry
 from pytest_eac.spec.abilities import AbilityBounds
 from tests.conftest import FIXTURES
@@ -70,6 +71,14 @@ def asked(tmp_path: Path, world_records: list[dict[str, Any]]) -> dict[str, Abil
         "perplexity": on("text"),
         "drift": on("text"),
     }
+
+
+def sentences(world_records: list[dict[str, Any]]) -> list[str]:
+    """What the tiny models know, as texts: the same as in the file of ``asked``."""
+    return [
+        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
+        for record in world_records
+    ]
 
 
 def wreck(loaded: LoadedModel) -> None:
@@ -197,6 +206,33 @@ def test_the_likeliest_candidate_is_that_of_each_alone(tiny: LoadedModel) -> Non
     assert sum(expected) == 3
 
 
+def test_calibration_takes_off_what_an_empty_item_makes_likely(tiny_llama: LoadedModel) -> None:
+    def choices(*, calibrate: bool) -> Choices:
+        bounds = AbilityBounds(keep=1, template="It is {sentence}", take=20, calibrate=calibrate)
+        asked = prepare(tiny_llama, "sentiment", bounds).asked
+        assert isinstance(asked, Choices)
+        return asked
+
+    plain, calibrated = choices(calibrate=False), choices(calibrate=True)
+    (first, *_) = plain.choices
+    empty = [
+        each.log_likelihood for each in force(tiny_llama, [("It is ", c) for c in first.candidates])
+    ]
+    assert plain.prior is None
+    assert calibrated.prior == pytest.approx(empty)
+    assert calibrated.items != plain.items, "they have places of their own in the cache"
+    expected = []
+    for each in plain.choices:
+        pairs = [(each.prompt, candidate) for candidate in each.candidates]
+        margins = [
+            forced.log_likelihood - common
+            for forced, common in zip(force(tiny_llama, pairs), empty, strict=True)
+        ]
+        expected.append(float(margins[each.right] == max(margins)))
+    assert calibrated.ask(tiny_llama).scores == tuple(expected)
+    assert plain.ask(tiny_llama).scores != tuple(expected)
+
+
 def test_chance_and_majority_are_those_of_the_items() -> None:
     choices = Choices(
         choices=tuple(
@@ -223,7 +259,6 @@ def test_only_new_text_is_scored_and_what_cannot_be_is_counted(tiny: LoadedModel
         references=("Esselwater", "nothing", "Odalys"),
         score=score,
         tokens=6,
-        cut=False,
     )
     told = generations.ask(tiny)
     assert heard == [generate(tiny, [prompt], tokens=6)[0] for prompt in prompts]
@@ -232,31 +267,30 @@ def test_only_new_text_is_scored_and_what_cannot_be_is_counted(tiny: LoadedModel
     assert told.about == {"length": (len(heard[0]) + len(heard[2])) / 2}
 
 
-def test_an_answer_ends_where_a_further_example_would_begin(
-    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "pytest_eac.measuring.abilities.generated.generate",
-        lambda *_, **__: ["\n\n 4\nor so\n\nQuestion: more?"],
-    )
+def test_an_answer_ends_where_a_further_example_would_begin(tiny: LoadedModel) -> None:
+    (said,) = generate(tiny, ["Odalys Ardwick was born in"], tokens=9)
+    stop = said.strip()[2:4]
     heard = []
 
     def score(answer: str, _: None) -> Scored:
         heard.append(answer)
         return Scored(score=1.0)
 
-    for cut in (True, False):
-        Generations(prompts=("x",), references=(None,), score=score, tokens=9, cut=cut).ask(tiny)
-    assert heard == ["4\nor so", "\n\n 4\nor so\n\nQuestion: more?"]
+    for until in (stop, None):
+        Generations(
+            prompts=("Odalys Ardwick was born in",),
+            references=(None,),
+            score=score,
+            tokens=9,
+            until=until,
+        ).ask(tiny)
+    assert heard == [said.lstrip().partition(stop)[0], said]
 
 
 def test_perplexity_is_that_of_the_texts_and_what_is_kept_its_inverse_ratio(
     tiny: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
 ) -> None:
-    texts = [
-        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
-        for record in world_records
-    ]
+    texts = sentences(world_records)
     abilities = Abilities(tiny, {"perplexity": asked["perplexity"]})
     before = perplexity(tiny, texts)
     with restored(tiny.model, [tiny.layout.down.format(1)]):
@@ -279,10 +313,7 @@ def test_a_perplexity_that_is_no_number_is_an_error() -> None:
 def test_drift_is_the_agreement_and_the_divergence_of_every_place(
     tiny: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
 ) -> None:
-    texts = [
-        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
-        for record in world_records
-    ]
+    texts = sentences(world_records)
     rows = [tiny.tokenizer(text)["input_ids"] for text in texts]
     abilities = Abilities(tiny, {"drift": asked["drift"]})
     before = [log_probs(tiny, ids)[:-1] for ids in rows]
