@@ -124,6 +124,38 @@ def test_noise_on_one_matrix_costs_every_ability(
     assert abilities.measure(asked) == abilities.base, "the model is as it was"
 
 
+def test_what_an_edited_model_writes_is_read_by_the_unedited_one(
+    tiny_llama: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
+) -> None:
+    prompts = [each["prompt"].replace("{}", each["subject"]) for each in world_records]
+
+    def read(texts: list[str]) -> float:
+        """The perplexity of what stands behind the prompts, one text after the other."""
+        nats, count = 0.0, 0
+        for prompt, text in zip(prompts, texts, strict=True):
+            start = len(tiny_llama.tokenizer(prompt)["input_ids"])
+            ids = tiny_llama.tokenizer(f"{prompt} {text.strip()}")["input_ids"]
+            found = log_probs(tiny_llama, ids)
+            nats -= sum(float(found[at - 1, ids[at]]) for at in range(start, len(ids)))
+            count += len(ids) - start
+        return math.exp(nats / count)
+
+    module = tiny_llama.layout.down.format(1)
+    abilities = Abilities(tiny_llama, {"generation": asked["generation"]})
+    own = generate(tiny_llama, prompts, tokens=48)
+    before = abilities.base["generation"].about["perplexity_unedited"]
+    assert before == pytest.approx(read(own), rel=1e-3)
+    with restored(tiny_llama.model, [module]) as originals:
+        wreck(tiny_llama)
+        wrecked = find_module(tiny_llama.model, module).get_parameter("weight").clone()
+        said = generate(tiny_llama, prompts, tokens=48)
+        found = abilities.after(None, originals).measure(["generation"])["generation"]
+        now = find_module(tiny_llama.model, module).get_parameter("weight")
+        assert torch.equal(now, wrecked), "the edited weights are back"
+    assert found.about["perplexity_unedited"] == pytest.approx(read(said), rel=1e-3)
+    assert found.about["perplexity_unedited"] > 5 * before
+
+
 def test_only_the_items_asked_for_are_taken(
     tiny_llama: LoadedModel, asked: dict[str, AbilityBounds]
 ) -> None:
@@ -159,7 +191,7 @@ def test_what_was_asked_once_is_found_in_the_cache_bit_for_bit(
 ) -> None:
     def measured() -> tuple[dict[str, Ability], dict[str, Ability]]:
         abilities = Abilities(tiny_llama, asked, cache=Cache(tmp_path / "cache"))
-        return abilities.base, abilities.after("an update").measure(asked)
+        return abilities.base, abilities.after("an update", {}).measure(asked)
 
     first = measured()
     for kind in (Choices, Generations, Perplexity, Drift):

@@ -53,6 +53,7 @@ class Generations(Shares):
         tokens: how many new tokens at most.
         until: what an answer ends before, apart from the model's own end of text.
         majority: the score of the one answer that is right most often.
+        read: whether the unedited model is to read what is said.
     """
 
     prompts: tuple[str, ...]
@@ -61,6 +62,7 @@ class Generations(Shares):
     tokens: int
     until: str | None = None
     majority: float | None = None
+    read: bool = False
 
     @property
     def items(self) -> Sequence[Any]:
@@ -71,6 +73,7 @@ class Generations(Shares):
     def ask(self, loaded: LoadedModel) -> Told:
         """Continue all prompts; ``about`` has means over the answers that could be scored."""
         answers = generate(loaded, self.prompts, tokens=self.tokens, until=self.until)
+        pairs = zip(self.prompts, answers, strict=True)
         scored = [self.score(*pair) for pair in zip(answers, self.references, strict=True)]
         there = [each for each in scored if each.score is not None]
         names = dict.fromkeys(name for each in there for name in each.about)
@@ -78,6 +81,7 @@ class Generations(Shares):
             scores=tuple(each.score or 0.0 for each in scored),
             unparsable=len(scored) - len(there),
             about={name: sum(each.about[name] for each in there) / len(there) for name in names},
+            texts=tuple(pair for pair in pairs if pair[1].strip()) if self.read else (),
         )
 
 
@@ -137,13 +141,14 @@ def instructions(loaded: LoadedModel, rows: Sequence[Row], template: Template) -
 def stories(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Generations:
     """Ask to go on with an opening; the score is the share of word pairs that are not repeated.
 
-    A text that ends in a loop scores 0.
+    A text that ends in a loop scores 0. The unedited model reads all texts.
     """
     return Generations(
         prompts=tuple(template.ask(loaded, row) for row in rows),
         references=(None,) * len(rows),
         score=_variety,
         tokens=48,
+        read=True,
     )
 
 
