@@ -68,7 +68,9 @@ class AbilityBounds(Strict):
         description="A .tsv, .csv, .json, .jsonl or .parquet file, relative to this spec, or "
         "hub:ID[/CONFIG][@SPLIT]; by default the package's own items.",
     )
-    revision: Source | None = Field(None, description="Commit of a hub data set.")
+    revision: Source | None = Field(
+        None, description="Commit of a hub data set, which must have one."
+    )
     take: Count | None = Field(None, description="How many items to use; all by default.")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         None, description="Draw the items at random with this seed; in file order by default."
@@ -103,8 +105,12 @@ class AbilityBounds(Strict):
             )
         if self.seed is not None and self.take is None:
             raise _no_use("seed draws the items that 'take' asks for; add take or drop seed")
-        if self.revision is not None and not (self.data or "").startswith("hub:"):
+        hub = (self.data or "").startswith("hub:")
+        if self.revision is not None and not hub:
             raise _no_use("revision is of a data set from the hub; add data: hub:ID or drop it")
+        if self.revision is None and hub:
+            text = "a data set of the hub can change; add revision, the commit to read it at"
+            raise PydanticCustomError("unpinned", text)
         return self
 
 
