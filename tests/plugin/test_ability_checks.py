@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_eac.store import read_record
 from tests.measuring.lm_eval_tasks import CHOICE, write_task
 
@@ -116,13 +118,47 @@ def test_the_unedited_model_is_asked_once_for_all_chains_of_a_spec(specs: Specs)
     assert result.stdout.str().count("ASKED") == 3  # unedited, and after each chain
 
 
-def test_broken_data_is_told_with_its_place(specs: Specs) -> None:
-    (specs.pytester.path / "bad.jsonl").write_text('{"txt": "a b c"}\n', encoding="utf-8")
-    specs.write("{abilities: {drift: {keep: 0.1, data: bad.jsonl}}}")
+def test_what_failures_together_point_to_stands_below_the_table(specs: Specs) -> None:
+    specs.pytester.makeconftest(ABILITY)
+    bounds = f"{{keep: 0.7, {texts(specs)}}}"
+    specs.write(f"{{efficacy: {{min: 1}}, abilities: {{drift: {bounds}}}}}", methods=NOISE)
+    result = specs.run()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["wreck-s0 *drift *", "wreck-s0: drift and the edits themselves are lost: the wrong layer*"]
+    )
+    alone = specs.run("-k", "drift")
+    alone.stdout.no_fnmatch_line("wreck-s0: *")
+
+
+LABELLED = "{abilities: {sentiment: {keep: 0.1, shots: 0, data: bad.tsv}}}"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("sentence\tlable\nfine\t1\n", "*bad.tsv:2: found the columns sentence, lable; *'label'*"),
+        ("sentence\tlabel\nfine\tgood\n", "*bad.tsv:2: label: found the label 'good'; *"),
+        ("", "*bad.tsv: *"),
+        ("sentence\tlabel\n", "*bad.tsv: no records in it; expected at least one"),
+        (b"sentence\tlabel\ncaf\xe9\t1\n", "*bad.tsv:2: *UTF-8*"),
+        (b"sentence\tlabel\nfine\t1\n" + b"x" * 10_000_000 + b"\t1\n", "*bad.tsv:3: *"),
+    ],
+    ids=["column", "label", "empty", "head", "encoding", "line"],
+)
+def test_broken_data_is_one_error_with_its_place_and_the_check(
+    specs: Specs, content: str | bytes, told: str
+) -> None:
+    raw = content.encode() if isinstance(content, str) else content
+    (specs.pytester.path / "bad.tsv").write_bytes(raw)
+    specs.write(LABELLED)
     result = specs.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*bad.jsonl:1: *'text'*"])
-    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.fnmatch_lines([told, "small.eac.yaml:4: the check"])
+    text = result.stdout.str()
+    assert "Traceback" not in text
+    assert "bad.tsv" in text
+    assert len(text) < 5000
 
 
 def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
