@@ -109,8 +109,7 @@ class AbilityBounds(Strict):
         if self.revision is not None and not hub:
             raise _no_use("revision is of a data set from the hub; add data: hub:ID or drop it")
         if self.revision is None and hub:
-            text = "a data set of the hub can change; add revision, the commit to read it at"
-            raise PydanticCustomError("unpinned", text)
+            raise _no_use("a data set of the hub can change; add revision, a commit of it")
         return self
 
 

@@ -172,13 +172,14 @@ def test_every_tensor_that_is_not_finite_is_named() -> None:
 
 @pytest.mark.parametrize("fails", [False, True])
 def test_swapped_weights_are_there_inside_and_the_own_ones_afterwards(*, fails: bool) -> None:
-    model = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 2))
-    own, other = model[0].weight.detach().clone(), torch.full((2, 3), 0.1)
+    layer = nn.Linear(3, 2)
+    model = nn.Sequential(layer, nn.Linear(2, 2))
+    own, other = layer.weight.detach().clone(), torch.full((2, 3), 0.1)
     try:
         with swapped(model, {"0": other}):
-            assert torch.equal(model[0].weight, other)  # type: ignore[arg-type]
+            assert torch.equal(layer.weight, other)
             if fails:
                 raise ArithmeticError
     except ArithmeticError:
         assert fails
-    assert torch.equal(model[0].weight, own)  # type: ignore[arg-type]
+    assert torch.equal(layer.weight, own)

@@ -10,6 +10,9 @@ import pytest
 from pytest_eac.store import read_record
 from tests.measuring.lm_eval_tasks import CHOICE, write_task
 
+
+from tests.conftest import REAL_MODEL, USER_CACHE
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
 
@@ -30,6 +33,23 @@ def pytest_eac_register_abilities():
 
 def pytest_eac_register_methods():
     return {"noise": noise}
+"""
+REAL_NOISE = """
+import torch
+from pytest_eac import WeightDelta
+
+def change(model, settings, size):
+    weight = model.model.get_submodule(model.layout.down.format(settings.layers[0])).weight
+    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    return WeightDelta(
+        module=model.layout.down.format(settings.layers[0]), left=size * weight.std() * noise
+    )
+
+def pytest_eac_register_methods():
+    return {
+        "noise": lambda model, edits, settings: change(model, settings, 10),
+        "nothing": lambda model, edits, settings: change(model, settings, 0),
+    }
 """
 NOISE = "[wreck: {base: noise, layers: [1], contexts: {texts: ['{}']}}]"
 
@@ -182,3 +202,30 @@ def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
         ]
     )
     assert not [line for line in result.errlines if line.strip()]
+
+
+@pytest.mark.slow
+def test_a_real_model_with_noise_on_one_matrix_fails_and_without_it_passes(specs: Specs) -> None:
+    specs.pytester.makeconftest(REAL_NOISE)
+    abilities = "{sentiment: {keep: 0.7, take: 40}, " + ", ".join(
+        f"{name}: {{keep: 0.7, take: 10}}" for name in ("perplexity", "drift")
+    )
+    specs.write(
+        f"{{abilities: {abilities}}}}}",
+        model=f"{{id: '{REAL_MODEL}', dtype: float32}}",
+        methods="[noise: {base: noise, layers: [4]}, nothing: {base: nothing, layers: [4]}]",
+        edits="[{subject: Norway, prompt: 'The capital of {} is', target: Lima}]",
+    )
+    result = specs.run(f"--eac-cache-dir={USER_CACHE}", "--eac-no-cache", "-v")
+    result.assert_outcomes(failed=3, passed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*::noise-s0::sentiment FAILED*",
+            "*::noise-s0::perplexity FAILED*",
+            "*::noise-s0::drift FAILED*",
+            "*::nothing-s0::sentiment PASSED*",
+            "*::nothing-s0::perplexity PASSED*",
+            "*::nothing-s0::drift PASSED*",
+            "nothing-s0 *sentiment * 1.00 1.00 to 1.00 *",
+        ]
+    )
