@@ -118,7 +118,13 @@ def test_a_deviation_that_outruns_the_edits_is_named(power: float, *, told: bool
 
 @pytest.mark.parametrize(
     ("failed", "passed"),
-    [("", "efficacy nli"), ("nli", ""), ("deviation", "efficacy"), ("generalization", "efficacy")],
+    [
+        ("", "efficacy nli"),
+        ("nli", ""),
+        ("deviation", "efficacy"),
+        ("generalization", "efficacy"),
+        ("retention", ""),
+    ],
 )
 def test_without_a_pattern_nothing_is_said(failed: str, passed: str) -> None:
     assert diagnose(judged(failed=failed, passed=passed)) == ()

@@ -15,7 +15,15 @@ from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.abilities import text as text_abilities
-from pytest_eac.measuring.abilities.generated import Generations, Scored
+from pytest_eac.measuring.abilities.generated import (
+    Generations,
+    Scored,
+    _match,
+    _number,
+    _obeyed,
+    _overlap,
+    _variety,
+)
 from pytest_eac.measuring.abilities.likelihood import Choice, Choices
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.abilities.tasks import prepare
@@ -263,6 +271,35 @@ def test_calibration_takes_off_what_an_empty_item_makes_likely(tiny_llama: Loade
         expected.append(float(margins[each.right] == max(margins)))
     assert calibrated.ask(tiny_llama).scores == tuple(expected)
     assert plain.ask(tiny_llama).scores != tuple(expected)
+
+
+def test_what_the_commonest_answer_scores_is_no_signal() -> None:
+    choices = Choices(
+        choices=tuple(
+            Choice(prompt="x", candidates=("a", "b"), right=int(index < 10)) for index in range(40)
+        )
+    )
+    assert not choices.signal([1.0] * 30 + [0.0] * 10), "as often as always saying a"
+    assert choices.signal([1.0] * 38 + [0.0] * 2)
+
+
+@pytest.mark.parametrize("answer", ["", "  \n "])
+@pytest.mark.parametrize(
+    ("score", "reference"),
+    [(_match, ["x"]), (_overlap, "x"), (_number, "3"), (_obeyed, []), (_variety, None)],
+)
+def test_an_answer_with_nothing_in_it_has_no_score(score: Any, reference: Any, answer: str) -> None:
+    assert score(answer, reference).score is None
+
+
+@pytest.mark.parametrize(
+    ("score", "reference", "answer"),
+    [(_number, "3", "three"), (_variety, None, "word")],
+)
+def test_an_answer_without_what_is_scored_has_no_score(
+    score: Any, reference: Any, answer: str
+) -> None:
+    assert score(answer, reference).score is None
 
 
 def test_chance_and_majority_are_those_of_the_items() -> None:
