@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.store import read_record
-from tests.measuring.lm_eval_tasks import CHOICE, write_task
-
-
 from tests.conftest import REAL_MODEL, USER_CACHE
+from tests.measuring.lm_eval_tasks import CHOICE, write_task
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
