@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm import reading
-from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.scoring import force, generate, generation_length, starts_with
@@ -247,12 +246,17 @@ def test_a_text_ends_where_it_would_be_cut_anyway(
     assert generate(tiny, prompts, tokens=12, until=until) == expected
 
 
-def test_texts_that_have_ended_are_not_gone_on_with(
-    tiny_llama: LoadedModel, world: tuple[Edit, ...]
+def test_texts_that_have_ended_are_not_gone_on_with_while_others_are(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def rows_read(until: str | None) -> int:
-        with _seen(find_module(tiny_llama.model, tiny_llama.layout.down.format(0))) as shapes:
-            generate(tiny_llama, [edit.prompt for edit in world[:12]], tokens=30, until=until)
-        return sum(shape[0] for shape in shapes)
+    endless = replace(tiny_llama)
+    monkeypatch.setitem(endless.__dict__, "stop_ids", frozenset())
 
-    assert rows_read("e") < rows_read(None) / 2
+    def rows_read(until: str) -> list[int]:
+        with _seen(endless.model.get_output_embeddings()) as shapes:
+            generate(endless, [edit.prompt for edit in world[:12]], tokens=30, until=until)
+        return [rows for rows, _, _ in shapes]
+
+    whole, cut = rows_read("no such text"), rows_read("er")
+    assert sum(cut) < 0.7 * sum(whole)
+    assert len(cut) > len(whole) / 2, "some go on"
