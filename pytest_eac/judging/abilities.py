@@ -58,7 +58,7 @@ def _values(ability: Ability) -> dict[str, float | None]:
     return {
         "kept": ability.kept,
         "value": ability.value,
-        "margin": (ability.value - ability.floor) / room if room > 0 else None,
+        "margin": (ability.value - ability.floor) / room if room else None,
     }
 
 

@@ -88,6 +88,12 @@ class _Continued(DynamicLayer):  # type: ignore[misc]  # transformers is untyped
         self._before = before
         self._length: int = sum(layer.keys.shape[-2] for layer, _ in before)
 
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep some of the rows."""
+        if self.is_initialized:  # it has none of its own before its first pass
+            super().batch_select_indices(indices)
+        self._before = [(layer, rows[indices.to(rows.device)]) for layer, rows in self._before]
+
     def update(self, keys: Tensor, values: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Add keys and values, (rows, heads, tokens, width); return all, those before first."""
         own_keys, own_values = super().update(keys, values, *args, **kwargs)

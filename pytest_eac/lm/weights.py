@@ -13,7 +13,7 @@ from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import Tensor, nn
 
@@ -108,6 +108,19 @@ def restored(model: nn.Module, modules: Iterable[str]) -> Iterator[dict[str, Ten
         with torch.no_grad():
             for path, original in originals.items():
                 find_module(model, path).weight.copy_(original)  # type: ignore[operator]
+
+
+@contextmanager
+def swapped(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
+    """Put weights, by module path and in the module's orientation, in place of the model's own.
+
+    On leaving, the model has its own again, bit for bit.
+    """
+    with restored(model, weights):
+        with torch.no_grad():
+            for path, weight in weights.items():
+                find_module(model, path).weight.copy_(weight)  # type: ignore[operator]
+        yield
 
 
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:

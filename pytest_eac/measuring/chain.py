@@ -148,7 +148,7 @@ def run_chain(
                             name: measure(name, metric, loaded, spec.edits[:done], confidence=level)
                             for name, metric in metrics.items()
                         },
-                        abilities=abilities.after(step.name).measure(_due(spec, done)),
+                        abilities=abilities.after(step.name, originals).measure(_due(spec, done)),
                     )
                 )
             tell(done, count, "editing")

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pytest_eac.lm.tokens import encode
-from pytest_eac.measuring.scoring import force_ids
+from pytest_eac.measuring.scoring import force, force_ids
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,6 +34,23 @@ def perplexity(loaded: LoadedModel, texts: Sequence[str]) -> float:
     counts = [len(row) - 1 for row in rows]
     total = sum(mean * count for mean, count in zip(means, counts, strict=True))
     return math.exp(-total / sum(counts))
+
+
+def continued_perplexity(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> float:
+    """Return the perplexity of continuations, each after its prompt, over all their tokens.
+
+    Args:
+        loaded: the model.
+        pairs: (prompt, continuation), one or more; white space around a continuation is dropped,
+            and one space put in front.
+
+    Raises:
+        EditError: a pair has more tokens than the model takes.
+        NonFiniteError: a logit is not finite.
+    """
+    read = force(loaded, [(prompt.rstrip(), text.strip()) for prompt, text in pairs])
+    total = sum(each.log_likelihood * len(each.wanted) for each in read)
+    return math.exp(-total / sum(len(each.wanted) for each in read))
 
 
 def log_likelihoods(loaded: LoadedModel, rows: Sequence[Ids]) -> list[float]:

@@ -123,18 +123,28 @@ def _token_scores(
 
 
 def generate(
-    loaded: LoadedModel, prompts: Sequence[str], *, tokens: int, budget: int = BUDGET
+    loaded: LoadedModel,
+    prompts: Sequence[str],
+    *,
+    tokens: int,
+    until: str | None = None,
+    budget: int = BUDGET,
 ) -> list[str]:
     """Continue prompts greedily by up to ``tokens`` tokens; only the new text is returned.
 
-    A row ends before the first id that ends a text. Equal prompts are continued once; ``budget``
-    bounds the tokens in one forward pass and changes no text beyond what rounding does.
+    A text ends before the first id that ends one. With ``until`` it also ends before the first
+    place where that stands, and white space in front of it is dropped. Equal prompts are continued
+    once; ``budget`` bounds the tokens in one forward pass and changes no text beyond what rounding
+    does.
     """
     rows = [encode(loaded.tokenizer, prompt) for prompt in prompts]
-    return [
+    answers = [
         loaded.tokenizer.decode(_until_stop(ids, loaded.stop_ids), skip_special_tokens=True)
-        for ids in greedy(loaded, rows, tokens=tokens, budget=budget)
+        for ids in greedy(loaded, rows, tokens=tokens, until=until, budget=budget)
     ]
+    if until is None:
+        return answers
+    return [answer.lstrip().partition(until)[0] for answer in answers]
 
 
 def _until_stop(ids: Ids, stops: frozenset[int]) -> Ids:

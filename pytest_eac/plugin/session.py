@@ -414,7 +414,13 @@ class EacSession:
         }
         if self.chains or skipped:
             reporter.write_sep("=", "edits")
-            for line in (*summary_lines(self.chains), *causality_lines(self.chains), *skipped):
+            lines = (
+                *summary_lines(self.chains),
+                *causality_lines(self.chains),
+                *skipped,
+                *self._diagnoses(),
+            )
+            for line in lines:
                 reporter.write_line(line)
         if self.baseline:
             for line in self.baseline.lines(self.record()):
@@ -425,6 +431,12 @@ class EacSession:
             reporter.write_line(f"results written to {self.options.results}")
         for line in self._told:
             reporter.write_line(line)
+
+    def _diagnoses(self) -> list[str]:
+        """Return what each chain's failures point to; known here, since all its checks have run."""
+        from pytest_eac.judging.diagnosis import diagnose
+
+        return [f"{chain.name}: {line}" for chain in self.chains for line in diagnose(chain)]
 
     def record(self) -> Record:
         """Return what has been measured and judged so far."""

@@ -69,8 +69,10 @@ def fit(text: str, width: int) -> str:
 
 
 def _abilities(chains: Sequence[Chain]) -> list[str]:
-    """Return a row per chain and ability, if there are any."""
-    rows = [
+    """Return a row per chain and ability, if there are any; the unedited model comes first."""
+    unedited = {name: each for chain in chains for name, each in chain.abilities.items()}
+    rows = [_ability_row("unedited", name, each) for name, each in unedited.items()]
+    rows += [
         _ability_row(chain.name, name, _last(chain, name))
         for chain in chains
         for name in chain.abilities

@@ -18,10 +18,11 @@ if TYPE_CHECKING:
 _DATA = frozenset({"data", "revision", "take", "seed"})
 _ASKED = _DATA | {"template", "chat"}
 _SHOWN = _ASKED | {"shots"}
+_LABELLED = _SHOWN | {"calibrate"}
 # The options that each built-in ability has a use for.
 BUILT_IN: Mapping[str, frozenset[str]] = {
-    "nli": _SHOWN,
-    "sentiment": _SHOWN,
+    "nli": _LABELLED,
+    "sentiment": _LABELLED,
     "qa": _SHOWN,
     "reading": _SHOWN,
     "summarization": _SHOWN,
@@ -67,7 +68,9 @@ class AbilityBounds(Strict):
         description="A .tsv, .csv, .json, .jsonl or .parquet file, relative to this spec, or "
         "hub:ID[/CONFIG][@SPLIT]; by default the package's own items.",
     )
-    revision: Source | None = Field(None, description="Commit of a hub data set.")
+    revision: Source | None = Field(
+        None, description="Commit of a hub data set, which must have one."
+    )
     take: Count | None = Field(None, description="How many items to use; all by default.")
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         None, description="Draw the items at random with this seed; in file order by default."
@@ -79,6 +82,10 @@ class AbilityBounds(Strict):
         None, description="How many worked examples stand before each item."
     )
     chat: bool = Field(False, description="Put the prompt into the tokenizer's chat template.")
+    calibrate: bool = Field(
+        False,
+        description="Take off how likely the unedited model finds each answer to an empty item.",
+    )
     include: Source | None = Field(
         None,
         description="For lm_eval:TASK, the task's own YAML file, or a folder of them, relative to "
@@ -104,8 +111,11 @@ class AbilityBounds(Strict):
             )
         if self.seed is not None and self.take is None:
             raise _no_use("seed draws the items that 'take' asks for; add take or drop seed")
-        if self.revision is not None and not (self.data or "").startswith("hub:"):
+        hub = (self.data or "").startswith("hub:")
+        if self.revision is not None and not hub:
             raise _no_use("revision is of a data set from the hub; add data: hub:ID or drop it")
+        if self.revision is None and hub:
+            raise _no_use("a data set of the hub can change; add revision, a commit of it")
         return self
 
 

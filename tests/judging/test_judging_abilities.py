@@ -105,3 +105,8 @@ def test_a_share_without_an_interval_says_so() -> None:
 def test_a_near_miss_does_not_read_like_a_hit() -> None:
     message = judged(of(replace(ABILITY, kept=0.69996)), keep=0.7).message
     assert "kept 0.69996 (" in message.replace("0.7000 ", "")
+
+
+def test_where_nothing_is_above_chance_there_is_no_share_of_it() -> None:
+    found = judged(of(replace(ABILITY, base=0.5)), above_chance=0.5)
+    assert found.outcome == "undecided"

@@ -18,6 +18,7 @@ from pytest_eac.lm.weights import (
     named_weights,
     require_finite,
     restored,
+    swapped,
 )
 
 if TYPE_CHECKING:
@@ -167,3 +168,18 @@ def test_every_tensor_that_is_not_finite_is_named() -> None:
     assert "0.weight (1 of 4 entries)" in str(caught.value)
     assert "1.bias (2 of 2 entries)" in str(caught.value)
     assert "1.weight" not in str(caught.value)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_swapped_weights_are_there_inside_and_the_own_ones_afterwards(*, fails: bool) -> None:
+    layer = nn.Linear(3, 2)
+    model = nn.Sequential(layer, nn.Linear(2, 2))
+    own, other = layer.weight.detach().clone(), torch.full((2, 3), 0.1)
+    try:
+        with swapped(model, {"0": other}):
+            assert torch.equal(layer.weight, other)
+            if fails:
+                raise ArithmeticError
+    except ArithmeticError:
+        assert fails
+    assert torch.equal(layer.weight, own)

@@ -15,12 +15,21 @@ from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.abilities import text as text_abilities
-from pytest_eac.measuring.abilities.generated import Generations, Scored
+from pytest_eac.measuring.abilities.generated import (
+    Generations,
+    Scored,
+    _match,
+    _number,
+    _obeyed,
+    _overlap,
+    _variety,
+)
 from pytest_eac.measuring.abilities.likelihood import Choice, Choices
 from pytest_eac.measuring.abilities.measure import Abilities
+from pytest_eac.measuring.abilities.tasks import prepare
 from pytest_eac.measuring.abilities.text import Drift, Perplexity, spread
 from pytest_eac.measuring.perplexity import perplexity
-from pytest_eac.measuring.scoring import generate
+from pytest_eac.measuring.scoring import force, generate
 from pytest_eac.spec import registry
 from pytest_eac.spec.abilities import AbilityBounds
 from tests.conftest import FIXTURES
@@ -72,6 +81,14 @@ def asked(tmp_path: Path, world_records: list[dict[str, Any]]) -> dict[str, Abil
     }
 
 
+def sentences(world_records: list[dict[str, Any]]) -> list[str]:
+    """What the tiny models know, as texts: the same as in the file of ``asked``."""
+    return [
+        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
+        for record in world_records
+    ]
+
+
 def wreck(loaded: LoadedModel) -> None:
     """Random noise on one matrix."""
     weight = find_module(loaded.model, loaded.layout.down.format(1)).get_parameter("weight")
@@ -115,6 +132,38 @@ def test_noise_on_one_matrix_costs_every_ability(
     assert abilities.measure(asked) == abilities.base, "the model is as it was"
 
 
+def test_what_an_edited_model_writes_is_read_by_the_unedited_one(
+    tiny_llama: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
+) -> None:
+    prompts = [each["prompt"].replace("{}", each["subject"]) for each in world_records]
+
+    def read(texts: list[str]) -> float:
+        """The perplexity of what stands behind the prompts, one text after the other."""
+        nats, count = 0.0, 0
+        for prompt, text in zip(prompts, texts, strict=True):
+            start = len(tiny_llama.tokenizer(prompt)["input_ids"])
+            ids = tiny_llama.tokenizer(f"{prompt} {text.strip()}")["input_ids"]
+            found = log_probs(tiny_llama, ids)
+            nats -= sum(float(found[at - 1, ids[at]]) for at in range(start, len(ids)))
+            count += len(ids) - start
+        return math.exp(nats / count)
+
+    module = tiny_llama.layout.down.format(1)
+    abilities = Abilities(tiny_llama, {"generation": asked["generation"]})
+    own = generate(tiny_llama, prompts, tokens=48)
+    before = abilities.base["generation"].about["perplexity_unedited"]
+    assert before == pytest.approx(read(own), rel=1e-3)
+    with restored(tiny_llama.model, [module]) as originals:
+        wreck(tiny_llama)
+        wrecked = find_module(tiny_llama.model, module).get_parameter("weight").clone()
+        said = generate(tiny_llama, prompts, tokens=48)
+        found = abilities.after(None, originals).measure(["generation"])["generation"]
+        now = find_module(tiny_llama.model, module).get_parameter("weight")
+        assert torch.equal(now, wrecked), "the edited weights are back"
+    assert found.about["perplexity_unedited"] == pytest.approx(read(said), rel=1e-3)
+    assert found.about["perplexity_unedited"] > 5 * before
+
+
 def test_only_the_items_asked_for_are_taken(
     tiny_llama: LoadedModel, asked: dict[str, AbilityBounds]
 ) -> None:
@@ -150,7 +199,7 @@ def test_what_was_asked_once_is_found_in_the_cache_bit_for_bit(
 ) -> None:
     def measured() -> tuple[dict[str, Ability], dict[str, Ability]]:
         abilities = Abilities(tiny_llama, asked, cache=Cache(tmp_path / "cache"))
-        return abilities.base, abilities.after("an update").measure(asked)
+        return abilities.base, abilities.after("an update", {}).measure(asked)
 
     first = measured()
     for kind in (Choices, Generations, Perplexity, Drift):
@@ -197,6 +246,62 @@ def test_the_likeliest_candidate_is_that_of_each_alone(tiny: LoadedModel) -> Non
     assert sum(expected) == 3
 
 
+def test_calibration_takes_off_what_an_empty_item_makes_likely(tiny_llama: LoadedModel) -> None:
+    def choices(*, calibrate: bool) -> Choices:
+        bounds = AbilityBounds(keep=1, template="It is {sentence}", take=20, calibrate=calibrate)
+        asked = prepare(tiny_llama, "sentiment", bounds).asked
+        assert isinstance(asked, Choices)
+        return asked
+
+    plain, calibrated = choices(calibrate=False), choices(calibrate=True)
+    (first, *_) = plain.choices
+    empty = [
+        each.log_likelihood for each in force(tiny_llama, [("It is ", c) for c in first.candidates])
+    ]
+    assert plain.prior is None
+    assert calibrated.prior == pytest.approx(empty)
+    assert calibrated.items != plain.items, "they have places of their own in the cache"
+    expected = []
+    for each in plain.choices:
+        pairs = [(each.prompt, candidate) for candidate in each.candidates]
+        margins = [
+            forced.log_likelihood - common
+            for forced, common in zip(force(tiny_llama, pairs), empty, strict=True)
+        ]
+        expected.append(float(margins[each.right] == max(margins)))
+    assert calibrated.ask(tiny_llama).scores == tuple(expected)
+    assert plain.ask(tiny_llama).scores != tuple(expected)
+
+
+def test_what_the_commonest_answer_scores_is_no_signal() -> None:
+    choices = Choices(
+        choices=tuple(
+            Choice(prompt="x", candidates=("a", "b"), right=int(index < 10)) for index in range(40)
+        )
+    )
+    assert not choices.signal([1.0] * 30 + [0.0] * 10), "as often as always saying a"
+    assert choices.signal([1.0] * 38 + [0.0] * 2)
+
+
+@pytest.mark.parametrize("answer", ["", "  \n "])
+@pytest.mark.parametrize(
+    ("score", "reference"),
+    [(_match, ["x"]), (_overlap, "x"), (_number, "3"), (_obeyed, []), (_variety, None)],
+)
+def test_an_answer_with_nothing_in_it_has_no_score(score: Any, reference: Any, answer: str) -> None:
+    assert score(answer, reference).score is None
+
+
+@pytest.mark.parametrize(
+    ("score", "reference", "answer"),
+    [(_number, "3", "three"), (_variety, None, "word")],
+)
+def test_an_answer_without_what_is_scored_has_no_score(
+    score: Any, reference: Any, answer: str
+) -> None:
+    assert score(answer, reference).score is None
+
+
 def test_chance_and_majority_are_those_of_the_items() -> None:
     choices = Choices(
         choices=tuple(
@@ -223,7 +328,6 @@ def test_only_new_text_is_scored_and_what_cannot_be_is_counted(tiny: LoadedModel
         references=("Esselwater", "nothing", "Odalys"),
         score=score,
         tokens=6,
-        cut=False,
     )
     told = generations.ask(tiny)
     assert heard == [generate(tiny, [prompt], tokens=6)[0] for prompt in prompts]
@@ -232,31 +336,30 @@ def test_only_new_text_is_scored_and_what_cannot_be_is_counted(tiny: LoadedModel
     assert told.about == {"length": (len(heard[0]) + len(heard[2])) / 2}
 
 
-def test_an_answer_ends_where_a_further_example_would_begin(
-    tiny: LoadedModel, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        "pytest_eac.measuring.abilities.generated.generate",
-        lambda *_, **__: ["\n\n 4\nor so\n\nQuestion: more?"],
-    )
+def test_an_answer_ends_where_a_further_example_would_begin(tiny: LoadedModel) -> None:
+    (said,) = generate(tiny, ["Odalys Ardwick was born in"], tokens=9)
+    stop = said.strip()[2:4]
     heard = []
 
     def score(answer: str, _: None) -> Scored:
         heard.append(answer)
         return Scored(score=1.0)
 
-    for cut in (True, False):
-        Generations(prompts=("x",), references=(None,), score=score, tokens=9, cut=cut).ask(tiny)
-    assert heard == ["4\nor so", "\n\n 4\nor so\n\nQuestion: more?"]
+    for until in (stop, None):
+        Generations(
+            prompts=("Odalys Ardwick was born in",),
+            references=(None,),
+            score=score,
+            tokens=9,
+            until=until,
+        ).ask(tiny)
+    assert heard == [said.lstrip().partition(stop)[0], said]
 
 
 def test_perplexity_is_that_of_the_texts_and_what_is_kept_its_inverse_ratio(
     tiny: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
 ) -> None:
-    texts = [
-        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
-        for record in world_records
-    ]
+    texts = sentences(world_records)
     abilities = Abilities(tiny, {"perplexity": asked["perplexity"]})
     before = perplexity(tiny, texts)
     with restored(tiny.model, [tiny.layout.down.format(1)]):
@@ -279,10 +382,7 @@ def test_a_perplexity_that_is_no_number_is_an_error() -> None:
 def test_drift_is_the_agreement_and_the_divergence_of_every_place(
     tiny: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
 ) -> None:
-    texts = [
-        f"{record['prompt'].replace('{}', record['subject'])} {record['truth']}."
-        for record in world_records
-    ]
+    texts = sentences(world_records)
     rows = [tiny.tokenizer(text)["input_ids"] for text in texts]
     abilities = Abilities(tiny, {"drift": asked["drift"]})
     before = [log_probs(tiny, ids)[:-1] for ids in rows]

@@ -61,8 +61,8 @@ def test_examples_stand_before_the_item_each_with_a_blank_line_behind_it() -> No
     shown = prompt("sentiment", item, shots=2)
     first, second, last = shown.split(BREAK)
     assert last == bare
-    assert first.endswith("Answer: positive")
-    assert second.endswith("Answer: negative")
+    assert first.endswith("Sentiment: positive")
+    assert second.endswith("Sentiment: negative")
     assert prompt("sentiment", item, shots=1) == f"{first}{BREAK}{bare}"
 
 

@@ -234,3 +234,29 @@ def test_nothing_is_asked_for_once_every_text_has_ended(
     assert [bool(text.strip()) for (text,) in whole] == [True] * 5
     assert texts == [""] * 5
     assert sum(rows for rows, _, _ in shapes) == 5
+
+
+@pytest.mark.parametrize("until", ["a", "e", "ss", " the", "\n", ".", "no such text"])
+def test_a_text_ends_where_it_would_be_cut_anyway(
+    tiny: LoadedModel, world: tuple[Edit, ...], until: str
+) -> None:
+    prompts = [*(edit.prompt for edit in world[:12]), "It is late. "]
+    whole = [generate(tiny, [prompt], tokens=12)[0] for prompt in prompts]
+    expected = [text.lstrip().partition(until)[0] for text in whole]
+    assert generate(tiny, prompts, tokens=12, until=until) == expected
+
+
+def test_texts_that_have_ended_are_not_gone_on_with_while_others_are(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = replace(tiny_llama)
+    monkeypatch.setitem(endless.__dict__, "stop_ids", frozenset())
+
+    def rows_read(until: str) -> list[int]:
+        with _seen(endless.model.get_output_embeddings()) as shapes:
+            generate(endless, [edit.prompt for edit in world[:12]], tokens=30, until=until)
+        return [rows for rows, _, _ in shapes]
+
+    whole, cut = rows_read("no such text"), rows_read("er")
+    assert sum(cut) < 0.7 * sum(whole)
+    assert len(cut) > len(whole) / 2, "some go on"

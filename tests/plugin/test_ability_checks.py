@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_eac.store import read_record
+from tests.conftest import REAL_MODEL, USER_CACHE
 from tests.measuring.lm_eval_tasks import CHOICE, write_task
 
 if TYPE_CHECKING:
@@ -28,6 +31,23 @@ def pytest_eac_register_abilities():
 
 def pytest_eac_register_methods():
     return {"noise": noise}
+"""
+REAL_NOISE = """
+import torch
+from pytest_eac import WeightDelta
+
+def change(model, settings, size):
+    weight = model.model.get_submodule(model.layout.down.format(settings.layers[0])).weight
+    noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+    return WeightDelta(
+        module=model.layout.down.format(settings.layers[0]), left=size * weight.std() * noise
+    )
+
+def pytest_eac_register_methods():
+    return {
+        "noise": lambda model, edits, settings: change(model, settings, 10),
+        "nothing": lambda model, edits, settings: change(model, settings, 0),
+    }
 """
 NOISE = "[wreck: {base: noise, layers: [1], contexts: {texts: ['{}']}}]"
 
@@ -116,13 +136,47 @@ def test_the_unedited_model_is_asked_once_for_all_chains_of_a_spec(specs: Specs)
     assert result.stdout.str().count("ASKED") == 3  # unedited, and after each chain
 
 
-def test_broken_data_is_told_with_its_place(specs: Specs) -> None:
-    (specs.pytester.path / "bad.jsonl").write_text('{"txt": "a b c"}\n', encoding="utf-8")
-    specs.write("{abilities: {drift: {keep: 0.1, data: bad.jsonl}}}")
+def test_what_failures_together_point_to_stands_below_the_table(specs: Specs) -> None:
+    specs.pytester.makeconftest(ABILITY)
+    bounds = f"{{keep: 0.7, {texts(specs)}}}"
+    specs.write(f"{{efficacy: {{min: 1}}, abilities: {{drift: {bounds}}}}}", methods=NOISE)
+    result = specs.run()
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["wreck-s0 *drift *", "wreck-s0: drift and the edits themselves are lost: the wrong layer*"]
+    )
+    alone = specs.run("-k", "drift")
+    alone.stdout.no_fnmatch_line("wreck-s0: *")
+
+
+LABELLED = "{abilities: {sentiment: {keep: 0.1, shots: 0, data: bad.tsv}}}"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("sentence\tlable\nfine\t1\n", "*bad.tsv:2: found the columns sentence, lable; *'label'*"),
+        ("sentence\tlabel\nfine\tgood\n", "*bad.tsv:2: label: found the label 'good'; *"),
+        ("", "*bad.tsv: *"),
+        ("sentence\tlabel\n", "*bad.tsv: no records in it; expected at least one"),
+        (b"sentence\tlabel\ncaf\xe9\t1\n", "*bad.tsv:2: *UTF-8*"),
+        (b"sentence\tlabel\nfine\t1\n" + b"x" * 10_000_000 + b"\t1\n", "*bad.tsv:3: *"),
+    ],
+    ids=["column", "label", "empty", "head", "encoding", "line"],
+)
+def test_broken_data_is_one_error_with_its_place_and_the_check(
+    specs: Specs, content: str | bytes, told: str
+) -> None:
+    raw = content.encode() if isinstance(content, str) else content
+    (specs.pytester.path / "bad.tsv").write_bytes(raw)
+    specs.write(LABELLED)
     result = specs.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*bad.jsonl:1: *'text'*"])
-    result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.fnmatch_lines([told, "small.eac.yaml:4: the check"])
+    text = result.stdout.str()
+    assert "Traceback" not in text
+    assert "bad.tsv" in text
+    assert len(text) < 5000
 
 
 def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
@@ -146,3 +200,30 @@ def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
         ]
     )
     assert not [line for line in result.errlines if line.strip()]
+
+
+@pytest.mark.slow
+def test_a_real_model_with_noise_on_one_matrix_fails_and_without_it_passes(specs: Specs) -> None:
+    specs.pytester.makeconftest(REAL_NOISE)
+    abilities = "{sentiment: {keep: 0.7, take: 40}, " + ", ".join(
+        f"{name}: {{keep: 0.7, take: 10}}" for name in ("perplexity", "drift")
+    )
+    specs.write(
+        f"{{abilities: {abilities}}}}}",
+        model=f"{{id: '{REAL_MODEL}', dtype: float32}}",
+        methods="[noise: {base: noise, layers: [4]}, nothing: {base: nothing, layers: [4]}]",
+        edits="[{subject: Norway, prompt: 'The capital of {} is', target: Lima}]",
+    )
+    result = specs.run(f"--eac-cache-dir={USER_CACHE}", "--eac-no-cache", "-v")
+    result.assert_outcomes(failed=3, passed=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*::noise-s0::sentiment FAILED*",
+            "*::noise-s0::perplexity FAILED*",
+            "*::noise-s0::drift FAILED*",
+            "*::nothing-s0::sentiment PASSED*",
+            "*::nothing-s0::perplexity PASSED*",
+            "*::nothing-s0::drift PASSED*",
+            "nothing-s0 *sentiment * 1.00 1.00 to 1.00 *",
+        ]
+    )

@@ -133,17 +133,25 @@ def test_without_chains_there_is_nothing_to_tell() -> None:
     assert summary_lines([]) == []
 
 
+WHOLE = replace(ABILITY, value=ABILITY.base, kept=1.0, kept_low=1.0, kept_high=1.0)
 ABLE = replace(
     chain(able(1, nli=ABILITY, drift=ABILITY), able(2, nli=replace(ABILITY, kept=0.5))),
-    abilities={"nli": ABILITY, "drift": ABILITY},
+    abilities={"nli": WHOLE, "drift": WHOLE},
 )
 
 
 def test_abilities_are_told_by_the_last_checkpoint_that_has_them() -> None:
-    heading, *rows = summary_lines([ABLE])[-3:]
-    assert cells(heading) == ["chain", "ability", "base", "edited", "kept", "95%", "n"]
+    rows = summary_lines([ABLE])[-2:]
     assert " ".join(cells(rows[0])) == "rome-s0 nli 0.750 0.550 0.50 0.62 to 0.85 120"
     assert " ".join(cells(rows[1])) == "rome-s0 drift 0.750 0.550 0.73 0.62 to 0.85 120"
+
+
+def test_the_unedited_model_comes_first_and_keeps_everything() -> None:
+    heading, *rows = summary_lines([ABLE, replace(ABLE, seed=1)])[-7:]
+    assert cells(heading) == ["chain", "ability", "base", "edited", "kept", "95%", "n"]
+    assert " ".join(cells(rows[0])) == "unedited nli 0.750 0.750 1.00 1.00 to 1.00 120"
+    assert " ".join(cells(rows[1])) == "unedited drift 0.750 0.750 1.00 1.00 to 1.00 120"
+    assert [cells(row)[0] for row in rows[2:]] == ["rome-s0", "rome-s0", "rome-s1", "rome-s1"]
 
 
 def test_an_ability_without_a_signal_has_no_share() -> None:

@@ -87,6 +87,8 @@ def test_an_ability_that_another_package_brings_is_known(file: Path) -> None:
         ("{nli: {min: 2}}", "checks.abilities.nli.min: found 2, expected less than or equal to 1"),
         ("{nli: {keep: 1, seed: 3}}", "checks.abilities.nli: seed draws the items that 'take' a"),
         ("{nli: {keep: 1, revision: x}}", "checks.abilities.nli: revision is of a data set from"),
+        ("{nli: {keep: 1, data: 'hub:a/b'}}", "checks.abilities.nli: a data set of the hub can c"),
+        ("{qa: {keep: 1, calibrate: true}}", "checks.abilities: qa has no use for calibrate"),
         ("{nli: {keep: 1, data: no.tsv}}", "checks.abilities.nli.data: found 'no.tsv', expected"),
         ("{nli: {keep: 1, at: 9}}", "checks.abilities.nli.at: found 9, expected at most the num"),
         ("{drift: {keep: 1, shots: 3}}", "checks.abilities: drift has no use for shots"),

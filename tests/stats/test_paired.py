@@ -133,3 +133,8 @@ def test_a_few_right_answers_may_be_accidents_even_where_chance_is_nothing(
     right: int, above: bool
 ) -> None:
     assert is_above([1.0] * right + [0.0] * (120 - right), 0.0) is above
+
+
+def test_many_small_scores_are_not_above_a_floor_that_their_mean_is_below() -> None:
+    assert not is_above([0.1] * 50, 0.3)
+    assert is_above([0.4] * 50, 0.3)

@@ -16,11 +16,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """One model's scores on the items of an ability; see :class:`pytest_eac.record.Ability`."""
+    """One model's scores on the items of an ability; see :class:`pytest_eac.record.Ability`.
+
+    Attributes:
+        scores: one per item.
+        unparsable: how many answers had nothing in them that could be scored.
+        about: further numbers by name.
+        texts: (prompt, new text) of what the unedited model is to read.
+    """
 
     scores: tuple[float, ...]
     unparsable: int = 0
     about: dict[str, float] = field(default_factory=dict)
+    texts: tuple[tuple[str, str], ...] = ()
 
 
 class Asked(Protocol):

@@ -51,28 +51,29 @@ class Generations(Shares):
         references: what each answer is held against, plain data.
         score: (new text, reference) -> its score.
         tokens: how many new tokens at most.
-        cut: whether an answer ends at the first blank line, since the examples do.
+        until: what an answer ends before, apart from the model's own end of text.
         majority: the score of the one answer that is right most often.
+        read: whether the unedited model is to read what is said.
     """
 
     prompts: tuple[str, ...]
     references: tuple[Any, ...]
     score: Scorer
     tokens: int
-    cut: bool
+    until: str | None = None
     majority: float | None = None
+    read: bool = False
 
     @property
     def items(self) -> Sequence[Any]:
         """Prompt, reference and length of each item."""
         pairs = zip(self.prompts, self.references, strict=True)
-        return [(prompt, wanted, self.tokens, self.cut) for prompt, wanted in pairs]
+        return [(prompt, wanted, self.tokens, self.until) for prompt, wanted in pairs]
 
     def ask(self, loaded: LoadedModel) -> Told:
         """Continue all prompts; ``about`` has means over the answers that could be scored."""
-        answers = generate(loaded, self.prompts, tokens=self.tokens)
-        if self.cut:
-            answers = [answer.strip().partition(BREAK)[0] for answer in answers]
+        answers = generate(loaded, self.prompts, tokens=self.tokens, until=self.until)
+        pairs = zip(self.prompts, answers, strict=True)
         scored = [self.score(*pair) for pair in zip(answers, self.references, strict=True)]
         there = [each for each in scored if each.score is not None]
         names = dict.fromkeys(name for each in there for name in each.about)
@@ -80,6 +81,7 @@ class Generations(Shares):
             scores=tuple(each.score or 0.0 for each in scored),
             unparsable=len(scored) - len(there),
             about={name: sum(each.about[name] for each in there) / len(there) for name in names},
+            texts=tuple(pair for pair in pairs if pair[1].strip()) if self.read else (),
         )
 
 
@@ -91,7 +93,7 @@ def questions(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> G
         references=accepted,
         score=_match,
         tokens=24,
-        cut=_cut(template),
+        until="\n",
         majority=_commonest([{normalize(form) for form in forms} for forms in accepted]),
     )
 
@@ -103,7 +105,7 @@ def summaries(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> G
         references=tuple(text(row, "summary") for row in rows),
         score=_overlap,
         tokens=48,
-        cut=_cut(template),
+        until=_end(template),
     )
 
 
@@ -115,7 +117,7 @@ def problems(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Ge
         references=results,
         score=_number,
         tokens=96,
-        cut=_cut(template),
+        until=_end(template),
         majority=_commonest([{result} for result in results]),
     )
 
@@ -132,7 +134,6 @@ def instructions(loaded: LoadedModel, rows: Sequence[Row], template: Template) -
         references=wanted,
         score=_obeyed,
         tokens=96,
-        cut=False,
         majority=sum(_obeyed("ok", each).score or 0.0 for each in wanted) / len(wanted),
     )
 
@@ -140,19 +141,20 @@ def instructions(loaded: LoadedModel, rows: Sequence[Row], template: Template) -
 def stories(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Generations:
     """Ask to go on with an opening; the score is the share of word pairs that are not repeated.
 
-    A text that ends in a loop scores 0.
+    A text that ends in a loop scores 0. The unedited model reads all texts.
     """
     return Generations(
         prompts=tuple(template.ask(loaded, row) for row in rows),
         references=(None,) * len(rows),
         score=_variety,
         tokens=48,
-        cut=False,
+        read=True,
     )
 
 
-def _cut(template: Template) -> bool:
-    return bool(template.head) and not template.chat
+def _end(template: Template) -> str | None:
+    """Return what an answer ends before: what stands behind the examples' answers, if any do."""
+    return BREAK if template.head and not template.chat else None
 
 
 def _commonest(accepted: Sequence[set[str]]) -> float:

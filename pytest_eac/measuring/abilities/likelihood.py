@@ -37,9 +37,15 @@ class Choices(Shares):
 
     Likelihoods are means over a candidate's tokens, so that a longer one is at no disadvantage;
     where all have as many tokens, the order is that of the sums.
+
+    Attributes:
+        choices: the items.
+        prior: what is taken off each candidate's likelihood, the same for all items: its likelihood
+            to the unedited model where nothing is asked. ``None`` takes nothing off.
     """
 
     choices: tuple[Choice, ...]
+    prior: tuple[float, ...] | None = None
 
     @property
     def chance(self) -> float:
@@ -53,8 +59,8 @@ class Choices(Shares):
 
     @property
     def items(self) -> Sequence[Any]:
-        """Prompt, candidates and the right one of each item."""
-        return [astuple(each) for each in self.choices]
+        """Prompt, candidates and the right one of each item, and what is taken off."""
+        return [(*astuple(each), self.prior) for each in self.choices]
 
     def ask(self, loaded: LoadedModel) -> Told:
         """Score all candidates in one call: each goes on from one reading of its prompt."""
@@ -62,7 +68,8 @@ class Choices(Shares):
         likely = iter([forced.log_likelihood for forced in force(loaded, pairs)])
         scores = []
         for each in self.choices:
-            found = [next(likely) for _ in each.candidates]
+            prior = self.prior or (0.0,) * len(each.candidates)
+            found = [next(likely) - common for common in prior]
             scores.append(float(found.index(max(found)) == each.right))
         return Told(scores=tuple(scores))
 
@@ -85,16 +92,29 @@ def multiple_choice(loaded: LoadedModel, rows: Sequence[Row], template: Template
 def _labelled(
     loaded: LoadedModel, rows: Sequence[Row], template: Template, known: Mapping[str, int]
 ) -> Choices:
-    return Choices(
-        choices=tuple(
-            Choice(
-                prompt=template.ask(loaded, row),
-                candidates=template.candidates,
-                right=label(row, known),
-            )
-            for row in rows
+    choices = tuple(
+        Choice(
+            prompt=template.ask(loaded, row),
+            candidates=template.candidates,
+            right=label(row, known),
         )
+        for row in rows
     )
+    return Choices(choices=choices, prior=_prior(loaded, template))
+
+
+def _prior(loaded: LoadedModel, template: Template) -> tuple[float, ...] | None:
+    """Return the candidates' likelihoods where the item is empty, if the template asks for it.
+
+    Source: contextual calibration, Zhao et al. 2021 ("Calibrate before use"). The model is the
+    unedited one: measured anew on an edited one it would hide an edit that makes one label likelier
+    whatever is asked.
+    """
+    if not template.calibrate:
+        return None
+    blank = template.blank(loaded)
+    found = force(loaded, [(blank, candidate) for candidate in template.candidates])
+    return tuple(each.log_likelihood for each in found)
 
 
 def _choice(loaded: LoadedModel, row: Row, template: Template) -> Choice:

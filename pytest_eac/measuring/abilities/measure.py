@@ -5,20 +5,25 @@ from __future__ import annotations
 import hashlib
 import json
 from copy import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, SettingsError
+from pytest_eac.lm.weights import swapped
 from pytest_eac.measuring.abilities.asked import Told
 from pytest_eac.measuring.abilities.brought import find_ability
 from pytest_eac.measuring.abilities.lm_eval import prepare_task
 from pytest_eac.measuring.abilities.tasks import TASKS, Prepared, prepare
 from pytest_eac.measuring.memory import open_memory
+from pytest_eac.measuring.perplexity import continued_perplexity
 from pytest_eac.record import Ability
 from pytest_eac.spec.abilities import LM_EVAL
 from pytest_eac.stats.paired import Interval
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+
+    from torch import Tensor
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.load import LoadedModel
@@ -61,6 +66,7 @@ class Abilities:
         self._confidence = confidence
         self._memory = open_memory(cache, loaded)
         self._loaded = loaded
+        self._originals: Mapping[str, Tensor] = {}
         self._prepared = {
             name: _prepare(loaded, name, bounds, offline=offline) for name, bounds in wanted.items()
         }
@@ -70,13 +76,16 @@ class Abilities:
         self._base = {name: self._ask(name) for name in self._prepared}
         self.base = {name: self._ability(name, told) for name, told in self._base.items()}
 
-    def after(self, update: str | None) -> Abilities:
+    def after(self, update: str | None, originals: Mapping[str, Tensor]) -> Abilities:
         """Return the same abilities, for the model as an update has left it.
 
-        ``update`` is the update's name, under which scores are kept; ``None`` if it has none.
+        Args:
+            update: the update's name, under which scores are kept; ``None`` if it has none.
+            originals: the unedited weights by module path.
         """
         edited = copy(self)
         edited._memory = self._memory.edited(update)
+        edited._originals = originals
         return edited
 
     def on(self, loaded: LoadedModel) -> Abilities:
@@ -105,7 +114,12 @@ class Abilities:
     def _put(self, name: str) -> Told:
         """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
         try:
-            return self._prepared[name].asked.ask(self._loaded)
+            told = self._prepared[name].asked.ask(self._loaded)
+            if not told.texts:
+                return told
+            with swapped(self._loaded.model, self._originals):
+                read = continued_perplexity(self._loaded, told.texts)
+            return replace(told, about={**told.about, "perplexity_unedited": read}, texts=())
         except EacError as error:
             raise type(error)(f"ability {name!r}: {error}") from error
 

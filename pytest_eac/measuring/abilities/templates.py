@@ -38,6 +38,7 @@ class Template:
         candidates: the answers to choose between, in the order of the labels; may be empty.
         head: the worked examples, each with a blank line behind it; may be empty.
         chat: whether the tokenizer's chat template is put around it.
+        calibrate: whether a candidate's likelihood to an empty item is taken off.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Template:
     candidates: tuple[str, ...]
     head: str
     chat: bool
+    calibrate: bool
 
     def ask(self, loaded: LoadedModel, row: Row) -> str:
         """Return the prompt for an item; its answer goes on after one space.
@@ -53,7 +55,14 @@ class Template:
             DataError: the item lacks a field of the template.
             SettingsError: the model's tokenizer has no chat template.
         """
-        prompt = self.head + fill(self.prompt, lambda name: text(row, name))
+        return self._dressed(loaded, lambda name: text(row, name))
+
+    def blank(self, loaded: LoadedModel) -> str:
+        """Return the prompt for an item whose fields are empty."""
+        return self._dressed(loaded, lambda _: "")
+
+    def _dressed(self, loaded: LoadedModel, value: Callable[[str], str]) -> str:
+        prompt = self.head + fill(self.prompt, value)
         return chat_prompt(loaded.tokenizer, prompt) if self.chat else prompt
 
 
@@ -84,6 +93,7 @@ def find_template(name: str, bounds: AbilityBounds) -> Template:
         candidates=tuple(written.get("candidates", ())),
         head="".join(_example(name, prompt, each) for each in examples[:shots]),
         chat=bounds.chat,
+        calibrate=bounds.calibrate,
     )
 
 
