@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.abilities import judge_ability
 from pytest_eac.judging.claims import Correction, of_measurement
+from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
 from pytest_eac.spec.abilities import AbilityBounds
@@ -21,6 +23,9 @@ from pytest_eac.spec.checks import (
 from pytest_eac.stats.correction import adjust
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pytest_eac.judging.growth import Growth, Norm
     from pytest_eac.record import Chain, Measurement, Verdict
 
 _SHOWN_MISSES = 5
@@ -42,26 +47,40 @@ def judge(chain: Chain, checks: Checks, stats: Stats | None = None) -> tuple[Ver
         nothing, or too little, that could pass or fail.
     """
     method = (stats or Stats()).correction
-    alone = {name: judge_one(chain, name, bounds) for name, bounds in checks.named()}
+    grown = cache(partial(growth, chain))  # fitted once for all that ask
+    alone = {name: judge_one(chain, name, bounds, grown=grown) for name, bounds in checks.named()}
     p_values = {name: each.p for name, each in alone.items() if each.p is not None}
     found = zip(p_values, adjust(list(p_values.values()), method), strict=True)
     for name, each in found:
         correction = Correction(method=method, over=len(p_values), p=each.p, factor=each.factor)
-        alone[name] = judge_one(chain, name, checks[name], correction)
+        alone[name] = judge_one(chain, name, checks[name], correction, grown)
     return tuple(alone.values())
 
 
 def judge_one(
-    chain: Chain, name: str, bounds: AnyBounds, correction: Correction | None = None
+    chain: Chain,
+    name: str,
+    bounds: AnyBounds,
+    correction: Correction | None = None,
+    grown: Callable[[Norm], Growth] | None = None,
 ) -> Verdict:
-    """Judge one check of a chain; without a correction, as if there were no others."""
+    """Judge one check of a chain.
+
+    Args:
+        chain: what was measured.
+        name: the check.
+        bounds: what must hold.
+        correction: what the chain's other checks make of its p-value; by default there are none.
+        grown: how the chain's deviation grows, in a norm; by default it is found out.
+    """
     if isinstance(bounds, AbilityBounds):
         return judge_ability(chain, name, bounds, correction)
     if isinstance(bounds, DeviationBounds):
+        grown = grown or partial(growth, chain)
         if bounds.growth is not None and name != "deviation":
-            return judge_growth(chain, name, bounds, bounds.growth)
+            return judge_growth(chain, name, bounds.growth, grown(bounds.norm), correction)
         found = verdict(chain, name, _deviation_cases(chain, bounds))
-        more = outlook(chain, bounds) if found.outcome == "passed" else []
+        more = outlook(bounds, grown(bounds.norm)) if found.outcome == "passed" else []
         return replace(found, message="\n".join([found.message, *more]))
     limit = Limit(low=bounds.min, high=bounds.max)
     if not isinstance(bounds, Bounds | NumberBounds):

@@ -7,6 +7,7 @@ from math import ceil, isclose, log2
 from typing import TYPE_CHECKING
 
 from pytest_eac import record
+from pytest_eac.judging.claims import rest
 from pytest_eac.judging.limits import interval
 from pytest_eac.judging.pairs import Pairs, pair
 from pytest_eac.spec.checks import METRICS_OF_EDITS
@@ -135,7 +136,7 @@ def _with_confidence(
     comparison: Comparison, pairs: Pairs, found: Difference | None
 ) -> tuple[str, str, int | None]:
     """Return outcome, what to say of it first, and how many it takes to decide."""
-    level = round(1 - (comparison.confidence or 0.0), 12)
+    level = rest(comparison.confidence or 0.0)
     if found is not None and found.p <= level:
         return "passed", "", None
     if pairs.unit == "seeds":

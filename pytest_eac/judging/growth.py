@@ -10,6 +10,7 @@ from pytest_eac.stats.growth import Fit, fits
 from pytest_eac.stats.series import Series
 from pytest_eac.stats.trends import (
     Onset,
+    Slope,
     Trend,
     mann_kendall,
     neighbours,
@@ -19,11 +20,8 @@ from pytest_eac.stats.trends import (
 
 if TYPE_CHECKING:
     from pytest_eac.record import Chain
-    from pytest_eac.stats.paired import Interval
 
 Norm = Literal["l1", "frobenius"]
-
-USUAL_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class Growth:
     norm: Norm
     series: Series
     fits: tuple[Fit, ...]
-    slope: Interval | None
+    slope: Slope | None
     trend: Trend | None
     onset: Onset | None
     alike: float | None
@@ -96,14 +94,15 @@ def series_of(chain: Chain, norm: Norm) -> Series:
     return Series(at=tuple(at), total=tuple(totals))
 
 
-def growth(chain: Chain, norm: Norm = "l1", *, confidence: float = USUAL_CONFIDENCE) -> Growth:
+def growth(chain: Chain, norm: Norm = "l1", *, confidence: float | None = None) -> Growth:
     """Describe how a recorded chain's deviation grows; needs no model.
 
     Args:
         chain: the record.
         norm: of the deviation.
-        confidence: the level of the intervals, in (0, 1).
+        confidence: the level of the intervals, in (0, 1); by default that of the chain's others.
     """
+    confidence = chain.confidence if confidence is None else confidence
     series = series_of(chain, norm)
     fitted = fits(series, confidence=confidence)
     pace = series.pace.tolist()

@@ -3,61 +3,112 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.growth import USUAL_CONFIDENCE, Growth, growth
-from pytest_eac.judging.limits import Limit, undecided
+from pytest_eac.judging.claims import GrowthClaim, rest
+from pytest_eac.judging.limits import Case, Limit, undecided, verdict
 from pytest_eac.record import Chain, Verdict
-from pytest_eac.stats.growth import FEWEST_STEPS
+from pytest_eac.stats.growth import FEWEST_STEPS, p_reaches
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.trends import SHORTEST_REGIME, onset
 
 if TYPE_CHECKING:
+    from pytest_eac.judging.claims import Correction
+    from pytest_eac.judging.growth import Growth
     from pytest_eac.spec.checks import DeviationBounds
     from pytest_eac.spec.growth import GrowthBounds
 
 COLLAPSE_FACTOR = 2.0
 """An edit moves the weights at least so many times as much, once a collapse has begun."""
+_ALARM = 0.05
+"""The level of an alarm without a confidence."""
 _ALIKE = 2.0
-_MOST_NEEDED = 100
-"""Times the edits that ran; beyond that, an estimate of how many are needed says nothing."""
 
 
-def judge_growth(chain: Chain, name: str, bounds: DeviationBounds, limits: GrowthBounds) -> Verdict:
+def judge_growth(
+    chain: Chain,
+    name: str,
+    limits: GrowthBounds,
+    found: Growth,
+    correction: Correction | None = None,
+) -> Verdict:
     """Judge one of the checks of ``growth``.
 
-    With a confidence, an exponent or a slope passes when its one-sided bound does. The ends of an
-    interval of level ``2 confidence - 1`` are these bounds.
+    A confidence in an exponent or a slope is a claim like that of other checks. The other two are
+    alarms: they are never corrected, for that would silence them the more the more is checked.
+
+    Args:
+        chain: what was measured.
+        name: the check.
+        limits: what must hold.
+        found: how the chain's deviation grows.
+        correction: what the other checks of the chain make of its p-value.
     """
-    level = limits.confidence
-    found = growth(chain, bounds.norm, confidence=2 * level - 1 if level else USUAL_CONFIDENCE)
-    if name == "deviation-exponent":
-        power = found.power
-        number = Interval(value=power.parameter, low=power.low, high=power.high) if power else None
-        limit = Limit(low=None, high=limits.max_exponent)
-        return _number(chain, name, found, number=number, limit=limit, confidence=level)
-    if name == "deviation-slope":
-        unit = f" of ||W_0|| per edit ({bounds.norm})"
-        limit = Limit(low=None, high=limits.max_slope, unit=unit)
-        return _number(chain, name, found, number=found.slope, limit=limit, confidence=level)
-    alarm = 1 - (level or USUAL_CONFIDENCE)
+    alarm = _ALARM if limits.confidence is None else rest(limits.confidence)
     if name == "deviation-acceleration":
         return _acceleration(chain, name, found, alarm)
-    return _collapse(chain, name, found, limits.no_collapse_before or 1, alarm)
+    if name == "deviation-collapse":
+        return _collapse(chain, name, found, limits.no_collapse_before or 1, alarm)
+    case = _exponent(found, limits) if name == "deviation-exponent" else _slope(found, limits)
+    if case.value is None:
+        return undecided(name, f"{name} of {chain.name}: {_no_fit(found)}", str(case.limit))
+    judged = verdict(chain, name, [case], confidence=limits.confidence, correction=correction)
+    shapes = [_shapes(found)] if name == "deviation-exponent" else []
+    return replace(judged, message="\n".join([judged.message, *shapes, *_doubts(found)]))
 
 
-def outlook(chain: Chain, bounds: DeviationBounds) -> list[str]:
+def _exponent(found: Growth, limits: GrowthBounds) -> Case:
+    limit = Limit(low=None, high=limits.max_exponent)
+    power = found.power
+    if power is None:
+        return _case(found, None, limit)
+    p = p_reaches(found.series, power, limits.max_exponent or 0.0)
+    number = Interval(value=power.parameter, low=power.low, high=power.high)
+    return _case(found, number, limit, p=p, freedom=power.freedom)
+
+
+def _slope(found: Growth, limits: GrowthBounds) -> Case:
+    unit = f" of ||W_0|| per edit ({found.norm})"
+    limit = Limit(low=None, high=limits.max_slope, unit=unit)
+    slope = found.slope
+    if slope is None:
+        return _case(found, None, limit)
+    p = slope.p_reaches(limits.max_slope or 0.0)
+    return _case(found, slope, limit, p=p, freedom=slope.freedom)
+
+
+def _case(
+    found: Growth, number: Interval | None, limit: Limit, *, p: float = 1.0, freedom: int = 1
+) -> Case:
+    """Put an exponent or a slope, if there is one, next to its limit."""
+    edits = found.series.at[-1] if found.series.at else 0
+    if number is None:
+        return Case(at=edits, value=None, shown="", limit=limit)
+    shown = limit.digits(number.value, "g", 3)
+    batches = f", {found.updates} updates" if found.updates != edits else ""
+    return Case(
+        at=edits,
+        value=number.value,
+        shown=f"{shown} ({_interval(found, number)}{batches})",
+        limit=limit,
+        low=number.low,
+        high=number.high,
+        claims=(GrowthClaim(p=p, updates=found.updates, edits=edits, freedom=freedom),),
+    )
+
+
+def outlook(bounds: DeviationBounds, found: Growth) -> list[str]:
     """Say when a relative limit that still holds will be crossed, where that can be said."""
     if bounds.max_relative is None:
         return []
-    found = growth(chain, bounds.norm)
     crossing = found.crossing(bounds.max_relative)
     if crossing is None:
         return []
     high = f"to {crossing.high}" if crossing.high else f"to beyond {crossing.horizon}"
     return [
         f"if it goes on so, {bounds.max_relative:g} is crossed after about {crossing.at} edits "
-        f"(95% interval {crossing.low} {high}; {_weights(found)})"
+        f"({_level(found)} interval {crossing.low} {high}; {_weights(found)})"
     ]
 
 
@@ -65,57 +116,14 @@ def _weights(found: Growth) -> str:
     return ", ".join(f"{one.shape} {one.weight:.0%}" for one in found.fits)
 
 
-def _number(
-    chain: Chain,
-    name: str,
-    found: Growth,
-    *,
-    number: Interval | None,
-    limit: Limit,
-    confidence: float | None,
-) -> Verdict:
-    """Hold an exponent or a slope against its limit."""
-    if number is None:
-        return undecided(name, f"{name} of {chain.name}: {_no_fit(found)}", str(limit))
-    seen = (
-        f"{limit.digits(number.value, 'g', 3)} ({_interval(found, number)}, "
-        f"{found.updates} updates)"
-    )
-    outcome, why = "passed" if limit.allows(number.value) else "failed", ""
-    if outcome == "passed" and confidence is not None:
-        sure = number.high is not None and limit.allows(number.high)
-        outcome = "passed" if sure else "undecided"
-        why = "" if sure else f"undecided: {_needed(found, number, limit)}; "
-    lines = [f"{name} of {chain.name}: {why}{seen}, required {limit}{_at(confidence)}"]
-    if name == "deviation-exponent":
-        lines.append(_shapes(found))
-    return Verdict(
-        check=name,
-        outcome=outcome,
-        observed=number.value if outcome != "undecided" else None,
-        required=str(limit),
-        message="\n".join([*lines, *_doubts(found)]),
-    )
-
-
-def _at(confidence: float | None) -> str:
-    return f" with {confidence:g} confidence" if confidence else ""
+def _level(found: Growth) -> str:
+    return f"{100 * found.confidence:.3g}%"
 
 
 def _interval(found: Growth, number: Interval) -> str:
     low = "below what is tried" if number.low is None else f"{number.low:.3g}"
     high = "above what is tried" if number.high is None else f"{number.high:.3g}"
-    return f"{100 * found.confidence:.3g}% interval {low} to {high}"
-
-
-def _needed(found: Growth, number: Interval, limit: Limit) -> str:
-    """Say about how many edits would do: intervals shrink with the square root of their count."""
-    room = (limit.high or 0.0) - number.value
-    if number.high is not None and room > 0:
-        times = ((number.high - number.value) / room) ** 2
-        if times <= _MOST_NEEDED:
-            return f"needs about {math.ceil(times * found.series.at[-1])} edits"
-    return "needs many more edits"
+    return f"{_level(found)} interval {low} to {high}"
 
 
 def _shapes(found: Growth) -> str:

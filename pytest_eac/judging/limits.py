@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_eac.judging.claims import rest
 from pytest_eac.record import Chain, Checkpoint, Verdict
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _decide(
     if p is None:
         reason = "undecided: there are no scores between 0 and 1 to be confident by; "
         return _Decision(outcome="undecided", reason=reason)
-    level = round(1 - confidence, 12)
+    level = rest(confidence)
     if (correction.p if correction else p) <= level:
         return _Decision(outcome="passed")
     needs = case.needs(level / (correction.factor if correction else 1.0))

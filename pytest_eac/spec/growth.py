@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.settings import NonNegative, Strict
-from pytest_eac.spec.types import Count
+from pytest_eac.spec.types import Count, Level
 
 
 class GrowthBounds(Strict):
@@ -26,12 +26,10 @@ class GrowthBounds(Strict):
     no_collapse_before: Count | None = Field(
         None, description="Before edit N, edits do not begin to move the weights twice as much."
     )
-    confidence: float | None = Field(
+    confidence: Level | None = Field(
         None,
-        gt=0.5,
-        lt=1,
-        description="Pass max_exponent and max_slope only when the one-sided bound at this level "
-        "does; the other two alarm at 1 - confidence, or 0.05.",
+        description="Pass max_exponent and max_slope only if other such edits would make it too, "
+        "at this level; the other two alarm at 1 - confidence, or 0.05.",
     )
 
     @model_validator(mode="after")

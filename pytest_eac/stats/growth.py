@@ -1,4 +1,4 @@
-"""How a running total grows: shapes fitted to its steps, and where it will cross a limit.
+"""How a running total grows: shapes fitted to its steps.
 
 The errors of a running total add up: what one step has too much, all later totals have. A fit to
 the totals themselves, as if their errors were independent, gives intervals that are far too narrow.
@@ -8,6 +8,7 @@ standard deviation in proportion to their mean.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
@@ -176,6 +177,24 @@ def _crossings(
         float(optimize.brentq(above, bounds[0], best)) if above(bounds[0]) > 0 else None,
         float(optimize.brentq(above, best, bounds[1])) if above(bounds[1]) > 0 else None,
     )
+
+
+def p_reaches(series: Series, fitted: Fit, limit: float) -> float:
+    """Return the p-value of the hypothesis that a shape's true parameter is ``limit`` or more.
+
+    Student's t of the signed root of the statistic that gives ``fit`` its interval. So it is at
+    most ``1 - c`` just where an interval of level ``2 c - 1`` ends at ``limit`` or before.
+
+    Args:
+        series: the totals.
+        fitted: the shape that was fitted to them, with a parameter.
+        limit: what is tested; beyond the steepest shape that is tried, that one is.
+    """
+    low, high = _bounds(fitted.shape, series)
+    tested = min(max(limit, low), high)
+    least = float(_deviance(fitted.shape, series.steps, series.edges, tested))
+    root = math.sqrt(max(0.0, least - fitted.criterion) / fitted.dispersion)
+    return float(stats.t.sf(math.copysign(root, limit - fitted.parameter), fitted.freedom))
 
 
 def fits(series: Series, *, confidence: float = 0.95) -> tuple[Fit, ...]:

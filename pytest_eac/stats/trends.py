@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 _RESAMPLES = 399
 _PERMUTATIONS = 1999
+_MOST_TIMES = 100
+"""Beyond so many times the steps at hand, an estimate of how many are needed says nothing."""
 _MOST_POINTS = 60
 """Theil-Sen looks at all pairs: a longer series is read after every k-th step."""
 SHORTEST_REGIME = 3
@@ -32,6 +34,35 @@ class Trend:
     tau: float
     p: float
     smallest_p: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slope(Interval):
+    """A slope with its interval and what that is made of.
+
+    Attributes:
+        error: standard error; of the slope's logarithm where the slope is positive.
+        freedom: degrees of freedom of the error.
+    """
+
+    error: float
+    freedom: int
+
+    def p_reaches(self, limit: float) -> float:
+        """Return the p-value of the hypothesis that the true slope is ``limit`` or more.
+
+        At most ``1 - c`` just where the upper end of an interval of level ``2 c - 1`` is at most
+        ``limit``.
+        """
+        if self.value <= 0:
+            room = limit - self.value
+        elif limit <= 0:
+            return 1.0
+        else:
+            room = math.log(limit / self.value)
+        if self.error == 0:
+            return 0.0 if room >= 0 else 1.0
+        return float(stats.t.sf(room / self.error, self.freedom))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +100,7 @@ def mann_kendall(values: Sequence[float]) -> Trend | None:
     return Trend(tau=float(found.statistic), p=float(found.pvalue), smallest_p=smallest)
 
 
-def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: int = 0) -> Interval:
+def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: int = 0) -> Slope:
     """Return the median slope between any two totals of a series, with its interval.
 
     Sen's own interval takes the totals' errors to be independent; those of a running total are
@@ -96,12 +127,36 @@ def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: in
     totals = np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])
     kept = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(int))
     slopes = _median_slopes(series.edges[kept], totals[:, kept])
-    half = float(stats.t.ppf((1 + confidence) / 2, fitted.freedom) * slopes[1:].std(ddof=1))
-    value = float(slopes[0])
-    if value <= 0:
-        return Interval(value=value, low=value - half, high=value + half)
-    factor = math.exp(half / value)
-    return Interval(value=value, low=value / factor, high=value * factor)
+    value, error = float(slopes[0]), float(slopes[1:].std(ddof=1))
+    error = error / value if value > 0 else error
+    half = float(stats.t.ppf((1 + confidence) / 2, fitted.freedom)) * error
+    low, high = value - half, value + half
+    if value > 0:
+        low, high = value * math.exp(-half), value * math.exp(half)
+    return Slope(value=value, low=low, high=high, error=error, freedom=fitted.freedom)
+
+
+def needed_steps(p: float, *, n: int, freedom: int, level: float, power: float = 0.8) -> int | None:
+    """Return about how many steps would bring a p-value of Student's t down to ``level``.
+
+    With probability ``power``, if the number stays what it is and the steps scatter as they do:
+    t then grows with the square root of their count.
+
+    Args:
+        p: the p-value of ``n`` steps.
+        n: how many there are.
+        freedom: degrees of freedom that they have.
+        level: what p has to reach, in (0, 1).
+        power: with which probability.
+
+    Returns:
+        More than ``n``; ``None`` where ``_MOST_TIMES`` as many would not do.
+    """
+    counts = np.arange(n + 1, _MOST_TIMES * n + 1)
+    reached = float(stats.t.isf(p, freedom)) * np.sqrt(counts / n)
+    wanted = stats.t.isf(level, counts - n + freedom) + stats.norm.ppf(power)
+    enough: list[int] = counts[reached >= wanted].tolist()
+    return enough[0] if enough else None
 
 
 def _median_slopes(at: Floats, totals: Floats) -> Floats:

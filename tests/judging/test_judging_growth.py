@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from pytest_eac.judging import checks as judging
 from pytest_eac.judging.checks import judge
-from pytest_eac.judging.growth import growth, series_of
+from pytest_eac.judging.growth import Growth, Norm, growth, series_of
 from pytest_eac.record import Norms
 from pytest_eac.spec.checks import Checks
 from tests.judging.hand_made_chains import COST, chain, checkpoint
@@ -98,7 +99,7 @@ def test_a_number_must_lie_below_its_limit_and_with_a_confidence_its_bound_must(
 ) -> None:
     found = verdict(moving(steps(20, exponent)), **limits)
     assert found.outcome == outcome
-    assert (found.observed is None) == (outcome == "undecided")
+    assert (found.p is None) == ("confidence" not in limits)
 
 
 def test_the_bound_that_must_hold_is_one_sided() -> None:
@@ -112,8 +113,9 @@ def test_the_bound_that_must_hold_is_one_sided() -> None:
 
 def test_an_undecided_number_says_about_how_many_edits_would_do() -> None:
     found = verdict(moving(steps(20, 0.95)), max_exponent=1.0, confidence=0.95)
-    assert "undecided: needs about " in found.message
-    said = int(found.message.split("needs about ")[1].split()[0])
+    said = found.needs
+    assert said is not None
+    assert f"undecided: needs about {said} edits; " in found.message
     assert said > 20
     again = verdict(moving(steps(2 * said, 0.95)), max_exponent=1.0, confidence=0.95)
     assert again.outcome == "passed"
@@ -124,7 +126,8 @@ def test_a_limit_that_is_all_but_reached_needs_many_more_edits() -> None:
     power = growth(of).power
     assert power is not None
     found = verdict(of, max_exponent=power.parameter + 1e-4, confidence=0.95)
-    assert "needs many more edits" in found.message
+    assert found.needs is None
+    assert "no number of edits decides what is so near to the limit" in found.message
 
 
 def test_an_exponent_is_told_with_its_interval_and_the_other_shapes() -> None:
@@ -132,9 +135,83 @@ def test_an_exponent_is_told_with_its_interval_and_the_other_shapes() -> None:
     first, second = found.message.splitlines()
     assert first.startswith("deviation-exponent of rome-s0: 0.586 ")
     assert "95% interval" in first
-    assert first.endswith("20 updates), required at most 1")
+    assert first.endswith(") after 20 of 20 edits, required at most 1")
+    assert (found.low, found.high) == (pytest.approx(0.494, abs=1e-3), pytest.approx(0.675, 1e-3))
     assert second.startswith("weights of the shapes (AICc): ")
     assert "exponential rate -0." in second
+
+
+def test_an_undecided_number_of_a_chain_in_batches_counts_edits() -> None:
+    limits = {"max_exponent": 1.0, "confidence": 0.95}
+    one, four = (verdict(moving(steps(20, 0.95), batch=batch), **limits) for batch in (1, 4))
+    assert one.needs is not None
+    assert four.needs == 4 * one.needs
+    assert ", 20 updates)" in four.message
+    assert "updates" not in one.message
+
+
+def test_intervals_of_growth_have_the_level_of_the_chains_others() -> None:
+    of = replace(moving(steps(20)), confidence=0.8)
+    assert "(80% interval " in verdict(of, max_exponent=2.0, confidence=0.95).message
+    [found] = judge(of, Checks.model_validate({"deviation": {"max_relative": 0.3}}))
+    assert "(80% interval " in found.message
+
+
+CLAIMED = {"max_exponent": 1.1, "max_slope": 0.012, "confidence": 0.95}
+
+
+def test_claims_of_growth_are_corrected_with_the_other_checks_of_the_chain() -> None:
+    of = moving(steps(20, 0.9))
+    scores = {"locality": {"min": 0.2, "confidence": 0.95}}
+    alone = verdict(of, max_exponent=1.1, confidence=0.95)
+    checks = Checks.model_validate({"deviation": {"growth": CLAIMED}, **scores})
+    locality, exponent, slope = judge(of, checks)
+    assert {each.corrected_over for each in (locality, exponent, slope)} == {3}
+    assert exponent.p == alone.p
+    assert None not in (exponent.p, exponent.p_adjusted)
+    assert (exponent.p_adjusted or 0) > (exponent.p or 1)
+    assert " corrected over 3 checks by Holm" in exponent.message
+
+
+def test_a_claim_of_growth_that_holds_alone_may_be_undecided_among_others() -> None:
+    of = moving(steps(20, 0.9))
+    bound = growth(of, confidence=0.9).power
+    assert bound is not None
+    assert bound.high is not None
+    limits = {"max_exponent": bound.high + 1e-3, "confidence": 0.95}
+    assert verdict(of, **limits).outcome == "passed"
+    others = {"locality": {"min": 0.5, "confidence": 0.95}}
+    checks = Checks.model_validate({"deviation": {"growth": limits}, **others})
+    _, found = judge(of, checks)
+    assert found.outcome == "undecided"
+    assert found.needs is not None
+
+
+def test_an_alarm_is_not_made_rarer_by_other_checks() -> None:
+    of = moving([0.01, 0.011, 0.012, 0.013])  # p = 0.042
+    limits = {"no_acceleration": True, "max_slope": 9.0, "confidence": 0.95}
+    others = {"locality": {"min": 0.01, "confidence": 0.95}}
+    checks = Checks.model_validate({"deviation": {"growth": limits}, **others})
+    found = {each.check: each for each in judge(of, checks)}
+    alarm = found["deviation-acceleration"]
+    assert alarm.outcome == "failed"
+    assert (alarm.p, alarm.corrected_over) == (None, None)
+
+
+def test_the_growth_of_a_chain_is_found_once_for_all_its_checks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked: list[Chain] = []
+
+    def counted(of: Chain, norm: Norm) -> Growth:
+        looked.append(of)
+        return growth(of, norm)
+
+    monkeypatch.setattr(judging, "growth", counted)
+    limits = {**CLAIMED, "no_acceleration": True, "no_collapse_before": 9}
+    checks = Checks.model_validate({"deviation": {"max_relative": 9, "growth": limits}})
+    assert len(judge(moving(steps(20)), checks)) == 5
+    assert len(looked) == 1
 
 
 def test_a_slope_is_of_the_norm_that_is_asked_for() -> None:

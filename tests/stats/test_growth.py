@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from pytest_eac.stats.growth import FEWEST_STEPS, fit, fits
+from pytest_eac.stats.growth import FEWEST_STEPS, fit, fits, p_reaches
 from pytest_eac.stats.series import Series
 from tests.stats.growing import exponential, power, scattered, total_of, usual
 
@@ -109,11 +109,46 @@ def test_the_one_sided_bound_falsely_passes_no_more_often_than_it_says() -> None
     generator = np.random.default_rng(13)
     passed = 0
     for _ in range(RUNS):
-        found = fit(total_of(scattered(power(20, 1.0), 0.4, generator)), "power", confidence=0.9)
+        series = total_of(scattered(power(20, 1.0), 0.4, generator))
+        found = fit(series, "power", confidence=0.9)
         assert found is not None
         passed += found.high is not None and found.high <= 1.0
+        assert (p_reaches(series, found, 1.0) <= 0.05) == (
+            found.high is not None and found.high <= 1.0
+        )
     fewest, most = usual(RUNS, 0.05)
     assert fewest <= passed <= most
+
+
+@pytest.mark.parametrize(("shape", "limit"), [("power", 0.9), ("exponential", -0.01)])
+def test_a_p_value_is_what_the_bound_that_lies_on_the_limit_leaves(
+    shape: Shape, limit: float
+) -> None:
+    """Intervals of every level, until one ends at the limit, are the twin."""
+    series = total_of(scattered(power(20, 0.6), 0.4, np.random.default_rng(17)))
+    found = fit(series, shape)
+    assert found is not None
+    assert found.parameter < limit
+    low, high = 0.5, 1.0
+    for _ in range(30):
+        level = (low + high) / 2
+        again = fit(series, shape, confidence=2 * level - 1)
+        assert again is not None
+        inside = again.high is not None and again.high <= limit
+        low, high = (level, high) if inside else (low, level)
+    assert p_reaches(series, found, limit) == pytest.approx(1 - low, abs=1e-4)
+
+
+def test_a_p_value_is_a_half_at_the_fit_and_falls_as_the_limit_rises() -> None:
+    series = total_of(scattered(power(20, 0.6), 0.4, np.random.default_rng(18)))
+    found = fit(series, "power")
+    assert found is not None
+    limits = (0.0, 0.3, found.parameter, 0.8, 2.0, 50.0)
+    values = [p_reaches(series, found, limit) for limit in limits]
+    assert values == sorted(values, reverse=True)
+    assert values[0] > 0.99
+    assert values[2] == pytest.approx(0.5)
+    assert values[-1] < 1e-3
 
 
 def test_exponential_growth_is_told_from_linear_growth() -> None:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import theilslopes
+from scipy.stats import t, theilslopes
 
 from pytest_eac.stats.growth import fit
-from pytest_eac.stats.trends import mann_kendall, neighbours, onset, theil_sen
+from pytest_eac.stats.trends import Slope, mann_kendall, needed_steps, neighbours, onset, theil_sen
 from tests.stats.growing import power, scattered, total_of, usual
 
 RUNS = 300
@@ -93,6 +93,45 @@ def test_intervals_of_slopes_hold_the_truth_as_often_as_they_say(exponent: float
         held += found.low <= truth <= found.high
     fewest, most = usual(RUNS, 0.9)
     assert fewest <= held <= most
+
+
+@given(
+    value=st.floats(-3, 3),
+    confidence=st.floats(0.55, 0.99),
+    away=st.floats(-1, 1).filter(lambda each: abs(each) > 1e-6),
+)
+def test_a_slopes_p_value_agrees_with_its_bound(
+    value: float, confidence: float, away: float
+) -> None:
+    """The limit lies a little above the one-sided bound, or a little below."""
+    half = 0.3 * float(t.ppf(confidence, 9))
+    bound = value * math.exp(half) if value > 0 else value + half
+    found = Slope(value=value, low=None, high=bound, error=0.3, freedom=9)
+    limit = bound + away * max(1e-3, abs(bound))
+    assert (found.p_reaches(limit) <= 1 - confidence) == (bound <= limit)
+
+
+def test_a_slope_without_scatter_is_below_its_limit_or_not() -> None:
+    exact = Slope(value=1.0, low=1.0, high=1.0, error=0.0, freedom=9)
+    assert [exact.p_reaches(limit) for limit in (0.0, 0.9, 1.0, 1.1)] == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_with_so_many_steps_as_are_needed_four_of_five_series_decide() -> None:
+    """Student's t drawn for a mean of 0.3 deviations; ten steps showed just that."""
+    generator = np.random.default_rng(20)
+    p = float(t.sf(0.3 * math.sqrt(10), 9))
+    count = needed_steps(p, n=10, freedom=9, level=0.05)
+    assert count is not None
+    steps = generator.normal(0.3, 1, (4000, count))
+    found = steps.mean(axis=1) / steps.std(axis=1, ddof=1) * math.sqrt(count)
+    assert np.mean(t.sf(found, count - 1) <= 0.05) == pytest.approx(0.8, abs=0.02)
+
+
+def test_more_steps_are_needed_for_a_stricter_level_and_none_decide_what_is_on_the_limit() -> None:
+    counts = [needed_steps(0.2, n=10, freedom=8, level=level) or 0 for level in (0.1, 0.05, 0.01)]
+    assert counts == sorted(set(counts))
+    assert counts[0] > 10
+    assert needed_steps(0.5, n=10, freedom=8, level=0.05) is None
 
 
 def test_an_interval_for_independent_totals_would_be_far_too_sure() -> None:
