@@ -179,9 +179,7 @@ def _paired(
     old, new = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
     falls = fmean(new) < fmean(old)
     moved = difference(old, new) if falls else difference(new, old)
-    low, high = moved.mean.low, moved.mean.high
-    if falls and low is not None and high is not None:
-        low, high = -high, -low
+    mean = -moved.mean if falls else moved.mean
     flips = [Flip(item=item, name=name, old=was, new=now) for item, name, was, now in pairs]
     return Change(
         metric=metric,
@@ -189,9 +187,9 @@ def _paired(
         old=fmean(old),
         new=fmean(new),
         n=len(pairs),
-        change=-moved.mean.value if falls else moved.mean.value,
-        low=low,
-        high=high,
+        change=mean.value,
+        low=mean.low,
+        high=mean.high,
         chance=moved.p,
         lost=tuple(flip for flip in flips if _is_full(flip.old) and not _is_full(flip.new)),
         gained=tuple(flip for flip in flips if _is_full(flip.new) and not _is_full(flip.old)),

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.record import Chain
     from pytest_eac.spec.checks import Comparison
+    from pytest_eac.stats.paired import Interval
 
 
 def compare(
@@ -45,7 +46,17 @@ def compare(
     for one, two in zip(subject, other, strict=True):
         first, second = _final(one, comparison.metric), _final(two, comparison.metric)
         if first is None or second is None:
-            return _undecided(name, comparison, one.spec)
+            reason = f"no edit has anything to measure {comparison.metric} on"
+            if comparison.metric not in METRICS_OF_EDITS:
+                reason = f"{comparison.metric} was not measured at the end"
+            return _undecided(name, comparison, one.spec, reason)
+        known = one.abilities.get(comparison.metric)
+        if known is not None and not known.signal:
+            reason = (
+                f"no signal: the unedited model scores {known.value:.3f} (n={known.n} items) in "
+                f"{comparison.metric}, which is not above chance, so that there is nothing to lose"
+            )
+            return _undecided(name, comparison, one.spec, reason)
         held = held and _reaches(_upwards(comparison, first.value, second.value), by)
         values.append(first.value)
         lines.append(
@@ -57,9 +68,7 @@ def compare(
     outcome, reason, needs = "passed" if held else "failed", "", None
     if held and comparison.confidence is not None:
         outcome, reason, needs = _with_confidence(comparison, pairs, found)
-    sign = -1.0 if comparison.less else 1.0
-    ends = (found.mean.low, found.mean.high) if found else (None, None)
-    low, high = ends if sign > 0 else (_minus(ends[1]), _minus(ends[0]))
+    effect = _effect(comparison, found)
     gained, lost = _alone(comparison, found)
     return record.Comparison(
         spec=subject[0].spec,
@@ -69,11 +78,11 @@ def compare(
         required=_required(comparison),
         message="\n".join([reason + lines[0], *lines[1:], _told(comparison, pairs, found, level)]),
         n=found.n if found else None,
-        low=low,
-        high=high,
+        low=effect.low if effect else None,
+        high=effect.high if effect else None,
         p=found.p if found else None,
         needs=needs,
-        effect=sign * found.mean.value if found else None,
+        effect=effect.value if effect else None,
         gained=gained,
         lost=lost,
         tests=found.tests if found else {},
@@ -156,11 +165,9 @@ def _with_confidence(
 
 def _told(comparison: Comparison, pairs: Pairs, found: Difference | None, level: float) -> str:
     """Write the difference with its interval and its tests."""
-    if found is None:
+    effect = _effect(comparison, found)
+    if found is None or effect is None:
         return "  one number a side: a difference without interval or p-value"
-    low, high, mean = found.mean.low, found.mean.high, found.mean.value
-    if comparison.less:
-        mean, low, high = -mean, _minus(high), _minus(low)
     parts = [f"{test} p={p:.2g}" for test, p in found.tests.items()]
     if found.gained is not None and found.lost is not None:
         one, two = _alone(comparison, found)
@@ -168,9 +175,17 @@ def _told(comparison: Comparison, pairs: Pairs, found: Difference | None, level:
             f"right with {comparison.subject} alone {one}, with {comparison.than} alone {two}"
         )
     return (
-        f"  {comparison.subject} - {comparison.than}: {mean:+.4g} (n={found.n} {pairs.unit}, "
-        f"{interval(low, high, comparison.confidence or level)}); {'; '.join(parts)}"
+        f"  {comparison.subject} - {comparison.than}: {effect.value:+.4g} (n={found.n} "
+        f"{pairs.unit}, {interval(effect.low, effect.high, comparison.confidence or level)}); "
+        f"{'; '.join(parts)}"
     )
+
+
+def _effect(comparison: Comparison, found: Difference | None) -> Interval | None:
+    """Return how far the first method is above the second."""
+    if found is None:
+        return None
+    return -found.mean if comparison.less else found.mean
 
 
 def _alone(comparison: Comparison, found: Difference | None) -> tuple[int | None, int | None]:
@@ -180,28 +195,27 @@ def _alone(comparison: Comparison, found: Difference | None) -> tuple[int | None
     return (found.lost, found.gained) if comparison.less else (found.gained, found.lost)
 
 
-def _minus(number: float | None) -> float | None:
-    return None if number is None else -number
-
-
 def _required(comparison: Comparison) -> str:
     sign = "<" if comparison.less else ">"
     text = f"{comparison.subject} {sign} {comparison.than}"
-    if comparison.by is not None:
-        text += f" by {comparison.by:g}"
+    if comparison.by is not None and comparison.by < 0:
+        side = "above" if comparison.less else "below"
+        text += f", or {side} by {-comparison.by:g} at most"
+    elif comparison.by:
+        text += f" by {comparison.by:g} or more"
     if comparison.confidence is not None:
         text += f" with confidence {comparison.confidence:g}"
     return text
 
 
-def _undecided(name: str, comparison: Comparison, spec: str) -> record.Comparison:
+def _undecided(name: str, comparison: Comparison, spec: str, reason: str) -> record.Comparison:
     return record.Comparison(
         spec=spec,
         check=name,
         outcome="undecided",
         observed=None,
-        required="",
-        message=f"{name}: undecided: no edit has anything to measure {comparison.metric} on",
+        required=_required(comparison),
+        message=f"{name}: undecided: {reason}",
     )
 
 

@@ -29,7 +29,8 @@ class Difference:
     """How far one column is above another, item by item.
 
     Attributes:
-        mean: the mean difference, the effect; with its interval, which does not know of ``by``.
+        mean: the mean difference, the effect; with its interval, which does not know of ``by`` and
+            has no ends where all differences are equal: these do not show how others would scatter.
         n: the number of pairs.
         tests: p-values of the hypothesis that the mean difference is at most ``by``, by the test's
             name; the first decides.
@@ -169,6 +170,8 @@ def _as_scores(gaps: Any, by: float) -> tuple[list[float], float]:
 def _mean(gaps: Any, *, confidence: float, seed: int) -> Interval:
     values = [float(gap) for gap in gaps]
     value = float(gaps.mean())
+    if len(set(values)) == 1:
+        return Interval(value=value, low=None, high=None)
     if len(values) < _FEW:
         low, high = student(values, confidence=confidence) or (None, None)
         return Interval(value=value, low=low, high=high)

@@ -26,6 +26,11 @@ class Interval:
     low: float | None
     high: float | None
 
+    def __neg__(self) -> Interval:
+        """Return that of the number with the other sign; 0 has none."""
+        low, high = (None if end is None else 0.0 - end for end in (self.high, self.low))
+        return Interval(value=0.0 - self.value, low=low, high=high)
+
 
 def resampled(
     statistic: Callable[..., Any],

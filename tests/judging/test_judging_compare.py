@@ -173,6 +173,13 @@ def test_less_is_more_the_other_way_round() -> None:
     assert (less.low, less.high) == (-(more.high or 0), -(more.low or 0))
 
 
+def test_methods_that_are_alike_on_every_edit_differ_by_0_without_an_interval() -> None:
+    sides = [passing(method, [1.0] * 9 + [0.0] * 3) for method in ("rome-eac", "rome")]
+    found = held(asked("retention"), *sides)
+    assert (found.outcome, found.low, found.high) == ("failed", None, None)
+    assert "  rome-eac - rome: +0 (n=12 edits, no interval); McNemar p=1; " in found.message
+
+
 @pytest.mark.parametrize(("gained", "outcome"), [(4, "undecided"), (5, "passed"), (0, "failed")])
 def test_with_a_confidence_the_test_must_say_so_as_well(gained: int, outcome: str) -> None:
     """Five gained and none lost: 2 ** -5 is below 0.05."""
@@ -187,13 +194,19 @@ def test_with_a_confidence_the_test_must_say_so_as_well(gained: int, outcome: st
 
 
 @pytest.mark.parametrize(
-    ("by", "outcome"), [(0.1, "passed"), (0.2, "passed"), (0.21, "failed"), (-0.1, "passed")]
+    ("by", "outcome", "required"),
+    [
+        (0.1, "passed", "rome-eac > rome by 0.1 or more"),
+        (0.2, "passed", "rome-eac > rome by 0.2 or more"),
+        (0.21, "failed", "rome-eac > rome by 0.21 or more"),
+        (-0.1, "passed", "rome-eac > rome, or below by 0.1 at most"),
+    ],
 )
-def test_a_least_difference_must_be_reached(by: float, outcome: str) -> None:
+def test_a_least_difference_must_be_reached(by: float, outcome: str, required: str) -> None:
     better, worse = passing("rome-eac", [0.9] * 8), passing("rome", [0.7] * 8)
     found = held(asked("retention", "more", by=by), better, worse)
     assert found.outcome == outcome
-    assert found.required == f"rome-eac > rome by {by:g}"
+    assert found.required == required
 
 
 def test_a_method_may_be_a_little_worse_where_by_is_below_0() -> None:
@@ -255,6 +268,15 @@ def test_an_ability_is_compared_item_by_item() -> None:
     found = held(asked("nli", "more", confidence=0.95), better, worse)
     assert (found.outcome, found.n, found.gained) == ("passed", 7, 6)
     assert "(n=7 items, 95% interval 0.46 to 0.63)" in found.message
+
+
+def test_what_the_unedited_model_has_not_got_is_not_compared() -> None:
+    better, worse = able_chain("rome-eac", [1.0] * 6 + [0.0]), able_chain("rome", [0.0] * 7)
+    none = replace(better.abilities["nli"], signal=False)
+    found = held(asked("nli", "more"), replace(better, abilities={"nli": none}), worse)
+    assert found.outcome == "undecided"
+    assert "no signal: the unedited model scores 0.857 (n=7 items) in nli" in found.message
+    assert found.required == "rome-eac > rome"
 
 
 def test_less_perplexity_is_more_log_likelihood() -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.stats import paired
-from pytest_eac.stats.paired import is_above, kept, resampled
+from pytest_eac.stats.paired import Interval, is_above, kept, resampled
 
 SCORES = st.lists(st.floats(0.0, 1.0), min_size=1, max_size=12)
 
@@ -79,6 +79,12 @@ def test_an_interval_is_near_that_of_resamples_drawn_by_hand() -> None:
     assert found is not None
     assert found.low == pytest.approx(low, abs=0.04)
     assert found.high == pytest.approx(high, abs=0.04)
+
+
+def test_a_number_with_the_other_sign_has_its_interval_turned_round() -> None:
+    assert -Interval(value=1.0, low=-2.0, high=3.0) == Interval(value=-1.0, low=-3.0, high=2.0)
+    assert -Interval(value=1.0, low=None, high=None) == Interval(value=-1.0, low=None, high=None)
+    assert f"{(-Interval(value=0.0, low=0.0, high=0.0)).value:+g}" == "+0"
 
 
 def test_intervals_hold_the_truth_about_as_often_as_they_say(
