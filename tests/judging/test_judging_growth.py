@@ -136,13 +136,14 @@ def test_an_exponent_is_told_with_its_interval_and_the_other_shapes() -> None:
     assert first.startswith("deviation-exponent of rome-s0: 0.586 ")
     assert "95% interval" in first
     assert first.endswith(") after 20 of 20 edits, required at most 1")
-    assert (found.low, found.high) == (pytest.approx(0.494, abs=1e-3), pytest.approx(0.675, 1e-3))
+    assert found.low == pytest.approx(0.494, abs=1e-3)
+    assert found.high == pytest.approx(0.675, abs=1e-3)
     assert second.startswith("weights of the shapes (AICc): ")
     assert "exponential rate -0." in second
 
 
 def test_an_undecided_number_of_a_chain_in_batches_counts_edits() -> None:
-    limits = {"max_exponent": 1.0, "confidence": 0.95}
+    limits: dict[str, Any] = {"max_exponent": 1.0, "confidence": 0.95}
     one, four = (verdict(moving(steps(20, 0.95), batch=batch), **limits) for batch in (1, 4))
     assert one.needs is not None
     assert four.needs == 4 * one.needs
@@ -178,7 +179,7 @@ def test_a_claim_of_growth_that_holds_alone_may_be_undecided_among_others() -> N
     bound = growth(of, confidence=0.9).power
     assert bound is not None
     assert bound.high is not None
-    limits = {"max_exponent": bound.high + 1e-3, "confidence": 0.95}
+    limits: dict[str, Any] = {"max_exponent": bound.high + 1e-3, "confidence": 0.95}
     assert verdict(of, **limits).outcome == "passed"
     others = {"locality": {"min": 0.5, "confidence": 0.95}}
     checks = Checks.model_validate({"deviation": {"growth": limits}, **others})

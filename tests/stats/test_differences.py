@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from collections import Counter
 from itertools import product
 from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,6 +14,9 @@ from scipy.stats import binom
 from pytest_eac.stats import differences, paired
 from pytest_eac.stats.differences import difference, needed
 from pytest_eac.stats.intervals import wilson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RUNS = 400
 # What chance alone leaves of so many runs, once in a thousand times.
@@ -119,6 +124,12 @@ def test_signs_and_ranks_reject_no_more_often_than_their_level_and_intervals_cov
     assert covered >= LEAST_COVERED
 
 
+def counted(rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Iterator[tuple[Any, int]]:
+    """Each kind of row and how often it came: tests of counts do not see the order in a row."""
+    kinds, times = np.unique(np.sort(rows, axis=1), axis=0, return_counts=True)
+    return zip(kinds, times.tolist(), strict=True)
+
+
 @pytest.mark.usefixtures("few_resamples")
 @pytest.mark.parametrize("by", [-0.1, 0.1])
 def test_a_least_difference_that_is_just_not_there_is_seldom_found(by: float) -> None:
@@ -127,9 +138,9 @@ def test_a_least_difference_that_is_just_not_there_is_seldom_found(by: float) ->
         [1.0, 0.0, -1.0], p=[0.1 + by / 2, 0.8, 0.1 - by / 2], size=(RUNS, 50)
     )
     taken = 0
-    for row in changed:
+    for row, times in counted(changed):
         one, two = (row >= 0).astype(float), (row <= 0).astype(float)
-        taken += difference(one.tolist(), two.tolist(), by=by).p <= 0.05
+        taken += times * (difference(one.tolist(), two.tolist(), by=by).p <= 0.05)
     assert taken <= MOST_REJECTED
 
 
@@ -143,18 +154,21 @@ def test_hardly_any_loss_is_no_worse_by_more_than_a_little() -> None:
 @pytest.mark.usefixtures("few_resamples")
 def test_the_power_of_each_test_grows_with_the_number_of_pairs() -> None:
     generator = np.random.default_rng(1)
-    for test in ("sign flips", "Wilcoxon", "McNemar"):
-        powers = []
-        for n in (10, 40, 120):
-            two = generator.random((60, n))
-            one = two + generator.normal(0.1, 0.3, (60, n))
-            if test == "McNemar":
-                one, two = ((each > 0.5).astype(float) for each in (one, two))
-            rows = zip(one.tolist(), two.tolist(), strict=True)
-            found = [difference(a, b, shares=False).tests[test] for a, b in rows]
-            powers.append(sum(p <= 0.05 for p in found) / 60)
+    taken: dict[str, list[int]] = {"sign flips": [], "Wilcoxon": [], "McNemar": []}
+    for n in (10, 40, 120):
+        two = generator.random((60, n))
+        one = two + generator.normal(0.1, 0.3, (60, n))
+        binary = ((each > 0.5).astype(float) for each in (one, two))
+        found = Counter[str]()
+        for columns in ((one, two), binary):
+            for a, b in zip(*(column.tolist() for column in columns), strict=True):
+                tests = difference(a, b, shares=False).tests
+                found.update(test for test, p in tests.items() if p <= 0.05)
+        for test, counts in taken.items():
+            counts.append(found[test])
+    for powers in taken.values():
         assert powers == sorted(powers)
-        assert powers[-1] > powers[0] + 0.3
+        assert powers[-1] > powers[0] + 0.3 * 60
 
 
 @pytest.mark.usefixtures("few_resamples")
@@ -164,10 +178,10 @@ def test_with_so_many_pairs_as_are_needed_the_test_mostly_rejects() -> None:
     count = needed(pilot.tolist(), [0.0] * 400, level=0.05, shares=False)
     assert count is not None
     rows = generator.choice(pilot, (200, count))
-    taken = sum(
-        difference((row > 0).astype(float).tolist(), (row < 0).astype(float).tolist()).p <= 0.05
-        for row in rows
-    )
+    taken = 0
+    for row, times in counted(rows):
+        one, two = (row > 0).astype(float), (row < 0).astype(float)
+        taken += times * (difference(one.tolist(), two.tolist()).p <= 0.05)
     assert binom.ppf(0.001, 200, 0.72) <= taken <= binom.ppf(0.999, 200, 0.88)  # 0.8, about
 
 

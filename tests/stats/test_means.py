@@ -85,8 +85,8 @@ def test_the_number_needed_is_the_first_from_which_the_power_is_there(
     assert found is not None
 
     def power(count: int) -> float:
-        least = next(k for k in range(count + 2) if binom.sf(k - 1, count, limit) <= 0.05)
-        return float(binom.sf(least - 1, count, hits / n))
+        [enough] = np.nonzero(binom.sf(np.arange(-1, count + 1), count, limit) <= 0.05)
+        return float(binom.sf(enough[0] - 1, count, hits / n))
 
     assert power(found - 1) < 0.8
     assert all(power(count) >= 0.8 for count in range(found, found + 40))
