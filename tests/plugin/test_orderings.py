@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -175,9 +174,16 @@ def test_orders_of_batches_are_interleaved(specs: Specs) -> None:
 
 @pytest.mark.slow
 def test_ten_orders_of_eight_real_facts_take_half_the_edits_of_ten_chains(specs: Specs) -> None:
-    """Counted by what is solved: nothing that an earlier run has left is looked at."""
+    """Counted by what is solved: nothing that an earlier run has left is looked at.
+
+    How many edits there are to solve does not depend on how well they are made: few steps do.
+    """
+    text = (ROOT / "specs" / "orderings.eac.yaml").read_text(encoding="utf-8")
+    quick = "quick: {base: rome, covariance: none, contexts: {texts: ['{}']}, value: {steps: 2}}"
+    text = text.replace("methods: [rome-eac]", f"methods: [{quick}]").replace("min: 0.9", "min: 0")
+    assert quick in text
     spec = specs.pytester.path / "orderings.eac.yaml"
-    shutil.copy(ROOT / "specs" / spec.name, spec)
+    spec.write_text(text, encoding="utf-8")
     how = ("-k", "orderings-efficacy", "--eac-no-cache", f"--eac-cache-dir={USER_CACHE}")
     specs.run(str(spec), *how, "--eac-results=out.json").assert_outcomes(passed=1, deselected=6)
     (chain,) = read_record(specs.pytester.path / "out.json").chains
