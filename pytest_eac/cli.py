@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Tracing
     from pytest_eac.spec.choices import ModelChoice
     from pytest_eac.spec.load import Spec
+    from pytest_eac.traced import Tracing
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -9,72 +9,33 @@ weights. docs/extend.md shows how a method is written and brought.
 
 from __future__ import annotations
 
-import hashlib
-import inspect
 import random
-import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
 
-from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.sequence import edit_in_sequence, solve
-from pytest_eac.editing.solved import Solved, Work
 from pytest_eac.errors import EacError, SettingsError
-from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.load import load_model
-from pytest_eac.lm.tiny import tiny_model
-from pytest_eac.lm.weights import apply_delta, fingerprint, named_weights, restored
-from pytest_eac.measuring.scoring import force
+from pytest_eac.lm.weights import apply_delta, fingerprint, restored
 from pytest_eac.plugin import register_from_hooks
 from pytest_eac.plugin.options import read_options
-from pytest_eac.spec.choices import MethodChoice
-from pytest_eac.spec.edits import Edit, fill
-from pytest_eac.spec.methods import BUILT_IN, Method, find_method, method_names
-from pytest_eac.spec.resolve import find_model_preset, resolve_settings
+from pytest_eac.spec.methods import find_method, method_names
+from pytest_eac.trials import CONFLICT, EDITS, RENAMED, Bench, Trial, traces
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
-    from pytest_eac.editing.covariance import Moment
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.editing.solved import Solved
     from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.plugin.options import Options
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.spec.edits import Edit
 
-
-def _edit(subject: str, prompt: str, target: str) -> Edit:
-    return Edit(
-        subject=subject,
-        prompt=fill(prompt, subject),
-        target=target,
-        truth=None,
-        paraphrases=(),
-        neighborhood=(),
-        origin="pytest_eac.conformance",
-    )
-
-
-# A model of random weights says at once what it reads at the subject: the prompts end there.
-EDITS = (
-    _edit("The Louvre", "Last summer we all went to see {}", "Chicago"),
-    _edit("Niels Bohr", "There is a book about {}", "Madrid"),
-    _edit("Norway", "Nobody ever talks of {}", "Budapest"),
-)
-ANOTHER = _edit("The Danube", "I never saw {}", "Lisbon")
-CONFLICT = (EDITS[0], replace(EDITS[0], target="Havana"))
-RENAMED = _edit("The Danube", "Last summer we all went to see {}", "Chicago")
-CONTEXTS = ("{}", "It is late. {}")
 
 # Log-probability: more than rounding, less than the most cautious method gives.
 _LEAST_RISE = 1e-3
@@ -292,12 +253,12 @@ def test_reports_its_state(trial: Trial) -> None:
 def test_does_not_leak(trial: Trial) -> None:
     """Solving leaves no hooks, gradients, training mode or used random numbers behind."""
     loaded = trial.ready()
-    before, graph = _traces(loaded.model), torch.is_grad_enabled()
+    before, graph = traces(loaded.model), torch.is_grad_enabled()
     with trial.working("making one edit"), _chance(_UNUSUAL_SEED):
         chance = _random_state()
         solved = trial.solve(EDITS[:1])
         used = [name for name, state in _random_state().items() if state != chance[name]]
-    left = sorted(_traces(loaded.model) - before)
+    left = sorted(traces(loaded.model) - before)
     left += [f"{name}'s global random numbers moved on" for name in used]
     left += ["gradients are switched on or off"] if torch.is_grad_enabled() != graph else []
     left += [
@@ -314,242 +275,6 @@ def test_does_not_leak(trial: Trial) -> None:
             "remove hooks in `finally`; take gradients of copies, by torch.func.functional_call; "
             "detach what you return; draw from a torch.Generator of your own",
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What a sequence did: log-probabilities of the targets, changes, and weights at its end.
-
-    ``after`` has one row for each update, with one entry for each edit.
-    """
-
-    before: list[float]
-    after: list[list[float]]
-    deltas: tuple[WeightDelta, ...]
-    weights: dict[str, Tensor]
-
-
-@dataclass(kw_only=True)
-class Trial:
-    """A method that is being tried; ``trouble`` says what is wrong with a plain edit, if anything.
-
-    All other tests are then skipped: there is nothing to hold the method to.
-    """
-
-    name: str
-    bench: Bench
-    trouble: str | None = None
-    method: Method = field(init=False)
-    settings: MethodSettings = field(init=False)
-    modules: tuple[str, ...] = ()
-    moments: Mapping[str, Moment] = field(default_factory=dict)
-
-    @property
-    def loaded(self) -> LoadedModel:
-        """The unedited model."""
-        return self.bench.loaded
-
-    def prepare(self) -> None:
-        """Fill in the settings, measure what the method needs, and make a plain edit.
-
-        Raises:
-            EacError, ValidationError: the method cannot be used.
-        """
-        self.method = find_method(self.name)
-        choice = MethodChoice.model_validate(self.bench.choice(self.name, self.method))
-        self.settings = resolve_settings(choice, self.loaded.shape)
-        self.modules = edited_modules(self.loaded, self.settings)
-        for path in self.modules:
-            find_module(self.loaded.model, path)
-        if self.settings.covariance is not None:
-            self.moments = second_moments(
-                self.loaded, self.modules, self.settings.covariance, cache_dir=self.bench.cache_dir
-            )
-        before = _digests(self.loaded.model)
-        solved = self.solve(EDITS[:1])
-        after = _digests(self.loaded.model)
-        if changed := [name for name, digest in before.items() if after.get(name) != digest]:
-            self.trouble = _advice(
-                f"{self.name} was asked to solve one edit and wrote into the model: "
-                + ", ".join(changed),
-                "solving leaves every weight bit for bit as it was; what it returns is applied "
-                "later",
-                "work on copies, or inside `with restored(model.model, modules):`",
-            )
-        with restored(self.loaded.model, self.modules):
-            for delta in solved.deltas:
-                apply_delta(self.loaded.model, delta)  # refuses what does not fit or is not finite
-
-    def ready(self) -> LoadedModel:
-        """Return the model, for a method that makes a plain edit as it should; else skip."""
-        if self.trouble:
-            pytest.skip(
-                f"{self.name} does not make a plain edit: see test_changes_only_what_it_declares"
-            )
-        return self.loaded
-
-    def batches(self) -> tuple[int, ...]:
-        """Return how many edits to make in one update: one by one, and two at once."""
-        return (1, 2) if self.method.many_edits else (1,)
-
-    def work(self, edits: tuple[Edit, ...], originals: Mapping[str, Tensor]) -> Work:
-        """Return the start of a sequence."""
-        return Work(contexts=CONTEXTS, edits=edits, originals=originals, moments=self.moments)
-
-    def solve(self, edits: tuple[Edit, ...], work: Work | None = None) -> Solved:
-        """Call the method, on the model as it is."""
-        if work is None:
-            with restored(self.loaded.model, self.modules) as originals:
-                pass
-            work = self.work(edits, originals)
-        return solve(self.loaded, edits, self.settings, work)
-
-    def sequence(self, edits: tuple[Edit, ...], *, batch: int = 1) -> Run:
-        """Make edits as a chain does, and put the declared modules back."""
-        pairs = [(edit.prompt, edit.target) for edit in edits]
-        before = self._scores(pairs)
-        after: list[list[float]] = []
-        deltas: list[WeightDelta] = []
-        how = f"in updates of {batch}" if batch > 1 else "one by one"
-        with (
-            self.working(f"making {len(edits)} edits {how}"),
-            restored(self.loaded.model, self.modules) as originals,
-        ):
-            work = self.work(edits, originals)
-            for step in edit_in_sequence(self.loaded, self.settings, work, batch=batch):
-                deltas += step.solved.deltas
-                after.append(self._scores(pairs))
-            weights = self._weights()
-        return Run(before=before, after=after, deltas=tuple(deltas), weights=weights)
-
-    def one_by_one(self, edits: tuple[Edit, ...]) -> dict[str, Tensor]:
-        """Call the method for one edit after another, with another sequence's edit in between."""
-        with (
-            self.working("making edits by hand"),
-            restored(self.loaded.model, self.modules) as originals,
-        ):
-            work = self.work(edits, originals)
-            for done, edit in enumerate(edits):
-                solved = self.solve((edit,), replace(work, done=done))
-                self.solve((ANOTHER,), self.work((ANOTHER,), originals))
-                for delta in solved.deltas:
-                    apply_delta(self.loaded.model, delta)
-                work = replace(work, state=solved.state)
-            return self._weights()
-
-    def keeps(self, edit: Edit, doing: str, run: Run, *, expected: str) -> None:
-        """Fail if the second update took more than half of what the first one had gained."""
-        gained, kept = (row[0] - run.before[0] for row in run.after)
-        if kept < gained / 2:
-            self.fail(
-                f"made an edit and {doing}: the log-probability of {edit.target!r} after "
-                f"{edit.prompt!r} had risen by {gained:.4f} and is now {kept:.4f} above the first",
-                expected,
-                "each update starts from the model as it is, and adds to what is there",
-            )
-
-    def _weights(self) -> dict[str, Tensor]:
-        found: dict[str, Tensor] = {}
-        for path in self.modules:
-            weight: Tensor = find_module(self.loaded.model, path).weight  # type: ignore[assignment]
-            found[path] = weight.detach().clone()
-        return found
-
-    def _scores(self, pairs: list[tuple[str, str]]) -> list[float]:
-        return [each.log_likelihood for each in force(self.loaded, pairs)]
-
-    @contextmanager
-    def working(self, doing: str) -> Iterator[None]:
-        """Tell an error of the method as a failure, without a traceback through this suite."""
-        try:
-            yield
-        except EacError as error:
-            pytest.fail(f"{self.name}, {doing}: {error}", pytrace=False)
-        except Exception as error:
-            pytest.fail(f"{self.name}, {doing}: {self.crash(error)}", pytrace=False)
-
-    def crash(self, error: Exception) -> str:
-        """Tell an exception with the last place in the method's own file."""
-        frames = traceback.extract_tb(error.__traceback__)
-        try:
-            own = inspect.getsourcefile(self.method.resolve())
-        except (AttributeError, ImportError, TypeError):
-            own = None
-        frame = next((each for each in reversed(frames) if each.filename == own), frames[-1])
-        place = f"{frame.filename}:{frame.lineno}: in {frame.name}: {frame.line}"
-        return f"{type(error).__name__}: {error}\n  {place}"
-
-    def fail(self, found: str, expected: str, remedy: str) -> NoReturn:
-        """Fail with what the method did, what was expected, and what to do."""
-        pytest.fail(_advice(f"{self.name} {found}", expected, remedy), pytrace=False)
-
-
-def _advice(found: str, expected: str, remedy: str) -> str:
-    return f"{found}\nexpected: {expected}\nto do: {remedy}"
-
-
-def _digests(model: nn.Module) -> dict[str, str]:
-    """Return the SHA-256 of each weight's bytes."""
-    found = {}
-    for name, weight in named_weights(model):
-        raw = weight.detach().cpu().contiguous().flatten().view(torch.uint8)
-        found[name] = hashlib.sha256(raw.numpy().data).hexdigest()
-    return found
-
-
-class Bench:
-    """The unedited model; a test that does not leave it so costs the next one a new model."""
-
-    def __init__(self, options: Options, folder: Path) -> None:
-        self.cache_dir = options.cache_dir if options.model else folder
-        self._options = options
-        self._make: Callable[[], LoadedModel] = self._load if options.model else _make_tiny
-        self.loaded = self._make()
-        self._clean = _traces(self.loaded.model)
-        _ = self.loaded.fingerprint
-
-    def tidy(self) -> None:
-        """Make a new model if this one is no longer as it was."""
-        model = self.loaded.model
-        if _traces(model) != self._clean or fingerprint(model) != self.loaded.fingerprint:
-            self.loaded = self._make()
-            _ = self.loaded.fingerprint
-
-    def _load(self) -> LoadedModel:
-        options = self._options
-        return load_model(
-            options.model or "",
-            revision=options.revision,
-            dtype=options.dtype or "auto",
-            device=options.device or "auto",
-            cache_dir=options.cache_dir,
-            offline=options.offline,
-            trust_remote_code=options.trust_remote_code,
-        )
-
-    def choice(self, name: str, method: Method) -> dict[str, object]:
-        """Return what a spec would say of a method for this model."""
-        chosen: dict[str, object] = {"base": name}
-        if method.takes_value or name not in BUILT_IN:
-            chosen["contexts"] = {"texts": CONTEXTS}
-        if self._options.model:
-            if find_model_preset(self.loaded.shape) is None:
-                chosen["layers"] = (max(1, int(self.loaded.shape["num_hidden_layers"]) // 3),)
-            return chosen
-        chosen["layers"] = (1, 2) if method.many_layers else (1,)
-        if method.takes_value:
-            chosen["value"] = {"clamp": 16.0}
-        if method.covariance:
-            chosen["covariance"] = {"tokens": 2000}
-        small = {"weight": 1.0, "threshold": 0.2}
-        if update := {key: value for key, value in small.items() if key in method.update}:
-            chosen["update"] = update
-        return chosen
-
-
-def _make_tiny() -> LoadedModel:
-    edits = (*EDITS, ANOTHER, *CONFLICT)  # RENAMED is of the same words
-    return tiny_model([f"{edit.prompt} {edit.target}" for edit in edits])
 
 
 @pytest.fixture(scope="session")
@@ -630,22 +355,6 @@ def _moved(edit: Edit, before: float, after: float) -> str:
         f"the log-probability of {edit.target!r} after {edit.prompt!r} was {before:.4f} "
         f"and is {after:.4f}"
     )
-
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-def _traces(model: nn.Module) -> set[str]:
-    """Return what a method may leave behind on a model."""
-    found = set()
-    for name, module in model.named_modules():
-        shown = name or "the model"
-        found |= {f"a hook on {shown}"} if any(getattr(module, each) for each in _HOOKS) else set()
-        found |= {f"{shown} in training mode"} if module.training else set()
-    for name, parameter in model.named_parameters():
-        found |= {f"requires_grad on {name}"} if parameter.requires_grad else set()
-        found |= {f"a gradient on {name}"} if parameter.grad is not None else set()
-    return found
 
 
 def _random_state() -> dict[str, object]:

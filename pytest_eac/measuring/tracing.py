@@ -27,19 +27,19 @@ from pytest_eac.lm.tail import FullWindow, open_windows
 from pytest_eac.lm.tokens import encode, subject_span
 from pytest_eac.lm.trace import capture, patch
 from pytest_eac.measuring.scoring import force
-from pytest_eac.record import (
+from pytest_eac.record import to_json
+from pytest_eac.spec.edits import question
+from pytest_eac.stats.intervals import student
+from pytest_eac.store import cached_text, default_cache_dir
+from pytest_eac.traced import (
     Effect,
     LayerEffect,
     SkippedFact,
     TracedFact,
     Tracing,
     layers_around,
-    to_json,
     tracing_from_json,
 )
-from pytest_eac.spec.edits import question
-from pytest_eac.stats.intervals import student
-from pytest_eac.store import cached_text, default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -8,13 +8,13 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
-from pytest_eac.record import layers_around
 from pytest_eac.reporting.terminal import fit
+from pytest_eac.traced import layers_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_eac.record import Effect, LayerEffect, TracedFact, Tracing
+    from pytest_eac.traced import Effect, LayerEffect, TracedFact, Tracing
 
 _WIDTH = 80
 _BAR = 36

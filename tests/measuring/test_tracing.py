@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Tracing
+    from pytest_eac.traced import Tracing
 
 ROOT = Path(__file__).parents[2]
 

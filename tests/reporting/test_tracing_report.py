@@ -7,17 +7,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.record import (
+from pytest_eac.record import to_json
+from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
+from pytest_eac.traced import (
     Effect,
     LayerEffect,
     SkippedFact,
     TracedFact,
     Tracing,
     layers_around,
-    to_json,
     tracing_from_json,
 )
-from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 
