@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.record import Tracing
     from pytest_eac.spec.choices import ModelChoice
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

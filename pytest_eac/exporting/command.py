@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.load import Spec, SpecMethod
+    from pytest_eac.spec.ready import Spec, SpecMethod
 
 
 def add(commands: Any) -> None:

@@ -26,7 +26,7 @@ from tests.conftest import FIXTURES
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.manifest import Form, Manifest
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 METHODS = {
     "low": "{base: rome, layers: [1], contexts: {texts: ['{}']}, value: {steps: 5}}",
