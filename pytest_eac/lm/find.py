@@ -15,6 +15,7 @@ from transformers.utils import logging as hf_logging
 
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.layout import find_layout
+from pytest_eac.spec.files import expanded
 from pytest_eac.store import cached_folder
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, s
     if model_id.startswith("package:"):
         path = _find_in_package(model_id.removeprefix("package:"))
     else:
-        path = Path(model_id).expanduser()
+        path = expanded(model_id)
         looks_like_path = model_id.startswith((".", "/", "~")) or path.suffix == ".gguf"
         if not path.exists():
             if looks_like_path:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_eac.spec.files import expanded
 from pytest_eac.spec.inherit import exists
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, method_names
 from pytest_eac.spec.names import closest
@@ -84,7 +84,7 @@ def _with_corpus(draft: Draft, method: SpecMethod, at: Where) -> SpecMethod:
     if isinstance(covariance, str) or _is_no_path(covariance.corpus):
         return method
     place = (*at, method.name, "covariance", "corpus")
-    path = draft.marked.mark(place).file.parent / Path(covariance.corpus).expanduser()
+    path = draft.marked.mark(place).file.parent / expanded(covariance.corpus)
     if not exists(path):
         found = f"found {covariance.corpus!r}, expected a file, built-in or hub:NAME"
         draft.complain(place, found)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_eac.spec.files import expanded
 from pytest_eac.spec.inherit import exists
 from pytest_eac.spec.ready import comparison_id
 
@@ -30,7 +31,7 @@ class Draft:
 
     def beside(self, place: Where, written: str, *, hub: bool) -> str:
         """Return the absolute path of a file that is named relative to the file that names it."""
-        path = self.marked.mark(place).file.parent / Path(written).expanduser()
+        path = self.marked.mark(place).file.parent / expanded(written)
         if not exists(path):
             expected = "a file or hub:NAME" if hub else "a YAML file or a folder of them"
             self.complain(place, f"found {written!r}, expected {expected}")

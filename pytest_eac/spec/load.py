@@ -14,6 +14,7 @@ from pytest_eac.spec.draft import Draft
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.explain import path_in, problems_of
+from pytest_eac.spec.files import expanded
 from pytest_eac.spec.inherit import exists, read_with_parents
 from pytest_eac.spec.ready import Spec
 from pytest_eac.spec.schema import SpecFile
@@ -113,7 +114,7 @@ def _model(draft: Draft) -> ModelChoice | None:
     model = draft.written.model
     if model is None or model.id.startswith("package:"):
         return model
-    beside = draft.marked.mark(("model", "id")).file.parent / Path(model.id).expanduser()
+    beside = draft.marked.mark(("model", "id")).file.parent / expanded(model.id)
     looks_like_path = model.id.startswith((".", "~")) or model.id.endswith(".gguf")
     if looks_like_path or exists(beside):
         return model.model_copy(update={"id": str(beside.absolute())})

@@ -68,9 +68,13 @@ class Sequence(Node):
 
 @dataclass(slots=True, eq=False)
 class Mapping(Node):
-    """Pairs of a key and a value, in the order of the text; keys may occur again."""
+    """Pairs of a key and a value, in the order of the text; keys may occur again.
+
+    ``key`` is the one whose value is still to come.
+    """
 
     pairs: list[tuple[Node, Node]]
+    key: Node | None = None
 
 
 def compose(text: str, file: Path) -> Node | None:
@@ -124,7 +128,6 @@ class _Composer:
         """Return the one document's node."""
         root: Node | None = None
         open_nodes: list[Sequence | Mapping] = []
-        keys: list[Node | None] = []  # of each open mapping: the key whose value is to come
         documents = 0
         for event in events:
             name = type(event).__name__
@@ -135,25 +138,28 @@ class _Composer:
                     raise _syntax_error(self._mark(event), what)
             if name in {"MappingEndEvent", "SequenceEndEvent"}:
                 open_nodes.pop()
-                keys.pop()
             node = self._node(name, event)
             if node is None:
                 continue
-            if not open_nodes:
-                root = node
-            elif isinstance(parent := open_nodes[-1], Sequence):
-                parent.items.append(node)
-            elif isinstance(parent, Mapping) and (key := keys[-1]) is not None:
-                if _is_absent(event):
-                    node.mark = key.mark  # the parsers differ on where nothing stands
-                parent.pairs.append((key, node))
-                keys[-1] = None
+            if open_nodes:
+                self._add(open_nodes[-1], node, absent=_is_absent(event))
             else:
-                keys[-1] = node
+                root = node
             if isinstance(node, Sequence | Mapping) and name != "AliasEvent":
                 open_nodes.append(node)
-                keys.append(None)
         return root
+
+    def _add(self, parent: Sequence | Mapping, node: Node, *, absent: bool) -> None:
+        """Put a node into the collection that is being read: an item, a key or a key's value."""
+        if isinstance(parent, Sequence):
+            parent.items.append(node)
+        elif (key := parent.key) is None:
+            parent.key = node
+        else:
+            if absent:
+                node.mark = key.mark  # the parsers differ on where nothing stands
+            parent.pairs.append((key, node))
+            parent.key = None
 
     def _mark(self, event: Any) -> Mark:
         place = event.start_mark
@@ -168,7 +174,7 @@ class _Composer:
         node: Node
         if name == "ScalarEvent":
             tag = self._resolved(event)
-            node = Scalar(tag=tag, mark=self._mark(event), text=event.value)
+            node = Scalar(tag=tag, mark=self._mark(event), text=self._text(event))
         elif name == "SequenceStartEvent":
             node = Sequence(tag=_tag(event) or f"{TAG}seq", mark=self._mark(event), items=[])
         elif name == "MappingStartEvent":
@@ -178,6 +184,19 @@ class _Composer:
         if event.anchor:
             self.anchors[event.anchor] = node
         return node
+
+    def _text(self, event: Any) -> str:
+        """Return a scalar's text; JSON writes what is beyond U+FFFF as two escapes, joined here."""
+        text = str(event.value)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            try:
+                return text.encode("utf-16", "surrogatepass").decode("utf-16")
+            except UnicodeDecodeError:
+                message = f"{text[:40]!r} holds half of a character; expected \\u escapes in pairs"
+                raise MarkedError([self._mark(event).problem(message)]) from None
+        return text
 
     def _resolved(self, event: Any) -> str:
         """Return the tag of a scalar: as written, or for a plain one by what it looks like."""

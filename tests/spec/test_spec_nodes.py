@@ -122,3 +122,18 @@ def test_a_long_spec_is_left_to_the_fast_parser(monkeypatch: pytest.MonkeyPatch)
     edit = {"subject": "Oslo", "prompt": "{} lies in", "target": "Peru", "paraphrases": ["To {}"]}
     value = parse(f"eac: 1\nedits: {json.dumps([edit] * 1000)}\n", FILE).value
     assert len(value["edits"]) == 1000
+
+
+def test_a_character_that_json_writes_as_two_escapes_is_one() -> None:
+    written = json.dumps({"eac": "a 😀 b"})
+    assert "\\ud83d" in written
+    assert parse(written, FILE).value == {"eac": "a 😀 b"}
+
+
+def test_half_a_character_is_a_problem_at_its_place() -> None:
+    with pytest.raises(MarkedError) as raised:
+        parse('a: 1\nb: "x \\ud83d y"\n', FILE)
+    (problem,) = raised.value.problems
+    assert (problem.line, problem.column) == (2, 4)
+    assert "half of a character" in problem.message
+    str(problem).encode()
