@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.spec.files import expanded
@@ -11,6 +10,8 @@ from pytest_eac.spec.inherit import exists
 from pytest_eac.spec.ready import comparison_id
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_eac.errors import Problem
     from pytest_eac.spec.marks import Mark, MarkedValue, Where
     from pytest_eac.spec.schema import SpecFile

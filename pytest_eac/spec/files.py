@@ -41,7 +41,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def expanded(written: str) -> Path:
-    """Return a path with ``~`` and ``~user`` expanded; a user that nobody knows stays as written."""
+    """Return a path with ``~`` and ``~user`` expanded; an unknown user stays."""
     try:
         return Path(written).expanduser()
     except RuntimeError:
