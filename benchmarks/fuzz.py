@@ -2,8 +2,9 @@
 
     python -m benchmarks.fuzz COUNT [--seed N] [--keep FOLDER]
 
-Each input must end in a value or in an error of this package, within a second, and an error must
-have a text that can be printed. Anything else is counted, kept in FOLDER, and the exit code is 1.
+Each input must end in a value or in an error of this package, within a second of processor time,
+and an error must have a text that can be printed. Anything else is counted, kept in FOLDER, and
+makes the exit code 1.
 An input depends on the seed and its number alone.
 """
 
@@ -376,12 +377,12 @@ def _alarm(*_: object) -> None:
 def run(count: int, seed: int, keep: Path | None) -> Counter[str]:
     """Read ``count`` inputs and return how many ended how; what is wrong begins with ``!``."""
     outcomes: Counter[str] = Counter()
-    signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGVTALRM, _alarm)
     with TemporaryDirectory() as folder:
         fuzzer = Fuzzer(Path(folder), seed)
         for number in range(count):
             kind, data = fuzzer.make(number)
-            signal.setitimer(signal.ITIMER_REAL, SECONDS)
+            signal.setitimer(signal.ITIMER_VIRTUAL, SECONDS)
             try:
                 outcome = fuzzer.read(kind, data)
             except (HangError, Exception) as error:
@@ -392,7 +393,7 @@ def run(count: int, seed: int, keep: Path | None) -> Counter[str]:
                     (keep / f"{kind}-{number}").write_bytes(data)
                     (keep / f"{kind}-{number}.txt").write_text(traceback.format_exc(), "utf-8")
             finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
+                signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             outcomes[outcome] += 1
     return outcomes
 
