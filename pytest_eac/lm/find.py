@@ -32,7 +32,7 @@ def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, s
         ModelError: it is there, but holds no model that may be loaded.
     """
     if model_id.startswith("package:"):
-        path = _find_in_package(model_id.removeprefix("package:"))
+        path = find_in_package(model_id.removeprefix("package:"))
     else:
         path = expanded(model_id)
         looks_like_path = model_id.startswith((".", "/", "~")) or path.suffix == ".gguf"
@@ -59,8 +59,16 @@ def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, s
     return str(path), None, False
 
 
-def _find_in_package(name: str) -> Path:
-    """Find a model file inside an installed package, without importing the package."""
+def find_in_package(name: str) -> Path:
+    """Find a model file inside an installed package, without importing the package.
+
+    Args:
+        name: ``PACKAGE`` or ``PACKAGE/FILE``.
+
+    Raises:
+        UnavailableError: the package is not installed.
+        ModelError: it holds no model, or several.
+    """
     package, _, inner = name.partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:

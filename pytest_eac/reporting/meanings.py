@@ -49,7 +49,7 @@ MEANINGS = {
     ),
     "generalization": Meaning(
         says="Does an edit hold when the same is asked in other words?",
-        formula="mean over edits i ≤ k that stand of mean over paraphrases p of s(W_k, p, target_i)",
+        formula="mean over edits i that stand of mean over paraphrases p of s(W_k, p, target_i)",
         page="metrics",
     ),
     "locality": Meaning(
@@ -59,7 +59,7 @@ MEANINGS = {
     ),
     "retention": Meaning(
         says="Do all edits so far still hold, asked of the model as it is now?",
-        formula="mean over edits i ≤ k that stand of s(W_k, prompt_i, target_i)",
+        formula="mean over edits i that stand of s(W_k, prompt_i, target_i)",
         page="metrics",
     ),
     "deviation": Meaning(
