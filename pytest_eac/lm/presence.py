@@ -23,13 +23,13 @@ def find_on_disk(model_id: str, *, revision: str | None, cache_dir: Path) -> Pat
         UnavailableError: it is not there, or not what is needed to read it; has the remedy.
         ModelError: it is there, but cannot be used.
     """
-    path = expanded(model_id)
     if model_id.startswith("package:"):
-        path = find_in_package(model_id.removeprefix("package:"))
+        model_id = str(find_in_package(model_id.removeprefix("package:")))
+    path = expanded(model_id)
     if path.suffix == ".gguf" and path.is_file():
         _require(path, GGUF)
         return path
-    found, _, is_hub_id = find_files(str(path), revision, cache_dir)
+    found, _, is_hub_id = find_files(model_id, revision, cache_dir)
     if not is_hub_id:
         return Path(found)
     from huggingface_hub import try_to_load_from_cache
