@@ -277,3 +277,37 @@ def test_doctor_holds_versions_against_what_is_asked_for() -> None:
     assert old.what == f"pydantic {version}, expected >=99"
     gone = doctor.installed(Requirement("not-there-at-all>=1"), essential=False)
     assert str(gone).startswith("without  not-there-at-all>=1\n")
+
+
+# validate
+
+
+def calls_of_checking(file: Path) -> int:
+    """How many functions are called while a file is checked; what is cached is so already."""
+    count = 0
+
+    def tell(_frame: object, event: str, _argument: object) -> None:
+        nonlocal count
+        count += event in {"call", "c_call"}
+
+    for _ in range(2):
+        count = 0
+        before = sys.getprofile()
+        sys.setprofile(tell)
+        try:
+            main(["validate", str(file)])
+        finally:
+            sys.setprofile(before)
+    return count
+
+
+@pytest.mark.parametrize("prompt", ["prompt", "promt"], ids=["well-formed", "misspelt"])
+def test_checking_a_spec_takes_work_in_proportion_to_its_edits(tmp_path: Path, prompt: str) -> None:
+    counts = []
+    for edits in (100, 400):
+        edit = f'  - {{subject: Oslo, {prompt}: "{{}} lies in", target: Peru, truth: Norway}}\n'
+        file = tmp_path / f"{edits}.yaml"
+        file.write_text("eac: 1\nedits:\n" + edit * edits, encoding="utf-8")
+        counts.append(calls_of_checking(file))
+    assert counts[1] < 4.5 * counts[0]
+    assert counts[1] / 400 < {"prompt": 500, "promt": 3000}[prompt]
