@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 PROMPTS = 500
 CORPUS = Path(pytest_eac.editing.__file__).with_name("corpus.txt")

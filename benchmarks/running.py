@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 
 def second_run(loaded: LoadedModel, spec: Spec) -> Result:

@@ -26,8 +26,8 @@ from pytest_eac.measuring.chain import run_chain
 from pytest_eac.measuring.perplexity import perplexity
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.spec.choices import MethodChoice
-from pytest_eac.spec.load import SpecMethod
 from pytest_eac.spec.marked import parse
+from pytest_eac.spec.ready import SpecMethod
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.measuring.chain import Progress
     from pytest_eac.record import Chain
-    from pytest_eac.spec.load import Spec, SpecMethod
+    from pytest_eac.spec.ready import Spec, SpecMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.manifest import Form
     from pytest_eac.measuring.chain import Progress
-    from pytest_eac.spec.load import Spec, SpecMethod
+    from pytest_eac.spec.ready import Spec, SpecMethod
 
 
 def export_chain(

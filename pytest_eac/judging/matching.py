@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.record import Chain, EditRecord, Record
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.load import Spec, SpecMethod
+    from pytest_eac.spec.ready import Spec, SpecMethod
 
 _TEXTS = ("subject", "prompt", "target", "truth", "paraphrases", "neighborhood")
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_eac.record import Chain, Record, Verdict
-    from pytest_eac.spec.load import Spec, SpecMethod
+    from pytest_eac.spec.ready import Spec, SpecMethod
 
 
 def find_chain(chains: Sequence[Chain], *, spec: str, method: str, seed: int) -> Chain | None:

@@ -15,6 +15,7 @@ from transformers.utils import logging as hf_logging
 
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.layout import find_layout
+from pytest_eac.spec.files import expanded
 from pytest_eac.store import cached_folder
 
 if TYPE_CHECKING:
@@ -31,9 +32,9 @@ def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, s
         ModelError: it is there, but holds no model that may be loaded.
     """
     if model_id.startswith("package:"):
-        path = _find_in_package(model_id.removeprefix("package:"))
+        path = find_in_package(model_id.removeprefix("package:"))
     else:
-        path = Path(model_id).expanduser()
+        path = expanded(model_id)
         looks_like_path = model_id.startswith((".", "/", "~")) or path.suffix == ".gguf"
         if not path.exists():
             if looks_like_path:
@@ -58,8 +59,16 @@ def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, s
     return str(path), None, False
 
 
-def _find_in_package(name: str) -> Path:
-    """Find a model file inside an installed package, without importing the package."""
+def find_in_package(name: str) -> Path:
+    """Find a model file inside an installed package, without importing the package.
+
+    Args:
+        name: ``PACKAGE`` or ``PACKAGE/FILE``.
+
+    Raises:
+        UnavailableError: the package is not installed.
+        ModelError: it holds no model, or several.
+    """
     package, _, inner = name.partition("/")
     spec = importlib.util.find_spec(package) if package.isidentifier() else None
     if spec is None or not spec.submodule_search_locations:

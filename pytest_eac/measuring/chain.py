@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.load import Spec, SpecMethod
+    from pytest_eac.spec.ready import Spec, SpecMethod
     from pytest_eac.spec.settings import MethodSettings
 
 # How many layers ``layers: auto`` gives to methods that share an edit out: MEMIT's number.

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_eac.changes import Changes, Difference
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 METHOD = "edited"
 

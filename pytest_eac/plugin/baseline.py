@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 
 class Baseline:

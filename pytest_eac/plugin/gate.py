@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_eac.plugin.session import EacSession
     from pytest_eac.record import Release, Verdict
     from pytest_eac.spec.choices import ModelChoice
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 NAME = "edited"
 

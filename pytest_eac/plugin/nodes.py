@@ -9,7 +9,8 @@ import pytest
 
 from pytest_eac.errors import EacError, ModelError, SpecError, UnavailableError
 from pytest_eac.plugin.outcomes import set_place
-from pytest_eac.spec.load import Spec, SpecMethod, comparison_id, load_spec
+from pytest_eac.spec.load import load_spec
+from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

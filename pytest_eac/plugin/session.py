@@ -24,9 +24,9 @@ from pytest_eac.record import Chain, Comparison, Record, Release, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec import checks, choices
-from pytest_eac.spec.load import Spec, SpecMethod, comparison_id
 from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.orders import show_order
+from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -15,18 +15,18 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
     from pytest_eac.errors import Problem
-    from pytest_eac.spec.marked import MarkedValue, Where
+    from pytest_eac.spec.marks import MarkedValue, Where
 
 
 def problems_of(error: ValidationError, marked: MarkedValue) -> list[Problem]:
     """Return one problem per place; alternatives of a union at one place are joined by "or"."""
     grouped: dict[Where, list[ErrorDetails]] = {}
     placed = [(path_in(marked.value, each), each) for each in error.errors(include_url=False)]
+    enclosing = {path[:length] for path, _ in placed for length in range(len(path))}
     for path, detail in placed:
         if detail["type"] == "too_short" and detail["input"]:
             continue  # its items are wrong, which is reported by itself
-        inside = any(other[: len(path)] == path != other for other, _ in placed)
-        if detail["type"] == "literal_error" and inside:
+        if detail["type"] == "literal_error" and path in enclosing:
             continue  # another branch of the union was meant, and is wrong further inside
         grouped.setdefault(path, []).append(detail)
     return [_problem(path, details, marked) for path, details in grouped.items()]
@@ -36,9 +36,12 @@ def path_in(value: Any, detail: ErrorDetails) -> Where:
     """Return the error's path in the data: its ``loc`` without the names of union branches."""
     path: list[str | int] = []
     for part in detail["loc"]:
-        items = dict(enumerate(value)) if isinstance(value, tuple) else value
-        if isinstance(items, dict) and part in items:
-            value = items[part]
+        if isinstance(value, tuple):
+            inside = isinstance(part, int) and 0 <= part < len(value)
+        else:
+            inside = isinstance(value, dict) and part in value
+        if inside:
+            value = value[part]
             path.append(part)
     if detail["type"] == "missing" and isinstance(detail["loc"][-1], str):
         path.append(str(detail["loc"][-1]))

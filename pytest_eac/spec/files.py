@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
     from typing import BinaryIO
 
 
@@ -22,6 +22,8 @@ def opened(path: Path) -> Iterator[BinaryIO]:
         DataError: it is not there, or cannot be opened or read to its end.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise DataError(f"{path}: is a device or a pipe; expected a plain file")
         file = path.open("rb")
     except FileNotFoundError:
         raise DataError(
@@ -36,6 +38,14 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             yield file
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def expanded(written: str) -> Path:
+    """Return a path with ``~`` and ``~user`` expanded; an unknown user stays."""
+    try:
+        return Path(written).expanduser()
+    except RuntimeError:
+        return Path(written)
 
 
 def decoded(where: object, data: bytes, *, start: int = 0) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import Problem
-from pytest_eac.spec.marked import MarkedError, MarkedValue, Where, parse
+from pytest_eac.spec.marked import parse
+from pytest_eac.spec.marks import MarkedError, MarkedValue, Where
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pytest_eac.spec.marks import Mark
 
 
 def read_with_parents(
@@ -48,31 +51,31 @@ def read_with_parents(
 
 def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
     """Merge two specs: mappings key by key, anything else is replaced by the upper one's."""
-    keys, values = dict(base.keys), dict(base.values)
+    replaced: set[Where] = set()
 
     def merge(lower: Any, upper: Any, at: Where) -> Any:
-        if isinstance(lower, dict) and isinstance(upper, dict):
-            values[at] = top.values[at]
-            merged = dict(lower)
-            for key, value in upper.items():
-                inner = (*at, key)
-                keys[inner] = top.keys[inner]
-                merged[key] = merge(lower[key], value, inner) if key in lower else value
-                if key not in lower:
-                    _take_marks(inner)
-            return merged
-        _take_marks(at)
-        return upper
+        if not (isinstance(lower, dict) and isinstance(upper, dict)):
+            replaced.add(at)
+            return upper
+        return lower | {
+            key: merge(lower[key], value, (*at, key)) if key in lower else value
+            for key, value in upper.items()
+        }
 
-    def _take_marks(at: Where) -> None:
-        for mine, theirs in ((keys, top.keys), (values, top.values)):
-            for path in [path for path in mine if path[: len(at)] == at and path != at]:
-                del mine[path]
-            mine.update({path: mark for path, mark in theirs.items() if path[: len(at)] == at})
+    def remaining(marks: dict[Where, Mark]) -> dict[Where, Mark]:
+        return {
+            path: mark
+            for path, mark in marks.items()
+            if not any(path[:length] in replaced for length in range(1, len(path) + 1))
+        }
 
     value = merge(base.value, top.value, ())
     value["extends"] = ()
-    return MarkedValue(value=value, keys=keys, values=values)
+    return MarkedValue(
+        value=value,
+        keys=remaining(base.keys) | top.keys,
+        values=remaining(base.values) | top.values,
+    )
 
 
 def exists(path: Path) -> bool:

@@ -7,10 +7,14 @@ hooks ``pytest_eac_register_...`` do the same for a project's own.
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
 
 METHODS = "methods"
 METRICS = "metrics"
@@ -52,7 +56,13 @@ def find(kind: str, name: str) -> Any | None:
 
 
 def _points(kind: str) -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=f"pytest_eac.{kind}"))
+    return _scanned(entry_points, kind)
+
+
+@cache
+def _scanned(scan: Callable[..., Iterable[EntryPoint]], kind: str) -> tuple[EntryPoint, ...]:
+    # A scan reads a file of every installed package, and a spec asks for many names.
+    return tuple(scan(group=f"pytest_eac.{kind}"))
 
 
 def _load(kind: str, point: EntryPoint) -> Any:

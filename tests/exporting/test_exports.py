@@ -26,7 +26,7 @@ from tests.conftest import FIXTURES
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.manifest import Form, Manifest
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 METHODS = {
     "low": "{base: rome, layers: [1], contexts: {texts: ['{}']}, value: {steps: 5}}",
@@ -278,7 +278,6 @@ def test_the_command_exports_one_chain_and_tells_its_verdicts(
     [
         ([], "has several methods; choose one with --method: low, many, full"),
         (["--method", "lwo"], "--method: unknown method 'lwo'"),
-        (["--method", "low", "--rank", "0"], "--rank: found 0, expected a whole number from 1"),
     ],
 )
 def test_the_command_says_what_is_wrong(
@@ -288,3 +287,12 @@ def test_the_command_says_what_is_wrong(
     out = str(tmp_path / "out")
     assert main(["export", str(spec.file), "--model", model, "--out", out, *options]) == 1
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("option", "least"), [("rank", 1), ("limit-edits", 1), ("seed", 0)])
+def test_the_command_refuses_what_is_no_count(
+    capsys: pytest.CaptureFixture[str], option: str, least: int
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "x.yaml", "--out", "y", f"--{option}", str(least - 1)])
+    assert f"expected a whole number from {least}" in capsys.readouterr().err

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.manifest import Form
     from pytest_eac.record import Verdict
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 pytestmark = pytest.mark.slow
 

@@ -18,7 +18,7 @@ from pytest_eac.spec import registry
 from tests.judging.hand_made_chains import ABILITY, MODEL, able, chain, checkpoint, edit
 
 if TYPE_CHECKING:
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 STORED = replace(
     chain(checkpoint(1), checkpoint(3)),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.record import Chain
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.load import Spec
+    from pytest_eac.spec.ready import Spec
 
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_eac.spec import marked
-from pytest_eac.spec.marked import MarkedError, MarkedValue, dotted, parse
+from pytest_eac.spec.marked import parse
+from pytest_eac.spec.marks import MarkedError, MarkedValue, dotted
 
 if TYPE_CHECKING:
     from pytest_eac.errors import Problem
@@ -373,7 +374,7 @@ def test_the_depth_limit_is_exact() -> None:
     assert found.message == "nested too deeply; a spec may have 24 levels"
 
 
-@pytest.mark.parametrize("text", [nested(200), "- " * 50_000])
+@pytest.mark.parametrize("text", [nested(200), nested(20_000), "a:\n" + "- " * 50_000])
 def test_no_depth_brings_the_reader_down(text: str) -> None:
     assert "nested too deeply" in only_problem(text).message
 

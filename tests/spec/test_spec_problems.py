@@ -213,7 +213,7 @@ def test_a_stray_key_does_not_confuse_the_place_of_another_problem(file: Path, k
         ("extends: [5]", "3:11: extends[0]: found 5, expected a text; put it in quotes"),
         ("model: 5", "3:8: model: found 5, expected a mapping"),
         ("scoring: accuracy", "3:10: scoring: found 'accuracy', expected a mapping"),
-        ("checks:", "3:8: checks: found nothing, expected a mapping"),
+        ("checks:", "3:1: checks: found nothing, expected a mapping"),
         ("checks: {efficacy: 0.5}", "3:20: checks.efficacy: found 0.5, expected a mapping"),
         ("methods: {x: rome}", "3:14: methods.x: found 'rome', expected a mapping"),
         ("methods: [[rome]]", "3:11: methods[0]: found a list, expected a text"),

@@ -1,0 +1,49 @@
+"""The ``pytest-eac`` helper: what pytest itself has no command for."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from pytest_eac import __version__
+from pytest_eac.errors import EacError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# Each command is a module of its own, imported only when it is asked for.
+COMMANDS = {
+    "init": "write a first spec, with comments, that runs as it is",
+    "validate": "check specs without running them",
+    "schema": "print the JSON Schema of a spec, for editors",
+    "explain": "say what a check means, what it is measured on, and what became of it",
+    "doctor": "look at this machine: what works, what is missing, and the command that brings it",
+    "locate": "find the layers where a model keeps a spec's facts (causal tracing; docs/locate.md)",
+    "compare": "hold results files against the first of them (docs/baselines.md)",
+    "export": "edit a model as a spec says, and write it out (docs/export.md)",
+    "apply": "add an export's deltas to its base, or take them away again (docs/export.md)",
+    "stats": "statistics of a model that methods read",
+    "cache": "what is kept from run to run (docs/cache.md)",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the helper; returns the exit code: 0 fine, 1 problems found, 2 wrong usage."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    parser = argparse.ArgumentParser(prog="pytest-eac", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"pytest-eac {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, text in COMMANDS.items():
+        command = commands.add_parser(name, help=text, description=text)
+        if name in given:
+            module = import_module(f"{__name__}.{name}")
+            module.add(command)
+            command.set_defaults(run=module.run)
+    chosen = parser.parse_args(given)
+    try:
+        return int(chosen.run(chosen))
+    except EacError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1

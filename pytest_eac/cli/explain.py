@@ -1,0 +1,86 @@
+"""``pytest-eac explain``: what a check means, what it is measured on, and what became of it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_eac.reporting.explanation import Asked
+    from pytest_eac.spec.ready import Spec
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    parser.add_argument(
+        "node", metavar="NODEID", help="SPEC::CHAIN::CHECK, as pytest --collect-only -q shows it"
+    )
+    parser.add_argument(
+        "--results",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="what --eac-results has written (repeatable, the oldest first)",
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Print the explanation."""
+    from pytest_eac.reporting.explanation import explanation
+    from pytest_eac.store import read_record
+
+    asked = _asked(chosen.node)
+    records = {file: read_record(Path(file)) for file in chosen.results}
+    sys.stdout.write("".join(f"{line}\n" for line in explanation(asked, records)))
+    return 0
+
+
+def _asked(node: str) -> Asked:
+    """Find what a node id names.
+
+    Raises:
+        SpecError: the spec cannot be read.
+        SettingsError: it has no such chain or check.
+    """
+    from pytest_eac.reporting.explanation import COMPARE, EDITED, Asked
+    from pytest_eac.spec.load import load_spec
+    from pytest_eac.spec.names import closest
+    from pytest_eac.spec.ready import comparison_id
+
+    file, _, rest = node.partition("::")
+    chain, _, check = rest.partition("::")
+    if not (file and chain and check):
+        raise SettingsError(
+            f"found {node!r}, expected SPEC::CHAIN::CHECK, as pytest --collect-only -q shows it"
+        )
+    spec = load_spec(Path(file))
+    method, seed = (None, None) if chain in {COMPARE, EDITED} else _chain(spec, chain)
+    own = [name for name, _ in spec.checks.named()]
+    known = [*own, *(each.id for each in spec.properties)]
+    if chain == COMPARE:
+        known = [comparison_id(each) for each in spec.checks.compare]
+    elif chain == EDITED:
+        known = ["changed", *own]
+    if check not in known and not (method and check.startswith("baseline-")):
+        hint = closest(check, known)
+        raise SettingsError(f"{file}: {check!r} is not a check of {chain}{hint}")
+    return Asked(spec=spec, chain=chain, check=check, method=method, seed=seed)
+
+
+def _chain(spec: Spec, name: str) -> tuple[str, int]:
+    """Split ``METHOD-sSEED``; the method may be one that ``--eac-method`` would name."""
+    from pytest_eac.spec.names import closest
+
+    method, _, seed = name.rpartition("-s")
+    if seed.isdecimal():
+        try:
+            return spec.with_methods((method,)).methods[0].name, int(seed)
+        except ValueError:
+            pass  # told below, with the chains that there are
+    known = [f"{each.name}-s{seed}" for each in spec.methods for seed in spec.seeds]
+    raise SettingsError(f"{spec.file}: {name!r} is not a chain of this spec{closest(name, known)}")

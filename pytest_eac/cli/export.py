@@ -1,0 +1,104 @@
+"""``pytest-eac export``: a model is edited as a spec says, and written out."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+from pytest_eac.cli.common import MODEL, SPEC, add_options, choose_model, count_from, load
+from pytest_eac.errors import SettingsError
+from pytest_eac.manifest import Form
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_eac.spec.ready import Spec, SpecMethod
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    parser.add_argument("spec", **SPEC)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
+    parser.add_argument(
+        "--as",
+        dest="form",
+        choices=get_args(Form),
+        default="model",
+        help="the whole model (default), what the edits add to it, or a PEFT adapter",
+    )
+    add_options(
+        parser,
+        (
+            ("method", str, "NAME", "one of the spec's methods, or a built-in one"),
+            ("seed", count_from(0), "N", "the chain's seed (default: the spec's first)"),
+            (
+                "rank",
+                count_from(1),
+                "R",
+                "highest rank of an adapter (default: the edits' own)",
+            ),
+            MODEL,
+            ("limit-edits", count_from(1), "N", "make only the first N edits"),
+            ("cache-dir", Path, "DIR", "where edits and converted models are kept"),
+        ),
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Run one chain of a spec and write what came of it.
+
+    Raises:
+        EacError: the chain cannot be run, or its outcome not be written.
+    """
+    from tqdm import tqdm
+
+    from pytest_eac.cache.entries import Cache
+    from pytest_eac.exporting.export import export_chain
+    from pytest_eac.spec.load import load_spec
+    from pytest_eac.store import require_new
+
+    spec = load_spec(chosen.spec)
+    model = choose_model(spec, chosen.model)
+    require_new(chosen.out)
+    method = _choose_method(spec, chosen.method)
+    if chosen.limit_edits is not None:
+        spec = spec.limited(chosen.limit_edits)
+    seed = spec.seeds[0] if chosen.seed is None else chosen.seed
+    with tqdm(desc="editing", unit="edit", leave=False, disable=None) as bar:
+
+        def tell(done: int, total: int, doing: str) -> None:
+            bar.total = total
+            bar.set_description(doing, refresh=False)
+            bar.update(done - bar.n)
+
+        exported = export_chain(
+            load(model, chosen),
+            spec,
+            method,
+            chosen.out,
+            form=chosen.form,
+            seed=seed,
+            rank=chosen.rank,
+            progress=tell,
+            cache_dir=chosen.cache_dir,
+            cache=Cache(chosen.cache_dir),
+        )
+    for verdict in exported.verdicts:
+        sys.stdout.write(f"{verdict.outcome}: {verdict.check}, required {verdict.required}\n")
+    if exported.error:
+        sys.stdout.write(f"largest error of a weight: {exported.error:.3g}\n")
+    sys.stdout.write(f"written to {chosen.out}, {len(exported.edits)} edits as {exported.form}\n")
+    return 0
+
+
+def _choose_method(spec: Spec, given: str | None) -> SpecMethod:
+    if given is None:
+        if len(spec.methods) == 1:
+            return spec.methods[0]
+        names = ", ".join(each.name for each in spec.methods)
+        raise SettingsError(f"{spec.file}: has several methods; choose one with --method: {names}")
+    try:
+        return spec.with_methods((given,)).methods[0]
+    except ValueError as error:
+        raise SettingsError(f"--method: {error}") from None

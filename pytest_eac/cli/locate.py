@@ -1,0 +1,76 @@
+"""``pytest-eac locate``: the layers where a model keeps a spec's facts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_eac.cli.common import MODEL, SPEC, add_options, choose_model, count_from, load
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pytest_eac.traced import Tracing
+    from pytest_eac.spec.choices import ModelChoice
+    from pytest_eac.spec.ready import Spec
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    parser.add_argument("spec", **SPEC)
+    add_options(
+        parser,
+        (
+            MODEL,
+            ("limit-edits", count_from(1), "N", "use only the first N edits"),
+            ("seed", count_from(0), "N", "seed of the noise (default: 0)"),
+            ("samples", count_from(1), "N", "noise samples for each fact (default: 10)"),
+            ("window", count_from(1), "N", "layers to restore together (default: a fifth of all)"),
+            ("picture", Path, "FILE.svg", "draw the effects as a chart"),
+            ("cache-dir", Path, "DIR", "where results and converted models are kept"),
+        ),
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Trace the spec's facts through the model, and tell or draw where they are."""
+    from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
+    from pytest_eac.spec.load import load_spec
+    from pytest_eac.store import require_writable, write_text
+
+    spec = load_spec(chosen.spec)
+    model = choose_model(spec, chosen.model)
+    if chosen.picture:
+        require_writable(chosen.picture)
+    tracing = _trace(spec, model, chosen)
+    name = f"{spec.file}: {model.id}"
+    sys.stdout.write("".join(f"{line}\n" for line in tracing_lines(tracing, name)))
+    if chosen.picture:
+        write_text(chosen.picture, tracing_svg(tracing, model.id))
+        sys.stdout.write(f"picture written to {chosen.picture}\n")
+    return 0
+
+
+def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracing:
+    from tqdm import tqdm
+
+    from pytest_eac.measuring.tracing import SAMPLES, trace
+
+    loaded = load(model, chosen)
+    edits = spec.edits[: chosen.limit_edits]
+    with tqdm(desc="tracing", unit="layer", leave=False, disable=None) as bar:
+
+        def tell(done: int, total: int) -> None:
+            bar.total = total
+            bar.update(done - bar.n)
+
+        return trace(
+            loaded,
+            edits,
+            seed=chosen.seed or 0,
+            samples=chosen.samples or SAMPLES,
+            window=chosen.window,
+            cache_dir=chosen.cache_dir,
+            progress=tell,
+        )

@@ -1,0 +1,22 @@
+"""``pytest-eac schema``: the JSON Schema of a spec, for editors."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments: there are none."""
+
+
+def run(_: argparse.Namespace) -> int:
+    """Print the schema."""
+    from pytest_eac.spec.schema import json_schema
+
+    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    return 0

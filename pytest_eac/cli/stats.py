@@ -1,0 +1,57 @@
+"""``pytest-eac stats build``: covariances are measured ahead of time."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.cli.common import MODEL, SPEC, add_options, choose_model, load
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    text = "measure the covariances that a spec's methods read, and keep them in the cache"
+    build = parser.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
+        "build", help=text, description=text
+    )
+    build.add_argument("spec", **SPEC)
+    kept = ("cache-dir", Path, "DIR", "where they and converted models are kept")
+    add_options(build, (MODEL, kept))
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Measure what each method of a spec needs, and tell what was found."""
+    from tqdm import tqdm
+
+    from pytest_eac.editing.covariance import second_moments
+    from pytest_eac.measuring.chain import settle
+    from pytest_eac.spec.load import load_spec
+
+    spec = load_spec(chosen.spec)
+    loaded = load(choose_model(spec, chosen.model), chosen)
+    told = set()
+    for method in spec.methods:
+        settings, modules = settle(loaded, spec, method, cache_dir=chosen.cache_dir)
+        if settings.covariance is None:
+            continue
+        with tqdm(desc=method.name, unit="token", leave=False, disable=None) as bar:
+
+            def tell(done: int, total: int, bar: Any = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            moments = second_moments(
+                loaded, modules, settings.covariance, cache_dir=chosen.cache_dir, progress=tell
+            )
+        for path, moment in moments.items():
+            line = f"{path}: {moment.describe()}"
+            if line not in told:
+                sys.stdout.write(f"{line}\n")
+            told.add(line)
+    if not told:
+        sys.stdout.write(f"{spec.file}: no method reads a covariance\n")
+    return 0

@@ -1,0 +1,40 @@
+"""``pytest-eac validate``: specs are checked without running them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import SpecError
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    parser.add_argument("paths", nargs="+", type=Path, metavar="SPEC", help="files or folders")
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Report all problems of all specs."""
+    from pytest_eac.spec.detect import find_specs
+    from pytest_eac.spec.load import load_spec
+
+    failed = False
+    for path in chosen.paths:
+        found = find_specs(path)
+        if not found:
+            failed = True
+            sys.stderr.write(f"{path}: no spec here; a spec is a YAML file with 'eac: 1'\n")
+        for file in found:
+            try:
+                spec = load_spec(file)
+            except SpecError as error:
+                failed = True
+                sys.stderr.write(f"{error}\n")
+            else:
+                chains = len(spec.methods) * len(spec.seeds)
+                sys.stdout.write(f"{file}: ok, {len(spec.edits)} edits, {chains} chains\n")
+    return int(failed)

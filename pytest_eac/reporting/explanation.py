@@ -1,0 +1,163 @@
+"""A check in words: what it means, what it asks, what it is measured on, what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.judging.stored import find_chain
+from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
+from pytest_eac.spec.ready import comparison_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from pytest_eac.record import Chain, Measurement, Record, Verdict
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.ready import Spec
+
+COMPARE = "compare"
+EDITED = "edited"
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A check of a spec, as a node id names it.
+
+    Attributes:
+        spec: the spec.
+        chain: ``METHOD-sSEED``, ``compare`` or ``edited``.
+        check: the check.
+        method: the chain's method; ``None`` where there is no chain.
+        seed: its seed; ``None`` likewise.
+    """
+
+    spec: Spec
+    chain: str
+    check: str
+    method: str | None = None
+    seed: int | None = None
+
+
+def explanation(asked: Asked, records: Mapping[str, Record]) -> list[str]:
+    """Return an explanation as lines of text.
+
+    Args:
+        asked: the check.
+        records: earlier runs by the names of their files, the oldest first.
+    """
+    compared = asked.chain == COMPARE
+    means = meaning_of_comparison() if compared else meaning(asked.check)
+    spec = asked.spec
+    line = spec.lines.get(asked.check)
+    place = f"{spec.file}:{line}" if line else f"{spec.file}: no line asks for it"
+    lines = [
+        f"{spec.file}::{asked.chain}::{asked.check}",
+        f"  meaning   {means.says} (docs/{means.page}.md)",
+        f"  formula   {means.formula}",
+        f"  required  {_required(asked)} ({place})",
+        f"  measured  {_measured(asked)}",
+        *_data(spec.edits),
+        *_issues(asked),
+    ]
+    for name, record in records.items():
+        lines += [f"  in {name}", *(f"    {each}" for each in _history(asked, record))]
+    return lines
+
+
+def _required(asked: Asked) -> str:
+    spec, name = asked.spec, asked.check
+    if asked.chain == COMPARE:
+        found: Any = next(each for each in spec.checks.compare if comparison_id(each) == name)
+        return _written(found.model_dump(exclude_unset=True))
+    if name == "changed":
+        changed = spec.checks.changed
+        return _written(changed.model_dump(exclude_unset=True)) if changed else "no limits"
+    for prop in spec.properties:
+        if prop.id == name:
+            return f"at most {prop.tolerance:g}" if prop.tolerance else f"{prop.name} holds"
+    bounds = dict(spec.checks.named()).get(name)
+    if bounds is None:
+        return "what --eac-compare-fail says"
+    limits = bounds.model_dump(exclude_unset=True)
+    growth = limits.pop("growth", None)
+    return _written(growth if name.startswith("deviation-") and growth else limits)
+
+
+def _written(limits: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}: {value}" for key, value in limits.items() if value is not None)
+
+
+def _measured(asked: Asked) -> str:
+    spec = asked.spec
+    if asked.chain == EDITED:
+        return "on the model that --eac-edited names, once, after all edits"
+    points = ", ".join(str(at) for at in spec.checkpoints)
+    chain = f"{asked.method}, seed {asked.seed}" if asked.method else "all chains of both methods"
+    return (
+        f"{chain}: {len(spec.edits)} edits, {spec.batch} an update, looked at after {points}; "
+        f"match: {spec.scoring.match}"
+    )
+
+
+def _data(edits: Sequence[Edit]) -> Iterator[str]:
+    paraphrases = sum(len(edit.paraphrases) for edit in edits)
+    neighbours = sum(len(edit.neighborhood) for edit in edits)
+    truths = sum(edit.truth is not None for edit in edits)
+    yield (
+        f"  data      {len(edits)} edits, {truths} with a truth; {paraphrases} paraphrases, "
+        f"{neighbours} neighbours"
+    )
+    for edit in edits[:_SHOWN]:
+        yield f"    {edit.origin}: {edit.prompt} {edit.truth or '...'} -> {edit.target}"
+    if len(edits) > _SHOWN:
+        yield f"    and {len(edits) - _SHOWN} more, up to {edits[-1].origin}"
+
+
+def _issues(asked: Asked) -> Iterator[str]:
+    for issue in asked.spec.known_issues:
+        if issue.check == asked.check and issue.method in {None, asked.method}:
+            yield f"  known     expected to fail: {issue.reason}"
+
+
+def _history(asked: Asked, record: Record) -> Iterator[str]:
+    name = asked.spec.file.as_posix()
+    chain = None
+    verdicts: Sequence[Verdict] = [each for each in record.comparisons if each.spec == name]
+    if asked.chain == EDITED:
+        verdicts = [each.verdict for each in record.releases if each.spec == name and each.verdict]
+        chain = next((each for each in record.chains if each.released and each.spec == name), None)
+    elif asked.method is not None and asked.seed is not None:
+        found = [each for each in record.chains if each.released is None]
+        chain = find_chain(found, spec=name, method=asked.method, seed=asked.seed)
+        verdicts = []
+    if chain is not None:
+        verdicts = [*verdicts, *chain.verdicts]
+    verdict = next((each for each in verdicts if each.check == asked.check), None)
+    if verdict is None and chain is None:
+        yield "nothing of it"
+        return
+    yield f"{verdict.outcome}: {verdict.message}" if verdict else "not judged"
+    if chain is not None:
+        yield from _curve(chain, asked.check)
+
+
+def _curve(chain: Chain, check: str) -> Iterator[str]:
+    """Yield what was measured at each checkpoint, and the misses of the last one."""
+    last: Measurement | None = None
+    for checkpoint in chain.checkpoints:
+        found: Any = getattr(checkpoint, check, None) or checkpoint.metrics.get(check)
+        if check.startswith("deviation"):
+            yield f"after {checkpoint.at}: deviation {checkpoint.deviation.l1_relative:.4g} (L1)"
+        elif check in checkpoint.abilities:
+            ability = checkpoint.abilities[check]
+            yield f"after {checkpoint.at}: {ability.value:.4g}, unedited {ability.base:.4g}"
+        elif found is not None and found.value is not None:
+            last = found
+            yield f"after {checkpoint.at}: {found.value:.4g} (n={found.n})"
+    if check == "known":
+        last = chain.known
+    for miss in last.misses if last else ():
+        edit = chain.edits[miss.edit]
+        yield f"missed: {edit.origin}: {miss.prompt!r} -> {miss.got!r}, not {miss.expected!r}"

@@ -1,0 +1,180 @@
+"""What each check means: a sentence, a formula, and the page that says more.
+
+docs/metrics.md has the same sentences as a table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_eac.spec.abilities import LM_EVAL
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meaning:
+    """A check in words.
+
+    In formulas, W_k are the weights after k edits and s is the score of an answer between 0 and 1
+    (``scoring.match``).
+    """
+
+    says: str
+    formula: str
+    page: str
+
+
+_KEPT = "kept = value / the unedited model's; value = mean score over items"
+
+
+def _ability(asked: str, formula: str = _KEPT) -> Meaning:
+    return Meaning(
+        says=f"How much is kept of an ability: {asked}.", formula=formula, page="abilities"
+    )
+
+
+MEANINGS = {
+    "known": Meaning(
+        says="Does the unedited model know the facts that are to be changed?",
+        formula="mean over edits i with a truth of s(W_0, prompt_i, truth_i)",
+        page="metrics",
+    ),
+    "efficacy": Meaning(
+        says="Did each edit work, asked right after it was made?",
+        formula="(1/k) Σ_(i≤k) s(W_i, prompt_i, target_i)",
+        page="metrics",
+    ),
+    "generalization": Meaning(
+        says="Does an edit hold when the same is asked in other words?",
+        formula="mean over edits i that stand of mean over paraphrases p of s(W_k, p, target_i)",
+        page="metrics",
+    ),
+    "locality": Meaning(
+        says="Are answers about other things as they were before the edits?",
+        formula="mean over edits i ≤ k of mean over neighbours p of s(W_k, p, answer of W_0 to p)",
+        page="metrics",
+    ),
+    "retention": Meaning(
+        says="Do all edits so far still hold, asked of the model as it is now?",
+        formula="mean over edits i that stand of s(W_k, prompt_i, target_i)",
+        page="metrics",
+    ),
+    "deviation": Meaning(
+        says="How far have the edited matrices moved from the original ones?",
+        formula="D_k = ‖W_k - W_0‖, relative: / ‖W_0‖ (L1 or Frobenius)",
+        page="metrics",
+    ),
+    "deviation-exponent": Meaning(
+        says="Does deviation grow no faster than a power of the number of edits?",
+        formula="b of D(t) = a t^b, fitted to the increments d_t = D_t - D_(t-1)",
+        page="growth",
+    ),
+    "deviation-slope": Meaning(
+        says="How much does an edit add to the deviation, typically?",
+        formula="Theil-Sen: median over i < j of (D_j - D_i) / (j - i)",
+        page="growth",
+    ),
+    "deviation-acceleration": Meaning(
+        says="An alarm: do edits move the weights more, the later they come?",
+        formula="Mann-Kendall, one-sided, of d_t with t; alarm if p ≤ 1 - confidence (or 0.05)",
+        page="growth",
+    ),
+    "deviation-collapse": Meaning(
+        says="An alarm: do edits begin to move the weights twice as much, from some edit on?",
+        formula="first t with mean(d_t, ..., d_n) ≥ 2 mean(d_1, ..., d_(t-1)), by a rank statistic",
+        page="growth",
+    ),
+    "nli": _ability("does the second sentence follow from the first?"),
+    "sentiment": _ability("is a review favourable?"),
+    "qa": _ability("questions without a passage"),
+    "reading": _ability("questions with a passage"),
+    "summarization": _ability("summaries of dialogues (mean of ROUGE-1, -2 and -L)"),
+    "reasoning": _ability("multiple choice"),
+    "arithmetic": _ability("word problems"),
+    "instructions": _ability("texts of a form that was asked for"),
+    "generation": _ability("free text that does not repeat itself (distinct-2)"),
+    "perplexity": _ability(
+        "how well plain text is predicted", "kept = perplexity of W_0 / perplexity of W_k"
+    ),
+    "drift": _ability(
+        "the same likeliest next token as the unedited model's",
+        "share of places where argmax p(W_k) = argmax p(W_0)",
+    ),
+    "changed": Meaning(
+        says="What has a released model changed of its base, and is it allowed to?",
+        formula="per tensor: bits, ‖W' - W‖ / ‖W‖ (L1), effective rank of W' - W",
+        page="gate",
+    ),
+}
+
+_LM_EVAL = _ability("a task of lm-evaluation-harness")
+_METRIC = Meaning(
+    says="A number that a conftest.py or another package brings.",
+    formula="as its author defines it",
+    page="extend",
+)
+_COMPARE = Meaning(
+    says="Is a metric of one method below (or above) that of another, on the same edits?",
+    formula="difference of the two methods' numbers at the end, mean over seeds",
+    page="verdicts",
+)
+_HOLD = Meaning(
+    says="Does the check hold under every order of the edits that is tried?",
+    formula="an order breaks it if the check fails on the edits in this order",
+    page="orderings",
+)
+_SPREAD = Meaning(
+    says="Is a metric the same, up to a tolerance, whatever the order of the edits?",
+    formula="largest difference at the end between orders of the same edits",
+    page="orderings",
+)
+_STATE = Meaning(
+    says="Are the final weights the same, up to a tolerance, whatever the order of the edits?",
+    formula="‖W - W'‖ / ‖W' - W_0‖ (Frobenius), W' from the written order",
+    page="orderings",
+)
+_BASELINE = Meaning(
+    says="Is a metric no worse than in the baseline, up to a tolerance?",
+    formula="fall of the metric at the end, over the edits that both runs have",
+    page="baselines",
+)
+
+
+def meaning(check: str) -> Meaning:
+    """Return what a check of a chain means, by its name in node ids."""
+    if check in MEANINGS:
+        return MEANINGS[check]
+    families = {
+        LM_EVAL: _LM_EVAL,
+        "orderings-spread-": _SPREAD,
+        "orderings-state": _STATE,
+        "orderings-": _HOLD,
+        "baseline-": _BASELINE,
+    }
+    return next((found for prefix, found in families.items() if check.startswith(prefix)), _METRIC)
+
+
+def meaning_of_comparison() -> Meaning:
+    """Return what a comparison of two methods means."""
+    return _COMPARE
+
+
+def table() -> Iterator[str]:
+    """Yield the lines of a Markdown table of all checks of a chain."""
+    yield "| check | asks | number | more |"
+    yield "|---|---|---|---|"
+    rows = [(f"`{name}`", each) for name, each in MEANINGS.items()]
+    rows += [
+        ("`lm_eval:TASK`", _LM_EVAL),
+        ("of `metrics`", _METRIC),
+        ("of `compare`", _COMPARE),
+        ("`orderings-CHECK`", _HOLD),
+        ("`orderings-spread-METRIC`", _SPREAD),
+        ("`orderings-state`", _STATE),
+        ("`baseline-METRIC`", _BASELINE),
+    ]
+    for name, each in rows:
+        yield f"| {name} | {each.says} | {each.formula} | docs/{each.page}.md |"

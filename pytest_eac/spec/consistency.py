@@ -1,0 +1,147 @@
+"""What the parts of a spec say of one another: names that must exist, counts that must fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_eac.spec.checks import METRICS_OF_EDITS
+from pytest_eac.spec.names import closest
+from pytest_eac.spec.ready import SpecMethod, batch_trouble, comparison_id
+
+if TYPE_CHECKING:
+    from pytest_eac.spec.draft import Draft
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.marks import Where
+
+
+def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
+    """Check what methods, seeds and names say of one another."""
+    written = draft.written
+    if message := batch_trouble(written.sequence.batch, methods):
+        draft.complain(("sequence", "batch"), message)
+    for index, seed in enumerate(written.seeds):
+        if seed in written.seeds[:index]:
+            draft.complain(("seeds", index), f"seed {seed} is given twice")
+    _check_names(draft, methods)
+
+
+def _check_names(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
+    names = [method.name for method in methods]
+    seen = set()
+    for index, comparison in enumerate(draft.written.checks.compare):
+        at: Where = ("checks", "compare", index)
+        for role in ("less", "more", "than"):
+            name = getattr(comparison, role)
+            if name is not None and name not in names:
+                message = f"{name!r} is not one of this spec's methods{closest(name, names)}"
+                draft.complain((*at, role), message)
+        if trouble := _not_at_the_end(draft, comparison.metric):
+            draft.complain((*at, "metric"), trouble)
+        if comparison_id(comparison) in seen:
+            draft.complain(at, "the same comparison is given twice")
+        seen.add(comparison_id(comparison))
+    own = [name for name, _ in draft.written.checks.named()]
+    checks = own + sorted(seen) + _check_orderings(draft, own)
+    checks += ["changed"] if draft.written.checks.changed else []
+    for index, issue in enumerate(draft.written.known_issues):
+        at = ("known_issues", index)
+        if issue.check not in checks:
+            message = f"{issue.check!r} is not a check of this spec"
+            draft.complain((*at, "check"), message + closest(issue.check, checks))
+        if issue.method is not None and issue.check in seen:
+            message = "a comparison is of two methods; leave 'method' out"
+            draft.complain((*at, "method"), message)
+        elif issue.method is not None and issue.method not in names:
+            message = f"{issue.method!r} is not one of this spec's methods"
+            draft.complain((*at, "method"), message + closest(issue.method, names))
+
+
+def _not_at_the_end(draft: Draft, metric: str) -> str | None:
+    """Say why there is nothing to compare in what is an ability, if so."""
+    abilities = draft.written.checks.abilities
+    if metric in {*METRICS_OF_EDITS, "deviation"}:
+        return None
+    if metric not in abilities:
+        return f"{metric!r} is not measured; add it to checks.abilities"
+    if isinstance(abilities[metric].at, int):
+        return f"{metric!r} is not measured at the end; give it at: final or every"
+    return None
+
+
+def _check_orderings(draft: Draft, checks: list[str]) -> list[str]:
+    """Check what ``orderings`` say of the other parts; return their items' names."""
+    orderings = draft.written.orderings
+    if orderings is None:
+        return []
+    for index, name in enumerate(orderings.hold or ()):
+        if name not in checks:
+            message = f"{name!r} is not a check of this spec" + closest(name, checks)
+            draft.complain(("orderings", "hold", index), message)
+        elif name == "known":
+            message = "'known' is of the unedited model: no order can change it"
+            draft.complain(("orderings", "hold", index), message)
+    properties = orderings.properties(draft.written.checks)
+    if not properties:
+        message = "nothing is checked; expected a check to hold, a spread or a state"
+        draft.complain(("orderings",), message, key=True)
+    if "interleaving" in orderings.kinds and draft.written.sequence.batch == 1:
+        message = "an interleaving mixes batches, and sequence.batch is 1: take permutation instead"
+        draft.complain(("orderings", "kinds"), message, key=True)
+    return [each.id for each in properties]
+
+
+def check_data(draft: Draft, edits: tuple[Edit, ...]) -> None:
+    """Check that there are edits for what the other parts ask for."""
+    checks = draft.written.checks
+    _check_orderings_data(draft, edits)
+    count = len(edits)
+    for index, at in enumerate(draft.written.sequence.checkpoints):
+        if message := _no_checkpoint(draft, at, count):
+            draft.complain(("sequence", "checkpoints", index), message)
+    for name, bounds in checks.named():
+        last = getattr(bounds, "at", None)
+        if isinstance(last, int) and (message := _no_checkpoint(draft, last, count)):
+            draft.complain((*draft.place(name), "at"), message)
+    needs = {
+        "generalization": ("paraphrases", any(edit.paraphrases for edit in edits)),
+        "locality": ("a neighborhood", any(edit.neighborhood for edit in edits)),
+        "known": ("a truth", any(edit.truth for edit in edits)),
+    }
+    for name, (what, there) in needs.items():
+        if getattr(checks, name) is not None and not there:
+            draft.complain(("checks", name), f"no edit has {what} to measure it on", key=True)
+    if draft.written.scoring.match == "success":
+        _check_success(draft, edits)
+
+
+def _check_orderings_data(draft: Draft, edits: tuple[Edit, ...]) -> None:
+    orderings = draft.written.orderings
+    if orderings is None:
+        return
+    if len(edits) == 1:
+        message = "a single edit has no order; expected two edits or more"
+        draft.complain(("orderings",), message, key=True)
+    if "conflict" in orderings.kinds and not any(edit.truth for edit in edits):
+        message = "no edit has a truth to put back, as a conflicting edit does"
+        draft.complain(("orderings", "kinds"), message, key=True)
+
+
+def _no_checkpoint(draft: Draft, at: int, count: int) -> str | None:
+    """Say why the model cannot be measured after ``at`` edits, if so."""
+    batch = draft.written.sequence.batch
+    if at > count:
+        return f"found {at}, expected at most the number of edits, {count}"
+    if at % batch and at != count:
+        return f"found {at}, expected a multiple of the batch, {batch}: edits come in batches"
+    return None
+
+
+def _check_success(draft: Draft, edits: tuple[Edit, ...]) -> None:
+    for edit in edits:
+        if edit.truth is None:
+            message = (
+                f"success asks whether the target is likelier than the truth, but the edit at "
+                f"{edit.origin} ({edit.subject}) has no truth; add it or take match: accuracy"
+            )
+            draft.complain(("scoring", "match"), message)
+            return

@@ -1,0 +1,128 @@
+"""A spec that is ready to run: what everything after the spec's own package sees of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import SettingsError
+from pytest_eac.spec.choices import MethodChoice
+from pytest_eac.spec.methods import find_method, method_names
+from pytest_eac.spec.names import closest
+from pytest_eac.spec.orders import Order, arranged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pytest_eac.spec.checks import Checks, Comparison, Stats
+    from pytest_eac.spec.choices import ModelChoice
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.orderings import Orderings, Property
+    from pytest_eac.spec.schema import KnownIssue, Scoring
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpecMethod:
+    """A method of a spec under the name that node ids show.
+
+    A ``control`` (one of ``CONTROLS``) has the choice of the method that it mirrors.
+    """
+
+    name: str
+    choice: MethodChoice
+    control: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A spec that can be run; ``lines`` gives the line of each check, ``compare`` ones included."""
+
+    file: Path
+    name: str
+    model: ModelChoice | None
+    methods: tuple[SpecMethod, ...]
+    seeds: tuple[int, ...]
+    edits: tuple[Edit, ...]
+    batch: int
+    checkpoints: tuple[int, ...]
+    scoring: Scoring
+    checks: Checks
+    stats: Stats
+    known_issues: tuple[KnownIssue, ...]
+    marks: tuple[str, ...]
+    fixtures: tuple[str, ...]
+    lines: dict[str, int]
+    orderings: Orderings | None = None
+
+    @property
+    def properties(self) -> tuple[Property, ...]:
+        """What must hold under every order of the edits."""
+        return self.orderings.properties(self.checks) if self.orderings else ()
+
+    def limited(self, count: int) -> Spec:
+        """Return the same spec with at most ``count`` edits."""
+        edits = self.edits[:count]
+        kept = tuple(at for at in self.checkpoints if at < len(edits))
+        return replace(self, edits=edits, checkpoints=(*kept, len(edits)))
+
+    def ordered(self, order: Order) -> Spec:
+        """Return the same spec with its edits in another order.
+
+        Raises:
+            ValueError: the order names an edit that is not there, or takes one back that has no
+                truth.
+        """
+        kept = tuple(at for at in self.checkpoints if at < min(len(order), len(self.edits)))
+        edits = arranged(self.edits, order)
+        return replace(self, edits=edits, checkpoints=(*kept, len(edits)))
+
+    def with_methods(self, names: tuple[str, ...]) -> Spec:
+        """Return the same spec with other methods: its own by name, or built-in ones.
+
+        Raises:
+            ValueError: a name is neither one of the spec's methods nor a built-in one.
+        """
+        own = {method.name: method for method in self.methods}
+        for name in names:
+            if name not in own and not is_method(name):
+                known = sorted({*own, *method_names()})
+                raise ValueError(f"unknown method {name!r} for {self.file}{closest(name, known)}")
+        chosen = tuple(own.get(name) or built_in(name) for name in dict.fromkeys(names))
+        if message := batch_trouble(self.batch, chosen):
+            raise ValueError(f"{self.file}: sequence.batch: {message}")
+        return replace(self, methods=chosen)
+
+
+def trouble_with(name: str) -> str | None:
+    """Say why a method cannot be used, if so."""
+    try:
+        find_method(name)
+    except KeyError as error:
+        return str(error.args[0])
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+def batch_trouble(batch: int, methods: tuple[SpecMethod, ...]) -> str | None:
+    """Say which methods cannot make ``batch`` edits in one update, if any."""
+    single = [each.name for each in methods if not find_method(each.choice.base).many_edits]
+    if batch == 1 or not single:
+        return None
+    take = "takes" if len(single) == 1 else "take"
+    return f"found {batch}; {', '.join(single)} {take} one edit at a time: expected 1"
+
+
+def is_method(name: str) -> bool:
+    """Say whether a method of that name can be used."""
+    return trouble_with(name) is None
+
+
+def built_in(name: str) -> SpecMethod:
+    """Return a method that needs nothing but its name."""
+    return SpecMethod(name=name, choice=MethodChoice.model_validate({"base": name}))
+
+
+def comparison_id(comparison: Comparison) -> str:
+    """Name a comparison as node ids do: ``deviation-rome-eac-than-rome``."""
+    return f"{comparison.metric}-{comparison.subject}-than-{comparison.than}"
