@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.choices import ModelChoice
     from pytest_eac.spec.ready import Spec
 
-SPEC = {"type": Path, "metavar": "SPEC", "help": "a spec file"}
+SPEC: dict[str, Any] = {"type": Path, "metavar": "SPEC", "help": "a spec file"}
 MODEL = ("model", str, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)")
 Option = tuple[str, Any, str, str]
 

@@ -11,9 +11,9 @@ from pytest_eac.cli.common import MODEL, SPEC, add_options, choose_model, count_
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_eac.traced import Tracing
     from pytest_eac.spec.choices import ModelChoice
     from pytest_eac.spec.ready import Spec
+    from pytest_eac.traced import Tracing
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -79,7 +79,8 @@ def test_every_kind_of_problem_has_an_example(
 
     def noting_complain(self: Draft, *arguments: Any, **named: Any) -> None:
         frame = inspect.stack(context=0)[1]
-        seen_places.add((Path(frame.filename).name, frame.positions.lineno or 0))
+        line = frame.positions.lineno if frame.positions else None
+        seen_places.add((Path(frame.filename).name, line or 0))
         complain(self, *arguments, **named)
 
     def noting_problem(path: Any, details: Any, marked: Any) -> Any:
