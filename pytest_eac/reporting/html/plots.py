@@ -113,8 +113,9 @@ class _Frame:
             top = self.top(each)
             parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{top}" y2="{top}"/>')
             parts.append(f'<text x="{LEFT - 6}" y="{top + 4}" class="end">{each:g}</text>')
-        for each in self.xs:
-            parts.append(f'<text x="{self.left(each)}" y="{bottom + 16}">{each:g}</text>')
+        parts += [
+            f'<text x="{self.left(each)}" y="{bottom + 16}">{each:g}</text>' for each in self.xs
+        ]
         middle = (TOP + bottom) / 2
         parts.append(f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 6}">{escape(x)}</text>')
         turned = f'transform="rotate(-90 14 {middle})"'

@@ -74,12 +74,12 @@ def _judged(record: Record) -> Iterable[Judged]:
 
 def number(value: float | None, digits: int = 3) -> str:
     """Return a number as it is read; a dash where there is none."""
-    return "–" if value is None else f"{value:.{digits}g}"
+    return "-" if value is None else f"{value:.{digits}g}"
 
 
 def percent(value: float | None) -> str:
     """Return a share as a percentage; a dash where there is none."""
-    return "–" if value is None else f"{value:.1%}"
+    return "-" if value is None else f"{value:.1%}"
 
 
 def span(low: float | None, high: float | None, *, share: bool = False) -> str:

@@ -1,0 +1,125 @@
+"use strict";
+(() => {
+  const PAGE = 50;
+  const chains = JSON.parse(document.getElementById("data").textContent).chains;
+  const make = (tag, text, names = {}) => {
+    const element = document.createElement(tag);
+    if (text !== undefined && text !== null) element.textContent = text;
+    for (const [name, value] of Object.entries(names)) element.setAttribute(name, value);
+    return element;
+  };
+  const compare = (a, b) =>
+    typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true });
+
+  // A header becomes a button that says in aria-sort how its column is sorted.
+  const sortable = (heads, sort) => {
+    heads.forEach((head, column) => {
+      const button = make("button", head.textContent, { type: "button" });
+      head.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const up = head.getAttribute("aria-sort") !== "ascending";
+        heads.forEach((each) => each.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+        sort(column, up ? 1 : -1);
+      });
+    });
+  };
+  for (const table of document.querySelectorAll("table.sortable")) {
+    const body = table.tBodies[0];
+    const value = (row, column) => {
+      const cell = row.cells[column];
+      const text = cell.dataset.sort ?? cell.firstChild?.textContent ?? "";
+      return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+    };
+    sortable([...table.tHead.rows[0].cells], (column, sign) => {
+      const rows = [...body.rows].sort((a, b) => sign * compare(value(a, column), value(b, column)));
+      body.append(...rows);
+    });
+  }
+
+  const heat = document.getElementById("heat");
+  if (!heat) return;
+  const colour = getComputedStyle(document.documentElement).getPropertyValue("--heat");
+  for (const chain of chains) {
+    if (!chain.heat.length) continue;
+    const box = make("div", null, { class: "heat" });
+    const canvas = make("canvas");
+    const edits = chain.edits.length;
+    canvas.width = edits;
+    canvas.height = chain.heat.length;
+    canvas.style.height = `${Math.min(220, Math.max(14, 14 * chain.heat.length))}px`;
+    const pen = canvas.getContext("2d");
+    chain.heat.forEach((scores, row) => scores.forEach((score, edit) => {
+      if (score === null) return;
+      pen.fillStyle = `rgba(${colour}, ${0.08 + 0.92 * score})`;
+      pen.fillRect(edit, row, 1, 1);
+    }));
+    const final = chain.heat[chain.heat.length - 1];
+    const lost = final.filter((score) => score !== null && score < 1).length;
+    const told = `${chain.name}: ${lost} of ${final.filter((score) => score !== null).length} edits forgotten, wholly or in part, at the end; checkpoints after ${chain.at.join(", ")} edits`;
+    canvas.setAttribute("role", "img");
+    canvas.setAttribute("aria-label", told);
+    box.append(make("p", told), canvas);
+    heat.append(box);
+  }
+
+  const all = chains.flatMap((chain, number) => chain.edits.map((edit, k) => ({
+    ...edit, chain: number, k: k + 1,
+    text: [edit.prompt, edit.target, edit.before, ...edit.misses.flatMap((miss) => [miss.prompt, miss.expected, miss.got])].join("\n").toLowerCase(),
+  })));
+  const share = (value) => (value === null ? "-" : `${Math.round(1000 * value) / 10}%`);
+  const columns = [
+    ["edit", (row) => row.k], ["chain", (row) => chains[row.chain].name],
+    ["prompt and target", (row) => row.prompt], ["before", (row) => row.before ?? ""],
+    ["right after", (row) => row.first ?? -1], ["at the end", (row) => row.last ?? -1],
+    ["locality", (row) => row.near ?? -1], ["deviation", (row) => row.deviation ?? -1],
+    ["seconds", (row) => row.seconds ?? -1], ["what failed", (row) => row.misses.length + row.more],
+  ];
+  const [body, chosen, which, find] = [document.querySelector("#rows tbody"), ...["chain", "which", "find"].map((id) => document.getElementById(id))];
+  let shown = [], page = 0, order = null;
+  const missing = (cell, row) => {
+    if (row.by !== null) cell.append(make("span", `overwritten by edit ${row.by + 1}`, { class: "miss" }));
+    for (const miss of row.misses) {
+      const line = make("span", `${miss.metric}: ${miss.prompt} - expected `, { class: "miss" });
+      line.append(make("q", miss.expected), " got ", make("q", miss.got));
+      cell.append(line);
+    }
+    if (row.more) cell.append(make("span", `and ${row.more} more`, { class: "miss" }));
+    if (!cell.childNodes.length) cell.textContent = "nothing";
+  };
+  const draw = () => {
+    const pages = Math.max(1, Math.ceil(shown.length / PAGE));
+    page = Math.min(Math.max(page, 0), pages - 1);
+    body.replaceChildren(...shown.slice(page * PAGE, (page + 1) * PAGE).map((row) => {
+      const line = make("tr");
+      const cells = [row.k, chains[row.chain].name, null, row.before ?? "not recorded", share(row.first), share(row.last), share(row.near),
+        row.deviation === null ? "-" : row.deviation.toPrecision(3), row.seconds ?? "-", null].map((text) => make("td", text));
+      cells[2].append(row.prompt, " → ", make("strong", row.target));
+      missing(cells[9], row);
+      line.append(...cells);
+      return line;
+    }));
+    document.getElementById("count").textContent = `${shown.length} of ${all.length} edits` + (pages > 1 ? `, page ${page + 1} of ${pages}` : "");
+    document.getElementById("back").disabled = page === 0;
+    document.getElementById("on").disabled = page === pages - 1;
+  };
+  const select = () => {
+    const wanted = find.value.trim().toLowerCase();
+    shown = all.filter((row) => (chosen.value === "" || row.chain === Number(chosen.value))
+      && (which.value === "all" || row.misses.length > 0 || (row.first !== null && row.first < 1)) && row.text.includes(wanted));
+    if (order) shown.sort((a, b) => order.sign * compare(columns[order.column][1](a), columns[order.column][1](b)));
+    page = 0;
+    draw();
+  };
+  const head = make("tr");
+  head.append(...columns.map(([name]) => make("th", name, { scope: "col" })));
+  document.querySelector("#rows thead").append(head);
+  sortable([...head.cells], (column, sign) => { order = { column, sign }; select(); });
+  chosen.append(make("option", "all", { value: "" }), ...chains.map((chain, k) => make("option", chain.name, { value: k })));
+  for (const control of [chosen, which]) control.addEventListener("change", select);
+  find.addEventListener("input", select);
+  document.getElementById("back").addEventListener("click", () => { page -= 1; draw(); });
+  document.getElementById("on").addEventListener("click", () => { page += 1; draw(); });
+  if (!all.some((row) => row.misses.length)) which.value = "all";
+  select();
+})();

@@ -1,0 +1,111 @@
+"""A record as a page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from pytest_eac.judging.growth import growth
+from pytest_eac.reporting.causality import causality_lines
+from pytest_eac.reporting.html import curves, words
+from pytest_eac.reporting.html.rows import script_data
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.judging.growth import Growth
+    from pytest_eac.record import Chain, Comparison, Record, Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelPart:
+    """What the page tells of one spec on one model: the chains, and what is drawn of them."""
+
+    spec: str
+    chains: tuple[Chain, ...]
+    growths: tuple[Growth, ...]
+    comparisons: tuple[Comparison, ...]
+    deviation: str
+    metrics: list[tuple[str, str]]
+    abilities: list[tuple[str, str]]
+    orders: list[tuple[str, str]]
+    cost: str
+    causality: list[str]
+
+    @property
+    def ability_names(self) -> list[str]:
+        """The abilities that any chain has at its last checkpoint that has them."""
+        return list(dict.fromkeys(name for chain in self.chains for name in last(chain)))
+
+
+def last(chain: Chain) -> dict[str, tuple[int, object]]:
+    """Return each ability of a chain where it was measured last: after how many edits, and it."""
+    return {name: (p.at, found) for p in chain.checkpoints for name, found in p.abilities.items()}
+
+
+def report_page(record: Record, *, command: str = "", version: str = "") -> str:
+    """Return a page that tells all of a record; it fetches nothing.
+
+    Args:
+        record: what was measured.
+        command: the command that made it, or that makes it again.
+        version: the package's.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pytest_eac.reporting.html", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=words.number, percent=words.percent)
+    here = files("pytest_eac.reporting.html")
+    return environment.get_template("page.html.j2").render(
+        headline=words.headline(record),
+        parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
+        releases=record.releases,
+        environment=record.environment,
+        command=command,
+        version=version,
+        css=(here / "page.css").read_text(encoding="utf-8"),
+        script=(here / "page.js").read_text(encoding="utf-8"),
+        data=script_data(record.chains),
+        span=words.span,
+        last=last,
+        style=curves.style,
+        changes=_changes,
+    )
+
+
+def _by_model(chains: Sequence[Chain]) -> list[tuple[Chain, ...]]:
+    found: dict[tuple[str, str, bool], list[Chain]] = {}
+    for chain in chains:
+        key = (chain.spec, chain.model.fingerprint, chain.released is not None)
+        found.setdefault(key, []).append(chain)
+    return [tuple(each) for each in found.values()]
+
+
+def _part(chains: tuple[Chain, ...], comparisons: Sequence[Comparison]) -> ModelPart:
+    spec = chains[0].spec
+    edited = tuple(chain for chain in chains if chain.per_edit)
+    growths = tuple(growth(chain) for chain in edited)
+    return ModelPart(
+        spec=spec,
+        chains=chains,
+        growths=growths,
+        comparisons=tuple(each for each in comparisons if each.spec == spec),
+        deviation=curves.deviation_plot(edited, growths) if edited else "",
+        metrics=curves.metric_plots(chains),
+        abilities=curves.ability_plots(chains),
+        orders=curves.order_plots(chains),
+        cost=curves.cost_plot(edited) if edited else "",
+        causality=causality_lines(chains),
+    )
+
+
+def _changes(release: Release) -> str:
+    """Say in a line how much of a release differs from its base."""
+    return release.verdict.message.splitlines()[0] if release.verdict else "not judged"
