@@ -19,15 +19,16 @@ from yaml import YAMLError as FastYAMLError
 from pytest_eac.spec.marks import Mark, MarkedError
 
 try:
-    from yaml.cyaml import CParser
+    from yaml import cyaml
 except ImportError:  # a build of PyYAML without libyaml
-    CParser = None
+    cyaml = None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 TAG = "tag:yaml.org,2002:"
+FAST_PARSER: Any = cyaml and cyaml.CParser
 
 # What the two parsers read in two ways, or place differently; where it stands in a quoted text, the
 # only harm is that the slower one is asked.
@@ -83,7 +84,7 @@ def compose(text: str, file: Path) -> Node | None:
     Raises:
         MarkedError: it is no YAML, holds several documents, or an alias to nothing.
     """
-    if CParser is not None and not _READ_IN_TWO_WAYS.search(text):
+    if FAST_PARSER is not None and not _READ_IN_TWO_WAYS.search(text):
         try:
             return _Composer(file).compose(_fast_events(text))
         except (FastYAMLError, UnicodeEncodeError):
@@ -111,7 +112,7 @@ def _syntax_error(mark: Mark, what: str) -> MarkedError:
 
 
 def _fast_events(text: str) -> Iterator[Any]:
-    parser = CParser(text)
+    parser = FAST_PARSER(text)
     while (event := parser.get_event()) is not None:
         yield event
 
