@@ -34,7 +34,6 @@ FAST_PARSER: Any = cyaml and cyaml.CParser
 # only harm is that the slower one is asked.
 _READ_IN_TWO_WAYS = re.compile(
     r"""[\t\x85\u2028\u2029\ufeff]   # in YAML 1.1, three of these are line breaks
-    | ^%                            # a directive
     | [|>][-+\d]*\#                 # a comment that nothing parts from what is before it
     | (?<![^\s\[{,:])(?:            # at the start of a value:
           \?(?!\S)                      # a key behind a question mark
