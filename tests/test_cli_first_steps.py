@@ -301,13 +301,28 @@ def calls_of_checking(file: Path) -> int:
     return count
 
 
-@pytest.mark.parametrize("prompt", ["prompt", "promt"], ids=["well-formed", "misspelt"])
-def test_checking_a_spec_takes_work_in_proportion_to_its_edits(tmp_path: Path, prompt: str) -> None:
+@pytest.mark.parametrize(
+    ("line", "most"),
+    [
+        ('  - {subject: Oslo, prompt: "{} lies in", target: Peru, truth: Norway}', 500),
+        ('  - {subject: Oslo, promt: "{} lies in", target: Peru, truth: Norway}', 1500),
+        ("  - {from: facts.jsonl, format: jsnl}", 700),
+        (
+            "  - {from: facts.jsonl, format: jsonl}\nmethods:\n  - own{n}: {base: rome, preset: x}",
+            3000,
+        ),
+    ],
+    ids=["well-formed", "misspelt", "format", "methods"],
+)
+def test_checking_a_spec_takes_work_in_proportion_to_its_length(
+    tmp_path: Path, line: str, most: int
+) -> None:
     counts = []
-    for edits in (100, 400):
-        edit = f'  - {{subject: Oslo, {prompt}: "{{}} lies in", target: Peru, truth: Norway}}\n'
-        file = tmp_path / f"{edits}.yaml"
-        file.write_text("eac: 1\nedits:\n" + edit * edits, encoding="utf-8")
+    first, _, each = line.rpartition("\n")
+    for times in (100, 400):
+        lines = [each.replace("{n}", str(index)) for index in range(times)]
+        file = tmp_path / f"{times}.yaml"
+        file.write_text("\n".join(["eac: 1", "edits:", first, *lines]), encoding="utf-8")
         counts.append(calls_of_checking(file))
     assert counts[1] < 4.5 * counts[0]
-    assert counts[1] / 400 < {"prompt": 500, "promt": 3000}[prompt]
+    assert counts[1] / 400 < most

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     from pytest_eac.spec.choices import ModelChoice
     from pytest_eac.spec.ready import Spec
 
-SPEC: dict[str, Any] = {"type": Path, "metavar": "SPEC", "help": "a spec file"}
 MODEL = ("model", str, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)")
 Option = tuple[str, Any, str, str]
+
+
+def add_spec(parser: argparse.ArgumentParser) -> None:
+    """Add the spec as an argument."""
+    parser.add_argument("spec", type=Path, metavar="SPEC", help="a spec file")
 
 
 def add_options(parser: argparse.ArgumentParser, options: Iterable[Option]) -> None:

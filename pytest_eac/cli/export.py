@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from pytest_eac.cli.common import MODEL, SPEC, add_options, choose_model, count_from, load
+from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
 from pytest_eac.errors import SettingsError
 from pytest_eac.manifest import Form
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare its arguments."""
-    parser.add_argument("spec", **SPEC)
+    add_spec(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     parser.add_argument(
         "--as",

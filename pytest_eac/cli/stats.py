@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.cli.common import MODEL, SPEC, add_options, choose_model, load
+from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, load
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +18,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     build = parser.add_subparsers(dest="action", required=True, metavar="ACTION").add_parser(
         "build", help=text, description=text
     )
-    build.add_argument("spec", **SPEC)
+    add_spec(build)
     kept = ("cache-dir", Path, "DIR", "where they and converted models are kept")
     add_options(build, (MODEL, kept))
 

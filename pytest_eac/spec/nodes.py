@@ -19,21 +19,21 @@ from yaml import YAMLError as FastYAMLError
 from pytest_eac.spec.marks import Mark, MarkedError
 
 try:
-    from yaml.cyaml import CParser
+    from yaml import cyaml
 except ImportError:  # a build of PyYAML without libyaml
-    CParser = None
+    cyaml = None
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 TAG = "tag:yaml.org,2002:"
+FAST_PARSER: Any = cyaml and cyaml.CParser
 
 # What the two parsers read in two ways, or place differently; where it stands in a quoted text, the
 # only harm is that the slower one is asked.
 _READ_IN_TWO_WAYS = re.compile(
     r"""[\t\x85\u2028\u2029\ufeff]   # in YAML 1.1, three of these are line breaks
-    | ^%                            # a directive
     | [|>][-+\d]*\#                 # a comment that nothing parts from what is before it
     | (?<![^\s\[{,:])(?:            # at the start of a value:
           \?(?!\S)                      # a key behind a question mark
@@ -83,7 +83,7 @@ def compose(text: str, file: Path) -> Node | None:
     Raises:
         MarkedError: it is no YAML, holds several documents, or an alias to nothing.
     """
-    if CParser is not None and not _READ_IN_TWO_WAYS.search(text):
+    if FAST_PARSER is not None and not _READ_IN_TWO_WAYS.search(text):
         try:
             return _Composer(file).compose(_fast_events(text))
         except (FastYAMLError, UnicodeEncodeError):
@@ -111,7 +111,7 @@ def _syntax_error(mark: Mark, what: str) -> MarkedError:
 
 
 def _fast_events(text: str) -> Iterator[Any]:
-    parser = CParser(text)
+    parser = FAST_PARSER(text)
     while (event := parser.get_event()) is not None:
         yield event
 
