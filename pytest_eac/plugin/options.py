@@ -26,6 +26,7 @@ _TEXT = {
     "results": ("FILE", "write the records of all chains to FILE (JSON)"),
     "from-results": ("FILE", "judge the records in FILE with today's specs; no model is loaded"),
     "summary": ("FILE", "write verdicts and tables to FILE as Markdown (docs/ci.md)"),
+    "report": ("FILE", "write all of it to FILE as one page of HTML (docs/report.md)"),
     "baseline": ("FILE", "compare with the records in FILE, made by --eac-update-baseline"),
     "cache-dir": ("DIR", "where models, covariances, edits and measurements are kept"),
     "cache-size": ("GIB", "keep at most so many GiB of edits and measurements (default: 4)"),
@@ -86,6 +87,7 @@ class Options:
     results: Path | None
     from_results: Path | None
     summary: Path | None
+    report: Path | None
     baseline: Path | None
     compare_fail: tuple[tuple[str, float], ...]
     update_baseline: bool
@@ -137,6 +139,7 @@ def read_options(config: pytest.Config) -> Options:
         results=_writable(config, "results", value("results")),
         from_results=_path(config, value("from-results")),
         summary=_writable(config, "summary", value("summary")),
+        report=_writable(config, "report", value("report")),
         baseline=baseline,
         compare_fail=tuple(_tolerance(each) for each in value("compare-fail") or ()),
         update_baseline=bool(value("update-baseline")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.reporting.markdown import summary
@@ -61,6 +62,28 @@ def write_summary(
     is_shared = os.environ.get("GITHUB_STEP_SUMMARY") == str(file)
     (append_text if is_shared else write_text)(file, text)
     return f"summary written to {file}"
+
+
+def write_report(
+    file: Path, record: Record, outcomes: Sequence[Outcome], arguments: Sequence[str]
+) -> str:
+    """Write a run's page; returns where it went, in words.
+
+    Args:
+        file: where to.
+        record: the run.
+        outcomes: what became of each check.
+        arguments: pytest's, as they were given.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    from pytest_eac import __version__
+    from pytest_eac.reporting.html.page import report_page
+
+    command = shlex.join(["pytest", *arguments])
+    write_text(file, report_page(record, outcomes, command=command, version=__version__))
+    return f"report written to {file}"
 
 
 def _message(report: pytest.TestReport) -> str:

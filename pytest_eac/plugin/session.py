@@ -489,7 +489,7 @@ class EacSession:
             outcomes: what became of each check.
             complete: whether nothing has stopped the run; a baseline is made of no other.
         """
-        from pytest_eac.plugin.outcomes import write_summary
+        from pytest_eac.plugin.outcomes import write_report, write_summary
 
         self.write()
         try:
@@ -497,6 +497,10 @@ class EacSession:
                 self._told.append(self.baseline.store(self.record(), complete=complete))
             if self.options.summary:
                 told = write_summary(self.options.summary, self.record(), outcomes, self.baseline)
+                self._told.append(told)
+            if self.options.report:
+                arguments = [str(each) for each in self.config.invocation_params.args]
+                told = write_report(self.options.report, self.record(), outcomes, arguments)
                 self._told.append(told)
         except RecordError as error:
             self.trouble = str(error)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_eac.reporting.html.plots import Line, Point, line_plot, thinned
+from pytest_eac.reporting.html.plots import WIDE, Line, Point, line_plot, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,6 +52,7 @@ def deviation_plot(chains: Sequence[Chain], grown: Sequence[Growth]) -> str:
         title="Relative deviation of the edited matrices after each edit, and what was fitted",
         x=EDITS,
         y="deviation / original (L1)",
+        width=WIDE,
     )
 
 
@@ -109,7 +110,7 @@ def cost_plot(chains: Sequence[Chain]) -> str:
         )
         for chain in chains
     ]
-    return line_plot(lines, title="Seconds that each edit took", x="edit", y="seconds")
+    return line_plot(lines, title="Seconds that each edit took", x="edit", y="seconds", width=WIDE)
 
 
 def order_plots(chains: Sequence[Chain]) -> list[tuple[str, str]]:

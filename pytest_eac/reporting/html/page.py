@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.judging.growth import Growth
-    from pytest_eac.record import Chain, Comparison, Record, Release
+    from pytest_eac.record import Ability, Chain, Comparison, Record, Release
+    from pytest_eac.reporting.outcomes import Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,17 +39,22 @@ class ModelPart:
         """The abilities that any chain has at its last checkpoint that has them."""
         return list(dict.fromkeys(name for chain in self.chains for name in last(chain)))
 
+    def shown(self, name: str) -> Ability:
+        """Return an ability of whatever chain: base and number of items are those of all."""
+        return next(last(chain)[name][1] for chain in self.chains if name in last(chain))
 
-def last(chain: Chain) -> dict[str, tuple[int, object]]:
+
+def last(chain: Chain) -> dict[str, tuple[int, Ability]]:
     """Return each ability of a chain where it was measured last: after how many edits, and it."""
     return {name: (p.at, found) for p in chain.checkpoints for name, found in p.abilities.items()}
 
 
-def report_page(record: Record, *, command: str = "", version: str = "") -> str:
+def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, version: str) -> str:
     """Return a page that tells all of a record; it fetches nothing.
 
     Args:
         record: what was measured.
+        outcomes: what became of each check.
         command: the command that made it, or that makes it again.
         version: the package's.
     """
@@ -64,7 +70,7 @@ def report_page(record: Record, *, command: str = "", version: str = "") -> str:
     environment.filters.update(number=words.number, percent=words.percent)
     here = files("pytest_eac.reporting.html")
     return environment.get_template("page.html.j2").render(
-        headline=words.headline(record),
+        headline=words.headline(outcomes),
         parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
         releases=record.releases,
         environment=record.environment,

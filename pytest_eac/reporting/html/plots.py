@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-WIDTH, HEIGHT = 560, 280
+HEIGHT = 280
+WIDE, NARROW = 480, 380
+"""Widths of a plot that stands alone, and of one of several side by side."""
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 44
 MOST_POINTS = 200
 MARKED = 24
@@ -64,7 +66,7 @@ def thinned(points: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(points[round(k * last / (MOST_POINTS - 1))] for k in range(MOST_POINTS))
 
 
-def line_plot(lines: Iterable[Line], *, title: str, x: str, y: str, zero: bool = True) -> str:
+def line_plot(lines: Iterable[Line], *, title: str, x: str, y: str, width: int = NARROW) -> str:
     """Draw lines with their intervals as an SVG element; empty text if there is no point.
 
     Args:
@@ -72,7 +74,7 @@ def line_plot(lines: Iterable[Line], *, title: str, x: str, y: str, zero: bool =
         title: says to those who do not see it what the plot shows.
         x: the horizontal axis.
         y: the vertical axis.
-        zero: whether 0 belongs on the vertical axis whatever the numbers.
+        width: one of the two above.
     """
     drawn = [line for line in lines if line.points]
     points = [point for line in drawn for point in line.points]
@@ -81,11 +83,12 @@ def line_plot(lines: Iterable[Line], *, title: str, x: str, y: str, zero: bool =
     ys = [each for p in points for each in (p.y, p.low, p.high) if each is not None]
     frame = _Frame(
         xs=ticks(min(0.0, *(p.x for p in points)), max(p.x for p in points)),
-        ys=ticks(min([0.0, *ys] if zero else ys), max(ys)),
+        ys=ticks(min(0.0, *ys), max(ys)),
+        width=width,
     )
     body = frame.axes(x, y) + "".join(_line(line, frame) for line in drawn)
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
         f"<title>{escape(title)}</title>{body}</svg>"
     )
 
@@ -96,10 +99,11 @@ class _Frame:
 
     xs: list[float]
     ys: list[float]
+    width: int
 
     def left(self, x: float) -> float:
         span = self.xs[-1] - self.xs[0]
-        return round(LEFT + (x - self.xs[0]) / span * (WIDTH - LEFT - RIGHT), 1)
+        return round(LEFT + (x - self.xs[0]) / span * (self.width - LEFT - RIGHT), 1)
 
     def top(self, y: float) -> float:
         span = self.ys[-1] - self.ys[0]
@@ -107,7 +111,7 @@ class _Frame:
 
     def axes(self, x: str, y: str) -> str:
         """Draw a grid, its numbers, and what the axes are."""
-        right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+        right, bottom = self.width - RIGHT, HEIGHT - BOTTOM
         parts = ['<g class="axes">']
         for each in self.ys:
             top = self.top(each)
@@ -131,7 +135,9 @@ def _line(line: Line, frame: _Frame) -> str:
     for point, (x, _) in zip(points, places, strict=True):
         if point.low is not None and point.high is not None:
             low, high = frame.top(point.low), frame.top(point.high)
-            parts.append(f'<line class="interval" x1="{x}" x2="{x}" y1="{low}" y2="{high}"/>')
+            beside = round(x + 3 * (line.style % 4 - 1.5), 1)  # of other lines' intervals
+            ends = f'x1="{beside}" x2="{beside}" y1="{low}" y2="{high}"'
+            parts.append(f'<line class="interval" {ends}/>')
     if line.joined and len(places) > 1:
         parts.append(f'<polyline points="{" ".join(f"{x},{y}" for x, y in places)}"/>')
     if not line.fitted and (len(places) <= MARKED or not line.joined):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
-    from pytest_eac.record import Record, Verdict
+    from pytest_eac.reporting.outcomes import Outcome
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """A verdict and where it belongs."""
-
-    where: str
-    verdict: Verdict
+_GROUPS = {
+    "Failed": ("failed", "error"),
+    "Undecided or left out": ("skipped",),
+    "Known issues": ("xfailed",),
+    "Passed": ("passed", "xpassed"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,49 +25,36 @@ class Headline:
     Attributes:
         outcome: ``failed``, ``undecided`` or ``passed``; ``none`` where nothing was judged.
         text: the same in words.
-        failed: what failed.
-        undecided: what could not be said.
-        passed: what held.
+        groups: the checks, by what became of them; empty groups are left out.
     """
 
     outcome: str
     text: str
-    failed: tuple[Judged, ...]
-    undecided: tuple[Judged, ...]
-    passed: tuple[Judged, ...]
+    groups: dict[str, tuple[Outcome, ...]]
 
 
-def headline(record: Record) -> Headline:
-    """Judge a whole run: failed if one check failed, passed if all did."""
-    all_of_them = tuple(_judged(record))
-    by = {
-        outcome: tuple(each for each in all_of_them if each.verdict.outcome == outcome)
-        for outcome in ("failed", "undecided", "passed")
+def headline(outcomes: Sequence[Outcome]) -> Headline:
+    """Judge a whole run as pytest does: failed if one check failed; skipped ones are no passes."""
+    groups = {
+        name: tuple(each for each in outcomes if each.outcome in kinds)
+        for name, kinds in _GROUPS.items()
     }
-    count = Counter({outcome: len(found) for outcome, found in by.items()})
-    if not all_of_them:
-        outcome, text = "none", "Nothing was judged: the record has no verdicts"
-    elif count["failed"]:
-        outcome, text = "failed", f"{count['failed']} of {len(all_of_them)} checks failed"
-    elif count["undecided"] == len(all_of_them):
-        outcome, text = "undecided", "No check could be decided"
-    elif count["undecided"]:
-        outcome = "passed"
-        text = f"{count['passed']} checks passed, {count['undecided']} could not be decided"
+    failed, undecided, known, passed = map(len, groups.values())
+    beside = [f"{undecided} could not be decided"] if undecided else []
+    beside += [f"{known} failed as known"] if known else []
+    if not outcomes:
+        outcome, text = "none", "Nothing was judged"
+    elif failed:
+        outcome, text = "failed", f"{failed} of {len(outcomes)} checks failed"
+    elif not passed:
+        outcome, text = "undecided", "No check has passed: " + ", ".join(beside)
+    elif beside:
+        outcome, text = "passed", f"{passed} checks passed, {', '.join(beside)}"
     else:
-        outcome, text = "passed", f"All {len(all_of_them)} checks passed"
-    return Headline(outcome=outcome, text=text, **by)
-
-
-def _judged(record: Record) -> Iterable[Judged]:
-    for release in record.releases:
-        if release.verdict is not None:
-            yield Judged(where=f"{release.spec}::edited", verdict=release.verdict)
-    for chain in record.chains:
-        for verdict in chain.verdicts:
-            yield Judged(where=f"{chain.spec}::{chain.name}", verdict=verdict)
-    for comparison in record.comparisons:
-        yield Judged(where=comparison.spec, verdict=comparison)
+        outcome, text = "passed", f"All {passed} checks passed"
+    return Headline(
+        outcome=outcome, text=text, groups={name: each for name, each in groups.items() if each}
+    )
 
 
 def number(value: float | None, digits: int = 3) -> str:
