@@ -10,8 +10,8 @@ from pytest_eac.spec.methods import BUILT_IN, CONTROLS, Method
 _INTRO = """# Methods
 
 The names that `methods:` knows. `NAME-eac` is the same update with the value that Editing Anchor
-Compression solves for. [The methods](../methods.md) has the formulas, [the keys](keys.md) what their
-options mean.
+Compression solves for. [The methods](../methods.md) has the formulas, [the keys](keys.md) what
+their options mean.
 """
 
 

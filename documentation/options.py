@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
-import pytest
+from typing import TYPE_CHECKING, Any, cast
 
 from documentation.tables import code, table
 from pytest_eac.plugin.options import add_options
+
+if TYPE_CHECKING:
+    import pytest
 
 _INTRO = """# Options
 
