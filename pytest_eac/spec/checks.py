@@ -18,13 +18,14 @@ METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")
 
 
 At = Literal["final", "every"] | Count
+_WHEN = "final, every checkpoint, or the one after N edits."
 
 
 class Limits(Strict):
     """Limits for a number; at least one is given."""
 
-    min: Number | None = None
-    max: Number | None = None
+    min: Number | None = Field(None, description="Least allowed value.")
+    max: Number | None = Field(None, description="Largest allowed value.")
     confidence: Level | None = Field(
         None,
         description="Pass only if other such edits would make it too, at this level.",
@@ -42,20 +43,20 @@ class Limits(Strict):
 class ShareLimits(Limits):
     """Limits for a share between 0 and 1."""
 
-    min: Share | None = None
-    max: Share | None = None
+    min: Share | None = Field(None, description="Least allowed value.")
+    max: Share | None = Field(None, description="Largest allowed value.")
 
 
 class Bounds(ShareLimits):
     """Limits for a metric at one or more checkpoints."""
 
-    at: At = Field("final", description="final, every checkpoint, or the one after N edits.")
+    at: At = Field("final", description=_WHEN)
 
 
 class NumberBounds(Limits):
     """Limits for any number at one or more checkpoints."""
 
-    at: At = "final"
+    at: At = Field("final", description=_WHEN)
 
 
 def _known_metric(name: str) -> str:
@@ -76,10 +77,12 @@ class DeviationBounds(Strict):
     max_relative: NonNegative | None = Field(
         None, description="Largest allowed norm of W_t - W_0, as a share of the norm of W_0."
     )
-    min_relative: NonNegative | None = None
-    max: NonNegative | None = Field(None, description="The same, absolute.")
-    min: NonNegative | None = None
-    at: At = "final"
+    min_relative: NonNegative | None = Field(
+        None, description="Least allowed norm of W_t - W_0, as a share of the norm of W_0."
+    )
+    max: NonNegative | None = Field(None, description="Largest allowed norm of W_t - W_0.")
+    min: NonNegative | None = Field(None, description="Least allowed norm of W_t - W_0.")
+    at: At = Field("final", description=_WHEN)
     growth: GrowthBounds | None = Field(
         None, description="Limits for the whole series of deviations, whatever 'at' says."
     )
@@ -139,7 +142,7 @@ class Comparison(Strict):
     )
     less: Name | None = Field(None, description="The method that must have the smaller value.")
     more: Name | None = Field(None, description="The method that must have the larger value.")
-    than: Name
+    than: Name = Field(description="The method that it is held against.")
     by: Number | None = Field(
         None,
         description="Least difference; below 0, how much the method may be on the wrong side.",

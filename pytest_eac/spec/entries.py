@@ -25,7 +25,7 @@ from pytest_eac.spec.types import Count, Phrase, Seed, Text
 class Neighbor(Strict):
     """A prompt about something else, whose answer an edit must leave alone."""
 
-    prompt: Phrase
+    prompt: Phrase = Field(description="The prompt, whole; nothing is put into it.")
     answer: Phrase | None = Field(None, description="Its true answer; the model's own by default.")
 
 

@@ -53,7 +53,7 @@ class KnownIssue(Strict):
 
     check: Text = Field(description="Name of the check, e.g. generalization.")
     method: Name | None = Field(None, description="Only for this method; all by default.")
-    reason: Text
+    reason: Text = Field(description="Shown in reports.")
 
 
 def _method_kind(value: Any) -> str:
@@ -99,8 +99,16 @@ class SpecFile(Strict):
         tuple[MethodEntry, ...],
         BeforeValidator(_as_tuple, json_schema_input_type=MethodEntry | tuple[MethodEntry, ...]),
     ] = Field(("rome-eac",), min_length=1, description="One chain per method and seed.")
-    seeds: tuple[Seed, ...] = Field((0,), min_length=1)
-    edits: tuple[EditEntry, ...] = Field(min_length=1, max_length=100_000)
+    seeds: tuple[Seed, ...] = Field(
+        (0,),
+        min_length=1,
+        description="One chain per method and seed; sampled contexts depend on it.",
+    )
+    edits: tuple[EditEntry, ...] = Field(
+        min_length=1,
+        max_length=100_000,
+        description="The edits in their order: written here, or read from files.",
+    )
     sequence: Sequence = Sequence()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()

@@ -1,0 +1,51 @@
+"""The options of pytest that the plugin adds, from what it tells pytest."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from documentation.tables import code, table
+from pytest_eac.plugin.options import add_options
+
+if TYPE_CHECKING:
+    import pytest
+
+_INTRO = """# Options
+
+What pytest-eac adds to `pytest`. Each can stand in the ini file (`pytest.ini`, or `[tool.pytest]`
+in `pyproject.toml`) under its ini name; the command line wins. Options that may be given again are
+lists there.
+"""
+
+
+class _Told:
+    """Stands in for pytest's parser and keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.options: list[tuple[str, dict[str, Any]]] = []
+        self.ini: list[str] = []
+
+    def getgroup(self, *_: str) -> _Told:
+        return self
+
+    def addoption(self, name: str, **about: Any) -> None:
+        self.options.append((name, about))
+
+    def addini(self, name: str, *_: str, **__: Any) -> None:
+        self.ini.append(name)
+
+
+def options_page() -> str:
+    """Return the page."""
+    told = _Told()
+    add_options(cast("pytest.Parser", told))
+    rows = (
+        (code(f"{name} {about.get('metavar', '')}".strip()), code(ini), _plain(about["help"]))
+        for (name, about), ini in zip(told.options, told.ini, strict=True)
+    )
+    return f"{_INTRO}\n{table(('option', 'ini name', 'meaning'), rows)}"
+
+
+def _plain(text: str) -> str:
+    """Undo argparse's escape of the percent sign."""
+    return text.replace("%%", "%")

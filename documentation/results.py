@@ -1,0 +1,42 @@
+"""The results file, from the record's dataclasses and their docstrings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields, is_dataclass
+
+from documentation.tables import code, table
+from pytest_eac import record
+from pytest_eac.changes import Changes
+
+_INTRO = """# The results file
+
+What `--eac-results FILE` writes: one JSON object, a `Record`. A type that is named here has a
+section of its own. `null` stands for None. [What each number means](../metrics.md) explains the
+numbers.
+"""
+_FIELD = re.compile(r"^    (\w+): (.*(?:\n        .*)*)", flags=re.MULTILINE)
+
+
+def results_page() -> str:
+    """Return the page, the file as a whole first."""
+    found = [each for each in vars(record).values() if _is_ours(each)]
+    found.sort(key=lambda each: each is not record.Record)
+    return "\n".join([_INTRO, *(_section(each) for each in [*found, Changes])])
+
+
+def _is_ours(value: object) -> bool:
+    return inspect.isclass(value) and is_dataclass(value) and value.__module__ == record.__name__
+
+
+def _section(kind: type) -> str:
+    text, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\n\nAttributes:\n")
+    explained = dict(_FIELD.findall(attributes))
+    rows = [(each.name, str(each.type)) for each in fields(kind)]
+    if explained:
+        cells = [(code(name), code(typed), explained.get(name, "")) for name, typed in rows]
+        body = table(("field", "type", "meaning"), cells)
+    else:
+        body = table(("field", "type"), [(code(name), code(typed)) for name, typed in rows])
+    return f"## {kind.__name__}\n\n{text}\n\n{body}".replace("``", "`")

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from documentation.options import options_page
+from pytest_eac.cli import COMMANDS
+
+ROOT = Path(__file__).parents[2]
+TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    return subprocess.run(
+        [*command, "--config-file", str(config), "--site-dir", str(site)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_site_is_built_without_a_broken_link(tmp_path: Path) -> None:
+    built = build(ROOT / "mkdocs.yml", tmp_path)
+    assert built.returncode == 0, built.stderr
+    page = (tmp_path / "verdicts.html").read_text(encoding="utf-8")
+    assert 'href="metrics.html"' in (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "<h1" in page
+
+
+def test_a_mention_of_a_page_that_is_not_there_fails(tmp_path: Path) -> None:
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text("# Home\n\nSee docs/nowhere.md.\n", encoding="utf-8")
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("nav:\n  - Home")[0]
+    hook = ROOT / "documentation" / "links.py"
+    (tmp_path / "mkdocs.yml").write_text(text.replace("documentation/links.py", str(hook)))
+    built = build(tmp_path / "mkdocs.yml", tmp_path / "site")
+    assert built.returncode != 0
+    assert "nowhere.md" in built.stderr
+
+
+def test_every_link_of_the_readme_leads_to_a_file() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    links = [each for each in re.findall(r"\]\(([^)#]+)", text) if "://" not in each]
+    assert links
+    assert [each for each in links if not (ROOT / each).exists()] == []
+
+
+@pytest.mark.parametrize("file", TEXTS, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_option_and_command_that_a_page_names_exists(file: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    known = set(re.findall(r"--eac-[a-z-]+", options_page()))
+    assert set(re.findall(r"--eac-[a-z-]*[a-z]", text)) <= known
+    assert set(re.findall(r"(?:`|^    |^)pytest-eac ([a-z]+)", text, re.MULTILINE)) <= set(COMMANDS)
