@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from shutil import get_terminal_size
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,26 +13,49 @@ if TYPE_CHECKING:
     import pytest
 
 
-class Progress:
-    """One line that is rewritten on a terminal, and nothing elsewhere."""
+EVERY = 30.0
+"""Seconds between two lines where lines cannot be rewritten."""
 
-    def __init__(self, config: pytest.Config, name: str) -> None:
+
+class Progress:
+    """One line that is rewritten on a terminal; elsewhere a plain line now and then.
+
+    Nothing is told with ``-q``, nor on workers of pytest-xdist, which have no reporter.
+
+    Args:
+        config: of the run.
+        name: the chain's.
+        clock: the time in seconds, from any start.
+    """
+
+    def __init__(
+        self, config: pytest.Config, name: str, *, clock: Callable[[], float] = monotonic
+    ) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        shown = reporter is not None and reporter.isatty and config.get_verbosity() >= 0
+        shown = reporter is not None and config.get_verbosity() >= 0
+        self._rewrites = shown and reporter.isatty
+        self._clock = clock
+        self._told = clock()
         self._reporter: pytest.TerminalReporter | None = reporter if shown else None
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._name = name
-        self._write(lambda reporter: reporter.ensure_newline())
+        if self._rewrites:
+            self._write(lambda reporter: reporter.ensure_newline())
 
     def __call__(self, done: int, total: int, doing: str) -> None:
         """Tell how many of the edits are made, and what is being done."""
-        width = get_terminal_size().columns - 1
-        text = f"{self._name}: {done}/{total} edits, {doing}"[:width]
-        self._write(lambda reporter: reporter.rewrite(text, erase=True))
+        text = f"{self._name}: {done}/{total} edits, {doing}"
+        if self._rewrites:
+            width = get_terminal_size().columns - 1
+            self._write(lambda reporter: reporter.rewrite(text[:width], erase=True))
+        elif self._clock() - self._told >= EVERY:
+            self._told = self._clock()
+            self._write(lambda reporter: reporter.write_line(text))
 
     def close(self) -> None:
         """Wipe the line."""
-        self._write(lambda reporter: reporter.rewrite("\r", erase=True))
+        if self._rewrites:
+            self._write(lambda reporter: reporter.rewrite("\r", erase=True))
 
     def _write(self, write: Callable[[pytest.TerminalReporter], None]) -> None:
         """Write past the capturing that is on while a test is set up."""

@@ -1,0 +1,67 @@
+"""How far a chain is, told on terminals and in logs."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_eac.plugin.progress import Progress
+
+
+class Reporter:
+    """A reporter that keeps what it is given."""
+
+    def __init__(self, *, isatty: bool) -> None:
+        self.isatty = isatty
+        self.lines: list[str] = []
+        self.rewritten: list[str] = []
+
+    def ensure_newline(self) -> None:
+        """Do nothing."""
+
+    def flush(self) -> None:
+        """Do nothing."""
+
+    def write_line(self, text: str) -> None:
+        """Keep a line."""
+        self.lines.append(text)
+
+    def rewrite(self, text: str, *, erase: bool) -> None:
+        """Keep what the line is rewritten to."""
+        self.rewritten.append(text)
+
+
+def run(reporter: Reporter, times: list[float], *, verbosity: int = 0) -> None:
+    plugins = {"terminalreporter": reporter}
+    config: Any = SimpleNamespace(
+        pluginmanager=SimpleNamespace(get_plugin=plugins.get), get_verbosity=lambda: verbosity
+    )
+    now = 0.0
+    progress = Progress(config, "rome-s0", clock=lambda: now)
+    for done, now in enumerate(times, start=1):  # noqa: B007
+        progress(done, len(times), "editing")
+    progress.close()
+
+
+def test_a_log_gets_a_plain_line_at_most_every_30_seconds() -> None:
+    reporter = Reporter(isatty=False)
+    run(reporter, [10.0, 29.0, 30.0, 59.0, 61.0])
+    assert reporter.lines == ["rome-s0: 3/5 edits, editing", "rome-s0: 5/5 edits, editing"]
+    assert not reporter.rewritten
+
+
+def test_a_terminal_has_its_line_rewritten_each_time_and_wiped() -> None:
+    reporter = Reporter(isatty=True)
+    run(reporter, [1.0, 40.0])
+    assert [each[:12] for each in reporter.rewritten] == ["rome-s0: 1/2", "rome-s0: 2/2", "\r"]
+    assert not reporter.lines
+
+
+@pytest.mark.parametrize("isatty", [True, False])
+def test_nothing_is_told_when_quiet(isatty: bool) -> None:
+    reporter = Reporter(isatty=isatty)
+    run(reporter, [40.0, 80.0], verbosity=-1)
+    assert not reporter.lines
+    assert not reporter.rewritten
