@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_eac.plugin.session import EacSession
 
 _OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
+_HANDED = "eac_record"  # of a report: pytest-xdist carries plain attributes over
 _SESSION: pytest.StashKey[EacSession] = pytest.StashKey()
 _SUFFIXES = {".yaml", ".yml"}
 
@@ -104,6 +105,18 @@ def pytest_testnodedown(node: Any) -> None:
         _session(node.config).absorb(from_json(text))
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Take over a chain as soon as a worker of pytest-xdist has ended it."""
+    node = getattr(report, "node", None)
+    text = report.__dict__.pop(_HANDED, None)
+    if node is not None and text:
+        from pytest_eac.record import from_json
+
+        eac = _session(node.config)
+        eac.absorb(from_json(text))
+        eac.write()
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep each chain on one worker; other ``--dist`` modes are the user's own choice."""
@@ -128,6 +141,11 @@ def pytest_runtest_makereport(
 
         if isinstance(item, CheckItem):
             item.reword(report, call)
+            hand_over = hasattr(item.config, "workerinput")
+            if hand_over and (fresh := item.config.stash[_SESSION].take_fresh()):
+                from pytest_eac.record import to_json
+
+                setattr(report, _HANDED, to_json(fresh))
     return report
 
 

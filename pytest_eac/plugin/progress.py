@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import nullcontext
+from itertools import pairwise
 from shutil import get_terminal_size
+from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
 
 EVERY = 30.0
 """Seconds between two lines where lines cannot be rewritten."""
+LEAST, RECENT = 3, 12
+"""How many edits tell how long the others take: at least, and the last so many. Those that came
+from the cache are soon out of it."""
 
 
 class Progress:
@@ -33,24 +39,44 @@ class Progress:
     ) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         shown = reporter is not None and config.get_verbosity() >= 0
-        self._rewrites = shown and reporter.isatty
+        self._rewrites = bool(reporter and shown and reporter.isatty)
         self._clock = clock
         self._told = clock()
         self._reporter: pytest.TerminalReporter | None = reporter if shown else None
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._name = name
+        self.done = self.total = 0
+        self._ended: deque[tuple[float, int]] = deque(maxlen=RECENT)
         if self._rewrites:
             self._write(lambda reporter: reporter.ensure_newline())
 
     def __call__(self, done: int, total: int, doing: str) -> None:
         """Tell how many of the edits are made, and what is being done."""
-        text = f"{self._name}: {done}/{total} edits, {doing}"
+        if done > self.done or not self._ended:
+            self._ended.append((self._clock(), done))
+        self.done, self.total = done, total
+        text = f"{self._name}: {done}/{total} edits, {doing}{self._left()}"
         if self._rewrites:
             width = get_terminal_size().columns - 1
             self._write(lambda reporter: reporter.rewrite(text[:width], erase=True))
         elif self._clock() - self._told >= EVERY:
             self._told = self._clock()
             self._write(lambda reporter: reporter.write_line(text))
+
+    def _left(self) -> str:
+        """Tell how long the other edits take if they go on as the last ones did."""
+        paces = [
+            (later - sooner) / (more - less)
+            for (sooner, less), (later, more) in pairwise(self._ended)
+        ]
+        if len(paces) < LEAST or self.done == self.total:
+            return ""
+        seconds = median(paces) * (self.total - self.done)
+        if seconds < 60:
+            return ", less than a minute left"
+        minutes = round(seconds / 60)
+        hours = f"{minutes // 60} h " if minutes >= 60 else ""
+        return f", about {hours}{minutes % 60} min left"
 
     def close(self) -> None:
         """Wipe the line."""

@@ -62,6 +62,7 @@ class EacSession:
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
         self.baseline = _baseline(options)
         self._told: list[str] = []
+        self._fresh: list[Chain] = []
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
@@ -151,15 +152,24 @@ class EacSession:
     def _once(self, key: tuple[Any, ...], run: Callable[[], Chain]) -> Chain:
         if key not in self._outcomes:
             try:
-                self._outcomes[key] = run()
+                chain = self._outcomes[key] = run()
             except Exception as error:
                 self._outcomes[key] = error
             else:
+                self._fresh.append(chain)
                 self.write()
         outcome = self._outcomes[key]
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+    def take_fresh(self) -> Record | None:
+        """Return the chains that have ended since the last call, if any has.
+
+        A worker of pytest-xdist hands them over at once: one that is killed loses nothing else.
+        """
+        chains, self._fresh = tuple(self._fresh), []
+        return Record(environment={}, chains=chains) if chains else None
 
     def judge(self, spec: Spec, method: SpecMethod, seed: int, check: str) -> Verdict:
         """Return the verdict on one check of a chain."""
@@ -360,6 +370,13 @@ class EacSession:
             yield progress
         except SpoiledModelError:
             self._model = self._unedited = self._orders = None
+            raise
+        except KeyboardInterrupt:
+            kept = "solved edits are kept" if self._cache else "with --eac-no-cache nothing is kept"
+            self._told.append(
+                f"interrupted after {progress.done} of {progress.total} edits of {name}; to go on, "
+                f"run the same command again: {kept}"
+            )
             raise
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"

@@ -59,6 +59,22 @@ def test_a_terminal_has_its_line_rewritten_each_time_and_wiped() -> None:
     assert not reporter.lines
 
 
+def test_the_time_left_goes_by_the_last_edits_not_by_those_from_the_cache() -> None:
+    reporter = Reporter(isatty=True)
+    cached = [0.01 * k for k in range(1, 21)]
+    run(reporter, [*cached, *(60.0 * k for k in range(1, 41)), *(2400.0 + k for k in range(1, 21))])
+    assert "min left" not in reporter.rewritten[19]
+    assert reporter.rewritten[39].endswith("editing, about 40 min left")
+    assert reporter.rewritten[78].endswith("editing, less than a minute left")
+    assert reporter.rewritten[79] == "rome-s0: 80/80 edits, editing"
+
+
+def test_hours_are_told_as_hours() -> None:
+    reporter = Reporter(isatty=True)
+    run(reporter, [180.0 * k for k in range(1, 101)])
+    assert reporter.rewritten[29].endswith("about 3 h 30 min left")
+
+
 @pytest.mark.parametrize("isatty", [True, False])
 def test_nothing_is_told_when_quiet(isatty: bool) -> None:
     reporter = Reporter(isatty=isatty)
