@@ -104,7 +104,13 @@ def run_chain(
     tell(0, count, "asking the unedited model")
     level = spec.stats.confidence
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache, confidence=level)
-    abilities = abilities or Abilities(loaded, spec.checks.abilities, cache=cache, confidence=level)
+    abilities = abilities or Abilities(
+        loaded,
+        spec.checks.abilities,
+        cache=cache,
+        confidence=level,
+        tell=lambda name: tell(0, count, f"asking the unedited model, {name}"),
+    )
     contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     moments: dict[str, Moment] = {}
     if settings.covariance is not None:
@@ -148,7 +154,10 @@ def run_chain(
                             name: measure(name, metric, loaded, spec.edits[:done], confidence=level)
                             for name, metric in metrics.items()
                         },
-                        abilities=abilities.after(step.name, originals).measure(_due(spec, done)),
+                        abilities=abilities.after(step.name, originals).measure(
+                            _due(spec, done),
+                            tell=lambda name: tell(done, count, f"measuring, {name}"),  # noqa: B023
+                        ),
                     )
                 )
             tell(done, count, "editing")

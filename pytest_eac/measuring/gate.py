@@ -180,7 +180,12 @@ def measure_release(
     _require_promised(release, "base", base_record)
     recall = Recall(base, spec.edits, spec.scoring.match, cache=cache, confidence=level)
     abilities = Abilities(
-        base, spec.checks.abilities, cache=cache, offline=offline, confidence=level
+        base,
+        spec.checks.abilities,
+        cache=cache,
+        offline=offline,
+        confidence=level,
+        tell=lambda name: tell(0, count, f"asking the base, {name}"),
     )
     base.model.to("meta")  # its memory is free now, whoever still holds it
     tell(count, count, "loading the released model")
@@ -207,9 +212,12 @@ def measure_release(
             for name, metric in metrics.items()
         },
         abilities=abilities.on(edited).measure(
-            name
-            for name, bounds in spec.checks.abilities.items()
-            if bounds.at in {"final", "every", count}
+            (
+                name
+                for name, bounds in spec.checks.abilities.items()
+                if bounds.at in {"final", "every", count}
+            ),
+            tell=lambda name: tell(count, count, f"measuring, {name}"),
         ),
     )
     return Chain(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from contextlib import nullcontext
 from itertools import pairwise
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     import pytest
 
@@ -26,7 +28,8 @@ from the cache are soon out of it."""
 class Progress:
     """One line that is rewritten on a terminal; elsewhere a plain line now and then.
 
-    Nothing is told with ``-q``, nor on workers of pytest-xdist, which have no reporter.
+    Workers of pytest-xdist have no reporter and share the terminal: their plain lines go to
+    stderr, which is the controller's, and say which worker it is. Nothing is told with ``-q``.
 
     Args:
         config: of the run.
@@ -38,11 +41,13 @@ class Progress:
         self, config: pytest.Config, name: str, *, clock: Callable[[], float] = monotonic
     ) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
-        shown = reporter is not None and config.get_verbosity() >= 0
+        shown = config.get_verbosity() >= 0
         self._rewrites = bool(reporter and shown and reporter.isatty)
         self._clock = clock
         self._told = clock()
         self._reporter: pytest.TerminalReporter | None = reporter if shown else None
+        worker = getattr(config, "workerinput", None) if shown else None
+        self._worker: str | None = worker and worker["workerid"]
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._name = name
         self.done = self.total = 0
@@ -61,6 +66,10 @@ class Progress:
             self._write(lambda reporter: reporter.rewrite(text[:width], erase=True))
         elif self._clock() - self._told >= EVERY:
             self._told = self._clock()
+            if self._worker:
+                with self._uncaptured():
+                    lead = "\n" if sys.stderr.isatty() else ""  # dots may stand on the line
+                    print(f"{lead}[{self._worker}] {text}", file=sys.stderr, flush=True)
             self._write(lambda reporter: reporter.write_line(text))
 
     def _left(self) -> str:
@@ -84,10 +93,12 @@ class Progress:
             self._write(lambda reporter: reporter.rewrite("\r", erase=True))
 
     def _write(self, write: Callable[[pytest.TerminalReporter], None]) -> None:
-        """Write past the capturing that is on while a test is set up."""
         if self._reporter is None:
             return
-        open_ = self._capture.global_and_fixture_disabled() if self._capture else nullcontext()
-        with open_:
+        with self._uncaptured():
             write(self._reporter)
             self._reporter.flush()
+
+    def _uncaptured(self) -> AbstractContextManager[None]:
+        """Return what lets writing past the capturing that is on while a test is set up."""
+        return self._capture.global_and_fixture_disabled() if self._capture else nullcontext()

@@ -326,7 +326,8 @@ class EacSession:
         progress(0, len(spec.edits), "loading the model")
         loaded = self._load(self._choice(spec))
         if self._unedited is None or self._unedited[0] is not spec:
-            progress(0, len(spec.edits), "asking the unedited model")
+            asking = "asking the unedited model"
+            progress(0, len(spec.edits), asking)
             level = spec.stats.confidence
             recall = Recall(
                 loaded, spec.edits, spec.scoring.match, cache=self._cache, confidence=level
@@ -337,6 +338,7 @@ class EacSession:
                 cache=self._cache,
                 offline=self.options.offline,
                 confidence=level,
+                tell=lambda name: progress(0, len(spec.edits), f"{asking}, {name}"),
             )
             self._unedited = (spec, recall, abilities)
         return (loaded, *self._unedited[1:])

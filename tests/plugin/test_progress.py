@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_eac.plugin.progress import Progress
+
+if TYPE_CHECKING:
+    from tests.plugin.conftest import Specs
 
 
 class Reporter:
@@ -81,3 +84,22 @@ def test_nothing_is_told_when_quiet(isatty: bool) -> None:
     run(reporter, [40.0, 80.0], verbosity=-1)
     assert not reporter.lines
     assert not reporter.rewritten
+
+
+@pytest.mark.slow
+def test_workers_of_xdist_tell_theirs_past_the_capturing(specs: Specs) -> None:
+    often = "from pytest_eac.plugin import progress\nprogress.EVERY = 0.0\n"
+    specs.pytester.makeconftest(often)
+    (specs.pytester.path / "texts.jsonl").write_text('{"text": "A quiet person."}\n' * 3)
+    specs.write("{efficacy: {min: 0}, abilities: {perplexity: {keep: 0.1, data: texts.jsonl}}}")
+    result = specs.pytester.runpytest_subprocess("-n", "1")
+    result.assert_outcomes(passed=2)
+    result.stderr.fnmatch_lines(
+        [
+            "[[]gw0[]] small eac-s0: 0/2 edits, asking the unedited model, perplexity",
+            "[[]gw0[]] small eac-s0: 1/2 edits, editing",
+            "[[]gw0[]] small eac-s0: 2/2 edits, measuring, perplexity",
+        ]
+    )
+    quiet = specs.pytester.runpytest_subprocess("-n", "1", "-q")
+    quiet.stderr.no_fnmatch_line("*gw0*")

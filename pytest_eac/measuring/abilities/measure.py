@@ -21,7 +21,7 @@ from pytest_eac.spec.abilities import LM_EVAL
 from pytest_eac.stats.paired import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from torch import Tensor
 
@@ -43,6 +43,7 @@ class Abilities:
         cache: where scores are looked up and kept.
         offline: whether data sets may come from this machine only.
         confidence: the level of the intervals.
+        tell: called with the name of an ability that is about to be measured.
 
     Attributes:
         base: the unedited model's abilities.
@@ -62,6 +63,7 @@ class Abilities:
         cache: Cache | None = None,
         offline: bool = False,
         confidence: float = 0.95,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._confidence = confidence
         self._memory = open_memory(cache, loaded)
@@ -73,7 +75,7 @@ class Abilities:
         self._keys = {
             name: _digest(each) for name, each in self._prepared.items() if each.asked.items
         }
-        self._base = {name: self._ask(name) for name in self._prepared}
+        self._base = {name: self._ask(name, tell) for name in self._prepared}
         self.base = {name: self._ability(name, told) for name, told in self._base.items()}
 
     def after(self, update: str | None, originals: Mapping[str, Tensor]) -> Abilities:
@@ -95,11 +97,14 @@ class Abilities:
         moved._memory = open_memory(self._memory.cache, loaded)
         return moved
 
-    def measure(self, names: Iterable[str]) -> dict[str, Ability]:
-        """Measure some of the abilities on the model as it is now."""
-        return {name: self._ability(name, self._ask(name)) for name in names}
+    def measure(
+        self, names: Iterable[str], *, tell: Callable[[str], None] = lambda _: None
+    ) -> dict[str, Ability]:
+        """Measure some of the abilities on the model as it is now; ``tell`` is told each name."""
+        return {name: self._ability(name, self._ask(name, tell)) for name in names}
 
-    def _ask(self, name: str) -> Told:
+    def _ask(self, name: str, tell: Callable[[str], None]) -> Told:
+        tell(name)
         if name not in self._keys:
             return self._put(name)
 
