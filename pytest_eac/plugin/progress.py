@@ -69,7 +69,8 @@ class Progress:
             if self._worker:
                 with self._uncaptured():
                     lead = "\n" if sys.stderr.isatty() else ""  # dots may stand on the line
-                    print(f"{lead}[{self._worker}] {text}", file=sys.stderr, flush=True)
+                    sys.stderr.write(f"{lead}[{self._worker}] {text}\n")
+                    sys.stderr.flush()
             self._write(lambda reporter: reporter.write_line(text))
 
     def _left(self) -> str:

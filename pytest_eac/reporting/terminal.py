@@ -140,10 +140,15 @@ def _level(chain: Chain) -> str:
 
 
 def _interval(measured: Measurement) -> str:
-    """Write an interval as whole percentages, rounded outwards: ``92-100``."""
     if measured.low is None or measured.high is None:
         return ""
-    return f"{floor(100 * measured.low + 1e-9)}-{ceil(100 * measured.high - 1e-9)}"
+    below, above = outward(measured.low, measured.high)
+    return f"{below}-{above}"
+
+
+def outward(low: float, high: float) -> tuple[int, int]:
+    """Return an interval of shares as whole percentages, rounded outwards."""
+    return floor(100 * low + 1e-9), ceil(100 * high - 1e-9)
 
 
 def _count(measured: Measurement) -> str:

@@ -58,10 +58,14 @@ def deviation_plot(chains: Sequence[Chain], grown: Sequence[Growth]) -> str:
 
 def ability_plots(chains: Sequence[Chain]) -> list[tuple[str, str]]:
     """Draw the share of each ability that is kept at each checkpoint; name and drawing."""
-    names = dict.fromkeys(
-        name for chain in chains for point in chain.checkpoints for name in point.abilities
-    )
-    return [(name, drawn) for name in names if (drawn := _ability(name, chains))]
+    return [(name, drawn) for name in ability_names(chains) if (drawn := _ability(name, chains))]
+
+
+def ability_names(chains: Sequence[Chain]) -> list[str]:
+    """Return the abilities that some chain has at a checkpoint, in the order of the spec."""
+    measured = [name for chain in chains for point in chain.checkpoints for name in point.abilities]
+    asked = [name for chain in chains for name in chain.abilities]
+    return [name for name in dict.fromkeys((*asked, *measured)) if name in measured]
 
 
 def _ability(name: str, chains: Sequence[Chain]) -> str:

@@ -43,11 +43,24 @@
   for (const chain of chains) {
     if (!chain.heat.length) continue;
     const box = make("div", null, { class: "heat" });
+    const map = make("div", null, { class: "map" });
     const canvas = make("canvas");
-    const edits = chain.edits.length;
-    canvas.width = edits;
+    canvas.width = chain.edits.length;
     canvas.height = chain.heat.length;
-    canvas.style.height = `${Math.min(220, Math.max(14, 14 * chain.heat.length))}px`;
+    const height = Math.min(18 * chain.heat.length, 288);
+    canvas.style.height = `${height}px`;
+    // As many rows are labelled as have room; the last one always is.
+    const every = Math.ceil(chain.heat.length / 16);
+    const labels = make("div", null, { class: "labels", "aria-hidden": "true" });
+    labels.style.height = `${height}px`;
+    chain.at.forEach((at, row) => {
+      if ((chain.at.length - 1 - row) % every) return;
+      const label = make("span", row === chain.at.length - 1 ? `after ${at}` : at);
+      label.style.top = `${(100 * (row + 0.5)) / chain.at.length}%`;
+      labels.append(label);
+    });
+    const ends = make("p", null, { class: "ends", "aria-hidden": "true" });
+    ends.append(make("span", "edit 1"), make("span", `edit ${chain.edits.length}`));
     const pen = canvas.getContext("2d");
     chain.heat.forEach((scores, row) => scores.forEach((score, edit) => {
       if (score === null) return;
@@ -59,7 +72,8 @@
     const told = `${chain.name}: ${lost} of ${final.filter((score) => score !== null).length} edits forgotten, wholly or in part, at the end; checkpoints after ${chain.at.join(", ")} edits`;
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", told);
-    box.append(make("p", told), canvas);
+    map.append(labels, canvas, ends);
+    box.append(make("p", told), map);
     heat.append(box);
   }
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.growth import growth
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import curves, words
@@ -36,8 +37,8 @@ class ModelPart:
 
     @property
     def ability_names(self) -> list[str]:
-        """The abilities that any chain has at its last checkpoint that has them."""
-        return list(dict.fromkeys(name for chain in self.chains for name in last(chain)))
+        """The abilities that some chain has at a checkpoint, in the order of the spec."""
+        return curves.ability_names(self.chains)
 
     def shown(self, name: str) -> Ability:
         """Return an ability of whatever chain: base and number of items are those of all."""
@@ -69,9 +70,11 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
     )
     environment.filters.update(number=words.number, percent=words.percent)
     here = files("pytest_eac.reporting.html")
+    findings = [f"{chain.name}: {line}" for chain in record.chains for line in diagnose(chain)]
     return environment.get_template("page.html.j2").render(
         headline=words.headline(outcomes),
         parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
+        findings=findings,
         releases=record.releases,
         environment=record.environment,
         command=command,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_eac.reporting.terminal import outward
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -68,7 +70,10 @@ def percent(value: float | None) -> str:
 
 
 def span(low: float | None, high: float | None, *, share: bool = False) -> str:
-    """Return an interval; empty where there is none."""
+    """Return an interval; empty where there is none. Shares are rounded outward, to percents."""
     if low is None or high is None:
         return ""
-    return f"{low:.0%} to {high:.0%}" if share else f"{low:.3g} to {high:.3g}"
+    if share:
+        below, above = outward(low, high)
+        return f"{below}% to {above}%"
+    return f"{low:.3g} to {high:.3g}"
