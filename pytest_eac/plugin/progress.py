@@ -57,6 +57,8 @@ class Progress:
 
     def __call__(self, done: int, total: int, doing: str) -> None:
         """Tell how many of the edits are made, and what is being done."""
+        if done < self.done:  # another order of the edits begins
+            self._ended.clear()
         if done > self.done or not self._ended:
             self._ended.append((self._clock(), done))
         self.done, self.total = done, total

@@ -72,6 +72,19 @@ def test_the_time_left_goes_by_the_last_edits_not_by_those_from_the_cache() -> N
     assert reporter.rewritten[79] == "rome-s0: 80/80 edits, editing"
 
 
+def test_edits_that_are_made_again_are_timed_anew() -> None:
+    reporter = Reporter(isatty=True)
+    config: Any = SimpleNamespace(
+        pluginmanager=SimpleNamespace(get_plugin={"terminalreporter": reporter}.get),
+        get_verbosity=lambda: 0,
+    )
+    now = 0.0
+    progress = Progress(config, "rome-s0", clock=lambda: now)
+    for now, done in enumerate([1, 2, 3, 1, 2, 3, 1, 2, 3]):  # noqa: B007
+        progress(done, 4, "editing")
+    assert "left" not in reporter.rewritten[-1]  # two edits since then tell nothing
+
+
 def test_hours_are_told_as_hours() -> None:
     reporter = Reporter(isatty=True)
     run(reporter, [180.0 * k for k in range(1, 101)])
