@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac import __version__
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
@@ -260,8 +261,9 @@ def describe_model(loaded: LoadedModel) -> ModelRecord:
 
 def describe_environment() -> dict[str, str]:
     """Return the versions and settings that can move a score."""
-    packages = ("pytest-eac", "torch", "transformers", "tokenizers", "numpy", "pytest")
+    packages = ("torch", "transformers", "tokenizers", "numpy", "pytest")
     return {
+        "pytest-eac": __version__,
         **{name: version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),

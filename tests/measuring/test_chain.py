@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -8,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac import Solved, judge, load_spec, run_chain
+from pytest_eac import Solved, __version__, judge, load_spec, run_chain
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
-from pytest_eac.measuring.chain import AUTO_LAYERS, settle
+from pytest_eac.measuring import chain as chain_module
+from pytest_eac.measuring.chain import AUTO_LAYERS, describe_environment, settle
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.record import Record, from_json, to_json
 from pytest_eac.spec import registry
@@ -199,3 +201,15 @@ def test_deviation_is_the_sum_over_entries_written_out(tiny: LoadedModel) -> Non
     )
     assert list(found.by_parameter) == [f"{path}.weight" for path in paths]
     assert found.by_parameter[f"{paths[0]}.weight"].l1 == pytest.approx(3, rel=1e-5)
+
+
+def test_the_environment_is_told_where_the_package_is_used_without_being_installed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def installed(name: str) -> str:
+        if name == "pytest-eac":
+            raise PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(chain_module, "version", installed)
+    assert describe_environment()["pytest-eac"] == __version__
