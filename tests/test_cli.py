@@ -47,7 +47,7 @@ def test_validate_counts_the_edits_and_chains_of_a_good_spec(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write(tmp_path / "good.eac.yaml", GOOD)
-    assert run(capsys, "validate", file) == (0, f"{file}: ok, 1 edits, 6 chains\n", "")
+    assert run(capsys, "validate", file) == (0, f"{file}: ok, 1 edit, 6 chains\n", "")
 
 
 def test_validate_accepts_the_shipped_specs(
@@ -78,7 +78,7 @@ def test_validate_goes_on_after_a_bad_spec(
     good = write(tmp_path / "good.eac.yaml", GOOD)
     code, out, err = run(capsys, "validate", bad, good)
     assert code == 1
-    assert out == f"{good}: ok, 1 edits, 6 chains\n"
+    assert out == f"{good}: ok, 1 edit, 6 chains\n"
     assert err.count(str(bad)) == 2
 
 

@@ -36,5 +36,10 @@ def run(chosen: argparse.Namespace) -> int:
                 sys.stderr.write(f"{error}\n")
             else:
                 chains = len(spec.methods) * len(spec.seeds)
-                sys.stdout.write(f"{file}: ok, {len(spec.edits)} edits, {chains} chains\n")
+                told = f"{_count(len(spec.edits), 'edit')}, {_count(chains, 'chain')}"
+                sys.stdout.write(f"{file}: ok, {told}\n")
     return int(failed)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
