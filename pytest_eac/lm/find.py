@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+from huggingface_hub import snapshot_download
+from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
@@ -19,9 +22,11 @@ from pytest_eac.spec.files import expanded
 from pytest_eac.store import cached_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _log = logging.getLogger(__name__)
+# What transformers reads of a model; other formats of the same weights are left where they are.
+_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "model.safetensors", "model-*.safetensors"]
 
 
 def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, str | None, bool]:
@@ -57,6 +62,44 @@ def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, s
             "convert with model.save_pretrained)"
         )
     return str(path), None, False
+
+
+def fetch(
+    model_id: str, revision: str | None, tell: Callable[[str], None], *, code: bool = False
+) -> None:
+    """Bring a hub model's files to this machine, saying how far that is.
+
+    Nothing is raised: what cannot be fetched is told by whoever reads the files.
+
+    Args:
+        model_id: the hub id.
+        revision: branch, tag or commit.
+        tell: called with a sentence as the bytes come in.
+        code: whether the model's own code is wanted.
+    """
+
+    class Told(tqdm):  # type: ignore[misc]
+        """A progress bar that nobody sees; it tells instead."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **{**options, "file": StringIO(), "disable": False})
+
+        def update(self, n: float | None = 1) -> None:
+            """Count, and tell if it is bytes."""
+            super().update(n)
+            if self.unit == "B" and self.total:
+                with self.get_lock():
+                    tell(_told_bytes(self.n, self.total, self.format_dict["rate"]))
+
+    patterns = [*_FILES, "*.py"] if code else _FILES
+    with suppress(Exception):
+        snapshot_download(model_id, revision=revision, allow_patterns=patterns, tqdm_class=Told)
+
+
+def _told_bytes(done: float, total: float, rate: float | None) -> str:
+    mega = f"fetching the model, {done / 1e6:.0f} of {total / 1e6:.0f} MB"
+    seconds = (total - done) / rate if rate else 0
+    return f"{mega}, about {seconds / 60:.0f} min left" if seconds > 90 else mega
 
 
 def find_in_package(name: str) -> Path:

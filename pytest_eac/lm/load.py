@@ -12,14 +12,14 @@ from huggingface_hub import try_to_load_from_cache
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import EditError, ModelError, UnavailableError
-from pytest_eac.lm.find import find_files, quiet
+from pytest_eac.lm.find import fetch, find_files, quiet
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, pad
 from pytest_eac.lm.weights import fingerprint, require_finite
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _CPU_BYTES = 176 * 2**20
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -121,6 +121,7 @@ def load_model(
     cache_dir: Path | None = None,
     offline: bool = False,
     trust_remote_code: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> LoadedModel:
     """Load a model.
 
@@ -132,6 +133,7 @@ def load_model(
         cache_dir: where a converted GGUF file is kept; by default the user's cache folder.
         offline: take hub models from the local cache only.
         trust_remote_code: let a hub model bring its own code.
+        tell: called with how far the download of a hub model is.
 
     Raises:
         UnavailableError: the model or the device is not on this machine.
@@ -145,6 +147,8 @@ def load_model(
     where: dict[str, Any] = {"trust_remote_code": trust_remote_code}
     if hub:
         where |= {"revision": revision, "local_files_only": offline}
+        if not offline:
+            fetch(model_id, revision, tell, code=trust_remote_code)
     with quiet():
         config = _load_config(model_id, folder, where)
         layout = find_layout(config)

@@ -6,14 +6,13 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac import __version__
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
@@ -261,14 +260,20 @@ def describe_model(loaded: LoadedModel) -> ModelRecord:
 
 def describe_environment() -> dict[str, str]:
     """Return the versions and settings that can move a score."""
-    packages = ("torch", "transformers", "tokenizers", "numpy", "pytest")
+    packages = ("pytest-eac", "torch", "transformers", "tokenizers", "numpy", "pytest")
     return {
-        "pytest-eac": __version__,
-        **{name: version(name) for name in packages},
+        **{name: _version(name) for name in packages},
         "python": platform.python_version(),
         "platform": platform.platform(),
         "threads": str(torch.get_num_threads()),
     }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"  # a checkout on the path
 
 
 def _describe_moments(moments: Mapping[str, Moment]) -> CovarianceRecord | None:

@@ -324,7 +324,7 @@ class EacSession:
         from pytest_eac.measuring.recall import Recall
 
         progress(0, len(spec.edits), "loading the model")
-        loaded = self._load(self._choice(spec))
+        loaded = self._load(self._choice(spec), lambda text: progress(0, len(spec.edits), text))
         if self._unedited is None or self._unedited[0] is not spec:
             asking = "asking the unedited model"
             progress(0, len(spec.edits), asking)
@@ -351,12 +351,16 @@ class EacSession:
         release = self.release(spec)
         with self._running(f"{spec.name} edited") as progress:
             progress(0, len(spec.edits), "loading the base")
+
+            def tell(text: str) -> None:
+                progress(progress.done, len(spec.edits), text)
+
             try:
                 return measure_release(
                     spec,
                     release,
-                    load_base=lambda: self._load(base),
-                    load_edited=lambda: self._load(edited),
+                    load_base=lambda: self._load(base, tell),
+                    load_edited=lambda: self._load(edited, tell),
                     progress=progress,
                     cache=self._cache,
                     offline=self.options.offline,
@@ -396,7 +400,7 @@ class EacSession:
             )
         return spec.model
 
-    def _load(self, choice: choices.ModelChoice) -> LoadedModel:
+    def _load(self, choice: choices.ModelChoice, tell: Callable[[str], None]) -> LoadedModel:
         """Return the model, keeping only the last one so that two are never held."""
         from pytest_eac.lm.load import load_model
 
@@ -411,6 +415,7 @@ class EacSession:
                     cache_dir=self.options.cache_dir,
                     offline=self.options.offline,
                     trust_remote_code=self.options.trust_remote_code,
+                    tell=tell,
                 )
                 self._model = (choice, loaded)
             except EacError as error:
