@@ -66,12 +66,16 @@ def choose_model(spec: Spec, given: str | None) -> ModelChoice:
 
 def load(model: ModelChoice, chosen: argparse.Namespace) -> LoadedModel:
     """Load a model; converted ones are kept in the cache folder that is given."""
+    from tqdm import tqdm
+
     from pytest_eac.lm.load import load_model
 
-    return load_model(
-        model.id,
-        revision=model.revision,
-        dtype=model.dtype,
-        device=model.device,
-        cache_dir=chosen.cache_dir,
-    )
+    with tqdm(bar_format="{desc}", leave=False, disable=None) as bar:
+        return load_model(
+            model.id,
+            revision=model.revision,
+            dtype=model.dtype,
+            device=model.device,
+            cache_dir=chosen.cache_dir,
+            tell=bar.set_description_str,
+        )
