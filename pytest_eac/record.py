@@ -385,8 +385,8 @@ def from_json(text: str) -> Record:
 
     try:
         data = json.loads(text, parse_constant=_refuse)
-    except RecursionError as error:
-        raise ValueError(str(error)) from None
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
     found = data.get("schema") if isinstance(data, dict) else None
     if found != SCHEMA:
         raise ValueError(f"found schema {found!r}, expected {SCHEMA}")

@@ -134,7 +134,7 @@ def test_a_missing_results_file_is_a_record_error(tmp_path: Path) -> None:
         (b"[]", "found schema None, expected 1"),
         (b'{"schema": 1}', "environment"),
         (b'{"schema": 1, "x": "\xff"}', "utf-8"),
-        (b"[" * 100_000, "recursion"),
+        (b"[" * 100_000, "nested too deeply"),
     ],
 )
 def test_what_is_no_results_file_is_a_record_error(
