@@ -83,6 +83,9 @@ def judge_ordering(
         return undecided(wanted.id, f"{head}undecided: {counted}", trial.required)
     elif not trial.values:
         return undecided(wanted.id, f"{head}undecided: nothing to measure it on", trial.required)
+    elif trial.open:
+        text = f"{head}undecided under the order {show_order(next(iter(trial.open)))}: "
+        return undecided(wanted.id, text + next(iter(trial.open.values())), trial.required)
     else:
         lines = [f"{head}{trial.range()} under {_orders(search.drawn)}, required {trial.required}"]
         observed, outcome = trial.worst(), "passed"
@@ -139,6 +142,7 @@ class _Trial:
 
     Attributes:
         values: what was observed, by order.
+        open: what an order leaves undecided, by order; in words.
     """
 
     chain: Chain
@@ -146,6 +150,7 @@ class _Trial:
     checks: Checks
     runner: Runner
     values: dict[Order, float] = field(default_factory=dict)
+    open: dict[Order, str] = field(default_factory=dict)
 
     @property
     def written(self) -> Order:
@@ -206,6 +211,8 @@ class _Hold(_Trial):
         verdict = self.verdict(order)
         if verdict.observed is not None:
             self.values[order] = verdict.observed
+        if verdict.outcome == "undecided":
+            self.open[order] = verdict.message
         return verdict.outcome == "failed"
 
     def verdict(self, order: Order) -> Verdict:

@@ -50,9 +50,14 @@ class HandMade:
         return abs(self.value(one) - self.value(other))
 
 
-def verdict(value: Callable[[Order], float], given: tuple[Order, ...] = (), **how: Any) -> Verdict:
+def verdict(
+    value: Callable[[Order], float],
+    given: tuple[Order, ...] = (),
+    confidence: float | None = None,
+    **how: Any,
+) -> Verdict:
     orderings = Orderings.model_validate({"hold": (), **how})
-    checks = Checks.model_validate({"efficacy": {"min": 0.8}})
+    checks = Checks.model_validate({"efficacy": {"min": 0.8, "confidence": confidence}})
     runner = HandMade(value=value)
     (wanted,) = orderings.properties(checks)
     return judge_ordering(
@@ -90,6 +95,14 @@ def test_what_no_order_breaks_passes(how: dict[str, Any]) -> None:
     found = verdict(lambda _: 0.9, **how)
     assert found.outcome == "passed"
     assert "under 10 orders" in found.message
+
+
+def test_what_an_order_leaves_undecided_does_not_pass() -> None:
+    found = verdict(lambda _: 0.9, confidence=0.999, hold=("efficacy",))
+    assert found.outcome == "undecided"
+    assert "undecided under the order 1,2,3,4,5: efficacy of " in found.message
+    broken = verdict(reversed_pair, confidence=0.999, hold=("efficacy",))
+    assert broken.outcome == "failed"
 
 
 @pytest.mark.parametrize("how", PROPERTIES)
