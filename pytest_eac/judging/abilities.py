@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.judging.claims import of_ability
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, undecided, verdict
+from pytest_eac.stats.paired import is_above
 
 if TYPE_CHECKING:
     from pytest_eac.judging.claims import Correction
@@ -22,8 +23,9 @@ def judge_ability(
     base = chain.abilities.get(name)
     if base is None:
         return undecided(name, f"{name}: undecided: not measured in this run", required)
-    if not base.signal:
-        return undecided(name, f"{name} of {chain.name}: {_no_signal(base)}", required)
+    if not _signal(base, bounds.confidence):
+        reason = _no_signal(base, bounds.confidence or 0.95)
+        return undecided(name, f"{name} of {chain.name}: {reason}", required)
     cases = [
         Case(
             at=point.at,
@@ -86,11 +88,18 @@ def _shown(ability: Ability, kind: str, limit: Limit, level: float) -> str:
     return f"kept {limit.digits(value, 'f', 2)} ({told}) {of}"
 
 
-def _no_signal(base: Ability) -> str:
+def _signal(base: Ability, confidence: float | None) -> bool:
+    """Say whether the base is above what guessing makes, at the confidence asked."""
+    if confidence is None or (base.chance is None and base.majority is None):
+        return base.signal
+    return is_above(base.scores, base.floor, confidence=confidence)
+
+
+def _no_signal(base: Ability, level: float) -> str:
     return (
         f"no signal: the unedited model scores {base.value:.3f} (n={base.n} items), not above "
-        f"{_levels(base)} at 95%, so that there is nothing to keep; take more items or examples "
-        "(shots), or a model that can do it"
+        f"{_levels(base)} at {100 * level:g}%, so that there is nothing to keep; take more "
+        "items or examples (shots), or a model that can do it"
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import ceil, isclose, log2
+from math import ceil, isclose, log, log2
 from typing import TYPE_CHECKING
 
 from pytest_eac import record
@@ -57,7 +57,7 @@ def compare(
                 f"{comparison.metric}, which is not above chance, so that there is nothing to lose"
             )
             return _undecided(name, comparison, one.spec, reason)
-        held = held and _reaches(_upwards(comparison, first.value, second.value), by)
+        held = held and _reaches(_gap(comparison, first.value, second.value), by)
         values.append(first.value)
         lines.append(
             f"{_label(comparison.metric)} after {len(one.edits)} edits: {one.name} {first}, "
@@ -120,6 +120,13 @@ def _final(chain: Chain, metric: str) -> _Value | None:
 def _upwards(comparison: Comparison, one: float, two: float) -> float:
     """Return how far the first value lies beyond the second one in the direction asked for."""
     return two - one if comparison.less else one - two
+
+
+def _gap(comparison: Comparison, one: float, two: float) -> float:
+    """Return the distance that ``by`` is about: of perplexities in nats, as their texts' are."""
+    if comparison.metric == "perplexity":
+        one, two = log(one), log(two)
+    return _upwards(comparison, one, two)
 
 
 def _reaches(gap: float, by: float) -> bool:
@@ -198,11 +205,12 @@ def _alone(comparison: Comparison, found: Difference | None) -> tuple[int | None
 def _required(comparison: Comparison) -> str:
     sign = "<" if comparison.less else ">"
     text = f"{comparison.subject} {sign} {comparison.than}"
+    unit = " nats" if comparison.metric == "perplexity" else ""
     if comparison.by is not None and comparison.by < 0:
         side = "above" if comparison.less else "below"
-        text += f", or {side} by {-comparison.by:g} at most"
+        text += f", or {side} by {-comparison.by:g}{unit} at most"
     elif comparison.by:
-        text += f" by {comparison.by:g} or more"
+        text += f" by {comparison.by:g}{unit} or more"
     if comparison.confidence is not None:
         text += f" with confidence {comparison.confidence:g}"
     return text

@@ -145,7 +145,10 @@ class Comparison(Strict):
     than: Name = Field(description="The method that it is held against.")
     by: Number | None = Field(
         None,
-        description="Least difference; below 0, how much the method may be on the wrong side.",
+        description=(
+            "Least difference (of perplexities in nats); below 0, how much the method may be on "
+            "the wrong side."
+        ),
     )
     confidence: Level | None = Field(
         None,

@@ -82,6 +82,15 @@ def test_an_ability_without_a_signal_never_passes(limits: dict[str, float]) -> N
     )
 
 
+@pytest.mark.parametrize(("confidence", "signal"), [(0.9, True), (0.99, False)])
+def test_a_signal_is_one_at_the_confidence_that_is_asked(confidence: float, signal: bool) -> None:
+    scores = (1.0,) * 17 + (0.0,) * 7
+    base = replace(BASE, value=17 / 24, n=24, chance=0.5, majority=0.5, scores=scores)
+    found = judged(of(base, base=base), keep=0.7, confidence=confidence)
+    assert ("no signal" not in found.message) == signal
+    assert (f"at {100 * confidence:g}%, so that" in found.message) != signal
+
+
 def test_an_ability_that_was_not_measured_is_undecided() -> None:
     assert judged(chain(checkpoint(2)), keep=0.5).outcome == "undecided"
     assert judged(of(ABILITY), keep=0.5, at=9).message == (

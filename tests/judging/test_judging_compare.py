@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from math import exp
 from typing import TYPE_CHECKING
 
 import pytest
@@ -287,6 +288,24 @@ def test_less_perplexity_is_more_log_likelihood() -> None:
     found = held(asked("perplexity", confidence=0.95), better, worse)
     assert found.outcome == "passed"
     assert found.effect == pytest.approx(-1.25)
+
+
+@pytest.mark.parametrize(
+    ("by", "outcome"), [(1.0, "passed"), (1.2, "failed"), (-0.1, "passed"), (3.0, "failed")]
+)
+def test_a_least_difference_of_perplexities_is_in_nats_for_values_and_test_alike(
+    by: float, outcome: str
+) -> None:
+    better, worse = (
+        able_chain("rome-eac", [-2.0] * 9, "perplexity"),
+        [-3.1 - k / 1e3 for k in range(9)],
+    )
+    better = replace(better, checkpoints=(_valued(better, exp(2.0)),))
+    other = able_chain("rome", worse, "perplexity")
+    other = replace(other, checkpoints=(_valued(other, exp(3.104)),))
+    found = held(asked("perplexity", by=by, confidence=0.95), better, other)
+    assert found.outcome == outcome
+    assert " nats " in found.required
 
 
 def _valued(of: Chain, value: float) -> Checkpoint:
