@@ -164,7 +164,8 @@ def _tested(chains: Sequence[Chain]) -> list[str]:
                 over = f"{each.correction} over {each.corrected_over}"
                 rows.append(
                     f"{fit(chain.name, 23):<23} {fit(each.check, 11):<12}{each.n or '-':>5}"
-                    f"{each.p:>8.2g}{each.p_adjusted:>8.2g} {over[:12]:>12} {each.outcome[:9]:<9}".rstrip()
+                    f"{each.p:>8.2g}{each.p_adjusted:>8.2g} "
+                    f"{over[:12]:>12} {each.outcome[:9]:<9}".rstrip()
                 )
     heading = f"{'chain':<23} {'check':<12}{'n':>5}{'p':>8}{'p corr.':>8} {'corrected':>12} verdict"
     return [heading, *rows] if rows else []
