@@ -88,7 +88,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         return
     from pytest_eac.plugin.outcomes import outcomes
 
-    ended = exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}
+    code = pytest.ExitCode
+    ended = exitstatus in {code.OK, code.TESTS_FAILED, code.NO_TESTS_COLLECTED}
     stopped = session.shouldfail or session.shouldstop
     eac.finish(outcomes(session.config), complete=ended and not stopped)
     if eac.trouble:
@@ -128,6 +129,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     from pytest_eac.plugin.scheduler import ChainScheduling
 
     return ChainScheduling(config, log)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Let a spec that cannot be used say where it is wrong."""
+    report = yield
+    if report.failed and _SESSION in collector.config.stash:
+        from pytest_eac.plugin.nodes import SpecNode
+
+        if isinstance(collector, SpecNode):
+            collector.mark(report)
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

@@ -41,6 +41,7 @@ class SpecNode(pytest.Module):
         super().__init__(**kwargs)
         self.eac = eac
         self.obj = ModuleType(self.path.stem)
+        self._wrong_at = 1
 
     def collect(self) -> Iterator[pytest.Collector]:
         """Yield a node per chain, and one for the comparisons between chains.
@@ -83,11 +84,16 @@ class SpecNode(pytest.Module):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show a broken spec as its list of problems, without a traceback."""
         if isinstance(excinfo.value, SpecError):
+            self._wrong_at = excinfo.value.problems[0].line
             count = len(excinfo.value.problems)
             return f"{count} problem{'s' * (count > 1)} in this spec:\n{excinfo.value}"
         if isinstance(excinfo.value, EacError):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
+
+    def mark(self, report: pytest.CollectReport) -> None:
+        """Mark a report on this file with the line that it is about."""
+        set_place(report, self._shown_path().as_posix(), self._wrong_at)
 
 
 class ChainNode(pytest.Collector):

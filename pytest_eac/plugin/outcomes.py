@@ -24,13 +24,16 @@ _PLACE = "eac_place"
 _KINDS = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 
 
-def set_place(report: pytest.TestReport, file: str, line: int) -> None:
-    """Mark a report as that of a check, written at a line of a spec."""
+def set_place(report: pytest.TestReport | pytest.CollectReport, file: str, line: int) -> None:
+    """Mark a report as that of a check, or of a whole spec, written at a line of the spec."""
     setattr(report, _PLACE, [file, line])
 
 
 def outcomes(config: pytest.Config) -> tuple[Outcome, ...]:
-    """Return what became of each check, those that went wrong first; nothing without a terminal."""
+    """Return what became of each check, those that went wrong first; nothing without a terminal.
+
+    A spec that could not be used is one error.
+    """
     reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
     stats = reporter.stats if reporter else {}
     return tuple(

@@ -514,8 +514,11 @@ class EacSession:
             complete: whether nothing has stopped the run; a baseline is made of no other.
         """
         from pytest_eac.plugin.outcomes import write_report, write_summary
+        from pytest_eac.reporting.outcomes import stopped
 
         self.write()
+        if not complete:
+            outcomes = (stopped(), *outcomes)
         try:
             if self.baseline and self.baseline.update:
                 self._told.append(self.baseline.store(self.record(), complete=complete))

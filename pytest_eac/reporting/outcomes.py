@@ -11,7 +11,8 @@ class Outcome:
 
     Attributes:
         name: the node id.
-        outcome: ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed`` or ``xpassed``.
+        outcome: ``passed``, ``failed``, ``error``, ``skipped``, ``xfailed`` or ``xpassed``;
+            ``stopped`` is that of a whole run.
         file: the spec.
         line: the check's line in it, counted from 1.
         message: why it failed or was skipped.
@@ -26,7 +27,16 @@ class Outcome:
     @property
     def is_bad(self) -> bool:
         """Whether the run fails for it."""
-        return self.outcome in {"failed", "error"}
+        return self.outcome in {"failed", "error", "stopped"}
+
+
+def stopped() -> Outcome:
+    """Return what became of a run that did not come to its end."""
+    message = (
+        "stopped before its end: what is told here was judged before that; run the same command "
+        "again to go on"
+    )
+    return Outcome(name="the run", outcome="stopped", file="", line=0, message=message)
 
 
 def annotation(outcome: Outcome) -> str:

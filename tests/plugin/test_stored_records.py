@@ -174,3 +174,41 @@ def test_on_github_failed_checks_are_annotations_at_their_lines(
     assert len(found) == 1
     place = "file=small.eac.yaml,line=4,title=small.eac.yaml%3A%3Aeac-s0%3A%3Aefficacy"
     assert found[0].startswith(f"::error {place}::efficacy of eac-s0: ")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n1"]])
+def test_a_spec_that_cannot_be_used_is_told_wherever_failed_checks_are(
+    specs: Specs, stored: Path, monkeypatch: pytest.MonkeyPatch, workers: list[str]
+) -> None:
+    write(specs, "{efficacy: {min: 2}}")
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    files = ("--eac-summary=summary.md", "--eac-report=report.html")
+    result = specs.pytester.runpytest_subprocess(JUDGE, *files, *workers)
+    [line] = (line for line in result.outlines if line.startswith("::error "))
+    assert line.startswith("::error file=small.eac.yaml,line=4,title=small.eac.yaml::1 problem")
+    text, page = (
+        (specs.pytester.path / name).read_text() for name in ("summary.md", "report.html")
+    )
+    assert text.startswith("## Edits: failed")
+    assert "checks.efficacy.min" in text
+    assert '<header class="failed">' in page
+    assert "checks.efficacy.min" in page
+
+
+def test_what_was_judged_before_ctrl_c_is_not_the_verdict_of_the_run(
+    specs: Specs, stored: Path
+) -> None:
+    write(specs, "{efficacy: {min: 0}, locality: {min: 0}}")
+    specs.pytester.makeconftest(
+        "def pytest_runtest_setup(item):\n    if item.name == 'locality':\n"
+        "        raise KeyboardInterrupt\n"
+    )
+    specs.pytester.runpytest_subprocess(
+        JUDGE, "--eac-summary=summary.md", "--eac-report=report.html"
+    )
+    text, page = (
+        (specs.pytester.path / name).read_text() for name in ("summary.md", "report.html")
+    )
+    assert text.startswith("## Edits: failed (1 stopped, 1 passed)")
+    assert "<h1>Stopped before the end: 0 failed, 1 passed so far</h1>" in page
+    assert "stopped before its end: what is told here" in page

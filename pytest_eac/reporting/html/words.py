@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pytest_eac.reporting.outcomes import Outcome
 
 _GROUPS = {
+    "Stopped": ("stopped",),
     "Failed": ("failed", "error"),
     "Undecided or left out": ("skipped",),
     "Known issues": ("xfailed",),
@@ -41,11 +42,13 @@ def headline(outcomes: Sequence[Outcome]) -> Headline:
         name: tuple(each for each in outcomes if each.outcome in kinds)
         for name, kinds in _GROUPS.items()
     }
-    failed, undecided, known, passed = map(len, groups.values())
+    stopped, failed, undecided, known, passed = map(len, groups.values())
     beside = [f"{undecided} could not be decided"] if undecided else []
     beside += [f"{known} failed as known"] if known else []
     if not outcomes:
         outcome, text = "none", "Nothing was judged"
+    elif stopped:
+        outcome, text = "failed", f"Stopped before the end: {failed} failed, {passed} passed so far"
     elif failed:
         outcome, text = "failed", f"{failed} of {len(outcomes)} checks failed"
     elif not passed:
