@@ -46,7 +46,7 @@ def model_card(manifest: Manifest) -> str:
         *_error(manifest),
         f"Base weights {base.fingerprint[:12]}, edited weights {manifest.edited_fingerprint[:12]} "
         f"({base.dtype}). `edit-manifest.json` has all of this for machines; with the spec, "
-        "`pytest --eac-model BASE --eac-edited EDITED SPEC` holds the edited model to it.",
+        "`pytest --eac-model=BASE --eac-edited=EDITED SPEC` holds the edited model to it.",
         "",
         "## Measured",
         "",

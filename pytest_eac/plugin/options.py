@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -100,6 +101,15 @@ class Options:
     require: bool
     trust_remote_code: bool
 
+    @property
+    def of_chains(self) -> tuple[str, ...]:
+        """The options that say which chains there are, as arguments of a command line."""
+        given = [(name, getattr(self, name)) for name in ("model", "revision", "dtype", "device")]
+        given += [("limit-edits", self.limit_edits)]
+        given += [("method", each) for each in self.methods]
+        given += [("seed", each) for each in self.seeds]
+        return tuple(f"--eac-{name}={each}" for name, each in given if each is not None)
+
 
 def read_options(config: pytest.Config) -> Options:
     """Collect the options.
@@ -112,6 +122,7 @@ def read_options(config: pytest.Config) -> Options:
         given = config.getoption(f"--eac-{name}")
         return given if given not in (None, "", [], False) else config.getini(_ini(name)) or None
 
+    _require_own_settings(config)
     limit = value("limit-edits")
     orderings = value("orderings")
     cache_dir = value("cache-dir")
@@ -125,6 +136,11 @@ def read_options(config: pytest.Config) -> Options:
     if value("edited") and (value("method") or value("seed")):
         raise pytest.UsageError(
             "--eac-edited: nothing is edited then, so that --eac-method and --eac-seed have no use"
+        )
+    if value("edited") and config.getoption("--eac-compare-fail"):
+        raise pytest.UsageError(
+            "--eac-edited: a released model has no baseline checks, so that --eac-compare-fail has "
+            "no use; give limits in the spec"
         )
     return Options(
         model=value("model"),
@@ -152,6 +168,29 @@ def read_options(config: pytest.Config) -> Options:
         require=bool(value("require")),
         trust_remote_code=bool(value("trust-remote-code")),
     )
+
+
+def _require_own_settings(config: pytest.Config) -> None:
+    """Refuse settings of pytest's that lie beside a model rather than beside the specs.
+
+    pytest looks for its settings before it knows any option of ours: the value of ``--eac-edited
+    PATH`` counts then as a place to look, that of ``--eac-edited=PATH`` does not.
+
+    Raises:
+        pytest.UsageError: the settings were found by such a value.
+    """
+    here = config.invocation_params.dir.resolve()
+    found = config.inipath
+    if found is None or config.getoption("inifilename", None) or here.is_relative_to(found.parent):
+        return
+    for name, text in pairwise(map(str, config.invocation_params.args)):
+        path = (here / text).resolve()
+        beside = path.is_relative_to(found.parent) or found.parent.is_relative_to(path)
+        if name.removeprefix("--eac-") in {*_TEXT, *_LISTS} and path.exists() and beside:
+            raise pytest.UsageError(
+                f"{name} {text}: pytest took its settings from {found}, which it found by this "
+                f"path; write {name}={text}, or name the settings with -c FILE"
+            )
 
 
 def _path(config: pytest.Config, text: str | None) -> Path | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -222,8 +223,9 @@ class EacSession:
             )
 
         def replay(orders: Sequence[Order]) -> str:
-            given = " ".join(f"--eac-order={show_order(order)}" for order in orders)
-            return f'pytest "{spec.file}::{chain.name}::{wanted.id}" {given}'
+            item = f"{spec.file}::{chain.name}::{wanted.id}"
+            given = [f"--eac-order={show_order(order)}" for order in orders]
+            return shlex.join(["pytest", item, *self.options.of_chains, *given])
 
         with self._running(f"{spec.name} {chain.name}: orders") as progress:
             runner = self._runner(spec, method, chain, progress)

@@ -174,3 +174,27 @@ def test_options_of_editing_are_refused(specs: Specs, option: str) -> None:
     result = specs.run("--eac-edited=x", option)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*--eac-edited: nothing is edited then*"])
+
+
+def test_limits_against_a_baseline_are_refused(specs: Specs) -> None:
+    specs.write()
+    options = ("--eac-baseline=base.json", "--eac-compare-fail=locality:2%")
+    result = specs.run("--eac-edited=released", *options)
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--eac-edited: a released model has no baseline checks*"])
+
+
+def test_settings_of_pytest_that_lie_in_a_release_are_refused(specs: Specs) -> None:
+    release, project = specs.pytester.mkdir("released"), specs.pytester.mkdir("project")
+    (release / "pytest.ini").write_text("[pytest]\naddopts = -k efficacy\n")
+    specs.write(name="project/small.eac.yaml")
+    (project / "pytest.ini").write_text("[pytest]\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(project)
+        refused = specs.run("--eac-edited", "../released", "small.eac.yaml")
+        own = specs.run("--eac-edited=../released", "small.eac.yaml", "--collect-only")
+    assert refused.ret == pytest.ExitCode.USAGE_ERROR
+    refused.stderr.fnmatch_lines(
+        ["*--eac-edited ../released: pytest took its settings from *released/pytest.ini*"]
+    )
+    own.stdout.fnmatch_lines(["*2 tests collected*"])

@@ -67,18 +67,21 @@ def test_a_state_that_leaks_between_edits_is_found_and_shrunk_to_two_edits(specs
         edits=alphabetical(specs),
         more="orderings: {hold: [], state: 1.0e-6}",
     )
-    result = specs.run("--eac-results=out.json")
+    chains = ("--eac-limit-edits=5", "--eac-method=leaky", "--eac-seed=0")
+    result = specs.run("--eac-results=out.json", *chains)
     result.assert_outcomes(passed=1, failed=1)
     message = verdicts(specs.pytester.path / "out.json")["orderings-state"][2]
     assert "broken by the order 2,1, required at most 1e-06 from the written order" in message
     assert "  order 2,1: efficacy" in message
     assert "  order 1,2: efficacy" in message
     assert message.count("  edit ") == 2
-    (replay,) = re.findall(r'to replay: pytest "(.*)" (.*)', message)
+    (line,) = re.findall(r"to replay: pytest (.*)", message)
+    assert line.endswith("--eac-limit-edits=5 --eac-method=leaky --eac-seed=0 --eac-order=2,1")
+    replay = line.split()
     again = specs.run(*replay)
     again.assert_outcomes(failed=1)
     again.stdout.fnmatch_lines(["*broken by the order 2,1*", "*1 order given, none drawn*"])
-    specs.run(replay[0], "--eac-order=1,3").assert_outcomes(skipped=1)
+    specs.run(replay[0], *chains, "--eac-order=1,3").assert_outcomes(skipped=1)
 
 
 def test_orders_share_their_beginnings_also_without_a_cache(specs: Specs) -> None:
