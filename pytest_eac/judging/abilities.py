@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from pytest_eac.spec.abilities import AbilityBounds
 
 
+_STRANGE = 10.0
+"""So many times the perplexity of the unedited model's own texts are no language any more. Edits
+that leave the model whole make it 1.0 to 1.1 times (docs/abilities.md)."""
+
+
 def judge_ability(
     chain: Chain, name: str, bounds: AbilityBounds, correction: Correction | None = None
 ) -> Verdict:
     """Judge an ability; one that the unedited model has not got can neither be kept nor lost."""
-    limits = _limits(bounds)
+    limits = _limits(name, bounds)
     required = " and ".join(str(limit) for limit in limits.values())
     base = chain.abilities.get(name)
     if base is None:
@@ -29,8 +34,8 @@ def judge_ability(
     cases = [
         Case(
             at=point.at,
-            value=_values(point.abilities[name])[kind],
-            shown=_shown(point.abilities[name], kind, limit, chain.confidence),
+            value=_values(point.abilities[name], base)[kind],
+            shown=_shown(point.abilities[name], base, kind, limit, chain.confidence),
             limit=limit,
             more=(_numbers(point.abilities[name], chain.confidence),),
             n=base.n,
@@ -42,22 +47,34 @@ def judge_ability(
         for point in chosen(chain, bounds.at)
         if name in point.abilities
         for kind, limit in limits.items()
+        if kind != "strange" or _is_strange(point.abilities[name], base, limit)
     ]
     return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
 
 
-def _limits(bounds: AbilityBounds) -> dict[str, Limit]:
+def _limits(name: str, bounds: AbilityBounds) -> dict[str, Limit]:
     wanted = {
         "kept": Limit(low=bounds.keep, high=None),
         "value": Limit(low=bounds.min, high=None),
         "margin": Limit(low=bounds.above_chance, high=None),
     }
-    return {kind: limit for kind, limit in wanted.items() if limit.low is not None}
+    limits = {kind: limit for kind, limit in wanted.items() if limit.low is not None}
+    if name == "generation":  # nonsense is as varied as sense
+        limits["strange"] = Limit(low=None, high=bounds.max_perplexity or _STRANGE)
+    return limits
 
 
-def _values(ability: Ability) -> dict[str, float | None]:
+def _is_strange(ability: Ability, base: Ability, limit: Limit) -> bool:
+    """Say whether texts miss their limit; one that they keep is no news beside the other limits."""
+    value = _values(ability, base)["strange"]
+    return value is not None and not limit.allows(value)
+
+
+def _values(ability: Ability, base: Ability) -> dict[str, float | None]:
     room = ability.base - ability.floor
+    after, before = (each.about.get("perplexity_unedited") for each in (ability, base))
     return {
+        "strange": after / before if after is not None and before else None,
         "kept": ability.kept,
         "value": ability.value,
         "margin": (ability.value - ability.floor) / room if room else None,
@@ -73,13 +90,16 @@ def _ends(ability: Ability, kind: str) -> tuple[float | None, float | None]:
     return ends.get(kind, (None, None))
 
 
-def _shown(ability: Ability, kind: str, limit: Limit, level: float) -> str:
-    value = _values(ability)[kind]
+def _shown(ability: Ability, base: Ability, kind: str, limit: Limit, level: float) -> str:
+    value = _values(ability, base)[kind]
     if value is None:
         return "nothing to compare with"
     if kind == "value":
         told = interval(ability.low, ability.high, level)
         return f"{limit.digits(value, 'f', 3)} ({told}, n={ability.n} items)"
+    if kind == "strange":
+        times = limit.digits(value, "g", 4)
+        return f"texts of {times} times the perplexity, by the unedited model, of its own"
     of = f"of {ability.base:.4g} (n={ability.n} items)"
     if kind == "margin":
         of = f"of {ability.base - ability.floor:.3f} above chance (n={ability.n} items)"

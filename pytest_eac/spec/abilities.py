@@ -29,7 +29,7 @@ BUILT_IN: Mapping[str, frozenset[str]] = {
     "reasoning": _SHOWN,
     "arithmetic": _SHOWN,
     "instructions": _ASKED,
-    "generation": _ASKED,
+    "generation": _ASKED | {"max_perplexity"},
     "perplexity": _DATA,
     "drift": _DATA,
 }
@@ -55,6 +55,11 @@ class AbilityBounds(Strict):
     above_chance: Positive | None = Field(
         None,
         description="Least allowed margin above chance, as a share of the unedited model's margin.",
+    )
+    max_perplexity: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = Field(
+        None,
+        description="For generation: highest allowed perplexity of the texts by the unedited "
+        "model, as a multiple of that of its own texts; 10 by default.",
     )
     confidence: Level | None = Field(
         None,

@@ -119,3 +119,35 @@ def test_a_near_miss_does_not_read_like_a_hit() -> None:
 def test_where_nothing_is_above_chance_there_is_no_share_of_it() -> None:
     found = judged(of(replace(ABILITY, base=0.5)), above_chance=0.5)
     assert found.outcome == "undecided"
+
+
+@pytest.mark.parametrize(
+    ("perplexity", "limits", "outcome"),
+    [
+        (19.0, {"keep": 0.5}, "passed"),
+        (21.0, {"keep": 0.5}, "failed"),
+        (21.0, {"keep": 0.5, "max_perplexity": 11}, "passed"),
+        (21.0, {"keep": 0.5, "confidence": 0.5}, "failed"),
+        (2.0, {"keep": 0.5, "confidence": 0.5}, "passed"),
+    ],
+)
+def test_varied_nonsense_is_no_generation(
+    perplexity: float, limits: dict[str, float], outcome: str
+) -> None:
+    base, edited = (
+        replace(
+            BASE,
+            chance=None,
+            majority=None,
+            scores=(1.0,) * 120,
+            about={"perplexity_unedited": each},
+        )
+        for each in (2.0, perplexity)
+    )
+    measured = replace(chain(able(2, generation=edited)), abilities={"generation": base})
+    found = judge_one(measured, "generation", AbilityBounds(**limits))
+    assert found.outcome == outcome
+    strange = (
+        f"texts of {perplexity / 2:.4g} times the perplexity, by the unedited model, of its own"
+    )
+    assert (strange in found.message) == (outcome == "failed")

@@ -206,7 +206,7 @@ def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
 def test_a_real_model_with_noise_on_one_matrix_fails_and_without_it_passes(specs: Specs) -> None:
     specs.pytester.makeconftest(REAL_NOISE)
     abilities = "{sentiment: {keep: 0.7, take: 40}, " + ", ".join(
-        f"{name}: {{keep: 0.7, take: 10}}" for name in ("perplexity", "drift")
+        f"{name}: {{keep: 0.7, take: 10}}" for name in ("perplexity", "drift", "generation")
     )
     specs.write(
         f"{{abilities: {abilities}}}}}",
@@ -215,15 +215,18 @@ def test_a_real_model_with_noise_on_one_matrix_fails_and_without_it_passes(specs
         edits="[{subject: Norway, prompt: 'The capital of {} is', target: Lima}]",
     )
     result = specs.run(f"--eac-cache-dir={USER_CACHE}", "--eac-no-cache", "-v")
-    result.assert_outcomes(failed=3, passed=3)
+    result.assert_outcomes(failed=4, passed=4)
     result.stdout.fnmatch_lines(
         [
             "*::noise-s0::sentiment FAILED*",
             "*::noise-s0::perplexity FAILED*",
             "*::noise-s0::drift FAILED*",
+            "*::noise-s0::generation FAILED*",
             "*::nothing-s0::sentiment PASSED*",
             "*::nothing-s0::perplexity PASSED*",
             "*::nothing-s0::drift PASSED*",
+            "*::nothing-s0::generation PASSED*",
+            "generation of noise-s0: texts of * times the perplexity, by the unedited model, *",
             "nothing-s0 *sentiment * 1.00 1.00 to 1.00 *",
         ]
     )
