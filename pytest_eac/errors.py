@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 class EacError(Exception):
-    """Root of everything this package raises on purpose."""
+    """Root of everything this package raises on purpose.
+
+    Attributes:
+        check: the check of a spec that it is about, where it is about one.
+    """
+
+    check: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.changes import Changes, Difference
+    from pytest_eac.errors import UnavailableError
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.ready import Spec
@@ -150,6 +151,7 @@ def measure_release(
     progress: Callable[[int, int, str], None] | None = None,
     cache: Cache | None = None,
     offline: bool = False,
+    absent: dict[str, UnavailableError] | None = None,
 ) -> Chain:
     """Measure a model that somebody else has edited, once, as after the last edit.
 
@@ -164,6 +166,8 @@ def measure_release(
         progress: called with (edits, edits in all, what is being done).
         cache: where answers are looked up and kept.
         offline: whether data sets may come from this machine only.
+        absent: where to put the abilities whose data are not on this machine; by default one such
+            is an error.
 
     Raises:
         ModelError: a model cannot be used, or the two do not share their tokenizer.
@@ -186,6 +190,7 @@ def measure_release(
         offline=offline,
         confidence=level,
         tell=lambda name: tell(0, count, f"asking the base, {name}"),
+        absent=absent,
     )
     base.model.to("meta")  # its memory is free now, whoever still holds it
     tell(count, count, "loading the released model")

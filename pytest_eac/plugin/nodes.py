@@ -236,6 +236,8 @@ class CheckItem(pytest.Function):
     def _with_place(self, error: EacError) -> str:
         """Return an error's text and the line of the spec that it belongs to."""
         line = self.spec.lines.get("model")
+        if about := self.spec.lines.get(error.check or ""):
+            return f"{error}\n{self.spec.file}:{about}: the check"
         if isinstance(error, ModelError | UnavailableError) and line and not self.eac.options.model:
             return f"{error}\n{self.spec.file}:{line}: the model"
         return f"{error}\n{self._line()}"

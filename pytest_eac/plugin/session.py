@@ -60,6 +60,7 @@ class EacSession:
         self._releases: dict[str, Release] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
+        self._absent: dict[Path, dict[str, UnavailableError]] = {}
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
         self.baseline = _baseline(options)
         self._told: list[str] = []
@@ -181,6 +182,8 @@ class EacSession:
         from pytest_eac.judging.checks import judge
         from pytest_eac.judging.stored import unrecorded
 
+        if error := self._absent.get(spec.file, {}).get(check):
+            raise error
         if key not in self._verdicts:  # of all checks together: p-values are corrected for them
             found = judge(chain, spec.checks, spec.stats)
             self._verdicts[key] = {each.check: each for each in found}
@@ -341,6 +344,7 @@ class EacSession:
                 offline=self.options.offline,
                 confidence=level,
                 tell=lambda name: progress(0, len(spec.edits), f"{asking}, {name}"),
+                absent=self._absent.setdefault(spec.file, {}),
             )
             self._unedited = (spec, recall, abilities)
         return (loaded, *self._unedited[1:])
@@ -366,6 +370,7 @@ class EacSession:
                     progress=progress,
                     cache=self._cache,
                     offline=self.options.offline,
+                    absent=self._absent.setdefault(spec.file, {}),
                 )
             finally:
                 self._model = self._unedited = None  # the base's memory has been given up

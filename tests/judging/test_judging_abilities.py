@@ -132,7 +132,7 @@ def test_where_nothing_is_above_chance_there_is_no_share_of_it() -> None:
     ],
 )
 def test_varied_nonsense_is_no_generation(
-    perplexity: float, limits: dict[str, float], outcome: str
+    perplexity: float, limits: dict[str, Any], outcome: str
 ) -> None:
     base, edited = (
         replace(

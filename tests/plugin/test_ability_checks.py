@@ -230,3 +230,27 @@ def test_a_real_model_with_noise_on_one_matrix_fails_and_without_it_passes(specs
             "nothing-s0 *sentiment * 1.00 1.00 to 1.00 *",
         ]
     )
+
+
+def test_data_that_are_not_here_skip_their_check_alone(specs: Specs) -> None:
+    absent = "sentiment: {keep: 0.7, data: 'hub:me/set', revision: abc}"
+    there = f"drift: {{keep: 0.01, {texts(specs)}}}"
+    specs.write(f"{{efficacy: {{min: 0}}, abilities: {{{there}, {absent}}}}}")
+    result = specs.pytester.runpytest_subprocess("--eac-offline", "-rs")
+    result.assert_outcomes(passed=2, skipped=1)
+    result.stdout.fnmatch_lines(["SKIPPED [[]1[]] small.eac.yaml:*: data set 'me/set'*"])
+    required = specs.pytester.runpytest_subprocess("--eac-offline", "--eac-require")
+    required.assert_outcomes(passed=2, failed=1)
+    required.stdout.fnmatch_lines(
+        ["data set 'me/set'*", "small.eac.yaml:4: the check (--eac-require)"]
+    )
+
+
+def test_data_that_are_wrong_are_told_at_the_line_of_their_check(specs: Specs) -> None:
+    (specs.pytester.path / "data.jsonl").write_text('{"text": "x"}\n', encoding="utf-8")
+    abilities = (
+        f"{{drift: {{keep: 0.1, {texts(specs)}}},\n  sentiment: {{keep: 1, data: data.jsonl}}}}"
+    )
+    specs.write(f"{{efficacy: {{min: 0}},\n abilities: {abilities}}}")
+    result = specs.run()
+    result.stdout.fnmatch_lines(["*data.jsonl:1: *expected*", "small.eac.yaml:6: the check"])

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import EacError, SettingsError
+from pytest_eac.errors import EacError, SettingsError, UnavailableError
 from pytest_eac.lm.weights import swapped
 from pytest_eac.measuring.abilities.asked import Told
 from pytest_eac.measuring.abilities.brought import find_ability
@@ -44,6 +44,8 @@ class Abilities:
         offline: whether data sets may come from this machine only.
         confidence: the level of the intervals.
         tell: called with the name of an ability that is about to be measured.
+        absent: where to put, by name, the abilities whose data are not on this machine, and to do
+            without them; by default one such is an error.
 
     Attributes:
         base: the unedited model's abilities.
@@ -64,14 +66,21 @@ class Abilities:
         offline: bool = False,
         confidence: float = 0.95,
         tell: Callable[[str], None] = lambda _: None,
+        absent: dict[str, UnavailableError] | None = None,
     ) -> None:
         self._confidence = confidence
         self._memory = open_memory(cache, loaded)
         self._loaded = loaded
         self._originals: Mapping[str, Tensor] = {}
-        self._prepared = {
-            name: _prepare(loaded, name, bounds, offline=offline) for name, bounds in wanted.items()
-        }
+        self._prepared: dict[str, Prepared] = {}
+        for name, bounds in wanted.items():
+            try:
+                self._prepared[name] = _prepare(loaded, name, bounds, offline=offline)
+            except EacError as error:
+                error.check = name
+                if absent is None or not isinstance(error, UnavailableError):
+                    raise
+                absent[name] = error
         self._keys = {
             name: _digest(each) for name, each in self._prepared.items() if each.asked.items
         }
@@ -101,7 +110,8 @@ class Abilities:
         self, names: Iterable[str], *, tell: Callable[[str], None] = lambda _: None
     ) -> dict[str, Ability]:
         """Measure some of the abilities on the model as it is now; ``tell`` is told each name."""
-        return {name: self._ability(name, self._ask(name, tell)) for name in names}
+        there = [name for name in names if name in self._prepared]
+        return {name: self._ability(name, self._ask(name, tell)) for name in there}
 
     def _ask(self, name: str, tell: Callable[[str], None]) -> Told:
         tell(name)
