@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError
-from pytest_eac.spec.methods import Method, find_method
+from pytest_eac.spec.methods import CONTROLS, Method, find_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -31,6 +31,8 @@ def diagnose(chain: Chain) -> tuple[str, ...]:
 
 
 def _findings(chain: Chain) -> Iterator[str]:
+    if chain.hyperparameters.get("base", chain.method) in CONTROLS:
+        return  # it makes no edits, so that none can fail to take
     outcomes = {verdict.check: verdict.outcome for verdict in chain.verdicts}
     lost = [check for check, outcome in outcomes.items() if outcome == "failed"]
     abilities = [check for check in lost if check in chain.abilities]
@@ -64,7 +66,8 @@ def _findings(chain: Chain) -> Iterator[str]:
         yield from _searches_cut_short(chain, settings)
     if abilities and _faster_than_linear(chain):
         yield _line(
-            f"deviation grows faster than the number of edits while {_listed(abilities)} fall: "
+            f"deviation grows faster than the number of edits while abilities are lost "
+            f"({_listed(abilities)}): "
             "each edit is larger than the last",
             [
                 *_if(_takes(method), "value.norm: anchored"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _DATA = frozenset({"data", "revision", "take", "seed"})
 _ASKED = _DATA | {"template", "chat"}
 _SHOWN = _ASKED | {"shots"}
-_LABELLED = _SHOWN | {"calibrate"}
+_LABELLED = _SHOWN | {"calibrate", "candidates"}
 # The options that each built-in ability has a use for.
 BUILT_IN: Mapping[str, frozenset[str]] = {
     "nli": _LABELLED,
@@ -42,7 +43,25 @@ _LIMITS = frozenset({"keep", "min", "above_chance", "at", "confidence"})
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+# A field of an item in a template.
+FIELD = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 Source = Annotated[str, Field(min_length=1, max_length=20_000)]
+
+
+def _differ(candidates: tuple[str, str]) -> tuple[str, str]:
+    if candidates[0] == candidates[1]:
+        raise PydanticCustomError("same", "expected two different answers")
+    return candidates
+
+
+def _asks(template: str) -> str:
+    if not FIELD.search(template):
+        raise PydanticCustomError(
+            "no_field",
+            "found no field of the items; expected one or more, such as {sentence} in braces",
+            {"sentence": "{sentence}"},
+        )
+    return template
 
 
 class AbilityBounds(Strict):
@@ -80,8 +99,13 @@ class AbilityBounds(Strict):
     seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
         None, description="Draw the items at random with this seed; in file order by default."
     )
-    template: Source | None = Field(
+    template: Annotated[Source, AfterValidator(_asks)] | None = Field(
         None, description="The prompt, with {field} where a field of the item goes."
+    )
+    candidates: Annotated[tuple[Source, Source], AfterValidator(_differ)] | None = Field(
+        None,
+        description="The two answers to choose between, as they are to be written: for nli, that "
+        "of entailment and that of none; for sentiment, negative and positive.",
     )
     shots: Annotated[int, Field(ge=0, le=20)] | None = Field(
         None, description="How many worked examples stand before each item."
@@ -105,7 +129,7 @@ class AbilityBounds(Strict):
     @property
     def asked(self) -> dict[str, Any]:
         """How the ability is asked for, without its limits; what is left to the defaults is not."""
-        options = set(_SHOWN | _LM_EVAL_USES)
+        options = set(_LABELLED | _LM_EVAL_USES) - {"calibrate"}
         return self.model_dump(mode="json", include=options, exclude_defaults=True)
 
     @model_validator(mode="after")

@@ -77,6 +77,17 @@ def test_more_examples_than_there_are_is_an_error() -> None:
         prompt("nli", row(), shots=9)
 
 
+def test_answers_of_the_spec_take_the_place_of_the_templates_also_in_examples() -> None:
+    asked = AbilityBounds(
+        keep=1, template="{sentence1} So {sentence2}?", candidates=("yes", "no"), shots=2
+    )
+    found = find_template("nli", asked)
+    assert found.candidates == ("yes", "no")
+    assert found.name == "{sentence1} So {sentence2}? yes or no"
+    first, second = found.head.split(BREAK)[:2]
+    assert (first.split()[-1], second.split()[-1]) == ("yes", "no")
+
+
 def test_examples_that_lack_a_field_of_the_specs_template_are_an_error() -> None:
     with pytest.raises(SettingsError, match=r"the examples have no {premise}, only sentence1, "):
         prompt("nli", row(premise="x"), template="{premise}", shots=1)

@@ -120,7 +120,7 @@ def test_a_task_of_lm_eval_is_named_behind_a_colon(file: Path) -> None:
         ("{'lm_eval:': 0.7}", "unknown ability 'lm_eval:'; did you mean 'lm_eval:TASK'?"),
         ("{'lm_evil:arc': 0.7}", "unknown ability 'lm_evil:arc'"),
         (
-            "{'lm_eval:arc': {keep: 0.7, data: a.tsv, template: b}}",
+            "{'lm_eval:arc': {keep: 0.7, data: a.tsv, template: '{b}'}}",
             "lm_eval:arc has no use for data, template",
         ),
         ("{nli: {keep: 0.7, include: a.yaml, metric: acc}}", "nli has no use for include, metric"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from ruamel.yaml import YAML
 from pytest_eac.errors import SettingsError
 from pytest_eac.lm.tokens import chat_prompt
 from pytest_eac.measuring.abilities.data import text
+from pytest_eac.spec.abilities import FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.abilities import AbilityBounds
 
 _FILE = Path(__file__).with_name("templates.yaml")
-_FIELD = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 # Between examples; a completion that goes on to a further example ends here.
 BREAK = "\n\n"
 
@@ -68,7 +67,7 @@ class Template:
 
 def fill(prompt: str, value: Callable[[str], str]) -> str:
     """Put values in the place of ``{field}``; braces in the values are left alone."""
-    return _FIELD.sub(lambda match: value(match[1]), prompt)
+    return FIELD.sub(lambda match: value(match[1]), prompt)
 
 
 def find_template(name: str, bounds: AbilityBounds) -> Template:
@@ -87,17 +86,20 @@ def find_template(name: str, bounds: AbilityBounds) -> Template:
             f"checks.abilities.{name}.shots: found {shots}, expected at most {len(examples)}, the "
             "number of examples in the template"
         )
+    own = tuple(written.get("candidates", ()))
+    answers = dict(zip(own, bounds.candidates or own, strict=True))
+    said = f" {' or '.join(bounds.candidates)}" if bounds.candidates else ""
     return Template(
-        name=bounds.template or f"{name}@{written['version']}",
+        name=(bounds.template or f"{name}@{written['version']}") + said,
         prompt=prompt,
-        candidates=tuple(written.get("candidates", ())),
-        head="".join(_example(name, prompt, each) for each in examples[:shots]),
+        candidates=bounds.candidates or own,
+        head="".join(_example(name, prompt, each, answers) for each in examples[:shots]),
         chat=bounds.chat,
         calibrate=bounds.calibrate,
     )
 
 
-def _example(name: str, prompt: str, example: Mapping[str, str]) -> str:
+def _example(name: str, prompt: str, example: Mapping[str, str], answers: Mapping[str, str]) -> str:
     def value(field: str) -> str:
         if field not in example:
             raise SettingsError(
@@ -106,7 +108,8 @@ def _example(name: str, prompt: str, example: Mapping[str, str]) -> str:
             )
         return example[field]
 
-    return f"{fill(prompt, value)} {example['answer']}{BREAK}"
+    answer = example["answer"]
+    return f"{fill(prompt, value)} {answers.get(answer, answer)}{BREAK}"
 
 
 @cache
