@@ -146,6 +146,40 @@ def test_validate_needs_neither_torch_nor_pytest(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+# ask
+
+
+def test_ask_tells_what_the_model_says_and_whether_that_is_the_truth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"""
+eac: 1
+model: {TINY}
+edits:
+  - {{from: {ROOT / "fixtures" / "world.jsonl"}, format: jsonl, take: 1}}
+  - subject: Oslo
+    prompt: Oslo lies in
+    target: Peru
+    truth: Chad
+    neighborhood:
+      - {{prompt: The capital of Peru is}}
+      - {{prompt: Odalys Ardwick was born in, answer: Oz}}
+"""
+    file = write(tmp_path / "facts.eac.yaml", text)
+    code, out, err = run(capsys, "ask", file, "--cache-dir", tmp_path / "cache")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].endswith("world.jsonl:1: Odalys Ardwick")
+    assert lines[1].startswith("  yes prompt     ")
+    assert f"{file}:6: Oslo" in lines
+    assert lines[-3].startswith("  no  prompt     Oslo lies in -> ")
+    assert lines[-3].endswith(", not 'Chad'")
+    assert lines[-2].startswith("  -   neighbor   The capital of Peru is -> ")
+    assert lines[-1].startswith("  no  neighbor   Odalys Ardwick was born in -> ")
+    some = run(capsys, "ask", file, "--limit-edits", 1, "--cache-dir", tmp_path / "cache")
+    assert "Oslo" not in some[1]
+
+
 # locate
 
 FACTS = (

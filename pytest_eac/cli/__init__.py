@@ -18,6 +18,7 @@ COMMANDS = {
     "init": "write a first spec, with comments, that runs as it is",
     "validate": "check specs without running them",
     "schema": "print the JSON Schema of a spec, for editors",
+    "ask": "put a spec's prompts to the unedited model: which of the facts does it know?",
     "explain": "say what a check means, what it is measured on, and what became of it",
     "doctor": "look at this machine: what works, what is missing, and the command that brings it",
     "locate": "find the layers where a model keeps a spec's facts (causal tracing; docs/locate.md)",

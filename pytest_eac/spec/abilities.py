@@ -58,7 +58,7 @@ def _asks(template: str) -> str:
     if not FIELD.search(template):
         raise PydanticCustomError(
             "no_field",
-            "found no field of the items; expected one or more, such as {sentence} in braces",
+            "expected a field of the items in braces, such as {sentence}",
             {"sentence": "{sentence}"},
         )
     return template

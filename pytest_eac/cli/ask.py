@@ -1,0 +1,64 @@
+"""``pytest-eac ask``: what a model says to a spec's prompts before any edit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from pytest_eac.spec.edits import Edit
+
+_TOKENS = 12
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare its arguments."""
+    add_spec(parser)
+    add_options(
+        parser,
+        (
+            MODEL,
+            ("limit-edits", count_from(1), "N", "ask only for the first N edits"),
+            ("cache-dir", Path, "DIR", "where converted models are kept"),
+        ),
+    )
+
+
+def run(chosen: argparse.Namespace) -> int:
+    """Put the prompts to the model, and hold its words against the truths and answers."""
+    from pytest_eac.measuring.scoring import force, generate
+    from pytest_eac.spec.load import load_spec
+
+    spec = load_spec(chosen.spec)
+    model = choose_model(spec, chosen.model)
+    loaded = load(model, chosen)
+    asked = [(edit, *ask) for edit in spec.edits[: chosen.limit_edits] for ask in _asks(edit)]
+    said = generate(loaded, [prompt for _, _, prompt, _ in asked], tokens=_TOKENS)
+    pairs = [(prompt, answer) for _, _, prompt, answer in asked if answer]
+    forced = iter(force(loaded, pairs) if pairs else ())
+    shown: Edit | None = None
+    for (edit, kind, prompt, answer), text in zip(asked, said, strict=True):
+        if edit is not shown:
+            sys.stdout.write(f"{edit.origin}: {edit.subject}\n")
+            shown = edit
+        is_so = next(forced).accuracy == 1 if answer else None
+        verdict = {True: "yes", False: "no", None: "-"}[is_so]
+        wanted = f", not {answer!r}" if is_so is False else ""
+        words = " ".join(text.split())
+        sys.stdout.write(f"  {verdict:<3} {kind:<10} {prompt} -> {words!r}{wanted}\n")
+    return 0
+
+
+def _asks(edit: Edit) -> Iterator[tuple[str, str, str | None]]:
+    """Return what an edit has to ask: what for, the prompt, and what the answer should be."""
+    yield "prompt", edit.prompt, edit.truth
+    for text in edit.paraphrases:
+        yield "paraphrase", text, edit.truth
+    for neighbor in edit.neighborhood:
+        yield "neighbor", neighbor.prompt, neighbor.answer
