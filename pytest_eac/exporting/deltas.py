@@ -8,16 +8,18 @@ base gives the edited weights, subtracting it from those gives the base, both to
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from pytest_eac.errors import ModelError
+from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm.checkpoint import open_checkpoint
-from pytest_eac.manifest import MANIFEST
+from pytest_eac.manifest import MANIFEST, manifest_to_json
 from pytest_eac.measuring.gate import read_manifest
-from pytest_eac.store import read_tensors, write_tensors
+from pytest_eac.store import read_tensors, write_tensors, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -79,7 +81,8 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
     """Write a model with the deltas of an export added, or taken away again.
 
     Where ``exact.safetensors`` is, the result is exact and is proved to be what the manifest says;
-    with the factors alone it is so up to rounding.
+    it has a manifest of its own then, as an export of the whole model has. With the factors alone
+    it is so up to rounding.
 
     Args:
         deltas: the folder of an export as deltas.
@@ -121,6 +124,10 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
             raise ModelError(f"{deltas / EXACT}: {name} does not give what {MANIFEST} says")
         replaced[name] = new
     write_model(checkpoint, replaced, out)
+    if exact and not reverse:  # what the whole model's export would be
+        whole = replace(manifest, form="model", files={})
+        write_text(out / MANIFEST, manifest_to_json(whole))
+        write_text(out / "README.md", model_card(whole))
     return exact
 
 

@@ -18,6 +18,7 @@ from transformers.utils import logging as hf_logging
 
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.layout import find_layout
+from pytest_eac.manifest import MANIFEST
 from pytest_eac.spec.files import expanded
 from pytest_eac.store import cached_folder
 
@@ -53,7 +54,15 @@ def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, s
     if path.suffix == ".gguf":
         return *_converted(path, cache), False
     if not (path / "config.json").is_file():
-        raise ModelError(f"{path}: no config.json in it; expected a folder of save_pretrained")
+        hint = ""
+        if (path / MANIFEST).is_file():
+            hint = (
+                "; it is an export of deltas or an adapter: put it on its base first, with "
+                "pytest-eac apply or peft's merge_and_unload"
+            )
+        raise ModelError(
+            f"{path}: no config.json in it; expected a folder of save_pretrained{hint}"
+        )
     if not any(path.glob("*.safetensors")):
         pickles = [file.name for file in (*path.glob("*.bin"), *path.glob("*.pt"))]
         found = f"found {', '.join(pickles)}" if pickles else "found none"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _CPU_BYTES = 176 * 2**20
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,8 +140,8 @@ def load_model(
         ModelError: it is there but cannot be used.
         NonFiniteError: a weight is NaN or infinite.
     """
-    if dtype not in {"auto", *_DTYPES}:
-        raise ModelError(f"found dtype {dtype!r}, expected auto, {', '.join(_DTYPES)}")
+    if dtype not in {"auto", *DTYPES}:
+        raise ModelError(f"found dtype {dtype!r}, expected auto, {', '.join(DTYPES)}")
     torch_device = _find_device(device)
     folder, found_revision, hub = find_files(model_id, revision, cache_dir or default_cache_dir())
     where: dict[str, Any] = {"trust_remote_code": trust_remote_code}
@@ -162,7 +162,7 @@ def load_model(
         id=model_id,
         revision=_hub_commit(model_id, revision) if hub else found_revision,
     )
-    if dtype != "auto" and loaded.dtype != _DTYPES[dtype]:
+    if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
     require_finite(model)
     return loaded
@@ -210,7 +210,7 @@ def _load_weights(
         model, info = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
-            dtype=_DTYPES.get(dtype, "auto"),
+            dtype=DTYPES.get(dtype, "auto"),
             use_safetensors=True,
             output_loading_info=True,
             **where,

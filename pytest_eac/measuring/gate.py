@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_text
 from pytest_eac.lm.identity import identify
+from pytest_eac.lm.load import DTYPES
 from pytest_eac.manifest import MANIFEST, Fact, Manifest, manifest_from_json
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.chain import describe_model
@@ -103,6 +104,11 @@ def read_manifest(folder: Path) -> Manifest:
 def _broken_promises(manifest: Manifest, changes: Changes) -> Iterator[str]:
     if manifest.form != "model":
         yield f"{MANIFEST}: is that of an export as {manifest.form}, expected model"
+    if manifest.base.dtype not in DTYPES:
+        yield (
+            f"{MANIFEST}: base.dtype: found {manifest.base.dtype!r}, expected one of "
+            f"{', '.join(DTYPES)}"
+        )
     found = {each.name: each for each in changes.differences if each.kind == "changed"}
     for name in sorted(found.keys() | manifest.changed.keys()):
         if name not in manifest.changed:
@@ -133,9 +139,13 @@ def _other_edits(
     for fact in asked:
         if fact not in promised:
             yield f"{MANIFEST}: does not list an edit of the spec: {_told(fact)}"
-    for fact in () if limited else promised:
+    if limited:
+        return
+    for fact in promised:
         if fact not in asked:
             yield f"{MANIFEST}: lists an edit that the spec has not: {_told(fact)}"
+    if set(promised) == set(asked) and list(promised) != asked:
+        yield f"{MANIFEST}: lists the edits of the spec in another order, or one of them again"
 
 
 def _told(fact: Fact) -> str:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.errors import SettingsError, UnavailableError
+from pytest_eac.errors import ModelError, SettingsError, UnavailableError
 from pytest_eac.plugin.nodes import CheckItem
 from pytest_eac.spec.checks import ChangedBounds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_eac.plugin.options import Options
     from pytest_eac.plugin.session import EacSession
@@ -81,25 +82,30 @@ def inspect(spec: Spec, options: Options) -> Release:
     """Find what a release changed of its base, and judge it; no model is loaded.
 
     Raises:
-        UnavailableError: one of the two is not on this machine.
-        ModelError: one of them holds no weights that may be read.
+        UnavailableError: the base is not on this machine.
+        ModelError: the release is not, or one of the two holds no weights that may be read.
     """
     from pytest_eac.judging.gate import judge_release
     from pytest_eac.lm.checkpoint import find_checkpoint
     from pytest_eac.measuring.gate import inspect_release
 
     edited, base = edited_choice(spec, options), base_choice(spec)
-    folders = [
-        find_checkpoint(
+
+    def find(choice: ModelChoice) -> Path:
+        return find_checkpoint(
             choice.id,
             revision=choice.revision,
             cache_dir=options.cache_dir,
             offline=options.offline,
         )
-        for choice in (base, edited)
-    ]
+
+    folder = find(base)
+    try:
+        there = find(edited)
+    except UnavailableError as error:  # asked for by name: to skip would be to let it through
+        raise ModelError(f"--eac-edited: {error}") from None
     release = inspect_release(
-        spec, *folders, names=(base.id, edited.id), limited=options.limit_edits is not None
+        spec, folder, there, names=(base.id, edited.id), limited=options.limit_edits is not None
     )
     bounds = spec.checks.changed or ChangedBounds()
     return replace(release, verdict=judge_release(release, bounds))

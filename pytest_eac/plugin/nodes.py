@@ -238,7 +238,9 @@ class CheckItem(pytest.Function):
         line = self.spec.lines.get("model")
         if about := self.spec.lines.get(error.check or ""):
             return f"{error}\n{self.spec.file}:{about}: the check"
-        if isinstance(error, ModelError | UnavailableError) and line and not self.eac.options.model:
+        options = self.eac.options
+        named = options.model or options.edited
+        if isinstance(error, ModelError | UnavailableError) and line and not named:
             return f"{error}\n{self.spec.file}:{line}: the model"
         return f"{error}\n{self._line()}"
 

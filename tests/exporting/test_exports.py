@@ -21,6 +21,7 @@ from pytest_eac.exporting.export import export_chain
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.manifest import manifest_from_json
+from pytest_eac.measuring.gate import read_manifest
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ def test_deltas_are_added_and_taken_away_bit_for_bit(
         assert load_model(str(folder)).fingerprint == expected
     weights, restored = (load_file(each / "model.safetensors") for each in (Path(tiny.id), folder))
     assert all(torch.equal(weights[name], restored[name]) for name in weights)
+    promised = read_manifest(tmp_path / "edited")
+    assert promised == replace(manifest, form="model", files={})
+    assert not (tmp_path / "base" / "edit-manifest.json").exists()
 
 
 @pytest.mark.parametrize("method", ["low", "full"])

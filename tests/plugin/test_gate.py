@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -198,3 +198,45 @@ def test_settings_of_pytest_that_lie_in_a_release_are_refused(specs: Specs) -> N
         ["*--eac-edited ../released: pytest took its settings from *released/pytest.ini*"]
     )
     own.stdout.fnmatch_lines(["*2 tests collected*"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda edits: edits[::-1], "lists the edits of the spec in another order*"),
+        (lambda edits: [*edits, edits[0]], "lists the edits of the spec in another order*"),
+        (None, "base.dtype: found 'nonsense', expected one of float32, *"),
+    ],
+)
+def test_what_the_manifest_says_must_be_so_to_the_letter(
+    specs: Specs, released: Path, change: Any, said: str
+) -> None:
+    path = released / "edit-manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    if change:
+        manifest["edits"] = change(manifest["edits"])
+    else:
+        manifest["base"]["dtype"] = "nonsense"
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    result = specs.run("--eac-edited=released", "-k", "changed")
+    result.assert_outcomes(failed=1, deselected=4)
+    result.stdout.fnmatch_lines([f"  edit-manifest.json: {said}"])
+
+
+def test_a_release_that_is_not_there_does_not_pass_by_being_skipped(specs: Specs) -> None:
+    specs.write()
+    result = specs.run("--eac-edited=./relaesed")
+    result.assert_outcomes(errors=2)
+    result.stdout.fnmatch_lines(
+        ["--eac-edited: model './relaesed': there is no such file or folder; give the path *"]
+    )
+
+
+def test_deltas_are_no_release_until_they_are_on_their_base(specs: Specs) -> None:
+    path = specs.write(CHECKS)
+    deltas, edited = (specs.pytester.path / name for name in ("deltas", "edited"))
+    assert main(["export", str(path), "--as", "deltas", "--out", str(deltas)]) == 0
+    result = specs.run("--eac-edited=deltas", "-k", "changed")
+    result.stdout.fnmatch_lines(["deltas: no config.json in it; *with pytest-eac apply or *"])
+    assert main(["apply", str(deltas), str(FIXTURES / "tiny-llama"), "--out", str(edited)]) == 0
+    specs.run("--eac-edited=edited").assert_outcomes(passed=5)
