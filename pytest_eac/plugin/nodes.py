@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.errors import EacError, ModelError, SpecError, UnavailableError
-from pytest_eac.plugin.outcomes import set_place
+from pytest_eac.plugin.outcomes import set_place, set_told
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
 
@@ -250,6 +250,8 @@ class CheckItem(pytest.Function):
         ``repr_failure`` is asked for neither.
         """
         set_place(report, self.spec.file.as_posix(), self.line)
+        if self.verdict:
+            set_told(report, self.verdict.message)
         if report.skipped and isinstance(report.longrepr, tuple):
             line = self.line if self.verdict else 1
             report.longrepr = (str(self.path), line, report.longrepr[2])

@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 
 # Set on the reports of checks; pytest-xdist carries plain attributes over from its workers.
 _PLACE = "eac_place"
+_TOLD = "eac_told"
 _KINDS = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 
 
 def set_place(report: pytest.TestReport | pytest.CollectReport, file: str, line: int) -> None:
     """Mark a report as that of a check, or of a whole spec, written at a line of the spec."""
     setattr(report, _PLACE, [file, line])
+
+
+def set_told(report: pytest.TestReport, message: str) -> None:
+    """Let a report say what its check has found; pytest itself tells nothing of what passes."""
+    setattr(report, _TOLD, message)
 
 
 def outcomes(config: pytest.Config) -> tuple[Outcome, ...]:
@@ -94,4 +100,4 @@ def _message(report: pytest.TestReport) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     if isinstance(report.longrepr, str):  # without pytest-xdist's line about the worker
         return report.longrepr
-    return report.longreprtext or getattr(report, "wasxfail", "")
+    return report.longreprtext or getattr(report, "wasxfail", "") or getattr(report, _TOLD, "")

@@ -23,7 +23,7 @@ from pytest_eac.errors import (
 from pytest_eac.plugin.progress import Progress
 from pytest_eac.record import Chain, Comparison, Record, Release, Verdict
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.terminal import summary_lines
+from pytest_eac.reporting.terminal import summary_lines, wrapped
 from pytest_eac.spec import checks, choices
 from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.orders import show_order
@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from pytest_eac.reporting.outcomes import Outcome
     from pytest_eac.spec.orderings import Property
     from pytest_eac.spec.orders import Order
+
+
+_VERDICTS_ALONE = -2  # the verbosity of -qq
 
 
 class EacSession:
@@ -443,17 +446,18 @@ class EacSession:
             for (spec, *_), error in self._outcomes.items()
             if isinstance(error, UnavailableError)
         }
-        if self.chains or skipped:
+        shown = self.config.get_verbosity() > _VERDICTS_ALONE
+        if shown and (self.chains or skipped):
             reporter.write_sep("=", "edits")
             lines = (
                 *summary_lines(self.chains),
                 *causality_lines(self.chains),
                 *skipped,
-                *self._diagnoses(),
+                *(part for line in self._diagnoses() for part in wrapped(line)),
             )
             for line in lines:
                 reporter.write_line(line)
-        if self.baseline:
+        if shown and self.baseline:
             for line in self.baseline.lines(self.record()):
                 reporter.write_line(line)
         if self.trouble:

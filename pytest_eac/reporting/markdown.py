@@ -31,7 +31,7 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def summary(chains: Sequence[Chain], outcomes: Sequence[Outcome]) -> str:
-    """Return verdict, tables of chains x metrics and abilities, and what each bad check said.
+    """Return verdict, tables of chains x metrics and abilities, and what each check said.
 
     Args:
         chains: the chains that ran to their end.
@@ -55,6 +55,11 @@ def summary(chains: Sequence[Chain], outcomes: Sequence[Outcome]) -> str:
     if skipped:
         lines += ["### Not decided", ""]
         lines += [f"- {escape(each.name)}: {escape(each.message)}" for each in skipped]
+    passed = [each for each in outcomes if each.outcome == "passed" and each.message]
+    if passed:
+        lines += ["", f"<details><summary>passed: {len(passed)}</summary>", ""]
+        lines += [f"- {escape('; '.join(each.message.splitlines()))}" for each in passed]
+        lines += ["", "</details>"]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 

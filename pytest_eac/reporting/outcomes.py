@@ -15,7 +15,7 @@ class Outcome:
             ``stopped`` is that of a whole run.
         file: the spec.
         line: the check's line in it, counted from 1.
-        message: why it failed or was skipped.
+        message: what was found, or why it was skipped.
     """
 
     name: str

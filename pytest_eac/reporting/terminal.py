@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import textwrap
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_eac.record import Ability, Chain, Measurement
 
@@ -19,7 +20,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
     Shares are percentages, with their intervals below them, and the number of edits where it is not
     that of all; ``dev`` is the relative L1 deviation of the edited matrices. Abilities are those of
     the last checkpoint that has them; ``kept`` has its interval behind it. The checks with a
-    confidence follow with their p-values.
+    confidence follow with their p-values, and the growth of the deviation where it was asked for.
     """
     lines: list[str] = []
     for spec in dict.fromkeys(chain.spec for chain in chains):
@@ -38,6 +39,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         ]
         lines += [line for chain in mine for line in _rows(chain)]
         lines += _abilities(mine) + _tested(mine)
+        lines += [line for chain in mine for line in _growth(chain)]
         lines += [_orders(chain) for chain in mine if chain.orders]
     return lines + _cached_line(chains)
 
@@ -52,6 +54,23 @@ def _cached_line(chains: Sequence[Chain]) -> list[str]:
         f"{sum(edits)} of {len(edits)} edits and {measurements} measurements came from the cache "
         "(s/edit: as solved)"
     ]
+
+
+def _growth(chain: Chain) -> Iterator[str]:
+    """Say how the deviation grows, where that was asked for and has not failed."""
+    for each in chain.verdicts:
+        told = each.message.splitlines()
+        if each.outcome != "passed" or not each.check.startswith("deviation"):
+            continue
+        if each.check == "deviation":  # the table has it; when it would be crossed comes after it
+            told = [f"deviation of {chain.name}: {line}" for line in told[1:]]
+        for line in told:
+            yield from wrapped(line)
+
+
+def wrapped(text: str) -> list[str]:
+    """Break a text into lines of 80 columns; those after the first are set in."""
+    return textwrap.wrap(text, 80, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _orders(chain: Chain) -> str:

@@ -70,9 +70,14 @@ def test_bad_checks_are_told_in_full_and_skipped_ones_in_a_line() -> None:
     assert "- specs/a.eac.yaml::rome-s0::locality: few edits" in text
 
 
-@pytest.mark.parametrize("kind", ["passed", "xfailed"])
-def test_what_went_well_is_only_counted(kind: str) -> None:
-    assert summary([], [outcome(kind, "secret")]).count("\n") == 1
+def test_what_passed_is_told_with_its_numbers_folded_away() -> None:
+    text = summary([], [outcome("passed", "0.9 (n=3)\nif it goes on so"), outcome("passed", "")])
+    assert "<details><summary>passed: 1</summary>\n\n- 0.9 (n=3); if it goes on so\n" in text
+
+
+@pytest.mark.parametrize(("kind", "message"), [("passed", ""), ("xfailed", "secret")])
+def test_what_has_nothing_to_tell_is_only_counted(kind: str, message: str) -> None:
+    assert summary([], [outcome(kind, message)]).count("\n") == 1
 
 
 def test_an_annotation_is_escaped_as_github_asks() -> None:
