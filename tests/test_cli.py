@@ -369,4 +369,30 @@ def test_compare_says_which_file_cannot_be_read(
     code, out, err = run(capsys, "compare", good, tmp_path / "b.json")
     assert (code, out) == (1, "")
     assert err.startswith(f"{tmp_path / 'b.json'}: cannot be read")
-    assert "arguments are required: FILE" in usage_error(capsys, "compare", "a.json")
+    assert "arguments are required: FILE" in usage_error(capsys, "compare")
+
+
+def test_compare_holds_the_seeds_and_the_methods_of_one_run_against_each_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    chains = [
+        chain(checkpoint(2, relative=each), method=method, seed=seed)
+        for method, seed, each in (("rome", 0, 0.2), ("rome", 1, 0.1), ("ft", 0, 0.4), ("ft", 1, 1))
+    ]
+    file = results(tmp_path / "a.json", *chains)
+    code, out, err = run(capsys, "compare", file, "--metric", "deviation")
+    assert (code, err) == (0, "")
+    told = [line for line in out.splitlines() if " against " in line]
+    pairs = [("rome-s1", "rome-s0"), ("ft-s0", "rome-s0"), ("ft-s1", "ft-s0"), ("ft-s1", "rome-s1")]
+    assert told == [f"{one} against {other}" for one, other in pairs]
+    for moved in ("-50.0%", "+100.0%", "+150.0%", "+900.0%"):
+        assert moved in out
+
+
+def test_compare_says_what_it_has_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = results(tmp_path / "a.json", chain(checkpoint(2)))
+    err = run(capsys, "compare", file)[2]
+    assert err.startswith(f"{file}: has no two chains of the same spec to compare; run with two ")
+    code, _, err = run(capsys, "compare", file, file, "--metric", "locallity")
+    assert code == 1
+    assert err.startswith("--metric: no run has 'locallity'; did you mean 'locality'?")

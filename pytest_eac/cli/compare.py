@@ -1,4 +1,4 @@
-"""``pytest-eac compare``: results files are held against the first of them."""
+"""``pytest-eac compare``: results files held against the first, or the chains of one."""
 
 from __future__ import annotations
 
@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare its arguments."""
     parser.add_argument("first", metavar="FILE", help="what --eac-results has written")
-    parser.add_argument("others", nargs="+", metavar="FILE", help="later ones")
+    parser.add_argument(
+        "others",
+        nargs="*",
+        metavar="FILE",
+        help="later ones; none: its own seeds and methods are compared",
+    )
     parser.add_argument("--format", choices=("table", "markdown", "json"), default="table")
     parser.add_argument("--metric", action="append", default=[], help="only this one (repeatable)")
 

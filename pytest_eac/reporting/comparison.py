@@ -71,7 +71,7 @@ def comparison_text(comparison: Comparison) -> str:
     for run in comparison.runs:
         lines += [f"run {run.file}", *summary_lines(run.record.chains), ""]
     for pair in comparison.pairs:
-        lines += [f"{pair.here} against {pair.there}", f"  {fit(pair.spec, 78)}"]
+        lines += [_against(pair), f"  {fit(pair.spec, 78)}"]
         lines += [f"  differs: {each}" for each in pair.differs]
         lines += [*change_lines(pair.chain, pair.changes), ""]
     lines += comparison.unmatched
@@ -88,7 +88,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     ]
     lines = ["# Comparison of runs", "", *table(names, rows)]
     for pair in comparison.pairs:
-        title = f"{pair.chain} of {pair.spec}: {pair.here} against {pair.there}"
+        title = f"{pair.chain} of {pair.spec}: {_against(pair)}"
         lines += ["", f"## {escape(title)}", ""]
         lines += [f"- differs: {escape(str(each))}" for each in pair.differs]
         lines += ["", *changes_table(pair.changes)]
@@ -99,6 +99,12 @@ def comparison_markdown(comparison: Comparison) -> str:
             lines += [f"- and {more} more"] if more > 0 else []
     lines += ["", *(f"- {escape(each)}" for each in comparison.unmatched)]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _against(pair: Pair) -> str:
+    if pair.to != pair.chain:
+        return f"{pair.chain} against {pair.to}"
+    return f"{pair.here} against {pair.there}"
 
 
 def changes_table(found: Sequence[Change]) -> list[str]:
