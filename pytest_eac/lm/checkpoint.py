@@ -16,11 +16,11 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from safetensors import SafetensorError, safe_open
 
 from pytest_eac.errors import ModelError, UnavailableError
-from pytest_eac.lm.find import find_files
+from pytest_eac.lm.find import fetch, find_files
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from torch import Tensor
 
@@ -143,8 +143,16 @@ def find_checkpoint(
     revision: str | None = None,
     cache_dir: Path | None = None,
     offline: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Return the folder of a model's files, fetched from the hub if need be; no code is run.
+
+    Args:
+        model_id: as for :func:`pytest_eac.lm.load.load_model`.
+        revision: branch, tag or commit of a hub model.
+        cache_dir: where converted models are kept.
+        offline: take hub models from the local cache only.
+        tell: called with how far the download of a hub model is.
 
     Raises:
         UnavailableError: the model is not on this machine.
@@ -153,6 +161,8 @@ def find_checkpoint(
     folder, _, hub = find_files(model_id, revision, cache_dir or default_cache_dir())
     if not hub:
         return Path(folder)
+    if not offline:
+        fetch(model_id, revision, tell)
     try:
         found = snapshot_download(
             model_id, revision=revision, allow_patterns=_HUB_FILES, local_files_only=offline

@@ -39,7 +39,21 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and register the marker that every item of a spec carries."""
     config.stash[_OPTIONS] = read_options(config)
+    if config.getoption("dist", "no") != "no":
+        config.pluginmanager.register(_OfWorkers(config))
     config.addinivalue_line("markers", "eac: an edit specification of pytest-eac")
+
+
+class _OfWorkers:
+    """Tells how to go on where workers of pytest-xdist were stopped, which cannot tell it."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note Ctrl-C; pytest's own interruptions (``-x``, broken specs) are of other classes."""
+        if excinfo.type is KeyboardInterrupt and _has_spec(self.config):
+            _session(self.config).tell_interrupted()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -121,10 +135,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Keep each chain on one worker; other ``--dist`` modes are the user's own choice."""
-    from pytest_eac.spec.detect import has_spec
-
-    paths = (config.invocation_params.dir / each.partition("::")[0] for each in config.args)
-    if config.getoption("dist") != "load" or not any(has_spec(path) for path in paths):
+    if config.getoption("dist") != "load" or not _has_spec(config):
         return None
     from pytest_eac.plugin.scheduler import ChainScheduling
 
@@ -162,6 +173,13 @@ def pytest_runtest_makereport(
 
                 setattr(report, _HANDED, to_json(fresh))
     return report
+
+
+def _has_spec(config: pytest.Config) -> bool:
+    from pytest_eac.spec.detect import has_spec
+
+    paths = (config.invocation_params.dir / each.partition("::")[0] for each in config.args)
+    return any(has_spec(path) for path in paths)
 
 
 def _session(config: pytest.Config) -> EacSession:

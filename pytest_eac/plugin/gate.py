@@ -12,7 +12,7 @@ from pytest_eac.plugin.nodes import CheckItem
 from pytest_eac.spec.checks import ChangedBounds
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytest_eac.plugin.options import Options
@@ -78,8 +78,13 @@ def base_choice(spec: Spec) -> ModelChoice:
     return spec.model
 
 
-def inspect(spec: Spec, options: Options) -> Release:
+def inspect(spec: Spec, options: Options, tell: Callable[[str], None]) -> Release:
     """Find what a release changed of its base, and judge it; no model is loaded.
+
+    Args:
+        spec: what was edited, and what may have changed.
+        options: of the run.
+        tell: called with how far it is.
 
     Raises:
         UnavailableError: the base is not on this machine.
@@ -97,6 +102,7 @@ def inspect(spec: Spec, options: Options) -> Release:
             revision=choice.revision,
             cache_dir=options.cache_dir,
             offline=options.offline,
+            tell=tell,
         )
 
     folder = find(base)
@@ -105,7 +111,12 @@ def inspect(spec: Spec, options: Options) -> Release:
     except UnavailableError as error:  # asked for by name: to skip would be to let it through
         raise ModelError(f"--eac-edited: {error}") from None
     release = inspect_release(
-        spec, folder, there, names=(base.id, edited.id), limited=options.limit_edits is not None
+        spec,
+        folder,
+        there,
+        names=(base.id, edited.id),
+        limited=options.limit_edits is not None,
+        progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),
     )
     bounds = spec.checks.changed or ChangedBounds()
     return replace(release, verdict=judge_release(release, bounds))

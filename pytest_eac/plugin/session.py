@@ -198,7 +198,11 @@ class EacSession:
 
         key = spec.file.as_posix()
         if key not in self._releases:
-            self._releases[key] = gate.inspect(spec, self.options)
+            with self._running(f"{spec.name} edited") as progress:
+                edits = len(spec.edits)
+                self._releases[key] = gate.inspect(
+                    spec, self.options, lambda text: progress(0, edits, text)
+                )
             self.write()
         return self._releases[key]
 
@@ -388,11 +392,7 @@ class EacSession:
             self._model = self._unedited = self._orders = None
             raise
         except KeyboardInterrupt:
-            kept = "solved edits are kept" if self._cache else "with --eac-no-cache nothing is kept"
-            self._told.append(
-                f"interrupted after {progress.done} of {progress.total} edits of {name}; to go on, "
-                f"run the same command again: {kept}"
-            )
+            self.tell_interrupted(f" after {progress.done} of {progress.total} edits of {name}")
             raise
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"
@@ -402,6 +402,11 @@ class EacSession:
             ) from error
         finally:
             progress.close()
+
+    def tell_interrupted(self, where: str = "") -> None:
+        """Say how to go on, below the tables."""
+        kept = "solved edits are kept" if self._cache else "with --eac-no-cache nothing is kept"
+        self._told.append(f"interrupted{where}; to go on, run the same command again: {kept}")
 
     def _choice(self, spec: Spec) -> choices.ModelChoice:
         if spec.model is None:

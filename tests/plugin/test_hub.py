@@ -113,3 +113,21 @@ def test_a_model_that_the_hub_has_not_got_is_a_skip(specs: Specs, hub: list[str]
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*someone/else* could not be fetched; run: hf download*"])
     assert hub == []
+
+
+@pytest.mark.slow
+def test_a_release_is_fetched_before_it_is_compared_and_told_meanwhile(
+    specs: Specs, hub: list[str]
+) -> None:
+    specs.pytester.makeconftest("from pytest_eac.plugin import progress\nprogress.EVERY = 0.0\n")
+    specs.write("{changed: {only: ['*']}}")
+    result = specs.pytester.runpytest_subprocess(f"--eac-edited={ID}", "-k", "changed")
+    result.assert_outcomes(passed=1)
+    size = len(FILES["model.safetensors"]) / 1e6
+    result.stdout.re_match_lines(
+        [
+            rf"small edited: 0/2 edits, fetching the model, \d of {size:.0f} MB",
+            r"small edited: 0/2 edits, comparing tensor \d+ of \d+ with the base",
+        ]
+    )
+    assert "model.safetensors" in hub

@@ -121,3 +121,20 @@ def test_a_killed_run_of_several_workers_has_the_chains_that_had_ended(specs: Sp
     run = command(folder, "cache", "-n", "1")
     stop(run, folder, 19, signal.SIGKILL)
     assert [chain.name for chain in read_record(folder / "cache.json").chains][:1] == ["eac-s0"]
+
+
+@pytest.mark.slow
+def test_ctrl_c_with_workers_tells_how_to_go_on(specs: Specs) -> None:
+    folder = specs.pytester.path
+    specs.write("{efficacy: {min: 0.0}}", methods=TWO, edits=EIGHT)
+    text = stop(command(folder, "cache", "-n", "1"), folder, 3, signal.SIGINT)
+    assert "KeyboardInterrupt" in text
+    told = "interrupted; to go on, run the same command again: solved edits are kept"
+    assert text.splitlines().count(told) == 1, text
+
+
+def test_stopping_at_the_first_failure_is_no_interruption(specs: Specs) -> None:
+    specs.write("{efficacy: {min: 1.0}, locality: {min: 1.0}}", edits=EIGHT)
+    result = specs.pytester.runpytest_subprocess("-n", "1", "-x")
+    assert "stopping after 1 failures" in result.stdout.str()
+    assert "to go on" not in result.stdout.str()
