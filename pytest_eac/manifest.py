@@ -104,8 +104,8 @@ def manifest_from_json(text: str) -> Manifest:
         manifest = TypeAdapter(Manifest).validate_json(text)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ValueError(f"not a manifest: {place}: {first['msg']}") from None
+        place = "".join(f"{each}: " for each in [".".join(map(str, first["loc"]))] if each)
+        raise ValueError(f"not a manifest: {place}{first['msg']}") from None
     for name in manifest.files:
         plain = PurePosixPath(name).name == name == PureWindowsPath(name).name
         if not plain or name in {"", ".."}:

@@ -93,11 +93,12 @@ def test_validate_finds_the_specs_of_a_folder_and_leaves_other_files_alone(
     assert [line.split(": ")[0] for line in out.splitlines()] == [str(one), str(two)]
 
 
-@pytest.mark.parametrize("name", ["nowhere.yaml", "empty"])
+@pytest.mark.parametrize("name", ["nowhere.yaml", "empty", "test_a.py"])
 def test_validate_complains_where_there_is_no_spec(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     (tmp_path / "empty").mkdir()
+    (tmp_path / "test_a.py").write_text("x: int = 1\n")
     path = tmp_path / name
     assert run(capsys, "validate", path) == (
         1,

@@ -62,3 +62,8 @@ def test_a_file_of_another_folder_is_refused(name: str) -> None:
 def test_what_is_no_manifest_says_where(changes: dict[str, Any], place: str) -> None:
     with pytest.raises(ValueError, match=f"not a manifest: {place}"):
         manifest_from_json(with_changes(**changes))
+
+
+def test_what_is_no_json_is_no_manifest() -> None:
+    with pytest.raises(ValueError, match="^not a manifest: Invalid JSON"):
+        manifest_from_json("{")

@@ -45,7 +45,7 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
     for context in contexts:
         text = context.replace("{}", edit.prompt)
         ids = encode(tokenizer, text)
-        loaded.require_room(len(ids) + len(target) - 1)
+        loaded.require_room(ids, len(target) - 1)
         rows.append((*ids, *target[:-1]))
         subjects.append(subject_end(tokenizer, text, edit.subject, after=context.index("{}")))
         starts.append(len(ids) - 1)

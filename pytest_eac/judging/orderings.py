@@ -81,11 +81,11 @@ def judge_ordering(
         observed, outcome = trial.observed(pair[0]), "failed"
     elif not search.drawn:
         return undecided(wanted.id, f"{head}undecided: {counted}", trial.required)
-    elif not trial.values:
-        return undecided(wanted.id, f"{head}undecided: nothing to measure it on", trial.required)
     elif trial.open:
         text = f"{head}undecided under the order {show_order(next(iter(trial.open)))}: "
         return undecided(wanted.id, text + next(iter(trial.open.values())), trial.required)
+    elif not trial.values:
+        return undecided(wanted.id, f"{head}undecided: nothing to measure it on", trial.required)
     else:
         lines = [f"{head}{trial.range()} under {_orders(search.drawn)}, required {trial.required}"]
         observed, outcome = trial.worst(), "passed"

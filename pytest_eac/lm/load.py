@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 _CPU_BYTES = 176 * 2**20
+_TOLD = 12  # tokens of a prompt that tell which one it is
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -78,18 +79,22 @@ class LoadedModel:
         Raises:
             EditError: a row is longer than the model's positions.
         """
-        self.require_room(max(len(row) for row in rows) + more)
+        self.require_room(max(rows, key=len), more)
         return pad(rows, side=side, fill=self.pad_id, device=self.device)
 
-    def require_room(self, tokens: int) -> None:
-        """Raise unless the model takes a row of that many tokens.
+    def require_room(self, row: Sequence[int], more: int = 0) -> None:
+        """Raise unless the model takes a row of ids with ``more`` tokens behind it.
 
         Raises:
             EditError: it does not.
         """
         limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
-        if limit is not None and tokens > limit:
-            raise EditError(f"a prompt has {tokens} tokens, but the model takes {limit}")
+        if limit is not None and len(row) + more > limit:
+            start = self.tokenizer.decode(row[:_TOLD], skip_special_tokens=True)
+            raise EditError(
+                f"the prompt {f'{start}...'!r} has {len(row) + more} tokens, but the model takes "
+                f"{limit}"
+            )
 
     @property
     def spare_bytes(self) -> int:

@@ -155,8 +155,8 @@ def read(
     """
     if not rows:
         return
+    loaded.require_room(max(rows, key=len), more)
     longest = max(map(len, rows)) + more
-    loaded.require_room(longest)
     reads = max(_LOGIT_BYTES // (4 * loaded.shape["vocab_size"]), 1)
     limits = Limits(tokens=budget, reads=reads, slots=_SLOTS_PER_TOKEN * budget, more=more)
     segments = [cut(each, min(budget, reads)) for each in as_segments(rows, firsts)]

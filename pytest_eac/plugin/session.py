@@ -446,8 +446,9 @@ class EacSession:
 
     def print_summary(self, reporter: pytest.TerminalReporter) -> None:
         """Print the table of chains x metrics, and where the results went."""
+        became = "failed (--eac-require)" if self.options.require else "skipped"
         skipped = {
-            f"{spec}: skipped: {error}": None
+            f"{spec}: {became}: {error}": None
             for (spec, *_), error in self._outcomes.items()
             if isinstance(error, UnavailableError)
         }

@@ -24,9 +24,9 @@ def is_spec(path: Path) -> bool:
 
 
 def find_specs(path: Path) -> list[Path]:
-    """Return ``path`` itself if it is a file, else the specs in the folder and below it."""
+    """Return ``path`` itself if it is a YAML file, else the specs in the folder and below it."""
     if not path.is_dir():
-        return [path] if path.exists() else []
+        return [path] if path.exists() and path.suffix in _SUFFIXES else []
     files = (*path.rglob("*.yaml"), *path.rglob("*.yml"))
     return sorted(file for file in files if is_spec(file))
 

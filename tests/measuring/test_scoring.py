@@ -198,9 +198,9 @@ def test_in_half_precision_a_score_moves_by_its_rounding_only(
 
 def test_a_row_that_is_too_long_is_refused(tiny: LoadedModel) -> None:
     long = "so " * 2000
-    with pytest.raises(EditError, match=r"a prompt has \d+ tokens, but the model takes"):
+    with pytest.raises(EditError, match=r"the prompt 'so so .*\.\.\.' has \d+ tokens, but the mo"):
         force(tiny, [("It is", "late"), (long, "late")])
-    with pytest.raises(EditError, match=r"a prompt has \d+ tokens, but the model takes"):
+    with pytest.raises(EditError, match=r"the prompt 'so so .*\.\.\.' has \d+ tokens, but the mo"):
         generate(tiny, ["It is", long], tokens=3)
 
 

@@ -103,6 +103,16 @@ def test_an_ability_that_the_model_has_not_got_is_skipped_with_the_reason(specs:
     required.stdout.fnmatch_lines(["nli of eac-s0: no signal: *(--eac-require)"])
 
 
+def test_orders_of_what_the_model_has_not_got_say_why_they_decide_nothing(specs: Specs) -> None:
+    checks = "{abilities: {nli: {keep: 0.1, take: 40, template: '{sentence2}'}}}"
+    specs.write(checks, more="orderings: {examples: 2, hold: [nli]}")
+    result = specs.run("-rs")
+    result.assert_outcomes(skipped=2)
+    result.stdout.fnmatch_lines(
+        ["SKIPPED*orderings-nli of eac-s0: undecided under the order *: nli of *: no signal: *"]
+    )
+
+
 def test_an_ability_of_the_project_is_measured_and_judged(specs: Specs) -> None:
     specs.pytester.makeconftest(ABILITY)
     specs.write("{abilities: {steady: {keep: 1, at: every}}}", more="sequence: {checkpoints: [1]}")

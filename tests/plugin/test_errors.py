@@ -132,6 +132,7 @@ def test_a_model_that_is_not_there_fails_when_it_is_required(specs: Specs) -> No
         [
             "*pip install --no-deps not-there-at-all",
             "small.eac.yaml:2: the model (--eac-require)",
+            "small.eac.yaml: failed (--eac-require): package 'not_there_at_all' *",
         ]
     )
 
@@ -257,7 +258,7 @@ def test_a_prompt_longer_than_the_model_takes_is_named(specs: Specs) -> None:
     specs.write(edits=f"[{{subject: Ana, prompt: '{long} {{}} lives in', target: Oslo}}]")
     result = specs.run()
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*a prompt has * tokens, but the model takes 128*"])
+    result.stdout.fnmatch_lines(["*the prompt * has * tokens, but the model takes 128*"])
 
 
 def test_a_tokenizer_that_is_missing_is_named(specs: Specs) -> None:

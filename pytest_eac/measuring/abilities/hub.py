@@ -65,7 +65,7 @@ def _choose(split: str, there: list[str], name: str) -> str:
 def _fetch(identity: str, *, revision: str | None, offline: bool) -> str:
     """Return the folder that holds a data set's files."""
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
 
     pinned: dict[str, Any] = {"revision": revision} if revision else {}
     try:
@@ -76,8 +76,10 @@ def _fetch(identity: str, *, revision: str | None, offline: bool) -> str:
         raise DataError(f"found the data set {identity!r}: {error}") from None
     except OSError as error:
         first = str(error).strip().partition("\n")[0]
+        absent = isinstance(error, LocalEntryNotFoundError)  # words it for callers of the library
+        why = "" if absent else f" ({first})"
         at = f" --revision {revision}" if revision else ""
         raise UnavailableError(
-            f"data set {identity!r} is not on this machine and could not be fetched ({first})",
+            f"data set {identity!r} is not on this machine and could not be fetched{why}",
             remedy=f"run: hf download --repo-type dataset {identity}{at}",
         ) from error
