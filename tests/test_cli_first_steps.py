@@ -18,7 +18,7 @@ from pytest_eac.record import Record, Verdict
 from pytest_eac.spec.load import load_spec
 from pytest_eac.store import write_record
 from tests.conftest import REAL_MODEL, USER_CACHE
-from tests.judging.hand_made_chains import chain, checkpoint
+from tests.judging.hand_made_chains import chain, checkpoint, miss, share
 
 ROOT = Path(__file__).parents[1]
 TINY = str(ROOT / "fixtures" / "tiny-llama")
@@ -211,6 +211,27 @@ def test_explain_tells_what_became_of_a_check_in_earlier_runs(
     assert [line.split(":")[0] for line in history[4:6]] == ["    after 1", "    after 2"]
     _, out, _ = run(capsys, "explain", f"{spec}::rome-s0::deviation", *files)
     assert "deviation 0." in out.splitlines()[-1]
+
+
+@pytest.mark.parametrize("outcome", ["passed", "failed"])
+def test_explain_tells_each_miss_once(
+    spec: str, capsys: pytest.CaptureFixture[str], outcome: str
+) -> None:
+    message = {"passed": "efficacy: 0.5", "failed": "efficacy: 0.5\n  edit 1: 'prompt 0' -> 'Rome'"}
+    judged = Verdict(
+        check="efficacy",
+        outcome=outcome,
+        observed=0.5,
+        required="0.9",
+        message=message[outcome],
+    )
+    ran = chain(checkpoint(2, share(0.5, 2, miss(0))))
+    ran = replace(ran, spec=spec, method="rome", seed=0, verdicts=(judged,))
+    write_record(Path("today.json"), Record(environment={}, chains=(ran,)))
+    _, out, _ = run(capsys, "explain", f"{spec}::rome-s0::efficacy", "--results", "today.json")
+    told = [line for line in out.splitlines() if "'Rome'" in line]
+    assert len(told) == 1
+    assert told[0].startswith("    missed: " if outcome == "passed" else "      edit 1: ")
 
 
 # doctor

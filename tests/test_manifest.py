@@ -65,5 +65,5 @@ def test_what_is_no_manifest_says_where(changes: dict[str, Any], place: str) -> 
 
 
 def test_what_is_no_json_is_no_manifest() -> None:
-    with pytest.raises(ValueError, match="^not a manifest: Invalid JSON"):
+    with pytest.raises(ValueError, match=r"^not a manifest: Invalid JSON"):
         manifest_from_json("{")

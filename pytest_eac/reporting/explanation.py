@@ -86,7 +86,12 @@ def _required(asked: Asked) -> str:
 
 
 def _written(limits: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}: {value}" for key, value in limits.items() if value is not None)
+    """Write limits as a spec has them."""
+    listed = {
+        key: f"[{', '.join(map(str, value))}]" if isinstance(value, tuple | list) else value
+        for key, value in limits.items()
+    }
+    return ", ".join(f"{key}: {value}" for key, value in listed.items() if value is not None)
 
 
 def _measured(asked: Asked) -> str:
@@ -138,13 +143,14 @@ def _history(asked: Asked, record: Record) -> Iterator[str]:
     if verdict is None and chain is None:
         yield "nothing of it"
         return
-    yield f"{verdict.outcome}: {verdict.message}" if verdict else "not judged"
+    yield from f"{verdict.outcome}: {verdict.message}".split("\n") if verdict else ["not judged"]
     if chain is not None:
-        yield from _curve(chain, asked.check)
+        failed = verdict is not None and verdict.outcome == "failed"  # its message has the misses
+        yield from _curve(chain, asked.check, misses=not failed)
 
 
-def _curve(chain: Chain, check: str) -> Iterator[str]:
-    """Yield what was measured at each checkpoint, and the misses of the last one."""
+def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
+    """Yield what was measured at each checkpoint, and the misses of the last one if wanted."""
     last: Measurement | None = None
     for checkpoint in chain.checkpoints:
         found: Any = getattr(checkpoint, check, None) or checkpoint.metrics.get(check)
@@ -158,6 +164,6 @@ def _curve(chain: Chain, check: str) -> Iterator[str]:
             yield f"after {checkpoint.at}: {found.value:.4g} (n={found.n})"
     if check == "known":
         last = chain.known
-    for miss in last.misses if last else ():
+    for miss in last.misses if last and misses else ():
         edit = chain.edits[miss.edit]
         yield f"missed: {edit.origin}: {miss.prompt!r} -> {miss.got!r}, not {miss.expected!r}"
