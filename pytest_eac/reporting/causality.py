@@ -97,8 +97,12 @@ def _found(chains: Sequence[Chain], norm: str, confidence: float) -> Iterator[Ca
 
 
 def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_Point]:
-    """Return the points of those chains that have enough checkpoints with this ability."""
+    """Return the points of those chains that have enough checkpoints with this ability.
+
+    A seed that changes nothing, of a method that draws nothing, is the same chain again.
+    """
     points: list[_Point] = []
+    known: set[tuple[object, ...]] = set()
     for chain in chains:
         own = [
             _Point(
@@ -113,7 +117,10 @@ def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_Point]:
             and measured.signal
             and measured.kept is not None
         ]
-        points += own if len(own) >= LEAST_CHECKPOINTS else []
+        values = (chain.method, *((each.edits, each.deviation, each.kept) for each in own))
+        if len(own) >= LEAST_CHECKPOINTS and values not in known:
+            known.add(values)
+            points += own
     return points
 
 

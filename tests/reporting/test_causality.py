@@ -60,6 +60,12 @@ def test_seeds_of_a_method_are_no_independent_witnesses() -> None:
     assert alone.ranks.low is not None
 
 
+def test_seeds_that_change_nothing_count_once() -> None:
+    mine = chains(5)
+    again = tuple(replace(each, seed=seed) for each in mine for seed in range(3))
+    assert deviation_and_abilities(record(*again)) == deviation_and_abilities(record(*mine))
+
+
 def test_the_norm_is_the_callers_choice() -> None:
     mine = chains(4)
     bent = tuple(
