@@ -46,6 +46,16 @@ class ShareLimits(Limits):
     min: Share | None = Field(None, description="Least allowed value.")
     max: Share | None = Field(None, description="Largest allowed value.")
 
+    @model_validator(mode="after")
+    def _can_be_met_with_confidence(self) -> Self:
+        if self.confidence is not None and (self.min == 1.0 or self.max == 0.0):
+            raise PydanticCustomError(
+                "crossed",
+                "no number of edits can show a share of all, or of none, with confidence; expected "
+                "a limit that leaves room, such as min: 0.95, or no confidence",
+            )
+        return self
+
 
 class Bounds(ShareLimits):
     """Limits for a metric at one or more checkpoints."""

@@ -502,9 +502,10 @@ def test_specs_of_a_folder_are_found_below_it_in_order(tmp_path: Path) -> None:
     assert found == ["a.yml", "b.yaml", "deep/er/c.eac.yaml"]
 
 
-def test_a_file_that_is_named_is_taken_whatever_it_holds(tmp_path: Path) -> None:
-    file = write(tmp_path / "x.txt", "no spec")
+def test_a_yaml_file_that_is_named_is_taken_whatever_it_holds(tmp_path: Path) -> None:
+    file = write(tmp_path / "x.yml", "no spec")
     assert find_specs(file) == [file]
+    assert find_specs(write(tmp_path / "x.py", "eac: 1")) == []
     assert find_specs(tmp_path / "nowhere") == []
 
 
