@@ -295,10 +295,11 @@ class Chain:
     """One method with one seed, from the unedited model to the last edit.
 
     ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
-    ``abilities`` are the unedited model's, ``asked`` is how the spec has them asked; ``batch`` is
-    the number of edits of an update; ``orders`` are those tried besides the written one;
-    ``confidence`` is the level of all intervals in it. ``released`` is a model that somebody else
-    has edited: then nothing was edited here, and there is one checkpoint, after all edits.
+    ``before`` is what the unedited model writes after each edit's prompt; ``abilities`` are the
+    unedited model's, ``asked`` is how the spec has them asked; ``batch`` is the number of edits of
+    an update; ``orders`` are those tried besides the written one; ``confidence`` is the level of
+    all intervals in it. ``released`` is a model that somebody else has edited: then nothing was
+    edited here, and there is one checkpoint, after all edits.
     """
 
     spec: str
@@ -314,6 +315,7 @@ class Chain:
     per_edit: tuple[EditCost, ...]
     seconds: float
     covariance: CovarianceRecord | None = None
+    before: tuple[str, ...] = ()
     abilities: dict[str, Ability] = field(default_factory=dict)
     asked: dict[str, dict[str, Any]] = field(default_factory=dict)
     batch: int = 1

@@ -175,6 +175,7 @@ def run_chain(
             for edit, by in zip(spec.edits, recall.superseded, strict=True)
         ),
         known=recall.known,
+        before=recall.before,
         abilities=abilities.base,
         asked={name: bounds.asked for name, bounds in spec.checks.abilities.items()},
         batch=spec.batch,

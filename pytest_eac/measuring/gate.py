@@ -249,6 +249,7 @@ def measure_release(
             for edit, by in zip(spec.edits, recall.superseded, strict=True)
         ),
         known=recall.known,
+        before=recall.before,
         abilities=abilities.base,
         checkpoints=(point,),
         per_edit=(),

@@ -7,7 +7,8 @@ prompts. ``docs/metrics.md`` defines each.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
+from itertools import compress
 from typing import TYPE_CHECKING
 
 from pytest_eac.measuring.memory import open_memory
@@ -78,8 +79,9 @@ class Recall:
         # One length for every call: texts of different lengths could not be compared.
         self._length = generation_length(loaded, [*answers, *(edit.target for edit in edits)])
         self._before = self._answers(self._neighbors)
-        known = self._answers(self._truths)
+        known = self._in_words(self._truths)
         self.known = self._measure(self._truths, known, len(edits))
+        self._wrote = self._written([edit.prompt for edit in edits])
         asks = (*self._neighbors, *self._truths)
         self._told = {
             _question(ask): answer
@@ -96,14 +98,22 @@ class Recall:
         other._place(edits)
         asks = (*other._neighbors, *other._truths)
         new = [ask for ask in asks if _question(ask) not in self._told]
-        answers = other._answers(new)
+        answers = other._in_words(new)
         other._told = self._told | {
             _question(ask): answer for ask, answer in zip(new, answers, strict=True)
         }
         other._before = [other._told[_question(ask)] for ask in other._neighbors]
         known = [other._told[_question(ask)] for ask in other._truths]
         other.known = other._measure(other._truths, known, len(edits))
+        other._wrote = self._wrote | other._written(
+            [edit.prompt for edit in edits if edit.prompt not in self._wrote]
+        )
         return other
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """What the unedited model writes after each edit's prompt: as much as shows a target."""
+        return tuple(self._wrote[edit.prompt] for edit in self._edits)
 
     def _place(self, edits: tuple[Edit, ...]) -> None:
         """Take these edits, and what is to be asked for them."""
@@ -138,13 +148,13 @@ class Recall:
     def efficacy(self, index: int) -> tuple[float, Miss | None]:
         """Score one edit on its own prompt, on the model as it is now."""
         ask = self._edit_ask(index)
-        (answer,) = self._answers([ask])
+        (answer,) = self._in_words([ask])
         return answer.score, _miss(ask, answer)
 
     def retention(self, count: int) -> Measurement:
         """Score all of the first ``count`` edits that no later one of them has overwritten."""
         asks = [self._edit_ask(index) for index in self._standing(count)]
-        return self._measure(asks, self._answers(asks), count)
+        return self._measure(asks, self._in_words(asks), count)
 
     def generalization(self, count: int) -> Measurement:
         """Score the same edits on their paraphrases, but for those that a later edit asks."""
@@ -156,7 +166,7 @@ class Recall:
             for text in edit.paraphrases
             if last[question(text)] == index
         ]
-        return self._measure(asks, self._answers(asks), count)
+        return self._measure(asks, self._in_words(asks), count)
 
     def locality(self, count: int) -> Measurement:
         """Score the neighbourhood answers of the first ``count`` edits: 1 where unchanged.
@@ -220,15 +230,22 @@ class Recall:
         """Return the model's own answers, by prompt, where a neighbour names none."""
         near = (neighbor for edit in edits for neighbor in edit.neighborhood)
         prompts = list(dict.fromkeys(each.prompt for each in near if each.answer is None))
+        answers = self._generations(prompts, OWN_ANSWER_TOKENS)
+        return {prompt: answer.strip() or "." for prompt, answer in answers.items()}
+
+    def _written(self, prompts: Iterable[str]) -> dict[str, str]:
+        """Return what the model writes by itself, as much as shows a target, by prompt."""
+        answers = self._generations(list(dict.fromkeys(prompts)), self._length)
+        return {prompt: answer.strip() for prompt, answer in answers.items()}
+
+    def _generations(self, prompts: list[str], tokens: int) -> dict[str, str]:
         if not prompts:
             return {}
         answers = self._memory.recall(
-            {"prompts": prompts, "tokens": OWN_ANSWER_TOKENS},
-            lambda: generate(self._loaded, prompts, tokens=OWN_ANSWER_TOKENS),
+            {"prompts": prompts, "tokens": tokens},
+            lambda: generate(self._loaded, prompts, tokens=tokens),
         )
-        return {
-            prompt: answer.strip() or "." for prompt, answer in zip(prompts, answers, strict=True)
-        }
+        return dict(zip(prompts, answers, strict=True))
 
     def _unchanged(self, before: _Answer, now: _Answer) -> _Answer:
         """Score an answer against the recorded one: the share of it that is the same."""
@@ -238,6 +255,22 @@ class Recall:
         else:
             score = float(before.said == now.said)
         return _Answer(score=score, got=now.got, said=now.said)
+
+    def _in_words(self, asks: Sequence[_Ask]) -> list[_Answer]:
+        """Return the answers; of one that misses, the text is what the model writes by itself.
+
+        Teacher forcing tells the likeliest token at each place of the answer, each after the
+        answer's own tokens: no text that the model would write.
+        """
+        answers = self._answers(asks)
+        if self._match != "accuracy":
+            return answers
+        missed = [answer.score < 1 for answer in answers]
+        wrote = self._written(ask.prompt for ask in compress(asks, missed))
+        return [
+            replace(answer, got=wrote[ask.prompt]) if misses else answer
+            for ask, answer, misses in zip(asks, answers, missed, strict=True)
+        ]
 
     def _answers(self, asks: Sequence[_Ask]) -> list[_Answer]:
         """Return the answers, from the cache if they are there."""

@@ -207,7 +207,7 @@ def test_what_cannot_be_named_is_neither_looked_up_nor_kept(
     assert len(kept(tmp_path, MEASUREMENTS)) == count
     recall.after("some update").efficacy(0)
     recall.efficacy(0)
-    assert len(kept(tmp_path, MEASUREMENTS)) == count + 1
+    assert len(kept(tmp_path, MEASUREMENTS)) == count + 2, "its score, and what it wrote instead"
 
 
 def test_sampled_contexts_are_kept_by_model_lengths_and_seed(

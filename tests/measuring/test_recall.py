@@ -9,6 +9,7 @@ import torch
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.scoring import generate, generation_length, starts_with
 from pytest_eac.spec.edits import Edit, Neighbor
 
 if TYPE_CHECKING:
@@ -138,6 +139,36 @@ def test_a_miss_says_what_was_asked_expected_and_got(
     assert miss is not None
     assert (miss.edit, miss.prompt, miss.expected) == (0, world[0].prompt, world[0].target)
     assert miss.got != world[0].target
+
+
+def test_what_came_instead_is_what_the_model_writes_by_itself(
+    wrecked: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    """Teacher forcing would tell tokens after the target's own, which the model does not write."""
+    recall = Recall(wrecked, world, "accuracy")
+    length = generation_length(
+        wrecked,
+        [
+            *(edit.target for edit in world),
+            *(edit.truth or "." for edit in world),
+            *(near.answer or "." for edit in world for near in edit.neighborhood),
+        ],
+    )
+
+    def wrote(prompts: list[str]) -> list[str]:
+        return [generate(wrecked, [each], tokens=length)[0].strip() for each in prompts]
+
+    before = wrote([edit.prompt for edit in world])
+    assert list(recall.before) == before
+    _wreck(wrecked)
+    for measured in (recall.retention(len(world)), recall.generalization(len(world))):
+        prompts = [miss.prompt for miss in measured.misses]
+        assert len(prompts) > len(world) / 2
+        assert [miss.got for miss in measured.misses] == wrote(prompts)
+        assert not any(starts_with(miss.got, miss.expected) for miss in measured.misses)
+    assert list(recall.before) == before, "of the model before the edits"
+    few = recall.arranged((world[3], world[1], world[3]))
+    assert list(few.before) == [before[3], before[1], before[3]]
 
 
 def test_an_edits_score_is_the_mean_over_its_paraphrases(

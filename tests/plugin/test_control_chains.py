@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 METHODS = """[eac: {base: rome-eac, layers: [1], covariance: none, contexts: {texts: ['{}']}},
   chance: {base: random, like: eac}]"""
-MORE = f"""seeds: [0, 1]
+MORE = f"""seeds: [0, 1, 2]
 sequence: {{checkpoints: [1, 2, 3]}}
 edits: [{{from: {FIXTURES / "world.jsonl"}, format: jsonl, take: 3}}]"""
 
@@ -33,7 +33,7 @@ def run(specs: Specs, *arguments: str) -> pytest.RunResult:
 
 def test_a_control_is_a_chain_beside_the_one_it_mirrors(specs: Specs) -> None:
     result = run(specs)
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=6)
     record = read_record(specs.pytester.path / "results.json")
     chains = {chain.name: chain for chain in record.chains}
     for seed in (0, 1):
@@ -49,7 +49,7 @@ def test_a_control_is_a_chain_beside_the_one_it_mirrors(specs: Specs) -> None:
 
 
 def test_the_summary_holds_deviation_against_abilities(specs: Specs) -> None:
-    result = run(specs)
+    result = run(specs)  # with one context, the seeds of eac are the same chain
     result.stdout.fnmatch_lines(
         [
             "deviation and abilities kept, given the number of edits*",

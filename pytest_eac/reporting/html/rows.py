@@ -43,7 +43,6 @@ def _edits(chain: Chain) -> list[dict[str, Any]]:
         for metric in ("retention", "generalization", "locality"):
             for miss in getattr(last, metric).misses:
                 misses.setdefault(miss.edit, []).append(_miss(metric, miss))
-    before = {miss.edit: miss.got for miss in chain.known.misses}
     rows = []
     for k, edit in enumerate(chain.edits):
         cost = chain.per_edit[k] if k < len(chain.per_edit) else None
@@ -51,7 +50,7 @@ def _edits(chain: Chain) -> list[dict[str, Any]]:
             {
                 "prompt": edit.prompt,
                 "target": edit.target,
-                "before": before.get(k, edit.truth),
+                "before": chain.before[k] if k < len(chain.before) else None,
                 "by": edit.superseded_by,
                 "first": cost.score if cost else None,
                 "last": _score(last.retention.scores, k) if last else None,
