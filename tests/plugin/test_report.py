@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_eac.record import Record
+from pytest_eac.reporting.html.page import report_page
 from tests.conftest import FIXTURES, ROOT
+from tests.judging.hand_made_chains import chain, checkpoint, miss, share
 from tests.plugin.conftest import QUICK, SIX
 
 if TYPE_CHECKING:
@@ -116,3 +119,25 @@ def test_the_page_of_a_real_run_works_in_a_browser(browser: Browser, report: Pat
 def test_a_small_screen_shows_all_of_it(browser: Browser, report: Path, scheme: str) -> None:
     page = opened(browser, report, [], viewport={"width": 390, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+
+
+@pytest.mark.slow
+def test_a_large_run_is_a_page_that_draws_little(browser: Browser, tmp_path: Path) -> None:
+    """Twelve chains of a thousand edits: curves are thinned, fifty edits are drawn at a time."""
+    ats = [
+        checkpoint(at, share(0.5, at, *map(miss, range(0, at, 2)))) for at in range(100, 1001, 100)
+    ]
+    chains = tuple(chain(*ats, method=f"m{k // 3}", seed=k % 3) for k in range(12))
+    text = report_page(Record(environment={}, chains=chains), (), command="pytest", version="1")
+    file = tmp_path / "large.html"
+    file.write_text(text, encoding="utf-8")
+    assert file.stat().st_size < 8e6
+    trouble: list[str] = []
+    page = opened(browser, file, trouble, viewport={"width": 1200, "height": 900})
+    assert page.locator("*").count() < 10_000
+    page.select_option("#which", "all")
+    assert page.locator("#count").inner_text() == "12000 of 12000 edits, page 1 of 240"
+    assert page.locator("#rows tbody tr").count() == 50
+    page.fill("#find", "prompt 777")
+    assert page.locator("#count").inner_text() == "12 of 12000 edits"
+    assert trouble == [file.as_uri()]
