@@ -119,6 +119,11 @@ def test_the_page_of_a_real_run_works_in_a_browser(browser: Browser, report: Pat
 def test_a_small_screen_shows_all_of_it(browser: Browser, report: Path, scheme: str) -> None:
     page = opened(browser, report, [], viewport={"width": 390, "height": 800}, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") == 390
+    edges = page.locator("#rows td").evaluate_all(
+        "all => all.map(e => e.getBoundingClientRect().right)"
+    )
+    assert edges
+    assert max(edges) <= 390, "an edit is read without scrolling sideways"
 
 
 @pytest.mark.slow

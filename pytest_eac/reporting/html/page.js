@@ -105,9 +105,9 @@
     const pages = Math.max(1, Math.ceil(shown.length / PAGE));
     page = Math.min(Math.max(page, 0), pages - 1);
     body.replaceChildren(...shown.slice(page * PAGE, (page + 1) * PAGE).map((row) => {
-      const line = make("tr");
+      const line = make("tr", "", { role: "row" });
       const cells = [row.k, chains[row.chain].name, null, row.before ?? "not recorded", share(row.first), share(row.last), share(row.near),
-        row.deviation === null ? "-" : row.deviation.toPrecision(3), row.seconds ?? "-", null].map((text) => make("td", text));
+        row.deviation === null ? "-" : row.deviation.toPrecision(3), row.seconds ?? "-", null].map((text, at) => make("td", text, { role: "cell", "data-of": columns[at][0] }));
       cells[2].append(row.prompt, " → ", make("strong", row.target));
       missing(cells[9], row);
       line.append(...cells);
@@ -125,8 +125,8 @@
     page = 0;
     draw();
   };
-  const head = make("tr");
-  head.append(...columns.map(([name]) => make("th", name, { scope: "col" })));
+  const head = make("tr", "", { role: "row" });
+  head.append(...columns.map(([name]) => make("th", name, { scope: "col", role: "columnheader" })));
   document.querySelector("#rows thead").append(head);
   sortable([...head.cells], (column, sign) => { order = { column, sign }; select(); });
   chosen.append(make("option", "all", { value: "" }), ...chains.map((chain, k) => make("option", chain.name, { value: k })));
