@@ -9,19 +9,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, TypeVar, overload
+from itertools import product
+from typing import TYPE_CHECKING, TypeVar, get_args, overload
 
 from hypothesis import strategies as st
 
 from pytest_eac.spec.edits import Edit, fill
+from pytest_eac.spec.orderings import Kind
 from pytest_eac.spec.orders import Order, taken_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from hypothesis.strategies import DrawFn, SearchStrategy
-
-    from pytest_eac.spec.orderings import Kind
 
 __all__ = ["edits", "orderings"]
 
@@ -65,11 +65,16 @@ def orderings(
         batch: edits of an update, for interleavings.
 
     Raises:
-        ValueError: there are no edits, or none of the kinds.
+        ValueError: there are no edits, none of the kinds, an unknown one, or a batch of none.
     """
     count = edits if isinstance(edits, int) else len(edits)
     if count < 1 or not kinds:
         raise ValueError(f"found {count} edits and {len(kinds)} kinds, expected one or more")
+    if batch < 1:
+        raise ValueError(f"found a batch of {batch} edits, expected one or more")
+    known = get_args(Kind)
+    if isinstance(kinds, str) or not set(kinds) <= set(known):
+        raise ValueError(f"found the kinds {kinds!r}, expected a list of {', '.join(known)}")
     numbers = _orders(count, tuple(kinds), batch, undoable=_undoable(edits))
     if isinstance(edits, int):
         return numbers
@@ -180,12 +185,17 @@ def edits(
         targets: new objects.
 
     Raises:
-        ValueError: there are neither facts nor all of subjects, prompts and targets.
+        ValueError: there are neither facts nor all of subjects, prompts and targets, or both; or a
+            subject would not stand once in a prompt.
     """
-    if not facts and not (subjects and prompts and targets):
+    whole = subjects and prompts and targets
+    if (subjects or prompts) if facts else not whole:
         raise ValueError(
-            "found nothing to draw edits from, expected facts, or subjects, prompts and targets"
+            f"found {len(facts)} facts, {len(subjects)} subjects, {len(prompts)} prompts and "
+            f"{len(targets)} targets, expected facts, or subjects, prompts and targets"
         )
+    for prompt, subject in product(prompts, subjects):
+        fill(prompt, subject)
     return _edits(facts, subjects, prompts, targets)
 
 

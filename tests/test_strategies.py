@@ -144,6 +144,17 @@ def test_nothing_to_order_is_refused(how: tuple[int, Any]) -> None:
         orderings(how[0], kinds=how[1])
 
 
+@pytest.mark.parametrize("kinds", [("permutaton",), "permutation"])
+def test_an_unknown_kind_is_refused_with_those_that_there_are(kinds: Any) -> None:
+    with pytest.raises(ValueError, match="expected a list of permutation, subsequence, "):
+        orderings(3, kinds=kinds)
+
+
+def test_a_batch_of_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="found a batch of 0 edits"):
+        orderings(3, kinds=("interleaving",), batch=0)
+
+
 def test_edits_are_drawn_from_facts_and_shrink_to_the_first(world: tuple[Edit, ...]) -> None:
     assert find(edits(world), lambda _: True) == world[0]
     assert find(edits(world), lambda edit: edit == world[5]) == world[5]
@@ -163,3 +174,13 @@ def test_facts_may_get_other_targets(world: tuple[Edit, ...]) -> None:
 def test_edits_from_nothing_are_refused() -> None:
     with pytest.raises(ValueError, match="expected facts, or subjects, prompts and targets"):
         edits(subjects=["Oslo"])
+
+
+def test_facts_and_templates_together_are_refused(world: tuple[Edit, ...]) -> None:
+    with pytest.raises(ValueError, match="1 subjects, 0 prompts"):
+        edits(world, subjects=["Oslo"])
+
+
+def test_a_prompt_without_a_place_for_its_subject_is_refused_before_anything_is_drawn() -> None:
+    with pytest.raises(ValueError, match="'Oslo' does not occur in the prompt 'It lies in'"):
+        edits(subjects=["Oslo"], prompts=["It lies in"], targets=["Peru"])
