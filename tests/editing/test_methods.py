@@ -586,9 +586,9 @@ def test_an_error_names_the_edit_that_it_is_about(
     paths = edited_modules(tiny_llama, settings_for(name))
     with pytest.raises(EditError) as raised, restored(tiny_llama.model, paths):
         list(edit_in_sequence(tiny_llama, settings_for(name), work, batch=batch))
-    where = f"edit 3 of 4 ({long.subject}, here.jsonl:7): a prompt has "
+    where = f"edit 3 of 4 ({long.subject}, here.jsonl:7): the prompt 'The bell rang."
     if batch == 3:
-        where = f"edits 1 to 3 of 4: {long.subject} (here.jsonl:7): a prompt has "
+        where = f"edits 1 to 3 of 4: {long.subject} (here.jsonl:7): the prompt 'The bell rang."
     assert str(raised.value).startswith(where)
     assert str(raised.value).count(long.subject) == 1
     assert fingerprint(tiny_llama.model) == before
