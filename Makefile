@@ -8,16 +8,17 @@ JOBS ?= 2
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-fast lint docs reference fixtures clean
+.PHONY: demo test test-slow lint docs reference fixtures clean
 
 demo: $(STAMP)
 	$(BIN)/pytest specs/ -m "not slow" --eac-offline --eac-results $(VENV)/demo-results.json
 
 test: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile
-
-test-fast: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow"
+
+# What needs the real model, a browser or many seconds.
+test-slow: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .

@@ -1,3 +1,3 @@
 """Configuration shared by everything that pytest runs in this repository."""
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "tests.machine"]

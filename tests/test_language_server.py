@@ -81,7 +81,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
     folder = os.environ.get("YAML_LANGUAGE_SERVER")
     node = shutil.which("node")
     if node is None or folder is None or not Path(folder, SERVER).is_file():
-        pytest.skip("no YAML language server; see the top of this file for how to get one")
+        pytest.skip(
+            "no YAML language server: npm install --prefix FOLDER yaml-language-server, and set "
+            "YAML_LANGUAGE_SERVER=FOLDER"
+        )
     schema = tmp_path / "eac.schema.json"
     schema.write_text(json.dumps(json_schema()), encoding="utf-8")
     yaml = {"schemas": {schema.as_uri(): ["*.eac.yaml"]}, "schemaStore": {"enable": False}}

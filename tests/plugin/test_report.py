@@ -56,9 +56,10 @@ def test_what_fails_stands_in_the_page(specs: Specs, stored: Path) -> None:
 def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as engine:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as engine:
         found = engine.chromium.launch(executable_path=chromium, args=QUIET)
         yield found
         found.close()

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from pytest_eac.spec.checks import Checks
@@ -111,7 +112,6 @@ def test_the_schema_lets_a_spec_take_its_edits_from_the_one_it_extends() -> None
 
 @pytest.mark.parametrize("path", SPECS, ids=lambda path: path.name)
 def test_the_shipped_specs_follow_the_schema(path: Path) -> None:
-    jsonschema = pytest.importorskip("jsonschema")
     jsonschema.Draft202012Validator.check_schema(json_schema())
     validator = jsonschema.Draft202012Validator(json_schema())
     written = plain(parse(path.read_text(encoding="utf-8"), path).value)

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,7 +10,8 @@ from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.sources import read_source
 
-SAMPLES = Path(__file__).parents[3] / "shared" / "data"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def counterfact(subject: str = "Mount Brill", **changed: Any) -> dict[str, Any]:
@@ -416,10 +416,8 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "form"), [("counterfact.json", "counterfact"), ("zsre_mend_eval.json", "zsre")]
 )
-def test_every_record_of_a_published_sample_is_read(name: str, form: str) -> None:
-    path = SAMPLES / name
-    if not path.is_file():
-        pytest.skip(f"{path} is not on this machine")
+def test_every_record_of_a_published_sample_is_read(real_data: Path, name: str, form: str) -> None:
+    path = real_data / name
     edits = read_source(EditSource.model_validate({"from": name, "format": form}), path)
     assert len(edits) == 500
     origins = [int(edit.origin.removeprefix(f"{path}:")) for edit in edits]

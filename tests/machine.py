@@ -1,0 +1,29 @@
+"""What the tests need of the machine: where it is missing they skip, but not in CI.
+
+A skip's reason says how to bring what is missing. With ``CI=true``, as every CI system sets it, a
+skipped test is a failure: there all of it has to be installed, and a test that never ran would
+otherwise look like one that passed.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where ``CI`` is ``true``; an expected failure stays one."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") == "true":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped, which CI=true does not allow: {reason}"
+    return report

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+SKIPS = """
+    import pytest
+
+    @pytest.fixture
+    def browser():
+        pytest.skip("no browser: apt-get install chromium")
+
+    def test_in_a_fixture(browser): ...
+
+    @pytest.mark.skipif(True, reason="no node: install it")
+    def test_by_a_mark(): ...
+
+    def test_in_its_body():
+        pytest.skip("no data")
+
+    @pytest.mark.xfail
+    def test_known_to_fail():
+        assert False
+
+    def test_that_runs(): ...
+"""
+
+
+def test_what_is_missing_skips_on_a_users_machine(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    pytester.makepyfile(SKIPS)
+    result = pytester.runpytest_inprocess("-p", "tests.machine")
+    result.assert_outcomes(passed=1, skipped=3, xfailed=1)
+
+
+def test_what_is_missing_fails_in_ci(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    pytester.makepyfile(SKIPS)
+    result = pytester.runpytest_inprocess("-p", "tests.machine")
+    result.assert_outcomes(passed=1, errors=2, failed=1, xfailed=1)
+    result.stdout.fnmatch_lines(["*CI=true does not allow*: *no browser: apt-get install chromium"])
