@@ -59,7 +59,10 @@ class Norms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deviation(Norms):
-    """Deviation over all edited matrices taken as one, and for each by its name."""
+    """Deviation over all edited matrices taken as one, and for each by its name.
+
+    A matrix is edited if one of its entries is not what it was; ``by_parameter`` has no others.
+    """
 
     by_parameter: dict[str, Norms]
 

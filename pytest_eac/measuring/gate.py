@@ -271,7 +271,8 @@ def _require_promised(release: Release, which: str, model: ModelRecord) -> None:
 
 def _deviation(differences: Sequence[Difference]) -> Deviation:
     """Return the deviation over all tensors that changed, taken as one, and for each."""
-    changed = [each for each in differences if each.kind == "changed"]
+    # A tensor may differ in the sign of its zeros alone: that has not moved.
+    changed = [each for each in differences if each.kind == "changed" and each.l1 > 0]
     whole = _norms(
         sum(each.l1 for each in changed),
         sum(each.base_l1 for each in changed),
