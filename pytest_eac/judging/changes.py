@@ -186,8 +186,9 @@ def _paired(
     pairs: Sequence[tuple[int, str, float, float]],
 ) -> Change:
     old, new = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
+    shares = all(0 <= score <= 1 for score in (*old, *new))  # log-likelihoods are not
     falls = fmean(new) < fmean(old)
-    moved = difference(old, new) if falls else difference(new, old)
+    moved = difference(*((old, new) if falls else (new, old)), shares=shares)
     mean = -moved.mean if falls else moved.mean
     flips = [Flip(item=item, name=name, old=was, new=now) for item, name, was, now in pairs]
     return Change(
