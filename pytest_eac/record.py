@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_eac.changes import Changes  # noqa: TC001 - read back by its annotations
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pytest_eac.traced import Tracing
 
 SCHEMA = 1
+
+Excluded = Literal["already held", "target is truth"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +61,10 @@ class Norms:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deviation(Norms):
-    """Deviation over all edited matrices taken as one, and for each by its name."""
+    """Deviation over all edited matrices taken as one, and for each by its name.
+
+    A matrix is edited if one of its entries is not what it was; ``by_parameter`` has no others.
+    """
 
     by_parameter: dict[str, Norms]
 
@@ -141,7 +146,14 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRecord:
-    """An edit as it was asked for; ``superseded_by`` is the later edit that overwrites it."""
+    """An edit as it was asked for.
+
+    Attributes:
+        superseded_by: the later edit that overwrites it, if one does.
+        excluded: why it does not count in efficacy, retention and generalization: the unedited
+            model gives the target already (``already held``), or the target is the truth and is
+            scored against it (``target is truth``); ``None`` for an edit that counts.
+    """
 
     subject: str
     prompt: str
@@ -151,6 +163,7 @@ class EditRecord:
     neighborhood: tuple[dict[str, str | None], ...]
     origin: str
     superseded_by: int | None
+    excluded: Excluded | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +184,7 @@ class EditCost:
         deviation: how far the edited matrices are from the original ones after the edit (in a
             batch, after its batch).
         swallowed: share of the entries meant to move that rounding left where they were.
-        score: efficacy right after the edit.
+        score: efficacy right after the edit, also of an edit that does not count.
         cached: whether the edit was taken from the cache; what it cost is then what it cost when it
             was solved.
     """

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from pytest_eac.judging.pairs import edit_keys
+from pytest_eac.judging.matrices import different_matrices
+from pytest_eac.judging.pairs import edit_keys, final_deviation
 from pytest_eac.spec.checks import METRICS_OF_EDITS
 from pytest_eac.stats.differences import difference
 
@@ -61,6 +62,7 @@ class Change:
             ``None`` without pairs.
         lost: pairs whose score was full and is no longer.
         gained: pairs whose score is full and was not.
+        reason: why the two numbers cannot be compared; empty where they can.
     """
 
     metric: str
@@ -74,6 +76,7 @@ class Change:
     chance: float | None = None
     lost: tuple[Flip, ...] = ()
     gained: tuple[Flip, ...] = ()
+    reason: str = ""
 
     @property
     def p(self) -> float | None:
@@ -83,6 +86,8 @@ class Change:
     @property
     def direction(self) -> Literal["better", "worse"] | None:
         """Where it has gone, if that is more than chance; without pairs, more than rounding."""
+        if self.reason:
+            return None
         if self.kind == "relative":
             moved = math.inf if self.change is None else self.change
             return None if abs(moved) < _RELATIVE else "worse" if moved > 0 else "better"
@@ -139,7 +144,11 @@ def _measured(chain: Chain, metric: str) -> Measurement | None:
 
 
 def _of_deviation(old: Chain, new: Chain) -> Change:
-    before, after = (each.checkpoints[-1].deviation.l1_relative for each in (old, new))
+    before, after = final_deviation(old), final_deviation(new)
+    if reason := different_matrices({"there": old, "here": new}):
+        return Change(
+            metric=DEVIATION, kind="relative", old=before, new=after, change=None, reason=reason
+        )
     change = (after - before) / before if before else 0.0 if before == after else None
     return Change(metric=DEVIATION, kind="relative", old=before, new=after, change=change)
 
@@ -177,8 +186,9 @@ def _paired(
     pairs: Sequence[tuple[int, str, float, float]],
 ) -> Change:
     old, new = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
+    shares = all(0 <= score <= 1 for score in (*old, *new))  # log-likelihoods are not
     falls = fmean(new) < fmean(old)
-    moved = difference(old, new) if falls else difference(new, old)
+    moved = difference(*((old, new) if falls else (new, old)), shares=shares)
     mean = -moved.mean if falls else moved.mean
     flips = [Flip(item=item, name=name, old=was, new=now) for item, name, was, now in pairs]
     return Change(

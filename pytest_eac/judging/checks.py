@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.judging.abilities import judge_ability
 from pytest_eac.judging.claims import Correction, of_measurement
+from pytest_eac.judging.excluded import COUNTED, excluded_text
 from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
@@ -96,14 +97,20 @@ def judge_one(
             else getattr(checkpoint, name)
         )
         cases.append(_case(chain, name, checkpoint.at, measurement, limit))
-    return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
+    found = verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
+    more = excluded_text(chain, cases[-1].at) if cases and name in COUNTED else ""
+    if not more or found.observed is not None:
+        return found
+    return replace(found, message=f"{found.message}; {more}")
 
 
 def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit) -> Case:
     return Case(
         at=at,
         value=measured.value,
-        shown=_shown(measured, limit, chain.confidence),
+        shown=_shown(
+            measured, limit, chain.confidence, excluded_text(chain, at) if name in COUNTED else ""
+        ),
         limit=limit,
         more=_explain_misses(chain, measured, name),
         n=measured.n or None,
@@ -113,14 +120,14 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
     )
 
 
-def _shown(measured: Measurement, limit: Limit, level: float) -> str:
+def _shown(measured: Measurement, limit: Limit, level: float, excluded: str) -> str:
     if measured.value is None:
         return "nothing to measure"
     if measured.low is None or measured.high is None:
         return limit.digits(measured.value, "g", 4)
     return (
         f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, "
-        f"{interval(measured.low, measured.high, level)})"
+        f"{interval(measured.low, measured.high, level)}{f'; {excluded}' if excluded else ''})"
     )
 
 

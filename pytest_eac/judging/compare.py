@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pytest_eac import record
 from pytest_eac.judging.claims import rest
 from pytest_eac.judging.limits import interval
-from pytest_eac.judging.pairs import Pairs, pair
+from pytest_eac.judging.matrices import different_matrices
+from pytest_eac.judging.pairs import Pairs, final_deviation, pair
 from pytest_eac.spec.checks import METRICS_OF_EDITS
 from pytest_eac.stats.differences import Difference, difference, needed
 
@@ -43,8 +44,13 @@ def compare(
     """
     by = comparison.by or 0.0
     lines, values, held = [], [], True
+    if comparison.metric == "deviation" and not comparison.absolute:
+        reason = different_matrices({each.name: each for each in (*subject, *other)})
+        if reason is not None:
+            reason = f"{reason}; edit the same layers, or compare with absolute: true"
+            return _undecided(name, comparison, subject[0].spec, reason)
     for one, two in zip(subject, other, strict=True):
-        first, second = _final(one, comparison.metric), _final(two, comparison.metric)
+        first, second = _final(one, comparison), _final(two, comparison)
         if first is None or second is None:
             reason = f"no edit has anything to measure {comparison.metric} on"
             if comparison.metric not in METRICS_OF_EDITS:
@@ -60,10 +66,10 @@ def compare(
         held = held and _reaches(_gap(comparison, first.value, second.value), by)
         values.append(first.value)
         lines.append(
-            f"{_label(comparison.metric)} after {len(one.edits)} edits: {one.name} {first}, "
+            f"{_label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
             f"{two.name} {second}; required {_required(comparison)}"
         )
-    pairs = pair(subject, other, comparison.metric)
+    pairs = pair(subject, other, comparison.metric, absolute=comparison.absolute)
     found = _difference(comparison, pairs, comparison.confidence or level)
     outcome, reason, needs = "passed" if held else "failed", "", None
     if held and comparison.confidence is not None:
@@ -100,10 +106,10 @@ class _Value:
         return f"{self.value:.4g}{self.worth}"
 
 
-def _final(chain: Chain, metric: str) -> _Value | None:
-    point = chain.checkpoints[-1]
+def _final(chain: Chain, comparison: Comparison) -> _Value | None:
+    point, metric = chain.checkpoints[-1], comparison.metric
     if metric == "deviation":
-        return _Value(value=point.deviation.l1_relative, worth="")
+        return _Value(value=final_deviation(chain, absolute=comparison.absolute), worth="")
     if metric not in METRICS_OF_EDITS:
         ability = point.abilities.get(metric)
         if ability is None:
@@ -227,5 +233,7 @@ def _undecided(name: str, comparison: Comparison, spec: str, reason: str) -> rec
     )
 
 
-def _label(metric: str) -> str:
-    return "deviation (L1, relative)" if metric == "deviation" else metric
+def _label(comparison: Comparison) -> str:
+    if comparison.metric != "deviation":
+        return comparison.metric
+    return f"deviation (L1, {'absolute' if comparison.absolute else 'relative'})"

@@ -123,7 +123,12 @@ def _less_interference(settings: Any, method: Method | None) -> list[str]:
 
 
 def _searches_cut_short(chain: Chain, settings: Any) -> Iterator[str]:
-    searched = [cost for cost in chain.per_edit if cost.reached is not None]
+    made = (
+        cost
+        for cost, edit in zip(chain.per_edit, chain.edits, strict=True)
+        if edit.excluded is None
+    )
+    searched = [cost for cost in made if cost.reached is not None]
     missed = sum(not cost.reached for cost in searched)
     if 2 * missed > len(searched):
         stage = "anchors.steps" if settings.get("anchors") else "value.steps"

@@ -76,6 +76,9 @@ class Growth:
 def series_of(chain: Chain, norm: Norm) -> Series:
     """Return a chain's relative deviations, one per update.
 
+    All are shares of one norm, that of the matrices that are edited by the end: with the norm of
+    those edited so far, an update of a further matrix would look like a step back.
+
     Edits of a batch share their deviation and the size of their change. An edit that changes
     nothing is an update of its own.
     """
@@ -90,8 +93,11 @@ def series_of(chain: Chain, norm: Norm) -> Series:
             at[-1] = count
         else:
             at.append(count)
-    totals = (float(getattr(chain.per_edit[k - 1].deviation, f"{norm}_relative")) for k in at)
-    return Series(at=tuple(at), total=tuple(totals))
+    found = [chain.per_edit[k - 1].deviation for k in at]
+    plain = [float(getattr(each, norm)) for each in found]
+    shares = [float(getattr(each, f"{norm}_relative")) for each in found]
+    bases = [total / share for total, share in zip(plain, shares, strict=True) if share]
+    return Series(at=tuple(at), total=tuple(total / bases[-1] if bases else 0.0 for total in plain))
 
 
 def growth(chain: Chain, norm: Norm = "l1", *, confidence: float | None = None) -> Growth:

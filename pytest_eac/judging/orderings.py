@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_eac.judging.checks import judge_one
 from pytest_eac.judging.limits import undecided
+from pytest_eac.judging.matrices import different_matrices
 from pytest_eac.judging.search import Draws, Search
 from pytest_eac.record import Chain, Verdict
 from pytest_eac.spec.orderings import METRICS, REARRANGING
@@ -244,8 +245,12 @@ class _Spread(_Trial):
         return (order, same) if order != same else ()
 
     def breaks(self, order: Order) -> bool:
-        there, here = (self.metric(each) for each in (self.counterpart(order), order))
+        same = self.counterpart(order)
+        there, here = self.metric(same), self.metric(order)
         if there is None or here is None:
+            return False
+        if reason := self.incomparable(order, same):
+            self.open[order] = reason
             return False
         self.values[order] = abs(here - there)
         return self.values[order] > self.wanted.tolerance
@@ -253,12 +258,19 @@ class _Spread(_Trial):
     def metric(self, order: Order) -> float | None:
         return _final(self.chain_of(order), self.wanted.name)
 
+    def incomparable(self, *orders: Order) -> str | None:
+        if self.wanted.name != "deviation":
+            return None
+        return different_matrices({show_order(each): self.chain_of(each) for each in orders})
+
     def extremes(self, drawn: Sequence[Order]) -> tuple[Order, Order] | None:
         for same in dict.fromkeys(map(self.counterpart, drawn)):
             group = [order for order in drawn if self.counterpart(order) == same]
             found = {order: value for order in group if (value := self.metric(order)) is not None}
             if found:
                 low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+                if self.incomparable(low, high):
+                    continue
                 if found[high] - found[low] > self.wanted.tolerance:
                     return low, high
         return None

@@ -34,7 +34,9 @@ class Pairs:
     shares: bool
 
 
-def pair(one: Sequence[Chain], two: Sequence[Chain], metric: str) -> Pairs:
+def pair(
+    one: Sequence[Chain], two: Sequence[Chain], metric: str, *, absolute: bool = False
+) -> Pairs:
     """Put the final numbers of two sides next to each other.
 
     Scores of edits are matched by subject, prompt and target, those of abilities item by item, each
@@ -46,9 +48,13 @@ def pair(one: Sequence[Chain], two: Sequence[Chain], metric: str) -> Pairs:
         one: the chains of one side, one per seed.
         two: those of the other side; for a deviation, as many.
         metric: a metric of edits, ``deviation``, or an ability that was measured at the end.
+        absolute: whether a deviation is ``||W_t - W_0||`` itself, not its share of ``||W_0||``.
     """
     if metric == "deviation":
-        rows = dict.fromkeys(zip(map(_deviation, one), map(_deviation, two), strict=True))
+        columns = (
+            [final_deviation(chain, absolute=absolute) for chain in side] for side in (one, two)
+        )
+        rows = dict.fromkeys(zip(*columns, strict=True))
         return _pairs("seeds", list(rows), shares=False)
     if metric in METRICS_OF_EDITS:
         first, second = _by_edit(one, metric), _by_edit(two, metric)
@@ -63,8 +69,10 @@ def _pairs(unit: str, rows: Sequence[tuple[float, float]], *, shares: bool = Tru
     return Pairs(unit=unit, one=one, two=two, shares=shares)
 
 
-def _deviation(chain: Chain) -> float:
-    return chain.checkpoints[-1].deviation.l1_relative
+def final_deviation(chain: Chain, *, absolute: bool = False) -> float:
+    """Return the L1 deviation at the end of a chain: relative, or ``||W_t - W_0||`` itself."""
+    last = chain.checkpoints[-1].deviation
+    return last.l1 if absolute else last.l1_relative
 
 
 def edit_keys(edits: Sequence[EditRecord]) -> Iterator[Key]:

@@ -42,6 +42,10 @@ def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> V
             "limit in the spec"
         )
         return undecided(check, found, required)
+    if change.reason:
+        found = f"{metric} of {new.name}: undecided: {told(change)}; edit the same layers, or give "
+        found += "the deviation a max of its own in the spec"
+        return undecided(check, found, required)
     outcome = _outcome(change, tolerance)
     lines = [f"{metric} of {new.name} against the baseline: {told(change)}, {required}"]
     if outcome == "undecided":
@@ -64,7 +68,8 @@ def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> V
 def told(change: Change) -> str:
     """Say in words how a metric has moved."""
     if change.change is None:
-        return f"{change.new:.4g}, was {change.old:.4g}"
+        reason = f"; {change.reason}" if change.reason else ""
+        return f"{change.new:.4g}, was {change.old:.4g}{reason}"
     if change.kind == "relative":
         numbers = f"{change.new:.4g}, was {change.old:.4g}"
         return f"{numbers}: {_direction(change.change)} by {abs(change.change):.2%}"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
 from time import perf_counter
@@ -32,7 +31,6 @@ from pytest_eac.record import (
     Checkpoint,
     CovarianceRecord,
     EditCost,
-    EditRecord,
     Miss,
     ModelRecord,
     Norms,
@@ -145,7 +143,7 @@ def run_chain(
                 checkpoints.append(
                     Checkpoint(
                         at=done,
-                        efficacy=asked.summarize([cost.score for cost in costs], misses),
+                        efficacy=asked.right_after([cost.score for cost in costs], misses),
                         generalization=asked.generalization(done),
                         locality=asked.locality(done),
                         retention=asked.retention(done),
@@ -170,10 +168,7 @@ def run_chain(
         hyperparameters=settings.model_dump(mode="json"),
         contexts=contexts,
         covariance=_describe_moments(moments),
-        edits=tuple(
-            EditRecord(**asdict(edit), superseded_by=by)
-            for edit, by in zip(spec.edits, recall.superseded, strict=True)
-        ),
+        edits=recall.records,
         known=recall.known,
         before=recall.before,
         abilities=abilities.base,

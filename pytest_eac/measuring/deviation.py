@@ -19,9 +19,14 @@ if TYPE_CHECKING:
 def measure_deviation(model: nn.Module, originals: dict[str, Tensor]) -> Deviation:
     """Return ``||W_t - W_0||`` in L1 and Frobenius norm, absolute and over ``||W_0||``.
 
+    Both norms are over the edited matrices: those with an entry that is not what it was. A matrix
+    that a method may change, and has not changed, would only make the share smaller. What counts
+    is the weights as they are now, as for a released model: a change that was undone to the last
+    bit is none.
+
     Args:
         model: the edited model.
-        originals: the weights before the first edit, by module path.
+        originals: the weights before the first edit, by module path; also those not edited.
 
     Raises:
         NonFiniteError: an edited weight is NaN or infinite.
@@ -37,8 +42,10 @@ def measure_deviation(model: nn.Module, originals: dict[str, Tensor]) -> Deviati
         parts = torch.stack(
             [change.abs().sum(), base.abs().sum(), change.square().sum(), base.square().sum()]
         ).cpu()
-        by_parameter[f"{path}.weight"] = Norms(**_norms(parts))
-        sums += parts
+        norms = _norms(parts)
+        if norms["l1"] > 0:
+            by_parameter[f"{path}.weight"] = Norms(**norms)
+            sums += parts
     return Deviation(**_norms(sums), by_parameter=by_parameter)
 
 

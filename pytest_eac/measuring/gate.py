@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from math import sqrt
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -17,7 +16,7 @@ from pytest_eac.measuring.chain import describe_model
 from pytest_eac.measuring.difference import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.metrics import find_metrics, measure
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.record import Chain, Checkpoint, Deviation, EditRecord, ModelRecord, Norms, Release
+from pytest_eac.record import Chain, Checkpoint, Deviation, ModelRecord, Norms, Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -244,10 +243,7 @@ def measure_release(
         scoring=spec.scoring.match,
         hyperparameters={},
         contexts=(),
-        edits=tuple(
-            EditRecord(**asdict(edit), superseded_by=by)
-            for edit, by in zip(spec.edits, recall.superseded, strict=True)
-        ),
+        edits=recall.records,
         known=recall.known,
         before=recall.before,
         abilities=abilities.base,
@@ -271,7 +267,8 @@ def _require_promised(release: Release, which: str, model: ModelRecord) -> None:
 
 def _deviation(differences: Sequence[Difference]) -> Deviation:
     """Return the deviation over all tensors that changed, taken as one, and for each."""
-    changed = [each for each in differences if each.kind == "changed"]
+    # A tensor may differ in the sign of its zeros alone: that has not moved.
+    changed = [each for each in differences if each.kind == "changed" and each.l1 > 0]
     whole = _norms(
         sum(each.l1 for each in changed),
         sum(each.base_l1 for each in changed),

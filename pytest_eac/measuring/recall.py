@@ -7,10 +7,11 @@ prompts. ``docs/metrics.md`` defines each.
 from __future__ import annotations
 
 from copy import copy
-from dataclasses import astuple, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING
 
+from pytest_eac.lm.tokens import continuation
 from pytest_eac.measuring.memory import open_memory
 from pytest_eac.measuring.scoring import (
     Forced,
@@ -19,8 +20,8 @@ from pytest_eac.measuring.scoring import (
     generation_length,
     starts_with,
 )
-from pytest_eac.record import Measurement, Miss
-from pytest_eac.spec.edits import Edit, question, questions, superseded
+from pytest_eac.record import EditRecord, Measurement, Miss
+from pytest_eac.spec.edits import Edit, bare, question, questions, superseded
 from pytest_eac.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.record import Excluded
     from pytest_eac.spec.schema import Match
 
 # How many tokens of the unedited model's own answer count where a neighbour names no answer.
@@ -79,14 +81,14 @@ class Recall:
         # One length for every call: texts of different lengths could not be compared.
         self._length = generation_length(loaded, [*answers, *(edit.target for edit in edits)])
         self._before = self._answers(self._neighbors)
-        known = self._in_words(self._truths)
-        self.known = self._measure(self._truths, known, len(edits))
+        both = self._answers([*self._truths, *self._targets])
+        known = self._in_words(self._truths, both[: len(self._truths)])
         self._wrote = self._written([edit.prompt for edit in edits])
-        asks = (*self._neighbors, *self._truths)
-        self._told = {
-            _question(ask): answer
-            for ask, answer in zip(asks, (*self._before, *known), strict=True)
-        }
+        asks = (*self._neighbors, *self._truths, *self._targets)
+        answers = (*self._before, *known, *both[len(known) :])
+        self._told = {_question(ask): answer for ask, answer in zip(asks, answers, strict=True)}
+        self._exclude()
+        self.known = self._measure(*self._counted_truths(), len(edits))
 
     def arranged(self, edits: tuple[Edit, ...]) -> Recall:
         """Return the same for some of these edits, in any order, repeated or taken back.
@@ -96,15 +98,15 @@ class Recall:
         """
         other = copy(self)
         other._place(edits)
-        asks = (*other._neighbors, *other._truths)
+        asks = (*other._neighbors, *other._truths, *other._targets)
         new = [ask for ask in asks if _question(ask) not in self._told]
-        answers = other._in_words(new)
+        answers = other._in_words(new, other._answers(new))
         other._told = self._told | {
             _question(ask): answer for ask, answer in zip(new, answers, strict=True)
         }
         other._before = [other._told[_question(ask)] for ask in other._neighbors]
-        known = [other._told[_question(ask)] for ask in other._truths]
-        other.known = other._measure(other._truths, known, len(edits))
+        other._exclude()
+        other.known = other._measure(*other._counted_truths(), len(edits))
         other._wrote = self._wrote | other._written(
             [edit.prompt for edit in edits if edit.prompt not in self._wrote]
         )
@@ -124,7 +126,45 @@ class Recall:
             for index, edit in enumerate(edits)
             if edit.truth is not None
         ]
+        self._targets = [self._edit_ask(index) for index in range(len(edits))]
         self._neighbors = self._neighbor_asks()
+        self._alike = self._same_to_success((*self._truths, *self._targets, *self._neighbors))
+
+    def _exclude(self) -> None:
+        """Find the edits that cannot be seen to work, by what the unedited model has answered."""
+        written: dict[str, set[str]] = {}
+        found: list[Excluded | None] = []
+        for ask, edit in zip(self._targets, self._edits, strict=True):
+            # What an earlier edit has changed, the unedited model's answer says nothing of.
+            replaces = written.get(question(edit.prompt), set()) - {bare(edit.target)}
+            held = self._told[_question(ask)].score >= 1 and not replaces
+            is_truth = (ask.answer, ask.rival) in self._alike
+            found.append("target is truth" if is_truth else "already held" if held else None)
+            for text in questions(edit):
+                written.setdefault(text, set()).add(bare(edit.target))
+        self.excluded = tuple(found)
+
+    def _same_to_success(self, asks: Iterable[_Ask]) -> set[tuple[str, str | None]]:
+        """Return the pairs of answer and rival that ``success`` cannot tell apart."""
+        pairs = {(ask.answer, ask.rival) for ask in asks if ask.rival is not None}
+        if self._match != "success":
+            return set()
+        texts = {text for pair in pairs for text in pair if text is not None}
+        tokens = {text: continuation(self._loaded.tokenizer, bare(text)) for text in texts}
+        return {(one, other) for one, other in pairs if other and tokens[one] == tokens[other]}
+
+    def _counted_truths(self) -> tuple[list[_Ask], list[_Answer]]:
+        """Return the truths that can be told from their targets, and the unedited answers."""
+        asks = [ask for ask in self._truths if (ask.answer, ask.rival) not in self._alike]
+        return asks, [self._told[_question(ask)] for ask in asks]
+
+    @property
+    def records(self) -> tuple[EditRecord, ...]:
+        """The edits as a record has them."""
+        return tuple(
+            EditRecord(**asdict(edit), superseded_by=by, excluded=why)
+            for edit, by, why in zip(self._edits, self.superseded, self.excluded, strict=True)
+        )
 
     def after(self, update: str | None) -> Recall:
         """Return the same questions, for the model as an update has left it.
@@ -147,37 +187,53 @@ class Recall:
 
     def efficacy(self, index: int) -> tuple[float, Miss | None]:
         """Score one edit on its own prompt, on the model as it is now."""
-        ask = self._edit_ask(index)
-        (answer,) = self._in_words([ask])
+        ask = self._targets[index]
+        (answer,) = self._in_words([ask], self._answers([ask]))
         return answer.score, _miss(ask, answer)
 
+    def right_after(self, scores: Sequence[float | None], misses: Iterable[Miss]) -> Measurement:
+        """Summarize what :meth:`efficacy` said of each edit so far, without those excluded."""
+        counted = [
+            score if why is None else None
+            for score, why in zip(scores, self.excluded, strict=False)
+        ]
+        return self.summarize(
+            counted, [miss for miss in misses if self.excluded[miss.edit] is None]
+        )
+
     def retention(self, count: int) -> Measurement:
-        """Score all of the first ``count`` edits that no later one of them has overwritten."""
-        asks = [self._edit_ask(index) for index in self._standing(count)]
-        return self._measure(asks, self._in_words(asks), count)
+        """Score all of the first ``count`` edits that stand: neither excluded nor overwritten."""
+        asks = [self._targets[index] for index in self._standing(count)]
+        return self._measure(asks, self._in_words(asks, self._answers(asks)), count)
 
     def generalization(self, count: int) -> Measurement:
-        """Score the same edits on their paraphrases, but for those that a later edit asks."""
+        """Score the same edits on their paraphrases.
+
+        A paraphrase that a later edit asks, or that is the edit's own prompt, is left out.
+        """
         last = {text: index for index in range(count) for text in questions(self._edits[index])}
         asks = [
             _Ask(edit=index, prompt=text, answer=edit.target, rival=edit.truth)
             for index in self._standing(count)
             for edit in (self._edits[index],)
             for text in edit.paraphrases
-            if last[question(text)] == index
+            if last[question(text)] == index and question(text) != question(edit.prompt)
         ]
-        return self._measure(asks, self._in_words(asks), count)
+        return self._measure(asks, self._in_words(asks, self._answers(asks)), count)
 
     def locality(self, count: int) -> Measurement:
         """Score the neighbourhood answers of the first ``count`` edits: 1 where unchanged.
 
         A neighbour that one of these edits asks about itself is left out: it is meant to change.
+        So is one whose answer ``success`` would have to tell from a target that is the same.
         """
         edited = {text for edit in self._edits[:count] for text in questions(edit)}
         chosen = [
             index
             for index, ask in enumerate(self._neighbors)
-            if ask.edit < count and question(ask.prompt) not in edited
+            if ask.edit < count
+            and question(ask.prompt) not in edited
+            and (ask.answer, ask.rival) not in self._alike
         ]
         asks = [self._neighbors[index] for index in chosen]
         answers = [
@@ -207,8 +263,11 @@ class Recall:
         )
 
     def _standing(self, count: int) -> list[int]:
-        overwritten = (self.superseded[index] for index in range(count))
-        return [index for index, by in enumerate(overwritten) if by is None or by >= count]
+        return [
+            index
+            for index, by in enumerate(self.superseded[:count])
+            if (by is None or by >= count) and self.excluded[index] is None
+        ]
 
     def _edit_ask(self, index: int) -> _Ask:
         edit = self._edits[index]
@@ -256,15 +315,14 @@ class Recall:
             score = float(before.said == now.said)
         return _Answer(score=score, got=now.got, said=now.said)
 
-    def _in_words(self, asks: Sequence[_Ask]) -> list[_Answer]:
-        """Return the answers; of one that misses, the text is what the model writes by itself.
+    def _in_words(self, asks: Sequence[_Ask], answers: Sequence[_Answer]) -> list[_Answer]:
+        """Put answers in words: the text of one that misses is what the model writes by itself.
 
         Teacher forcing tells the likeliest token at each place of the answer, each after the
         answer's own tokens: no text that the model would write.
         """
-        answers = self._answers(asks)
         if self._match != "accuracy":
-            return answers
+            return list(answers)
         missed = [answer.score < 1 for answer in answers]
         wrote = self._written(ask.prompt for ask in compress(asks, missed))
         return [

@@ -29,7 +29,7 @@ from pytest_eac.lm.trace import capture, patch
 from pytest_eac.measuring.scoring import force
 from pytest_eac.record import to_json
 from pytest_eac.spec.edits import question
-from pytest_eac.stats.intervals import student
+from pytest_eac.stats.intervals import student_between
 from pytest_eac.store import cached_text, default_cache_dir
 from pytest_eac.traced import (
     Effect,
@@ -225,11 +225,9 @@ def _tell(progress: Progress, before: int, total: int, done: int) -> None:
 
 
 def _mean(values: Sequence[float]) -> Effect:
-    interval = student(values)
-    if interval is None:
-        return Effect(value=fmean(values), low=None, high=None)
-    low, high = interval  # a difference of two probabilities lies between -1 and 1
-    return Effect(value=fmean(values), low=max(-1.0, low), high=min(1.0, high))
+    """Return the mean of differences of two probabilities, with its interval."""
+    low, high = student_between(values) or (None, None)
+    return Effect(value=fmean(values), low=low, high=high)
 
 
 def _known_facts(

@@ -6,6 +6,8 @@ Nothing heavy is imported here: a run that collects no spec pays for reading its
 from __future__ import annotations
 
 import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,13 +16,14 @@ from pytest_eac.plugin.options import Options, add_options, read_options
 
 if TYPE_CHECKING:
     from collections.abc import Generator
-    from pathlib import Path
 
     from pytest_eac.plugin.session import EacSession
 
 _OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
+_CHAINS = "eac_chains"  # of a worker's input: where workers find each other's chains
 _HANDED = "eac_record"  # of a report: pytest-xdist carries plain attributes over
 _SESSION: pytest.StashKey[EacSession] = pytest.StashKey()
+_SHARED: pytest.StashKey[str] = pytest.StashKey()
 _SUFFIXES = {".yaml", ".yml"}
 
 
@@ -111,6 +114,22 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Give the workers of pytest-xdist a folder in which they find each other's chains.
+
+    With ``--dist each`` every worker is to run everything by itself.
+    """
+    config: pytest.Config = node.config
+    if config.getoption("dist") == "each":
+        return
+    if _SHARED not in config.stash:
+        folder = TemporaryDirectory(prefix="pytest-eac-")
+        config.add_cleanup(folder.cleanup)
+        config.stash[_SHARED] = folder.name
+    node.workerinput[_CHAINS] = config.stash[_SHARED]
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Take over what a worker of pytest-xdist has measured."""
     text = getattr(node, "workeroutput", {}).get("eac_record")
@@ -186,7 +205,10 @@ def _session(config: pytest.Config) -> EacSession:
     if _SESSION not in config.stash:
         from pytest_eac.plugin.session import EacSession
 
-        config.stash[_SESSION] = EacSession(config, config.stash[_OPTIONS])
+        shared = getattr(config, "workerinput", {}).get(_CHAINS)
+        config.stash[_SESSION] = EacSession(
+            config, config.stash[_OPTIONS], shared=Path(shared) if shared else None
+        )
     return config.stash[_SESSION]
 
 

@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScopeScheduling
 
+if TYPE_CHECKING:
+    from xdist.workermanage import WorkerController
+
 _SPEC = (".yaml", ".yml")
+_COMPARE = "compare"  # no chain's name: those end in a seed
 
 
 class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Deals out whole chains; whatever is not of a spec goes item by item, as without this.
 
-    Chains that are compared with one another go together, with their comparisons.
+    Comparisons come after all chains, on whichever worker is free. A worker takes the chains that
+    it has not run from the others (:meth:`pytest_eac.plugin.session.EacSession.chain`): one that
+    is still running is waited for, and a worker that is waited for waits for none itself.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, rest = nodeid.partition("::")
-        if not file.endswith(_SPEC):
-            return nodeid
-        chain = rest.partition("::")[0]
-        if chain == "compare" or (file, chain.rpartition("-s")[0]) in self._compared:
-            return f"{file}::compare"
-        return f"{file}::{chain}"
+        return f"{file}::{rest.partition('::')[0]}" if file.endswith(_SPEC) else nodeid
 
-    @cached_property
-    def _compared(self) -> set[tuple[str, str]]:
-        """Specs and their compared methods, read off ids: ``FILE::compare::METRIC-ONE-than-OTHER``.
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        first = next((scope for scope in self.workqueue if not _is_comparison(scope)), None)
+        if first is not None:
+            self.workqueue.move_to_end(first, last=False)
+        super()._assign_work_unit(node)
 
-        Items are dealt out once all workers have collected the same ones.
-        """
-        found = set()
-        for nodeid in self.collection:
-            file, _, rest = nodeid.partition("::")
-            if file.endswith(_SPEC) and rest.startswith("compare::"):
-                one, _, other = rest.partition("-")[2].partition("-than-")
-                found |= {(file, one), (file, other)}
-        return found
+
+def _is_comparison(scope: str) -> bool:
+    file, _, name = scope.partition("::")
+    return name == _COMPARE and file.endswith(_SPEC)

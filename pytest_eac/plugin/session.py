@@ -6,6 +6,7 @@ import shlex
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -52,9 +53,13 @@ _VERDICTS_ALONE = -2  # the verbosity of -qq
 class EacSession:
     """Runs each chain once and keeps its record; every check of the chain reads that."""
 
-    def __init__(self, config: pytest.Config, options: Options) -> None:
+    def __init__(
+        self, config: pytest.Config, options: Options, *, shared: Path | None = None
+    ) -> None:
+        """Create it; ``shared`` is where workers of pytest-xdist find each other's chains."""
         self.config = config
         self.options = options
+        self._shared = shared
         self.specs: list[Spec] = []
         self.trouble: str | None = None
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
@@ -68,6 +73,7 @@ class EacSession:
         self.baseline = _baseline(options)
         self._told: list[str] = []
         self._fresh: list[Chain] = []
+        self._of_others: set[tuple[Any, ...]] = set()
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
@@ -151,8 +157,32 @@ class EacSession:
         Whatever the first run raised is raised again for every other check of the chain.
         """
         key = (spec.file.as_posix(), method.name, seed)
-        take = self._stored.chain if self._stored else self._run
+        take = self._stored.chain if self._stored else self._run_for_all_workers
         return self._once(key, lambda: take(spec, method, seed))
+
+    def _run_for_all_workers(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
+        """Run a chain, unless another worker of pytest-xdist has run it, or is running it now.
+
+        Chains that have ended are in a folder of this run, each behind a lock that a worker holds
+        while it runs the chain. It is free again when that worker dies: then another one runs it.
+        """
+        if self._shared is None or not self._shared.is_dir():  # a worker on another host
+            return self._run(spec, method, seed)
+        from pytest_eac.record import from_json, to_json
+        from pytest_eac.store import cached_text
+
+        key = (spec.file.as_posix(), method.name, seed)
+        own: list[Chain] = []
+
+        def run() -> str:
+            own.append(self._run(spec, method, seed))
+            return to_json(Record(environment={}, chains=tuple(own)))
+
+        text = cached_text(self._shared, sha256(repr(key).encode()).hexdigest(), run)
+        if own:
+            return own[0]
+        self._of_others.add(key)
+        return from_json(text).chains[0]
 
     def _once(self, key: tuple[Any, ...], run: Callable[[], Chain]) -> Chain:
         if key not in self._outcomes:
@@ -161,7 +191,8 @@ class EacSession:
             except Exception as error:
                 self._outcomes[key] = error
             else:
-                self._fresh.append(chain)
+                if key not in self._of_others:
+                    self._fresh.append(chain)
                 self.write()
         outcome = self._outcomes[key]
         if isinstance(outcome, BaseException):
@@ -500,10 +531,11 @@ class EacSession:
         for chain in record.chains:
             key = (chain.spec, chain.method, chain.seed)
             known = self._outcomes.get(key)
-            verdicts = {each.check: each for each in chain.verdicts}
+            verdicts, orders = {each.check: each for each in chain.verdicts}, chain.orders
             if isinstance(known, Chain):
                 verdicts = {each.check: each for each in known.verdicts} | verdicts
-            self._outcomes[key] = replace(chain, verdicts=tuple(verdicts.values()))
+                orders = orders or known.orders  # of the worker that tried them
+            self._outcomes[key] = replace(chain, verdicts=tuple(verdicts.values()), orders=orders)
         for comparison in record.comparisons:
             self._comparisons[comparison.spec, comparison.check] = comparison
         for release in record.releases:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from pytest_eac.judging.matrices import different_matrices
+from pytest_eac.reporting.terminal import wrapped
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -56,11 +59,14 @@ def deviation_and_abilities(
 
     Args:
         record: whatever chains were run; specs and models stay apart. An ability needs at least
-            ``LEAST_CHAINS`` chains with ``LEAST_CHECKPOINTS`` checkpoints each, and a signal.
+            ``LEAST_CHAINS`` chains with ``LEAST_CHECKPOINTS`` checkpoints each, and a signal. The
+            chains must have edited the same matrices: else their relative deviations are shares
+            of different norms, and the ability is left out (the terminal's table says so).
         norm: relative deviation in the L1 or the Frobenius norm.
         confidence: the level of the intervals, in (0, 1).
     """
-    return tuple(_found(record.chains, norm, confidence))
+    found = _found(record.chains, norm, confidence)
+    return tuple(each for each in found if isinstance(each, Causality))
 
 
 def causality_lines(chains: Sequence[Chain]) -> list[str]:
@@ -70,6 +76,9 @@ def causality_lines(chains: Sequence[Chain]) -> list[str]:
         return []
     lines = ["deviation and abilities kept, given the number of edits (partial Spearman):"]
     for each in found:
+        if isinstance(each, _Undecided):
+            lines += wrapped(f"  {each.ability}: undecided: {each.reason}; edit the same layers")
+            continue
         interval = f"no interval below 8 {each.group}s"
         if each.ranks.low is not None and each.ranks.high is not None:
             interval = f"95% {each.ranks.low:.2f} to {each.ranks.high:.2f}"
@@ -87,12 +96,28 @@ class _Point:
     kept: float
 
 
-def _found(chains: Sequence[Chain], norm: str, confidence: float) -> Iterator[Causality]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Undecided:
+    """An ability whose chains have deviations that cannot be compared, and why."""
+
+    ability: str
+    reason: str
+
+
+def _found(
+    chains: Sequence[Chain], norm: str, confidence: float
+) -> Iterator[Causality | _Undecided]:
     for spec, model in dict.fromkeys((each.spec, each.model.fingerprint) for each in chains):
         mine = [each for each in chains if (each.spec, each.model.fingerprint) == (spec, model)]
         for ability in dict.fromkeys(name for each in mine for name in each.abilities):
-            found = _of(spec, ability, _points(mine, ability, norm), confidence)
-            if found is not None:
+            points = _points(mine, ability, norm)
+            taken = {(each.method, each.seed) for each in points}
+            if len(taken) < LEAST_CHAINS:
+                continue
+            chosen = {each.name: each for each in mine if (each.method, each.seed) in taken}
+            if reason := different_matrices(chosen):
+                yield _Undecided(ability=ability, reason=reason)
+            elif found := _of(spec, ability, points, confidence):
                 yield found
 
 
@@ -131,9 +156,6 @@ def _of(spec: str, ability: str, points: list[_Point], confidence: float) -> Cau
         partial_rank_correlation,
     )
 
-    chains = {(each.method, each.seed) for each in points}
-    if len(chains) < LEAST_CHAINS:
-        return None
     by_method = len({each.method for each in points}) > 1
     groups = [each.method if by_method else each.seed for each in points]
     ranks, numbers = (
@@ -154,7 +176,7 @@ def _of(spec: str, ability: str, points: list[_Point], confidence: float) -> Cau
         ability=ability,
         ranks=ranks,
         numbers=numbers,
-        chains=len(chains),
+        chains=len({(each.method, each.seed) for each in points}),
         checkpoints=len({each.edits for each in points}),
         points=len(points),
         groups=len(set(groups)),

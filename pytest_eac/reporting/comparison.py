@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,8 @@ def change_lines(name: str, found: Sequence[Change]) -> Iterator[str]:
     yield _row(HEADINGS)
     for change in found:
         yield _row(cells(change))
-    yield from (f"  {line}" for line in _directions(found))
+    for line in _notes(found):
+        yield from (f"  {part}" for part in textwrap.wrap(line, 78, break_on_hyphens=False))
     for kind, change, flips in _flipped(found):
         yield f"  {change.metric}, {kind}:"
         yield from (f"    {fit(_flip(each), 76)}" for each in flips[:_SHOWN_FLIPS])
@@ -37,7 +39,9 @@ def change_lines(name: str, found: Sequence[Change]) -> Iterator[str]:
             yield f"    and {len(flips) - _SHOWN_FLIPS} more"
 
 
-def _directions(found: Sequence[Change]) -> Iterator[str]:
+def _notes(found: Sequence[Change]) -> Iterator[str]:
+    """Yield what has become better or worse, and what could not be compared."""
+    yield from (f"{each.metric}: undecided: {each.reason}" for each in found if each.reason)
     for direction in ("better", "worse"):
         names = [each.metric for each in found if each.direction == direction]
         if names:
@@ -110,7 +114,7 @@ def _against(pair: Pair) -> str:
 def changes_table(found: Sequence[Change]) -> list[str]:
     """Return how metrics have moved as a Markdown table."""
     lines = table(HEADINGS, [cells(change) for change in found])
-    return [*lines, *(part for line in _directions(found) for part in ("", escape(line)))]
+    return [*lines, *(part for line in _notes(found) for part in ("", escape(line)))]
 
 
 def comparison_json(comparison: Comparison) -> str:

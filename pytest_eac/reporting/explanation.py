@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.judging.excluded import COUNTED, excluded_text
 from pytest_eac.judging.stored import find_chain
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
 from pytest_eac.spec.ready import comparison_id
@@ -162,6 +163,8 @@ def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
         elif found is not None and found.value is not None:
             last = found
             yield f"after {checkpoint.at}: {found.value:.4g} (n={found.n})"
+    if check in COUNTED and (excluded := excluded_text(chain)):
+        yield excluded
     if check == "known":
         last = chain.known
     for miss in last.misses if last and misses else ():

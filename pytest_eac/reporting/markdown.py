@@ -6,6 +6,8 @@ import html
 import re
 from typing import TYPE_CHECKING
 
+from pytest_eac.judging.excluded import excluded_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -47,6 +49,9 @@ def summary(chains: Sequence[Chain], outcomes: Sequence[Outcome]) -> str:
         lines += [f"### {escape(spec)}", "", about, ""]
         rows = [_row(chain) for chain in mine]
         lines += [*table(("chain", "edits", *_METRICS, "deviation"), rows), ""]
+        for chain in mine:
+            if excluded := excluded_text(chain):
+                lines += [escape(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
     for outcome in outcomes:
         if outcome.is_bad:

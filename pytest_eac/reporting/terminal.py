@@ -6,6 +6,8 @@ import textwrap
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
+from pytest_eac.judging.excluded import excluded_text
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -151,6 +153,8 @@ def _rows(chain: Chain) -> list[str]:
     ]
     if any(measured.n not in {0, count} for measured in shares):
         rows.append(_row("  of so many edits", ["", *(_count(measured) for measured in shares)]))
+    if excluded := excluded_text(chain):
+        rows += wrapped(f"  {excluded}")
     return rows
 
 

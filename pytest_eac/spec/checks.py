@@ -164,6 +164,18 @@ class Comparison(Strict):
         None,
         description="Pass only if other edits (seeds, items) would show it too, at this level.",
     )
+    absolute: bool = Field(
+        default=False,
+        description="For deviation: compare the L1 norm of W_t - W_0 itself, not its share of the "
+        "edited matrices' norm; for methods that edit different matrices.",
+    )
+
+    @model_validator(mode="after")
+    def _only_deviation_has_a_share(self) -> Self:
+        if self.absolute and self.metric != "deviation":
+            text = "absolute is for metric: deviation; {metric} has no other form"
+            raise PydanticCustomError("no_use", text, {"metric": self.metric})
+        return self
 
     @model_validator(mode="after")
     def _one_direction(self) -> Self:

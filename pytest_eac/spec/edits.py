@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -68,6 +69,16 @@ def from_inline(written: InlineEdit, origin: str) -> Edit:
         ),
         origin=origin,
     )
+
+
+def same_answer(one: str, other: str) -> bool:
+    """Say whether two answers are the same text, whatever their Unicode form and white space."""
+    return bare(one) == bare(other)
+
+
+def bare(answer: str) -> str:
+    """Return an answer without what does not matter when two are compared; case does."""
+    return " ".join(unicodedata.normalize("NFC", answer).split())
 
 
 def superseded(edits: tuple[Edit, ...]) -> tuple[int | None, ...]:

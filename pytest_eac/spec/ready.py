@@ -125,4 +125,5 @@ def built_in(name: str) -> SpecMethod:
 
 def comparison_id(comparison: Comparison) -> str:
     """Name a comparison as node ids do: ``deviation-rome-eac-than-rome``."""
-    return f"{comparison.metric}-{comparison.subject}-than-{comparison.than}"
+    metric = f"absolute-{comparison.metric}" if comparison.absolute else comparison.metric
+    return f"{metric}-{comparison.subject}-than-{comparison.than}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.stats import binomtest, norm, permutation_test, wilcoxon
 
-from pytest_eac.stats.intervals import student
+from pytest_eac.stats.intervals import newcombe, student, student_between
 from pytest_eac.stats.means import needed_above, p_above
 from pytest_eac.stats.paired import Interval, resampled
 
@@ -29,8 +29,9 @@ class Difference:
     """How far one column is above another, item by item.
 
     Attributes:
-        mean: the mean difference, the effect; with its interval, which does not know of ``by`` and
-            has no ends where all differences are equal: these do not show how others would scatter.
+        mean: the mean difference, the effect; with its interval, which does not know of ``by``.
+            Where items are more than right or wrong and all differences are equal, it has no ends:
+            these do not show how others would scatter.
         n: the number of pairs.
         tests: p-values of the hypothesis that the mean difference is at most ``by``, by the test's
             name; the first decides.
@@ -69,6 +70,10 @@ def difference(
     - All else: the differences beyond ``by`` change their signs, in every way or in 9,999 draws,
       which is exact where they lie evenly around ``by``; and Wilcoxon's signed-rank test beside it.
 
+    The interval of the mean difference is Newcombe's for right or wrong, BCa's bootstrap from ten
+    differences on, and Student's t for fewer (for shares on the scale of ``atanh``). That of shares
+    lies between -1 and 1.
+
     Args:
         one: the numbers that should be higher, at least one.
         two: those of the same items in the same order.
@@ -90,7 +95,14 @@ def difference(
         tests = {"McNemar": _mcnemar(gained, lost)}
     else:
         tests = _by_sign_and_rank(gaps - by, seed)
-    mean = _mean(gaps, confidence=confidence, seed=seed)
+    if gained is not None and lost is not None:
+        both = int((first * second).sum())
+        low, high = newcombe(
+            both, gained, lost, len(gaps) - both - gained - lost, confidence=confidence
+        )
+        mean = Interval(value=float(gaps.mean()), low=low, high=high)
+    else:
+        mean = _mean(gaps, shares=shares, confidence=confidence, seed=seed)
     return Difference(mean=mean, n=len(gaps), tests=tests, gained=gained, lost=lost)
 
 
@@ -167,12 +179,13 @@ def _as_scores(gaps: Any, by: float) -> tuple[list[float], float]:
     return [float(score) for score in scores], (by + 1) / (1 + cap)
 
 
-def _mean(gaps: Any, *, confidence: float, seed: int) -> Interval:
+def _mean(gaps: Any, *, shares: bool, confidence: float, seed: int) -> Interval:
     values = [float(gap) for gap in gaps]
     value = float(gaps.mean())
     if len(set(values)) == 1:
         return Interval(value=value, low=None, high=None)
     if len(values) < _FEW:
-        low, high = student(values, confidence=confidence) or (None, None)
+        ends = student_between if shares else student
+        low, high = ends(values, confidence=confidence) or (None, None)
         return Interval(value=value, low=low, high=high)
     return resampled(lambda column: column.mean(axis=-1), values, confidence=confidence, seed=seed)

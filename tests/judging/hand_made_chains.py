@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pytest_eac.record import (
@@ -54,15 +54,24 @@ def miss(edit: int, got: str = "Rome") -> Miss:
     return Miss(edit=edit, prompt=f"prompt {edit}", expected="Paris", got=got, score=0.0)
 
 
-def moved(relative: float) -> Deviation:
+def moved(relative: float, *matrices: str) -> Deviation:
     """A deviation whose four numbers differ, so that none can be taken for another."""
-    return Deviation(
+    norms = Norms(
         l1=1000 * relative,
         l1_relative=relative,
         frobenius=10 * relative,
         frobenius_relative=relative / 2,
-        by_parameter={},
     )
+    return Deviation(**asdict(norms), by_parameter=dict.fromkeys(matrices, norms))
+
+
+def writing(of: Chain, *matrices: str) -> Chain:
+    """The same chain, whose changes lie in these matrices."""
+    points = tuple(
+        replace(point, deviation=moved(point.deviation.l1_relative, *matrices))
+        for point in of.checkpoints
+    )
+    return replace(of, checkpoints=points)
 
 
 def checkpoint(

@@ -9,6 +9,7 @@ import pytest
 from pytest_eac.judging.compare import compare
 from pytest_eac.judging.pairs import pair
 from pytest_eac.spec.checks import Comparison
+from pytest_eac.stats.intervals import newcombe
 from tests.judging.hand_made_chains import (
     ABILITY,
     NOTHING,
@@ -174,11 +175,18 @@ def test_less_is_more_the_other_way_round() -> None:
     assert (less.low, less.high) == (-(more.high or 0), -(more.low or 0))
 
 
-def test_methods_that_are_alike_on_every_edit_differ_by_0_without_an_interval() -> None:
+def test_methods_that_are_alike_on_every_edit_differ_by_0_with_an_interval_around_it() -> None:
     sides = [passing(method, [1.0] * 9 + [0.0] * 3) for method in ("rome-eac", "rome")]
     found = held(asked("retention"), *sides)
-    assert (found.outcome, found.low, found.high) == ("failed", None, None)
-    assert "  rome-eac - rome: +0 (n=12 edits, no interval); McNemar p=1; " in found.message
+    low, high = newcombe(9, 0, 0, 3)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    assert found.outcome == "failed"
+    told = (
+        f"  rome-eac - rome: +0 (n=12 edits, 95% interval {low:.2f} to {high:.2f}); McNemar p=1; "
+    )
+    assert told in found.message
+    halves = [passing(method, [0.5, 0.25, 0.5]) for method in ("rome-eac", "rome")]
+    assert "+0 (n=3 edits, no interval)" in held(asked("retention"), *halves).message
 
 
 @pytest.mark.parametrize(("gained", "outcome"), [(4, "undecided"), (5, "passed"), (0, "failed")])

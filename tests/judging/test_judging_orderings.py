@@ -11,7 +11,7 @@ from pytest_eac.judging.orderings import judge_ordering
 from pytest_eac.spec.checks import Checks
 from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.orders import show_order
-from tests.judging.hand_made_chains import chain, checkpoint, share
+from tests.judging.hand_made_chains import chain, checkpoint, share, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,6 +129,26 @@ def test_the_worst_order_is_what_was_observed() -> None:
     found = verdict(lambda order: 0.85 if before(order, 2, 1) else 0.95, hold=("efficacy",))
     assert found.observed == 0.85
     assert "0.85 to 0.95" in found.message
+
+
+def test_deviations_over_different_matrices_have_no_spread() -> None:
+    class Elsewhere(HandMade):
+        def run(self, order: Order) -> Chain:
+            return writing(super().run(order), "a" if order == tuple(sorted(order)) else "b")
+
+    orderings = Orderings.model_validate({"hold": (), "spread": {"deviation": 0.0}})
+    (wanted,) = orderings.properties(Checks())
+    runner = Elsewhere(value=lambda _: 1.0)
+    found = judge_ordering(
+        runner.run(WRITTEN),
+        wanted,
+        orderings=orderings,
+        checks=Checks(),
+        runner=runner,
+        replay=lambda _: "",
+    )
+    assert found.outcome == "undecided"
+    assert "the chains edit different matrices: " in found.message
 
 
 def test_an_edit_of_the_same_subject_takes_no_part_in_the_state() -> None:

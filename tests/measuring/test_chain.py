@@ -13,7 +13,7 @@ from pytest_eac import Solved, judge, load_spec, run_chain
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.load import load_model
-from pytest_eac.lm.weights import apply_delta, fingerprint, restored
+from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.measuring import chain as chain_module
 from pytest_eac.measuring.chain import AUTO_LAYERS, describe_environment, settle
 from pytest_eac.measuring.deviation import measure_deviation
@@ -201,6 +201,39 @@ def test_deviation_is_the_sum_over_entries_written_out(tiny: LoadedModel) -> Non
     )
     assert list(found.by_parameter) == [f"{path}.weight" for path in paths]
     assert found.by_parameter[f"{paths[0]}.weight"].l1 == pytest.approx(3, rel=1e-5)
+
+
+@pytest.fixture
+def _declaring() -> Iterator[None]:
+    """A method that declares the matrices of several layers and changes one entry of the first."""
+
+    def one_of_many(model: Any, edits: Any, settings: Any) -> Solved:
+        path = model.layout.down.format(settings.layers[0])
+        left = torch.zeros(find_module(model.model, path).weight.shape)  # type: ignore[arg-type]
+        left[0, 0] = 0.5
+        return Solved(deltas=(WeightDelta(module=path, left=left),))
+
+    registry.register(registry.METHODS, "one-of-many", one_of_many)
+    yield
+    registry.forget()
+
+
+@pytest.mark.usefixtures("_declaring")
+def test_a_matrix_that_is_declared_and_not_changed_makes_no_deviation_smaller(
+    tiny_llama: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "declared.yaml"
+    path.write_text(
+        "eac: 1\nmethods: [one: {base: one-of-many, layers: [1]},"
+        " many: {base: one-of-many, layers: [1, 2, 3]}]\n"
+        f"edits: [{{from: {WORLD}, format: jsonl, take: 1}}]\n"
+    )
+    spec = load_spec(path)
+    one, many = (run_chain(tiny_llama, spec, method) for method in spec.methods)
+    edited = f"{tiny_llama.layout.down.format(1)}.weight"
+    assert one.checkpoints[-1].deviation == many.checkpoints[-1].deviation
+    assert list(many.checkpoints[-1].deviation.by_parameter) == [edited]
+    assert many.per_edit[0].deviation == one.per_edit[0].deviation
 
 
 def test_the_environment_is_told_where_the_package_is_used_without_being_installed(

@@ -225,25 +225,32 @@ def test_workers_of_xdist_hand_their_results_to_the_controller(specs: Specs) -> 
     assert len(two.comparisons) == 2
 
 
+# Each worker writes down the chains that it runs.
+NOTED = """
+import os
+import pathlib
+from pytest_eac.plugin.session import EacSession
+
+run = EacSession._run
+
+def noted(self, spec, method, seed):
+    with pathlib.Path("ran.txt").open("a") as file:
+        worker = os.environ["PYTEST_XDIST_WORKER"]
+        file.write(f"{worker} {spec.name} {method.name}-s{seed}\\n")
+    return run(self, spec, method, seed)
+
+EacSession._run = noted
+"""
+
+
+def ran(specs: Specs) -> list[tuple[str, ...]]:
+    """Return worker, spec and chain of each chain that was run, in order."""
+    lines = (specs.pytester.path / "ran.txt").read_text().splitlines()
+    return [tuple(line.split()) for line in lines]
+
+
 def test_a_chain_runs_on_one_worker(specs: Specs) -> None:
-    """Each worker writes down the chains that it runs, as a plugin of the inner project."""
-    specs.pytester.makeconftest(
-        """
-        import os
-        import pathlib
-        from pytest_eac.plugin.session import EacSession
-
-        run = EacSession._run
-
-        def noted(self, spec, method, seed):
-            with pathlib.Path("ran.txt").open("a") as file:
-                worker = os.environ["PYTEST_XDIST_WORKER"]
-                file.write(f"{worker} {spec.name} {method.name}-s{seed}\\n")
-            return run(self, spec, method, seed)
-
-        EacSession._run = noted
-        """
-    )
+    specs.pytester.makeconftest(NOTED)
     specs.write(
         "{efficacy: {min: 0.0}, retention: {min: 0.0}, locality: {min: 0.0}}",
         methods=TWO_METHODS,
@@ -254,11 +261,25 @@ def test_a_chain_runs_on_one_worker(specs: Specs) -> None:
     specs.write(COMPARE, methods=methods, name="compared.eac.yaml")
     specs.pytester.makepyfile("def test_one(): pass\ndef test_two(): pass")
     specs.run("-n2").assert_outcomes(passed=12 + 4 + 2)
-    ran = (specs.pytester.path / "ran.txt").read_text().splitlines()
-    assert len(ran) == 4 + 3, ran
-    together = [line for line in ran if " compared " in line and "third" not in line]
-    assert len({line.split()[0] for line in together}) == 1
-    assert {line.split()[0] for line in ran} == {"gw0", "gw1"}
+    found = ran(specs)
+    assert len(found) == len({each[1:] for each in found}) == 4 + 3, found
+    assert {worker for worker, *_ in found} == {"gw0", "gw1"}
+
+
+def test_chains_that_are_compared_run_on_several_workers_and_each_once(specs: Specs) -> None:
+    specs.pytester.makeconftest(NOTED)
+    locality = "{metric: locality, more: eac, than: plain, by: -1}"
+    specs.write(f"{COMPARE.removesuffix(']}')}, {locality}]}}", methods=TWO_METHODS)
+    specs.run("-n2", "--eac-no-cache", "--eac-results=two.json").assert_outcomes(passed=4)
+    found = ran(specs)
+    assert sorted(chain for _, _, chain in found) == ["eac-s0", "plain-s0"]
+    assert {worker for worker, _, _ in found} == {"gw0", "gw1"}
+    specs.run("-p", "no:xdist", "--eac-results=alone.json").assert_outcomes(passed=4)
+    two, alone = (read_record(specs.pytester.path / f"{each}.json") for each in ("two", "alone"))
+    assert sorted(two.comparisons, key=str) == sorted(alone.comparisons, key=str)
+    for chain in alone.chains:
+        (other,) = [each for each in two.chains if each.name == chain.name]
+        assert (other.checkpoints, other.verdicts) == (chain.checkpoints, chain.verdicts)
 
 
 @pytest.mark.parametrize(("yaml", "dist"), [("a: 1", "load"), ("eac: 1", "loadfile")])

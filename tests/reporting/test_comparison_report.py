@@ -37,7 +37,7 @@ def test_the_table_is_eighty_columns_wide_with_a_row_per_metric() -> None:
     lines = comparison_text(compared()).splitlines()
     assert max(map(len, lines)) <= 80
     [row] = [line.split() for line in lines if line.startswith("locality")][:1]
-    assert " ".join(row) == "locality 1 0.65 -0.350 -0.600 to -0.150 0.016 20 7 0"
+    assert " ".join(row) == "locality 1 0.65 -0.350 -0.567 to -0.117 0.016 20 7 0"
     [row] = [line.split() for line in lines if line.startswith("deviation")]
     assert " ".join(row) == "deviation 0.2 0.1 -50.0% - - - - -"
     assert "  better: deviation" in lines
@@ -72,7 +72,7 @@ def test_json_has_every_flip_and_the_p_values() -> None:
 
 def test_markdown_has_the_same_numbers_and_escapes_prompts() -> None:
     text = comparison_markdown(compared())
-    row = "| locality | 1 | 0.65 | -0.350 | -0.600 to -0.150 | 0.016 | 20 | 7 | 0 |"
+    row = "| locality | 1 | 0.65 | -0.350 | -0.567 to -0.117 | 0.016 | 20 | 7 | 0 |"
     assert row in text
     assert r"- edit 1: prompt 0 \| xxx" in text
     assert "- and 2 more" in text

@@ -70,6 +70,34 @@ def test_the_same_pairs_give_the_same_numbers() -> None:
     assert difference(one.tolist(), two.tolist()) == difference(one.tolist(), two.tolist())
 
 
+@given(verdicts=VERDICTS)
+def test_the_interval_of_a_difference_of_shares_stays_between_minus_1_and_1(
+    verdicts: list[tuple[bool, bool]],
+) -> None:
+    one, two = ([float(each[side]) for each in verdicts] for side in (0, 1))
+    found = difference(one, two).mean
+    assert found.low is not None
+    assert found.high is not None
+    assert -1 <= found.low <= found.value <= found.high <= 1
+
+
+def test_few_scores_far_apart_leave_no_range_that_cannot_be() -> None:
+    found = difference([1.0, 1.0, 0.9], [0.0, 0.4, 0.1]).mean
+    assert found.low is not None
+    assert found.high is not None
+    assert 0 < found.high < 1  # Student's t on the plain scale ends at 1.37
+    plain = difference([1.0, 1.0, 0.9], [0.0, 0.4, 0.1], shares=False).mean
+    assert plain.high is not None
+    assert plain.high > 1
+
+
+def test_right_and_wrong_that_never_differ_still_leave_doubt() -> None:
+    found = difference([1.0, 0.0, 1.0] * 4, [1.0, 0.0, 1.0] * 4).mean
+    assert found.low is not None
+    assert found.high == pytest.approx(-found.low)
+    assert 0.1 < found.high < 0.4
+
+
 @pytest.mark.parametrize("equal", [[1.0, 0.0, 1.0], [0.25, 0.5, 0.5]])
 def test_equal_columns_are_no_reason_to_reject(equal: list[float]) -> None:
     assert set(difference(equal, equal).tests.values()) == {1.0}

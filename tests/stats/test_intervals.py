@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from itertools import product
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binomtest, ttest_1samp
+from scipy.stats import binomtest, multinomial, ttest_1samp
 
-from pytest_eac.stats.intervals import student, wilson
+from pytest_eac.stats.intervals import newcombe, student, student_between, wilson
 
 SHARES = st.floats(0, 1)
 COUNTS = st.integers(1, 10_000)
@@ -75,3 +78,65 @@ def test_student_agrees_with_scipy(values: list[float], confidence: float) -> No
 def test_one_value_says_nothing_of_the_next() -> None:
     assert student([0.5]) is None
     assert student([0.5, 0.5]) == (0.5, 0.5)
+
+
+@given(values=st.lists(st.floats(-1, 1), min_size=2, max_size=12), confidence=LEVELS)
+def test_an_interval_between_minus_1_and_1_stays_there_and_holds_the_mean(
+    values: list[float], confidence: float
+) -> None:
+    low, high = student_between(values, confidence=confidence) or (None, None)
+    assert low is not None
+    assert high is not None
+    assert -1 <= low <= sum(values) / len(values) + 1e-9
+    assert sum(values) / len(values) - 1e-9 <= high <= 1
+
+
+def test_it_is_students_where_the_values_are_far_from_the_ends() -> None:
+    values = [0.01, -0.02, 0.015, 0.0, -0.01]
+    assert student_between(values) == pytest.approx(student(values), abs=1e-5)
+
+
+@pytest.mark.parametrize("n", [3, 9])
+@pytest.mark.parametrize("mean", ["near 0", "near 1"])
+def test_it_covers_at_about_its_level_with_few_values(n: int, mean: str) -> None:
+    generator = np.random.default_rng(n)
+    shares = generator.beta(20, 1, (1500, n))  # skewed: plain Student's t holds 0.89 of the time
+    other = generator.beta(20, 1, (1500, n)) if mean == "near 0" else 0.0
+    expected = 0.0 if mean == "near 0" else 20 / 21
+    ends = [student_between(row.tolist()) or (1.0, -1.0) for row in shares - other]
+    covered = sum(low <= expected <= high for low, high in ends) / len(ends)
+    assert covered >= 0.92
+
+
+def test_newcombes_interval_agrees_with_the_papers_example_and_with_wilsons_ends() -> None:
+    assert newcombe(36, 12, 2, 0) == pytest.approx((0.0569, 0.3404), abs=1e-4)
+    nothing = wilson(0.0, 54)[1]  # with no item right, each side is uncertain upwards alone
+    assert newcombe(0, 0, 0, 54) == pytest.approx((-nothing, nothing))
+
+
+@given(counts=st.tuples(*[st.integers(0, 40)] * 4).filter(any), confidence=LEVELS)
+def test_newcombes_interval_stays_between_minus_1_and_1_and_turns_with_the_sides(
+    counts: tuple[int, int, int, int], confidence: float
+) -> None:
+    both, first, second, neither = counts
+    low, high = newcombe(both, first, second, neither, confidence=confidence)
+    assert -1 <= low <= (first - second) / sum(counts) + 1e-12
+    assert (first - second) / sum(counts) - 1e-12 <= high <= 1
+    turned = newcombe(both, second, first, neither, confidence=confidence)
+    assert (-turned[1], -turned[0]) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize(
+    "shares", [(0.6, 0.2, 0.1, 0.1), (0.4, 0.3, 0.1, 0.2), (0.9, 0.05, 0.03, 0.02)]
+)
+def test_newcombes_interval_covers_at_its_level(shares: tuple[float, ...]) -> None:
+    """Exact, over all tables of 12 items."""
+    n, true = 12, shares[1] - shares[2]
+    covered = 0.0
+    for first, second, neither in product(range(n + 1), repeat=3):
+        both = n - first - second - neither
+        if both >= 0:
+            low, high = newcombe(both, first, second, neither)
+            if low <= true <= high:
+                covered += multinomial.pmf((both, first, second, neither), n, shares)
+    assert covered >= 0.95

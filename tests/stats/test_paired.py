@@ -144,3 +144,11 @@ def test_a_few_right_answers_may_be_accidents_even_where_chance_is_nothing(
 def test_many_small_scores_are_not_above_a_floor_that_their_mean_is_below() -> None:
     assert not is_above([0.1] * 50, 0.3)
     assert is_above([0.4] * 50, 0.3)
+
+
+@pytest.mark.parametrize("edited", [[0.0] * 11 + [1.0], [0.1] * 12, [1.0] * 2 + [0.0] * 10])
+def test_a_share_that_is_kept_is_never_below_0(edited: list[float]) -> None:
+    found = kept([1.0, 0.0, 0.5] * 4, edited)
+    assert found is not None
+    assert found.low is not None
+    assert 0 <= found.low <= found.value

@@ -93,6 +93,7 @@
   let shown = [], page = 0, order = null;
   const missing = (cell, row) => {
     if (row.by !== null) cell.append(make("span", `overwritten by edit ${row.by + 1}`, { class: "miss" }));
+    if (row.excluded !== null) cell.append(make("span", `not counted: ${row.excluded}`, { class: "miss" }));
     for (const miss of row.misses) {
       const line = make("span", `${miss.metric}: ${miss.prompt} - expected `, { class: "miss" });
       line.append(make("q", miss.expected), " got ", make("q", miss.got));
@@ -120,7 +121,7 @@
   const select = () => {
     const wanted = find.value.trim().toLowerCase();
     shown = all.filter((row) => (chosen.value === "" || row.chain === Number(chosen.value))
-      && (which.value === "all" || row.misses.length > 0 || (row.first !== null && row.first < 1)) && row.text.includes(wanted));
+      && (which.value === "all" || row.misses.length > 0 || (row.excluded === null && row.first !== null && row.first < 1)) && row.text.includes(wanted));
     if (order) shown.sort((a, b) => order.sign * compare(columns[order.column][1](a), columns[order.column][1](b)));
     page = 0;
     draw();

@@ -7,6 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.diagnosis import diagnose
+from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import growth
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import curves, words
@@ -86,6 +87,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         last=last,
         style=curves.style,
         changes=_changes,
+        excluded=excluded_text,
     )
 
 

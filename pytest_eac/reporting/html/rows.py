@@ -52,6 +52,7 @@ def _edits(chain: Chain) -> list[dict[str, Any]]:
                 "target": edit.target,
                 "before": chain.before[k] if k < len(chain.before) else None,
                 "by": edit.superseded_by,
+                "excluded": edit.excluded,
                 "first": cost.score if cost else None,
                 "last": _score(last.retention.scores, k) if last else None,
                 "near": _score(last.locality.scores, k) if last else None,
