@@ -207,7 +207,7 @@ def _unspoilt(loaded: LoadedModel, method: SpecMethod) -> Iterator[None]:
             raise SpoiledModelError(
                 f"{method.name}: {base} has changed weights that it did not declare; nobody has "
                 "kept them, so the model must be loaded anew. To find out more: pytest --pyargs "
-                f"pytest_eac.conformance --eac-method {base}"
+                f"pytest_eac.conformance --eac-method={base}"
             )
 
     try:

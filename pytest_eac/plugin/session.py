@@ -397,7 +397,7 @@ class EacSession:
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"
             raise ModelError(
-                f"{name}: out of memory ({reason}); try --eac-dtype bfloat16, fewer contexts, or a "
+                f"{name}: out of memory ({reason}); try --eac-dtype=bfloat16, fewer contexts, or a "
                 "larger device"
             ) from error
         finally:

@@ -168,8 +168,8 @@ def test_an_unknown_metric_is_an_error_with_the_nearest_name(specs: Specs) -> No
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--eac-compare-fail=locality:2%"], "there is no baseline; give --eac-baseline FILE"),
-        (["--eac-update-baseline"], "there is no baseline; give --eac-baseline FILE"),
+        (["--eac-compare-fail=locality:2%"], "there is no baseline; give --eac-baseline=FILE"),
+        (["--eac-update-baseline"], "there is no baseline; give --eac-baseline=FILE"),
         ([LOCALITY[1], "--eac-compare-fail=locality"], "found 'locality', expected a metric and"),
         ([LOCALITY[1], "--eac-compare-fail=locality:-1%"], "found 'locality:-1%', expected a me"),
         ([LOCALITY[1], "--eac-compare-fail=a:nan"], "found 'a:nan', expected a metric and"),
