@@ -115,6 +115,17 @@ def test_validate_reads_a_named_file_even_if_it_is_no_spec(
     assert "missing key 'eac'" in err
 
 
+def test_validate_reports_a_file_that_is_named_as_a_spec_and_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "good.eac.yaml", GOOD)
+    (tmp_path / "windows.eac.yaml").write_bytes(GOOD.encode("utf-16"))
+    code, out, err = run(capsys, "validate", tmp_path)
+    assert code == 1
+    assert "good.eac.yaml: ok" in out
+    assert "windows.eac.yaml:1:1: found UTF-16, expected UTF-8; save the file as UTF-8" in err
+
+
 def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "schema")
     assert (code, err) == (0, "")

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 _OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 _HANDED = "eac_record"  # of a report: pytest-xdist carries plain attributes over
 _SESSION: pytest.StashKey[EacSession] = pytest.StashKey()
-_SUFFIXES = {".yaml", ".yml"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -57,12 +56,10 @@ class _OfWorkers:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect YAML files with a top-level ``eac`` key; leave all others alone."""
-    if file_path.suffix not in _SUFFIXES:
-        return None
-    from pytest_eac.spec.detect import is_spec
+    """Collect specs: ``*.eac.yaml``, and YAML files with a top-level ``eac`` key."""
+    from pytest_eac.spec.detect import is_spec, is_yaml
 
-    if not is_spec(file_path):
+    if not (is_yaml(file_path) and is_spec(file_path)):
         return None
     from pytest_eac.plugin.nodes import SpecNode
 

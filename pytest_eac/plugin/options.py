@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from pytest_eac.spec.orders import Order
 
 _TEXT = {
-    "model": ("ID", "model to edit: hub id, folder, .gguf file, or package:NAME (overrides the spec)"),
+    "model": (
+        "ID",
+        "model to edit: hub id, folder, .gguf file, or package:NAME (overrides the spec)",
+    ),
     "revision": ("REV", "branch, tag or commit of a hub model"),
     "dtype": ("DTYPE", "auto, float32, bfloat16 or float16 (overrides the spec)"),
     "device": ("DEVICE", "auto, cpu, cuda, cuda:1, ... (overrides the spec)"),

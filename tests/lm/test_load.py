@@ -95,7 +95,7 @@ def test_a_model_that_is_not_there_comes_with_its_remedy(model: str, message: st
 def test_a_device_that_is_not_there_comes_with_its_remedy(folder: Path) -> None:
     if torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(UnavailableError, match=r"device 'cuda' cannot be used.*--eac-device cpu"):
+    with pytest.raises(UnavailableError, match=r"device 'cuda' cannot be used.*--eac-device=cpu"):
         load_model(str(folder), device="cuda")
 
 

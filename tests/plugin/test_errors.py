@@ -54,6 +54,28 @@ def test_a_broken_spec_is_a_collection_error_with_its_place(
 
 
 @pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("eac: 1\n".encode("utf-16"), "1:1: found UTF-16, expected UTF-8; save the file as UTF-8"),
+        (b"eac:1\nname: x\n", "2:5: YAML syntax: *is a space missing after 'eac:' in line 1[?]"),
+        (b"EAC: 1\n", "1:1: EAC: unknown key 'EAC'; did you mean 'eac'[?]"),
+        (b"", "1:1: found nothing, expected a mapping that starts with 'eac: 1'"),
+    ],
+    ids=["utf-16", "no-space", "capitals", "empty"],
+)
+def test_a_file_that_is_named_as_a_spec_and_is_none_is_a_collection_error(
+    pytester: pytest.Pytester, data: bytes, said: str
+) -> None:
+    (pytester.path / "small.eac.yaml").write_bytes(data)
+    (pytester.path / "other.yaml").write_bytes(data)  # of another tool, for all that is known
+    pytester.makepyfile("def test_one(): pass")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"small.eac.yaml:{said}"])
+
+
+@pytest.mark.parametrize(
     ("prompt", "often"),
     [("The tower stands in", "does not occur"), ("Ana met Ana in", "occurs 2 times")],
 )
