@@ -6,6 +6,7 @@ import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
 from time import perf_counter
@@ -25,6 +26,7 @@ from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
+from pytest_eac.measuring.pace import Pace
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.record import (
@@ -119,7 +121,7 @@ def run_chain(
             modules,
             settings.covariance,
             cache_dir=cache_dir,
-            progress=lambda tokens, _: tell(0, count, f"measuring the covariance, {tokens} tokens"),
+            progress=partial(_tell_covariance, tell, count, Pace()),
         )
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
@@ -185,6 +187,11 @@ def run_chain(
         confidence=level,
         cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
     )
+
+
+def _tell_covariance(tell: Progress, count: int, pace: Pace, tokens: int, total: int) -> None:
+    read = f"{tokens:,} of {total:,} tokens{pace.left(tokens, total)}"
+    tell(0, count, f"measuring the covariance, {read}")
 
 
 def _due(spec: Spec, done: int) -> list[str]:

@@ -83,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             from pytest_eac.reporting.outcomes import annotation
 
             for outcome in outcomes(terminalreporter.config):
-                if outcome.is_bad:
+                if outcome.is_bad and not outcome.refers:
                     terminalreporter.write_line(annotation(outcome))
 
 

@@ -66,6 +66,7 @@ class EacSession:
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
         self.baseline = _baseline(options)
+        self._shown: dict[int, tuple[Exception, str]] = {}
         self._told: list[str] = []
         self._fresh: list[Chain] = []
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
@@ -167,6 +168,10 @@ class EacSession:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+    def first_to_show(self, error: Exception, node: str) -> str:
+        """Return the id of the item that shows an error in full: the first that met it."""
+        return self._shown.setdefault(id(error), (error, node))[1]
 
     def take_fresh(self) -> Record | None:
         """Return the chains that have ended since the last call, if any has.

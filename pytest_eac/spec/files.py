@@ -54,7 +54,7 @@ _MARKS = {
     b"\xff\xfe": "UTF-16",
     b"\xfe\xff": "UTF-16",
 }
-# Without a byte order mark: which of the first four bytes are zero where the text begins with ASCII.
+# Without a byte order mark: which of the first four bytes are zero where ASCII comes first.
 _ZEROS = {
     (False, True, False, True): "UTF-16",
     (True, False, True, False): "UTF-16",
@@ -71,6 +71,17 @@ class NotUtf8Error(ValueError):
         super().__init__(f"{found}; save the file as UTF-8")
 
 
+def require_utf8_start(data: bytes) -> None:
+    """Refuse the first four bytes of a file in UTF-16 or UTF-32, with or without a mark.
+
+    Raises:
+        NotUtf8Error: names the encoding.
+    """
+    marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    if found := marked or _ZEROS.get(tuple(byte == 0 for byte in data[:4])):
+        raise NotUtf8Error(f"found {found}, expected UTF-8", 0)
+
+
 def utf8(data: bytes, *, start: int = 0) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
@@ -82,9 +93,7 @@ def utf8(data: bytes, *, start: int = 0) -> str:
         NotUtf8Error: they are not UTF-8; names the encoding that they are in, where that is clear.
     """
     if start == 0:
-        marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
-        if found := marked or _ZEROS.get(tuple(byte == 0 for byte in data[:4])):
-            raise NotUtf8Error(f"found {found}, expected UTF-8", 0)
+        require_utf8_start(data)
     try:
         text = data.decode("utf-8")
     except UnicodeDecodeError as error:
