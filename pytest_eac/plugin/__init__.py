@@ -193,18 +193,13 @@ def register_from_hooks(config: pytest.Config) -> None:
     Raises:
         pytest.Collector.CollectError: a method has the name of a built-in one.
     """
-    from pytest_eac.spec import registry
-    from pytest_eac.spec.methods import BUILT_IN, CONTROLS
+    from pytest_eac.errors import SettingsError
+    from pytest_eac.spec.methods import register_from
 
-    for kind in registry.KINDS:
-        for brought in getattr(config.hook, f"pytest_eac_register_{kind}")():
-            for name, thing in brought.items():
-                if kind == registry.METHODS and name in {*BUILT_IN, *CONTROLS}:
-                    raise pytest.Collector.CollectError(
-                        f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
-                        "name of its own"
-                    )
-                registry.register(kind, name, thing)
+    try:
+        register_from(config.hook)
+    except SettingsError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
 
 
 def pytest_unconfigure() -> None:

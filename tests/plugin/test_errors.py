@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
-from xml.etree import ElementTree
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 from safetensors.torch import load_file, save_file
