@@ -138,8 +138,19 @@ def _measured(chain: Chain, metric: str) -> Measurement | None:
     return last.metrics.get(metric)
 
 
+def other_matrices(old: Chain, new: Chain) -> str | None:
+    """Say which matrices two chains edited, if not the same; their deviations have no common scale.
+
+    The relative deviation is a share of the norm of the matrices that were edited.
+    """
+    before, after = (sorted(each.checkpoints[-1].deviation.by_parameter) for each in (old, new))
+    return None if before == after else f"{', '.join(after)}; was {', '.join(before)}"
+
+
 def _of_deviation(old: Chain, new: Chain) -> Change:
     before, after = (each.checkpoints[-1].deviation.l1_relative for each in (old, new))
+    if other_matrices(old, new):
+        return _plain(DEVIATION, before, after)
     change = (after - before) / before if before else 0.0 if before == after else None
     return Change(metric=DEVIATION, kind="relative", old=before, new=after, change=change)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.changes import LEVEL, change_of
+from pytest_eac.judging.changes import DEVIATION, LEVEL, change_of, other_matrices
 from pytest_eac.judging.limits import undecided
 from pytest_eac.record import Verdict
 
@@ -34,6 +34,9 @@ def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> V
     change = change_of(metric, old, new)
     if change is None:
         found = f"{metric} of {new.name}: undecided: not measured in both this run and the baseline"
+        return undecided(check, found, required)
+    if metric == DEVIATION and (matrices := other_matrices(old, new)):
+        found = f"{metric} of {new.name}: undecided: it is of other matrices now: {matrices}"
         return undecided(check, found, required)
     if change.kind == "number":
         found = (

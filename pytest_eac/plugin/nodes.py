@@ -136,7 +136,7 @@ class ChainNode(pytest.Collector):
 
             yield CheckItem.make(self, wanted.id, judge_orders)
         baseline = self.eac.baseline
-        for metric in baseline.tolerated if baseline else ():
+        for metric in baseline.checked if baseline else ():
 
             def judge_against(metric: str = metric, baseline: Any = baseline) -> Verdict:
                 return self.eac.judge_against(baseline, self.spec, self.method, self.seed, metric)

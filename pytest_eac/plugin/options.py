@@ -11,7 +11,7 @@ import pytest
 from pytest_eac.plugin.own_settings import require_own_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pytest_eac.spec.orders import Order
@@ -45,9 +45,14 @@ _LISTS = {
         "fail if METRIC has become worse than in the baseline by more than TOLERANCE, such as "
         "locality:2%% (repeatable)",
     ),
+    "compare-across": (
+        "WHAT",
+        "compare with a baseline that was made with other hyperparameters, or another batch "
+        "(repeatable, or separated by commas)",
+    ),
 }
 _FLAGS = {
-    "update-baseline": "store this run's records in the baseline instead of comparing with it",
+    "update-baseline": "compare with the baseline, then store this run's records in its place",
     "no-cache": "recompute everything; do not use the cache",
     "offline": "take hub models from the local cache only",
     "require": "fail, instead of skip, when a model or device is missing or data are too few",
@@ -95,6 +100,7 @@ class Options:
     report: Path | None
     baseline: Path | None
     compare_fail: tuple[tuple[str, float], ...]
+    compare_across: tuple[str, ...]
     update_baseline: bool
     cache_dir: Path | None
     cache_size: float | None
@@ -162,6 +168,7 @@ def read_options(config: pytest.Config) -> Options:
         report=_writable(config, "report", value("report")),
         baseline=baseline,
         compare_fail=tuple(_tolerance(each) for each in value("compare-fail") or ()),
+        compare_across=_across(value("compare-across") or ()),
         update_baseline=bool(value("update-baseline")),
         cache_dir=_path(config, cache_dir),
         cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
@@ -194,12 +201,26 @@ def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None
 
 
 def _baseline(config: pytest.Config, value: Callable[[str], Any]) -> Path | None:
-    for name in ("compare-fail", "update-baseline"):
+    for name in ("compare-fail", "compare-across", "update-baseline"):
         if value(name) and not value("baseline"):
             raise pytest.UsageError(f"--eac-{name}: there is no baseline; give --eac-baseline=FILE")
     if value("update-baseline"):
         return _writable(config, "baseline", value("baseline"))
     return _path(config, value("baseline"))
+
+
+def _across(given: Iterable[str]) -> tuple[str, ...]:
+    names = dict.fromkeys(name.strip() for text in given for name in text.split(","))
+    if not names:
+        return ()
+    from pytest_eac.judging.matching import ACROSS
+
+    for name in names:
+        if name not in ACROSS:
+            raise pytest.UsageError(
+                f"--eac-compare-across: found {name!r}, expected {' or '.join(ACROSS)}"
+            )
+    return tuple(names)
 
 
 def _tolerance(text: str) -> tuple[str, float]:

@@ -560,7 +560,12 @@ def _baseline(options: Options) -> Baseline | None:
         return None
     from pytest_eac.plugin.baseline import Baseline
 
-    return Baseline(options.baseline, options.compare_fail, update=options.update_baseline)
+    return Baseline(
+        options.baseline,
+        options.compare_fail,
+        update=options.update_baseline,
+        across=options.compare_across,
+    )
 
 
 def _out_of_memory() -> type[Exception]:

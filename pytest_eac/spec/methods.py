@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.names import closest
-from pytest_eac.spec.registry import METHODS as KIND
 from pytest_eac.spec.registry import KINDS, find, names, register
+from pytest_eac.spec.registry import METHODS as KIND
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
