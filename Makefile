@@ -11,7 +11,7 @@ export HF_HUB_OFFLINE := 1
 .PHONY: demo test test-slow lint docs reference fixtures clean
 
 demo: $(STAMP)
-	$(BIN)/pytest specs/ -m "not slow" --eac-offline --eac-results $(VENV)/demo-results.json
+	$(BIN)/pytest specs/ -m "not slow" --eac-offline --eac-results=$(VENV)/demo-results.json
 
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n $(JOBS) --dist loadfile -m "not slow"

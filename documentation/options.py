@@ -14,7 +14,8 @@ _INTRO = """# Options
 
 What pytest-eac adds to `pytest`. Each can stand in the ini file (`pytest.ini`, or `[tool.pytest]`
 in `pyproject.toml`) under its ini name; the command line wins. Options that may be given again are
-lists there.
+lists there. Write the equals sign before a value: after a space, pytest takes a path for one to run
+before it knows the option, and may look for its settings there (such a run ends with exit code 4).
 """
 
 
@@ -40,10 +41,15 @@ def options_page() -> str:
     told = _Told()
     add_options(cast("pytest.Parser", told))
     rows = (
-        (code(f"{name} {about.get('metavar', '')}".strip()), code(ini), _plain(about["help"]))
+        (code(_written(name, about.get("metavar"))), code(ini), _plain(about["help"]))
         for (name, about), ini in zip(told.options, told.ini, strict=True)
     )
     return f"{_INTRO}\n{table(('option', 'ini name', 'meaning'), rows)}"
+
+
+def _written(name: str, metavar: str | None) -> str:
+    """Write an option as it is to be given: a value follows an equals sign."""
+    return f"{name}={metavar}" if metavar else name
 
 
 def _plain(text: str) -> str:

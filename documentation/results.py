@@ -12,7 +12,7 @@ from pytest_eac.changes import Changes
 
 _INTRO = """# The results file
 
-What `--eac-results FILE` writes: one JSON object, a `Record`. A type that is named here has a
+What `--eac-results=FILE` writes: one JSON object, a `Record`. A type that is named here has a
 section of its own. `null` stands for None. [What each number means](../metrics.md) explains the
 numbers.
 """

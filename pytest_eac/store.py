@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from pytest_eac.errors import RecordError
 from pytest_eac.record import Record, from_json, to_json
+from pytest_eac.spec.files import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -228,7 +229,7 @@ def read_record(path: Path) -> Record:
         RecordError: the file is missing, is not JSON, or is not a record of this schema.
     """
     try:
-        return from_json(path.read_text(encoding="utf-8"))
+        return from_json(utf8(path.read_bytes()))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +14,13 @@ from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.kinds import KINDS, kept
 from pytest_eac.cli import main
 from pytest_eac.record import Chain, Record
+from pytest_eac.spec import registry
 from pytest_eac.spec.schema import json_schema
 from pytest_eac.store import write_record
 from tests.judging.hand_made_chains import chain, checkpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[1]
 SPECS = ROOT / "specs"
@@ -113,6 +118,73 @@ def test_validate_reads_a_named_file_even_if_it_is_no_spec(
     code, out, err = run(capsys, "validate", write(tmp_path / "x.yaml", "name: x\n"))
     assert (code, out) == (1, "")
     assert "missing key 'eac'" in err
+
+
+def test_validate_reports_a_file_that_is_named_as_a_spec_and_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "good.eac.yaml", GOOD)
+    (tmp_path / "windows.eac.yaml").write_bytes(GOOD.encode("utf-16"))
+    code, out, err = run(capsys, "validate", tmp_path)
+    assert code == 1
+    assert "good.eac.yaml: ok" in out
+    assert "windows.eac.yaml:1:1: found UTF-16, expected UTF-8; save the file as UTF-8" in err
+
+
+METHOD = """
+from pytest_eac.spec.methods import Method
+
+def pytest_eac_register_methods():
+    return {"NAME": Method(solve="nowhere:solve")}
+"""
+
+
+@pytest.fixture
+def _imports() -> Iterator[None]:
+    """Undo what loading a conftest.py does to this process."""
+    modules, finders, folders = dict(sys.modules), list(sys.meta_path), list(sys.path)
+    yield
+    sys.modules.update(modules)
+    sys.meta_path[:], sys.path[:] = finders, folders
+
+
+@pytest.mark.usefixtures("_imports")
+def test_methods_of_conftest_files_are_known_to_the_specs_below_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "pytest.ini", "[pytest]\n")
+    write(tmp_path / "conftest.py", METHOD.replace("NAME", "ours"))
+    write(tmp_path / "one" / "conftest.py", METHOD.replace("NAME", "mine"))
+    text = EDITS + "methods: [x: {base: ours}, y: {base: mine}]\nchecks: {efficacy: {min: 0}}\n"
+    files = [write(tmp_path / name / "a.eac.yaml", text) for name in ("one", "two")]
+    code, out, err = run(capsys, "validate", tmp_path)
+    assert (code, out) == (1, f"{files[0]}: ok, 1 edit, 2 chains\n")
+    assert err.startswith(f"{files[1]}:")
+    assert "unknown method 'mine'" in err
+    assert "'ours'" not in err
+    assert "mine" not in registry.names(registry.METHODS)
+    code, out, err = run(capsys, "explain", f"{files[0]}::y-s0::efficacy")
+    assert (code, err) == (0, "")
+    assert "y-s0::efficacy" in out
+
+
+@pytest.mark.usefixtures("_imports")
+def test_a_conftest_that_cannot_be_loaded_is_named_and_other_specs_are_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "one" / "conftest.py", "import nothing_of_this_name\n")
+    write(tmp_path / "two" / "conftest.py", METHOD.replace("NAME", "rome"))
+    for name in ("one", "two", "three"):
+        write(tmp_path / name / "a.eac.yaml", GOOD)
+    code, out, err = run(capsys, "validate", tmp_path)
+    assert code == 1
+    assert out == f"{tmp_path / 'three' / 'a.eac.yaml'}: ok, 1 edit, 6 chains\n"
+    first, second = err.splitlines()
+    assert first.startswith(
+        f"{tmp_path / 'one' / 'a.eac.yaml'}: pytest cannot load the conftest.py"
+    )
+    assert "No module named 'nothing_of_this_name'" in first
+    assert second.startswith("pytest_eac_register_methods: 'rome' is a built-in method; give yours")
 
 
 def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> None:

@@ -125,15 +125,23 @@ def test_a_missing_results_file_is_a_record_error(tmp_path: Path) -> None:
     assert str(raised.value) == f"{file}: cannot be read: No such file or directory"
 
 
+def test_a_results_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    write_record(file, NEW)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_record(file) == NEW
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
+        ('{"schema": 1}'.encode("utf-16"), "found UTF-16, expected UTF-8; save the file as UTF-8"),
         (b"", "Expecting value"),
         (b'{"schema": 1', "Expecting"),
         (b'{"schema": 2}', "found schema 2, expected 1"),
         (b"[]", "found schema None, expected 1"),
         (b'{"schema": 1}', "environment"),
-        (b'{"schema": 1, "x": "\xff"}', "utf-8"),
+        (b'{"schema": 1, "x": "\xff"}', "not UTF-8 (byte 20)"),
         (b"[" * 100_000, "nested too deeply"),
     ],
 )

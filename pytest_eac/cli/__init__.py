@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from pytest_eac import __version__
+from pytest_eac.cli.conftests import spec_reader
 from pytest_eac.errors import EacError
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     chosen = parser.parse_args(given)
     try:
-        return int(chosen.run(chosen))
+        with spec_reader() as chosen.read_spec:
+            return int(chosen.run(chosen))
     except EacError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.ready import Spec
 
 _TOKENS = 12
 
@@ -33,9 +34,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Put the prompts to the model, and hold its words against the truths and answers."""
     from pytest_eac.measuring.scoring import force, generate
-    from pytest_eac.spec.load import load_spec
 
-    spec = load_spec(chosen.spec)
+    spec: Spec = chosen.read_spec(chosen.spec)
     model = choose_model(spec, chosen.model)
     loaded = load(model, chosen)
     asked = [(edit, *ask) for edit in spec.edits[: chosen.limit_edits] for ask in _asks(edit)]

@@ -154,9 +154,7 @@ def model(chosen: argparse.Namespace, cache_dir: Path) -> Iterator[Finding]:
     try:
         wanted = ModelChoice(id=chosen.model or DEFAULT_MODEL)
         if chosen.spec is not None:
-            from pytest_eac.spec.load import load_spec
-
-            wanted = choose_model(load_spec(chosen.spec), chosen.model)
+            wanted = choose_model(chosen.read_spec(chosen.spec), chosen.model)
         from pytest_eac.lm.presence import find_on_disk
 
         path = find_on_disk(wanted.id, revision=wanted.revision, cache_dir=cache_dir)

@@ -11,6 +11,7 @@ from pytest_eac.errors import SettingsError
 if TYPE_CHECKING:
     import argparse
 
+    from pytest_eac.cli.conftests import ReadSpec
     from pytest_eac.reporting.explanation import Asked
     from pytest_eac.spec.ready import Spec
 
@@ -34,13 +35,13 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.reporting.explanation import explanation
     from pytest_eac.store import read_record
 
-    asked = _asked(chosen.node)
+    asked = _asked(chosen.node, chosen.read_spec)
     records = {file: read_record(Path(file)) for file in chosen.results}
     sys.stdout.write("".join(f"{line}\n" for line in explanation(asked, records)))
     return 0
 
 
-def _asked(node: str) -> Asked:
+def _asked(node: str, read_spec: ReadSpec) -> Asked:
     """Find what a node id names.
 
     Raises:
@@ -48,7 +49,6 @@ def _asked(node: str) -> Asked:
         SettingsError: it has no such chain or check.
     """
     from pytest_eac.reporting.explanation import COMPARE, EDITED, Asked
-    from pytest_eac.spec.load import load_spec
     from pytest_eac.spec.names import closest
     from pytest_eac.spec.ready import comparison_id
 
@@ -58,7 +58,7 @@ def _asked(node: str) -> Asked:
         raise SettingsError(
             f"found {node!r}, expected SPEC::CHAIN::CHECK, as pytest --collect-only -q shows it"
         )
-    spec = load_spec(Path(file))
+    spec = read_spec(Path(file))
     method, seed = (None, None) if chain in {COMPARE, EDITED} else _chain(spec, chain)
     own = [name for name, _ in spec.checks.named()]
     known = [*own, *(each.id for each in spec.properties)]

@@ -55,10 +55,9 @@ def run(chosen: argparse.Namespace) -> int:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.export import export_chain
-    from pytest_eac.spec.load import load_spec
     from pytest_eac.store import require_new
 
-    spec = load_spec(chosen.spec)
+    spec: Spec = chosen.read_spec(chosen.spec)
     model = choose_model(spec, chosen.model)
     require_new(chosen.out)
     method = _choose_method(spec, chosen.method)

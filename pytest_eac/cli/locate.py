@@ -36,10 +36,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Trace the spec's facts through the model, and tell or draw where they are."""
     from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
-    from pytest_eac.spec.load import load_spec
     from pytest_eac.store import require_writable, write_text
 
-    spec = load_spec(chosen.spec)
+    spec: Spec = chosen.read_spec(chosen.spec)
     model = choose_model(spec, chosen.model)
     if chosen.picture:
         require_writable(chosen.picture)

@@ -11,6 +11,8 @@ from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, lo
 if TYPE_CHECKING:
     import argparse
 
+    from pytest_eac.spec.ready import Spec
+
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare its arguments."""
@@ -29,9 +31,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     from pytest_eac.editing.covariance import second_moments
     from pytest_eac.measuring.chain import settle
-    from pytest_eac.spec.load import load_spec
 
-    spec = load_spec(chosen.spec)
+    spec: Spec = chosen.read_spec(chosen.spec)
     loaded = load(choose_model(spec, chosen.model), chosen)
     told = set()
     for method in spec.methods:

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_eac.errors import SpecError
+from pytest_eac.errors import EacError
 
 if TYPE_CHECKING:
     import argparse
+
+    from pytest_eac.spec.ready import Spec
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +22,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Report all problems of all specs."""
     from pytest_eac.spec.detect import find_specs
-    from pytest_eac.spec.load import load_spec
 
     failed = False
     for path in chosen.paths:
@@ -30,8 +31,8 @@ def run(chosen: argparse.Namespace) -> int:
             sys.stderr.write(f"{path}: no spec here; a spec is a YAML file with 'eac: 1'\n")
         for file in found:
             try:
-                spec = load_spec(file)
-            except SpecError as error:
+                spec: Spec = chosen.read_spec(file, under=path)
+            except EacError as error:
                 failed = True
                 sys.stderr.write(f"{error}\n")
             else:

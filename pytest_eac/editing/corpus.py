@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import DataError, UnavailableError
+from pytest_eac.spec.files import NotUtf8Error, require_utf8_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -55,9 +56,14 @@ def _open_file(path: Path, column: str) -> Corpus:
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
+            file.seek(0)
+            if builder != "parquet":
+                require_utf8_start(file.read(4))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
-    more = {"sample_by": "paragraph"} if builder == "text" else {}
+    except NotUtf8Error as error:
+        raise DataError(f"{path}: {error}") from None
+    more = {"sample_by": "paragraph", "encoding": "utf-8-sig"} if builder == "text" else {}
     if builder == "text":
         column = "text"
 

@@ -254,7 +254,7 @@ def _require_finite(sums: dict[str, Tensor], dtype: torch.dtype) -> None:
     for path, total in sums.items():
         if not bool(torch.isfinite(total).all()):
             raise NonFiniteError(
-                f"covariance: the inputs of {path} are not finite in {dtype}; try --eac-dtype "
+                f"covariance: the inputs of {path} are not finite in {dtype}; try --eac-dtype="
                 "bfloat16 or float32"
             )
 

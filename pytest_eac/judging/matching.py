@@ -10,11 +10,20 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from pytest_eac.record import Chain, EditRecord, Record
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.ready import Spec, SpecMethod
+
+ACROSS: Mapping[str, tuple[str, ...]] = {
+    "hyperparameters": ("hyperparameters", "covariance"),
+    "batch": ("sequence.batch",),
+}
+"""What two chains may differ in and still be compared, where that is asked for; and which
+mismatches belong to it. The same edits are then scored in the same way on the same model, and only
+how they were made differs. With other edits, another model, scoring or way to ask an ability there
+would be no pairs of scores to compare."""
 
 _TEXTS = ("subject", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
@@ -29,6 +38,16 @@ class Mismatch:
 
     def __str__(self) -> str:
         return f"{self.what}: found {self.there} there, {self.here} here"
+
+    @property
+    def moved(self) -> str:
+        """The same as a change from the older value to the newer."""
+        return f"{self.what}: {self.there} -> {self.here}"
+
+    def is_of(self, across: Collection[str]) -> bool:
+        """Say whether it belongs to one of the things that a comparison goes across."""
+        parts = tuple(part for name in across for part in ACROSS[name])
+        return self.what in parts or self.what.startswith(tuple(f"{part}." for part in parts))
 
 
 def mismatches(there: Chain, here: Chain) -> tuple[Mismatch, ...]:

@@ -259,7 +259,7 @@ def read_text(path: Path) -> str:
             found = file.read(_TEXT_BYTES + 1)
         if len(found) > _TEXT_BYTES:
             raise ModelError(f"{path}: is larger than {_TEXT_BYTES} bytes, which no such file is")
-        return found.decode("utf-8")
+        return found.decode("utf-8-sig")
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:

@@ -182,7 +182,7 @@ def _find_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
         raise UnavailableError(
-            f"device {name!r} cannot be used here ({reason})", remedy="try --eac-device cpu"
+            f"device {name!r} cannot be used here ({reason})", remedy="try --eac-device=cpu"
         ) from None
     return device
 

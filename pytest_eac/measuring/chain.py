@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
 from time import perf_counter
@@ -24,6 +25,7 @@ from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
+from pytest_eac.measuring.pace import Pace
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.record import (
@@ -117,7 +119,7 @@ def run_chain(
             modules,
             settings.covariance,
             cache_dir=cache_dir,
-            progress=lambda tokens, _: tell(0, count, f"measuring the covariance, {tokens} tokens"),
+            progress=partial(_tell_covariance, tell, count, Pace()),
         )
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
@@ -182,6 +184,11 @@ def run_chain(
     )
 
 
+def _tell_covariance(tell: Progress, count: int, pace: Pace, tokens: int, total: int) -> None:
+    read = f"{tokens:,} of {total:,} tokens{pace.left(tokens, total)}"
+    tell(0, count, f"measuring the covariance, {read}")
+
+
 def _due(spec: Spec, done: int) -> list[str]:
     """Return the abilities that some check looks at after so many edits."""
     last = done == len(spec.edits)
@@ -202,7 +209,7 @@ def _unspoilt(loaded: LoadedModel, method: SpecMethod) -> Iterator[None]:
             raise SpoiledModelError(
                 f"{method.name}: {base} has changed weights that it did not declare; nobody has "
                 "kept them, so the model must be loaded anew. To find out more: pytest --pyargs "
-                f"pytest_eac.conformance --eac-method {base}"
+                f"pytest_eac.conformance --eac-method={base}"
             )
 
     try:

@@ -24,7 +24,6 @@ _CHAINS = "eac_chains"  # of a worker's input: where workers find each other's c
 _HANDED = "eac_record"  # of a report: pytest-xdist carries plain attributes over
 _SESSION: pytest.StashKey[EacSession] = pytest.StashKey()
 _SHARED: pytest.StashKey[str] = pytest.StashKey()
-_SUFFIXES = {".yaml", ".yml"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -60,12 +59,10 @@ class _OfWorkers:
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect YAML files with a top-level ``eac`` key; leave all others alone."""
-    if file_path.suffix not in _SUFFIXES:
-        return None
-    from pytest_eac.spec.detect import is_spec
+    """Collect specs: ``*.eac.yaml``, and YAML files with a top-level ``eac`` key."""
+    from pytest_eac.spec.detect import is_spec, is_yaml
 
-    if not is_spec(file_path):
+    if not (is_yaml(file_path) and is_spec(file_path)):
         return None
     from pytest_eac.plugin.nodes import SpecNode
 
@@ -89,7 +86,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             from pytest_eac.reporting.outcomes import annotation
 
             for outcome in outcomes(terminalreporter.config):
-                if outcome.is_bad:
+                if outcome.is_bad and not outcome.refers:
                     terminalreporter.write_line(annotation(outcome))
 
 
@@ -218,18 +215,13 @@ def register_from_hooks(config: pytest.Config) -> None:
     Raises:
         pytest.Collector.CollectError: a method has the name of a built-in one.
     """
-    from pytest_eac.spec import registry
-    from pytest_eac.spec.methods import BUILT_IN, CONTROLS
+    from pytest_eac.errors import SettingsError
+    from pytest_eac.spec.methods import register_from
 
-    for kind in registry.KINDS:
-        for brought in getattr(config.hook, f"pytest_eac_register_{kind}")():
-            for name, thing in brought.items():
-                if kind == registry.METHODS and name in {*BUILT_IN, *CONTROLS}:
-                    raise pytest.Collector.CollectError(
-                        f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
-                        "name of its own"
-                    )
-                registry.register(kind, name, thing)
+    try:
+        register_from(config.hook)
+    except SettingsError as error:
+        raise pytest.Collector.CollectError(str(error)) from None
 
 
 def pytest_unconfigure() -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import MismatchError, RecordError, SettingsError
-from pytest_eac.judging.changes import Change, changes, metric_names
+from pytest_eac.judging.changes import changes, metric_names
 from pytest_eac.judging.limits import undecided
-from pytest_eac.judging.matching import describe, environment_changes, mismatches
+from pytest_eac.judging.matching import ACROSS, describe, environment_changes, mismatches
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.stored import find_chain
 from pytest_eac.record import Chain, Record, Verdict
@@ -23,7 +23,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from pytest_eac.judging.matching import Mismatch
     from pytest_eac.spec.ready import Spec
+
+
+_SHOWN_DIFFERENCES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Held:
+    """How a chain differs from its baseline.
+
+    Attributes:
+        across: what the comparison goes across.
+        forbidding: what forbids it.
+    """
+
+    across: tuple[Mismatch, ...]
+    forbidding: tuple[Mismatch, ...]
+
+    def told(self) -> tuple[str, ...]:
+        """Return what the comparison goes across, a line each."""
+        lines = [f"compared across {each.moved}" for each in self.across[:_SHOWN_DIFFERENCES]]
+        more = len(self.across) - _SHOWN_DIFFERENCES
+        return (*lines, f"and across {more} more") if more > 0 else tuple(lines)
 
 
 class Baseline:
@@ -32,14 +55,31 @@ class Baseline:
     Args:
         file: where they are; need not be there yet if they are to be stored.
         tolerated: the metrics that must not become worse, and by how much they may.
-        update: whether this run takes their place.
+        update: whether this run takes their place. It is compared with them all the same, also
+            across everything that a comparison can go across, but no check can fail: the user has
+            accepted the change.
+        across: what may differ, by the names of :data:`pytest_eac.judging.matching.ACROSS`.
     """
 
-    def __init__(self, file: Path, tolerated: Sequence[tuple[str, float]], *, update: bool) -> None:
+    def __init__(
+        self,
+        file: Path,
+        tolerated: Sequence[tuple[str, float]],
+        *,
+        update: bool,
+        across: Sequence[str] = (),
+    ) -> None:
         self.file = file
-        self.tolerated = {} if update else dict(tolerated)
+        self.tolerated = dict(tolerated)
         self.update = update
+        self._across = tuple(ACROSS) if update else tuple(across)
         self._record: Record | None = None
+        self._wrong: dict[tuple[str, str, int], MismatchError] = {}
+
+    @property
+    def checked(self) -> tuple[str, ...]:
+        """The metrics that are checked."""
+        return () if self.update else tuple(self.tolerated)
 
     def read(self) -> Record:
         """Return the stored records.
@@ -83,40 +123,84 @@ class Baseline:
         if old is None:
             reason = f"undecided: no such chain in {self.file}; --eac-update-baseline adds it"
             return undecided(f"baseline-{metric}", f"{metric} of {chain.name}: {reason}", "")
-        if wrong := mismatches(old, chain):
-            raise MismatchError(
-                f"{self.file}: the baseline of {chain.name} was made with another spec, model or "
-                f"scoring: {describe(wrong)}; undo the change, or store the new one by "
-                "--eac-update-baseline"
-            )
-        return judge_regression(old, chain, metric, self.tolerated[metric])
+        held = self._hold(old, chain)
+        if held.forbidding:
+            key = (chain.spec, chain.method, chain.seed)
+            raise self._wrong.setdefault(key, self._mismatch(chain, held))
+        verdict = judge_regression(old, chain, metric, self.tolerated[metric])
+        return replace(verdict, message="\n".join([verdict.message, *held.told()]))
 
     def lines(self, record: Record) -> Iterator[str]:
         """Yield the tables of what has changed in the chains that ran, if they can be compared."""
-        if self.update or not record.chains:
+        if not (record.chains and self.read().chains):
             return
         yield f"against the baseline {self.file}"
         yield from (f"  {each} (only told)" for each in environment_changes(self.read(), record))
-        for chain, found in self.changes(record.chains):
-            yield from change_lines(chain.name, found)
+        for chain, old, held in self._pairs(record.chains):
+            if held.forbidding:
+                yield f"{chain.name}: {self._reason(held)}"
+                continue
+            yield from change_lines(chain.name, changes(old, chain))
+            yield from (f"  {line}" for line in held.told())
+            yield from (f"  {line}" for line in self._accepted(old, chain))
 
     def markdown(self, record: Record) -> str:
         """Return the same as Markdown."""
-        if self.update or not record.chains:
+        if not (record.chains and self.read().chains):
             return ""
         lines = ["", f"### Against the baseline {escape(str(self.file))}"]
         found = environment_changes(self.read(), record)
         lines += ["", *(f"- {escape(str(each))} (only told)" for each in found)]
-        for chain, moved in self.changes(record.chains):
-            lines += ["", escape(chain.name), "", *changes_table(moved)]
-        return "\n".join(lines) + "\n"
+        for chain, old, held in self._pairs(record.chains):
+            if held.forbidding:
+                lines += ["", escape(f"{chain.name}: {self._reason(held)}")]
+                continue
+            lines += ["", escape(chain.name), "", *changes_table(changes(old, chain)), ""]
+            more = (*held.told(), *self._accepted(old, chain))
+            lines += [f"- {escape(line)}" for line in more]
+        return "\n".join(lines).rstrip("\n") + "\n"
 
-    def changes(self, chains: Sequence[Chain]) -> Iterator[tuple[Chain, tuple[Change, ...]]]:
-        """Yield what has changed in each chain whose baseline is of the same thing."""
+    def _pairs(self, chains: Sequence[Chain]) -> Iterator[tuple[Chain, Chain, _Held]]:
+        """Yield each chain that has a baseline, that baseline, and how they differ."""
         for chain in chains:
-            old = self._find(chain)
-            if old is not None and not mismatches(old, chain):
-                yield chain, changes(old, chain)
+            if old := self._find(chain):
+                yield chain, old, self._hold(old, chain)
+
+    def _hold(self, old: Chain, chain: Chain) -> _Held:
+        found = mismatches(old, chain)
+        return _Held(
+            across=tuple(each for each in found if each.is_of(self._across)),
+            forbidding=tuple(each for each in found if not each.is_of(self._across)),
+        )
+
+    def _remedy(self, held: _Held) -> str | None:
+        """Return the option by which what forbids a comparison can be gone across."""
+        needed = [name for name in ACROSS if any(each.is_of([name]) for each in held.forbidding)]
+        if not all(each.is_of(needed) for each in held.forbidding):
+            return None
+        return f"--eac-compare-across={','.join(needed)}"
+
+    def _reason(self, held: _Held) -> str:
+        remedy = self._remedy(held)
+        more = f"; {remedy} compares all the same" if remedy else ""
+        return f"not compared: {describe(held.forbidding)}{more}"
+
+    def _mismatch(self, chain: Chain, held: _Held) -> MismatchError:
+        remedy = self._remedy(held)
+        ways = [f"compare all the same by {remedy}"] if remedy else []
+        ways += ["undo the change", "or store the new one by --eac-update-baseline"]
+        return MismatchError(
+            f"{self.file}: the baseline of {chain.name} was made with another spec, model or "
+            f"scoring: {describe(held.forbidding)}; {', '.join(ways)}"
+        )
+
+    def _accepted(self, old: Chain, chain: Chain) -> Iterator[str]:
+        """Yield what has become worse than is tolerated, in a run that is stored all the same."""
+        for metric, tolerance in self.tolerated.items() if self.update else ():
+            verdict = judge_regression(old, chain, metric, tolerance)
+            if verdict.outcome == "failed":
+                first = verdict.message.partition("\n")[0]
+                yield f"accepted by --eac-update-baseline: {first}"
 
     def store(self, record: Record, *, complete: bool) -> str:
         """Store a run's chains; those of the file that did not run this time stay in it.

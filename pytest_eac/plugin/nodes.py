@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.errors import EacError, ModelError, SpecError, UnavailableError
-from pytest_eac.plugin.outcomes import set_place, set_told
+from pytest_eac.plugin.outcomes import set_place, set_referring, set_told
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
 
@@ -32,6 +32,17 @@ class CheckFailedError(Exception):
 
 class RequiredError(Exception):
     """Something that ``--eac-require`` asks for is missing; no known issue excuses that."""
+
+
+class NotJudgedError(EacError):
+    """A check that an error has stopped which another check of the run shows in full."""
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+        super().__init__(first)
+
+    def __str__(self) -> str:
+        return f"not judged: stopped by the error of {self.first}"
 
 
 class SpecNode(pytest.Module):
@@ -125,7 +136,7 @@ class ChainNode(pytest.Collector):
 
             yield CheckItem.make(self, wanted.id, judge_orders)
         baseline = self.eac.baseline
-        for metric in baseline.tolerated if baseline else ():
+        for metric in baseline.checked if baseline else ():
 
             def judge_against(metric: str = metric, baseline: Any = baseline) -> Verdict:
                 return self.eac.judge_against(baseline, self.spec, self.method, self.seed, metric)
@@ -186,7 +197,11 @@ class CheckItem(pytest.Function):
         return item
 
     def setup(self) -> None:
-        """Set up fixtures, then run the chain this check needs, unless it has run already."""
+        """Set up fixtures, then run the chain this check needs, unless it has run already.
+
+        An error that stops a chain is raised for each of its checks, so that none is green and
+        ``--lf`` runs all of them again; all but the first only refer to it.
+        """
         super().setup()
         if self.config.getoption("setuponly", default=False):
             return
@@ -196,28 +211,46 @@ class CheckItem(pytest.Function):
             if not self.eac.options.require:
                 pytest.skip(str(error))
             self.missing = error
+        except Exception as error:
+            self._refer(error)
+            raise
+
+    def _refer(self, error: Exception) -> None:
+        """Raise a reference in place of an error that another check has shown already."""
+        first = self.eac.first_to_show(error, self.nodeid)
+        if first != self.nodeid:
+            raise NotJudgedError(first) from None
 
     def check(self) -> None:
         """Turn the verdict into pytest's outcome."""
         if self.missing is not None:
+            self._refer(self.missing)
             raise RequiredError(f"{self._with_place(self.missing)} (--eac-require)")
         verdict = self.verdict
         if verdict is None:
             return
-        for key, value in (
-            *self.chain_properties,
-            ("eac_observed", verdict.observed),
-            ("eac_required", verdict.required),
-            ("eac_outcome", verdict.outcome),
-            *((f"eac_{name}", getattr(verdict, name)) for name in _worth(verdict)),
-        ):
-            self.user_properties.append((key, value))
+        self._set_properties(verdict)
         if verdict.outcome == "failed":
             raise CheckFailedError(f"{verdict.message}\n{self._line()}")
         if verdict.outcome == "undecided":
             if self.eac.options.require:
                 raise RequiredError(f"{verdict.message} (--eac-require)")
             pytest.skip(verdict.message)
+
+    def _set_properties(self, verdict: Verdict) -> None:
+        """Put the verdict into JUnit's properties; a rerun's takes the place of the last one's."""
+        own = (
+            *self.chain_properties,
+            ("eac_observed", verdict.observed),
+            ("eac_required", verdict.required),
+            ("eac_outcome", verdict.outcome),
+            *((f"eac_{name}", getattr(verdict, name)) for name in _worth(verdict)),
+        )
+        names = {*(name for name, _ in own), *(f"eac_{name}" for name in _WORTH)}
+        self.user_properties[:] = [
+            *(pair for pair in self.user_properties if pair[0] not in names),
+            *own,
+        ]
 
     @property
     def title(self) -> str:
@@ -255,6 +288,9 @@ class CheckItem(pytest.Function):
         if report.skipped and isinstance(report.longrepr, tuple):
             line = self.line if self.verdict else 1
             report.longrepr = (str(self.path), line, report.longrepr[2])
+        elif call.excinfo and isinstance(call.excinfo.value, NotJudgedError):
+            set_referring(report)
+            report.longrepr = str(call.excinfo.value)
         elif report.failed and call.excinfo and isinstance(call.excinfo.value, EacError):
             report.longrepr = self._with_place(call.excinfo.value)
         elif call.excinfo and isinstance(call.excinfo.value, pytest.FixtureLookupError):

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_eac.plugin.own_settings import require_own_settings
+
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from pytest_eac.spec.orders import Order
 
 _TEXT = {
-    "model": ("ID", "model to edit: hub id, folder, .gguf file, or package:NAME (over the spec's)"),
+    "model": (
+        "ID",
+        "model to edit: hub id, folder, .gguf file, or package:NAME (overrides the spec)",
+    ),
     "revision": ("REV", "branch, tag or commit of a hub model"),
-    "dtype": ("DTYPE", "auto, float32, bfloat16 or float16 (over the spec's)"),
-    "device": ("DEVICE", "auto, cpu, cuda, cuda:1, ... (over the spec's)"),
+    "dtype": ("DTYPE", "auto, float32, bfloat16 or float16 (overrides the spec)"),
+    "device": ("DEVICE", "auto, cpu, cuda, cuda:1, ... (overrides the spec)"),
     "edited": ("PATH_OR_ID", "gate a model that is edited already; --eac-model is its base"),
     "edited-revision": ("REV", "branch, tag or commit of an edited hub model"),
     "limit-edits": ("N", "use only the first N edits of each spec"),
@@ -33,18 +37,23 @@ _TEXT = {
     "cache-size": ("GIB", "keep at most so many GiB of edits and measurements (default: 4)"),
 }
 _LISTS = {
-    "method": ("NAME", "run only this method (may be given again; over the spec's)"),
-    "seed": ("N", "use only this seed (may be given again; over the spec's)"),
+    "method": ("NAME", "run only this method (repeatable; overrides the spec)"),
+    "seed": ("N", "use only this seed (repeatable; overrides the spec)"),
     "order": ("ORDER", "try this order of the edits, such as 3,1, instead of drawing orders"),
     "compare-fail": (
         "METRIC:TOLERANCE",
         "fail if METRIC has become worse than in the baseline by more than TOLERANCE, such as "
-        "locality:2%% (may be given again)",
+        "locality:2%% (repeatable)",
+    ),
+    "compare-across": (
+        "WHAT",
+        "compare with a baseline that was made with other hyperparameters, or another batch "
+        "(repeatable, or separated by commas)",
     ),
 }
 _FLAGS = {
-    "update-baseline": "store this run's records in the baseline instead of comparing with it",
-    "no-cache": "solve every edit and measure everything anew, and keep nothing of it",
+    "update-baseline": "compare with the baseline, then store this run's records in its place",
+    "no-cache": "recompute everything; do not use the cache",
     "offline": "take hub models from the local cache only",
     "require": "fail, instead of skip, when a model or device is missing or data are too few",
     "trust-remote-code": "let a hub model bring its own code",
@@ -91,6 +100,7 @@ class Options:
     report: Path | None
     baseline: Path | None
     compare_fail: tuple[tuple[str, float], ...]
+    compare_across: tuple[str, ...]
     update_baseline: bool
     cache_dir: Path | None
     cache_size: float | None
@@ -122,7 +132,7 @@ def read_options(config: pytest.Config) -> Options:
         given = config.getoption(f"--eac-{name}")
         return given if given not in (None, "", [], False) else config.getini(_ini(name)) or None
 
-    _require_own_settings(config)
+    require_own_settings(config, {f"--eac-{name}" for name in (*_TEXT, *_LISTS)})
     limit = value("limit-edits")
     orderings = value("orderings")
     cache_dir = value("cache-dir")
@@ -158,6 +168,7 @@ def read_options(config: pytest.Config) -> Options:
         report=_writable(config, "report", value("report")),
         baseline=baseline,
         compare_fail=tuple(_tolerance(each) for each in value("compare-fail") or ()),
+        compare_across=_across(value("compare-across") or ()),
         update_baseline=bool(value("update-baseline")),
         cache_dir=_path(config, cache_dir),
         cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
@@ -168,29 +179,6 @@ def read_options(config: pytest.Config) -> Options:
         require=bool(value("require")),
         trust_remote_code=bool(value("trust-remote-code")),
     )
-
-
-def _require_own_settings(config: pytest.Config) -> None:
-    """Refuse settings of pytest's that lie beside a model rather than beside the specs.
-
-    pytest looks for its settings before it knows any option of ours: the value of ``--eac-edited
-    PATH`` counts then as a place to look, that of ``--eac-edited=PATH`` does not.
-
-    Raises:
-        pytest.UsageError: the settings were found by such a value.
-    """
-    here = config.invocation_params.dir.resolve()
-    found = config.inipath
-    if found is None or config.getoption("inifilename", None) or here.is_relative_to(found.parent):
-        return
-    for name, text in pairwise(map(str, config.invocation_params.args)):
-        path = (here / text).resolve()
-        beside = path.is_relative_to(found.parent) or found.parent.is_relative_to(path)
-        if name.removeprefix("--eac-") in {*_TEXT, *_LISTS} and path.exists() and beside:
-            raise pytest.UsageError(
-                f"{name} {text}: pytest took its settings from {found}, which it found by this "
-                f"path; write {name}={text}, or name the settings with -c FILE"
-            )
 
 
 def _path(config: pytest.Config, text: str | None) -> Path | None:
@@ -213,12 +201,26 @@ def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None
 
 
 def _baseline(config: pytest.Config, value: Callable[[str], Any]) -> Path | None:
-    for name in ("compare-fail", "update-baseline"):
+    for name in ("compare-fail", "compare-across", "update-baseline"):
         if value(name) and not value("baseline"):
-            raise pytest.UsageError(f"--eac-{name}: there is no baseline; give --eac-baseline FILE")
+            raise pytest.UsageError(f"--eac-{name}: there is no baseline; give --eac-baseline=FILE")
     if value("update-baseline"):
         return _writable(config, "baseline", value("baseline"))
     return _path(config, value("baseline"))
+
+
+def _across(given: Iterable[str]) -> tuple[str, ...]:
+    names = dict.fromkeys(name.strip() for text in given for name in text.split(","))
+    if not names:
+        return ()
+    from pytest_eac.judging.matching import ACROSS
+
+    for name in names:
+        if name not in ACROSS:
+            raise pytest.UsageError(
+                f"--eac-compare-across: found {name!r}, expected {' or '.join(ACROSS)}"
+            )
+    return tuple(names)
 
 
 def _tolerance(text: str) -> tuple[str, float]:

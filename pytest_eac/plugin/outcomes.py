@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Set on the reports of checks; pytest-xdist carries plain attributes over from its workers.
 _PLACE = "eac_place"
 _TOLD = "eac_told"
+_REFERS = "eac_refers"
 _KINDS = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 
 
@@ -33,6 +34,11 @@ def set_place(report: pytest.TestReport | pytest.CollectReport, file: str, line:
 def set_told(report: pytest.TestReport, message: str) -> None:
     """Let a report say what its check has found; pytest itself tells nothing of what passes."""
     setattr(report, _TOLD, message)
+
+
+def set_referring(report: pytest.TestReport) -> None:
+    """Mark a report that only refers to the error that another one shows."""
+    setattr(report, _REFERS, True)
 
 
 def outcomes(config: pytest.Config) -> tuple[Outcome, ...]:
@@ -49,6 +55,7 @@ def outcomes(config: pytest.Config) -> tuple[Outcome, ...]:
             file=place[0],
             line=place[1],
             message=_message(report),
+            refers=getattr(report, _REFERS, False),
         )
         for kind in _KINDS
         for report in stats.get(kind, ())

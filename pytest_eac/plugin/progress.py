@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from contextlib import nullcontext
-from itertools import pairwise
 from shutil import get_terminal_size
-from statistics import median
 from time import monotonic
 from typing import TYPE_CHECKING
+
+from pytest_eac.measuring.pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
 
 EVERY = 30.0
 """Seconds between two lines where lines cannot be rewritten."""
-LEAST, RECENT = 3, 12
-"""How many edits tell how long the others take: at least, and the last so many. Those that came
-from the cache are soon out of it."""
 
 
 class Progress:
@@ -51,18 +47,14 @@ class Progress:
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._name = name
         self.done = self.total = 0
-        self._ended: deque[tuple[float, int]] = deque(maxlen=RECENT)
+        self._pace = Pace(clock)
         if self._rewrites:
             self._write(lambda reporter: reporter.ensure_newline())
 
     def __call__(self, done: int, total: int, doing: str) -> None:
         """Tell how many of the edits are made, and what is being done."""
-        if done < self.done:  # another order of the edits begins
-            self._ended.clear()
-        if done > self.done or not self._ended:
-            self._ended.append((self._clock(), done))
         self.done, self.total = done, total
-        text = f"{self._name}: {done}/{total} edits, {doing}{self._left()}"
+        text = f"{self._name}: {done}/{total} edits, {doing}{self._pace.left(done, total)}"
         if self._rewrites:
             width = get_terminal_size().columns - 1
             self._write(lambda reporter: reporter.rewrite(text[:width], erase=True))
@@ -74,21 +66,6 @@ class Progress:
                     sys.stderr.write(f"{lead}[{self._worker}] {text}\n")
                     sys.stderr.flush()
             self._write(lambda reporter: reporter.write_line(text))
-
-    def _left(self) -> str:
-        """Tell how long the other edits take if they go on as the last ones did."""
-        paces = [
-            (later - sooner) / (more - less)
-            for (sooner, less), (later, more) in pairwise(self._ended)
-        ]
-        if len(paces) < LEAST or self.done == self.total:
-            return ""
-        seconds = median(paces) * (self.total - self.done)
-        if seconds < 60:
-            return ", less than a minute left"
-        minutes = round(seconds / 60)
-        hours = f"{minutes // 60} h " if minutes >= 60 else ""
-        return f", about {hours}{minutes % 60} min left"
 
     def close(self) -> None:
         """Wipe the line."""

@@ -71,6 +71,7 @@ class EacSession:
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
         self.baseline = _baseline(options)
+        self._shown: dict[int, tuple[Exception, str]] = {}
         self._told: list[str] = []
         self._fresh: list[Chain] = []
         self._of_others: set[tuple[Any, ...]] = set()
@@ -198,6 +199,10 @@ class EacSession:
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
+
+    def first_to_show(self, error: Exception, node: str) -> str:
+        """Return the id of the item that shows an error in full: the first that met it."""
+        return self._shown.setdefault(id(error), (error, node))[1]
 
     def take_fresh(self) -> Record | None:
         """Return the chains that have ended since the last call, if any has.
@@ -428,7 +433,7 @@ class EacSession:
         except (MemoryError, _out_of_memory()) as error:
             reason = str(error).partition("\n")[0] or "nothing is left"
             raise ModelError(
-                f"{name}: out of memory ({reason}); try --eac-dtype bfloat16, fewer contexts, or a "
+                f"{name}: out of memory ({reason}); try --eac-dtype=bfloat16, fewer contexts, or a "
                 "larger device"
             ) from error
         finally:
@@ -587,7 +592,12 @@ def _baseline(options: Options) -> Baseline | None:
         return None
     from pytest_eac.plugin.baseline import Baseline
 
-    return Baseline(options.baseline, options.compare_fail, update=options.update_baseline)
+    return Baseline(
+        options.baseline,
+        options.compare_fail,
+        update=options.update_baseline,
+        across=options.compare_across,
+    )
 
 
 def _out_of_memory() -> type[Exception]:

@@ -54,18 +54,21 @@ def summary(chains: Sequence[Chain], outcomes: Sequence[Outcome]) -> str:
                 lines += [escape(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
     for outcome in outcomes:
-        if outcome.is_bad:
+        if outcome.is_bad and not outcome.refers:
             lines += _details(outcome)
-    skipped = [each for each in outcomes if each.outcome == "skipped"]
-    if skipped:
-        lines += ["### Not decided", ""]
-        lines += [f"- {escape(each.name)}: {escape(each.message)}" for each in skipped]
+    lines += _listed("Not judged", [each for each in outcomes if each.refers])
+    lines += _listed("Not decided", [each for each in outcomes if each.outcome == "skipped"])
     passed = [each for each in outcomes if each.outcome == "passed" and each.message]
     if passed:
         lines += ["", f"<details><summary>passed: {len(passed)}</summary>", ""]
         lines += [f"- {escape('; '.join(each.message.splitlines()))}" for each in passed]
         lines += ["", "</details>"]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _listed(heading: str, outcomes: Sequence[Outcome]) -> list[str]:
+    lines = [f"- {escape(each.name)}: {escape(each.message)}" for each in outcomes]
+    return [f"### {heading}", "", *lines, ""] if lines else []
 
 
 def _verdict(outcomes: Sequence[Outcome]) -> str:

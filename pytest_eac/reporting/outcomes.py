@@ -16,6 +16,7 @@ class Outcome:
         file: the spec.
         line: the check's line in it, counted from 1.
         message: what was found, or why it was skipped.
+        refers: whether the message only refers to the error that another check shows.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Outcome:
     file: str
     line: int
     message: str
+    refers: bool = False
 
     @property
     def is_bad(self) -> bool:

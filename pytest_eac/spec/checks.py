@@ -90,8 +90,8 @@ class DeviationBounds(Strict):
     min_relative: NonNegative | None = Field(
         None, description="Least allowed norm of W_t - W_0, as a share of the norm of W_0."
     )
-    max: NonNegative | None = Field(None, description="Largest allowed norm of W_t - W_0.")
-    min: NonNegative | None = Field(None, description="Least allowed norm of W_t - W_0.")
+    max_norm: NonNegative | None = Field(None, description="Largest allowed norm of W_t - W_0.")
+    min_norm: NonNegative | None = Field(None, description="Least allowed norm of W_t - W_0.")
     at: At = Field("final", description=_WHEN)
     growth: GrowthBounds | None = Field(
         None, description="Limits for the whole series of deviations, whatever 'at' says."
@@ -102,16 +102,19 @@ class DeviationBounds(Strict):
         if not self.checks():
             raise PydanticCustomError(
                 "no_limit",
-                "nothing is checked; expected max_relative, min_relative, max, min or growth",
+                "nothing is checked; expected max_relative, min_relative, max_norm, min_norm or "
+                "growth",
             )
-        for low, high in ((self.min, self.max), (self.min_relative, self.max_relative)):
+        for kind in ("norm", "relative"):
+            low, high = getattr(self, f"min_{kind}"), getattr(self, f"max_{kind}")
             if low is not None and high is not None and low > high:
-                raise PydanticCustomError("crossed", "min is above max: no value can pass")
+                text = f"min_{kind} is above max_{kind}: no value can pass"
+                raise PydanticCustomError("crossed", text)
         return self
 
     def checks(self) -> tuple[str, ...]:
         """Return the names of the checks that are asked for, as node ids show them."""
-        limits = (self.max_relative, self.min_relative, self.max, self.min)
+        limits = (self.max_relative, self.min_relative, self.max_norm, self.min_norm)
         own = ("deviation",) if any(limit is not None for limit in limits) else ()
         return (*own, *(self.growth.checks() if self.growth else ()))
 

@@ -6,6 +6,7 @@ import re
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.spec.hints import key_meant, limits_meant, share_meant
 from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.schema import json_schema
@@ -52,18 +53,20 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> P
     detail = details[0]
     if detail["type"] == "extra_forbidden":
         known = _known_options(path[:-1], marked) or _known_keys(path[:-1])
-        message = f"unknown key {path[-1]!r}{closest(str(path[-1]), known)}"
+        hint = key_meant(path, known) or closest(str(path[-1]), known)
+        message = f"unknown key {path[-1]!r}{hint}"
         return marked.mark(path, key=True).problem(message, path)
     if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
         return marked.mark(path).problem(f"item {detail['loc'][-1] + 1} is missing", path)
     if detail["type"] == "missing":
-        return marked.mark(path[:-1]).problem(f"missing key {path[-1]!r}", path)
+        start = "; a spec starts with 'eac: 1'" if path == ("eac",) else ""
+        return marked.mark(path[:-1]).problem(f"missing key {path[-1]!r}{start}", path)
     expectations = dict.fromkeys(_expectation(each) for each in details)
     message = " or ".join(expectations).replace(" or expected ", " or ")
     if detail["type"] not in _TOLD_IN_FULL:
         message = f"found {_shown(detail['input'])}, {message}"
     mark = marked.mark(path, key="[key]" in detail["loc"])
-    return mark.problem(message + _hint(detail), path)
+    return mark.problem(message + _hint(path, detail), path)
 
 
 _TOLD_IN_FULL = {
@@ -88,8 +91,14 @@ def _expectation(detail: ErrorDetails) -> str:
     return text.replace("a valid integer", "a whole number").replace("a valid number", "a number")
 
 
-def _hint(detail: ErrorDetails) -> str:
+def _hint(path: Where, detail: ErrorDetails) -> str:
     found = detail["input"]
+    if detail["type"] in {"model_type", "model_attributes_type", "dict_type"}:
+        return limits_meant(path, found)
+    if detail["type"] == "less_than_equal" and detail["ctx"].get("le") == 1:
+        return share_meant(found)
+    if detail["type"] == "float_type" and path[:1] == ("checks",):
+        return share_meant(found)
     if detail["type"] == "string_type" and isinstance(found, bool | int | float):
         return "; put it in quotes"
     if detail["type"] == "literal_error" and isinstance(found, str):

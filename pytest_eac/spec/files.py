@@ -48,6 +48,60 @@ def expanded(written: str) -> Path:
         return Path(written)
 
 
+_MARKS = {
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
+# Without a byte order mark: which of the first four bytes are zero where ASCII comes first.
+_ZEROS = {
+    (False, True, False, True): "UTF-16",
+    (True, False, True, False): "UTF-16",
+    (False, True, True, True): "UTF-32",
+    (True, True, True, False): "UTF-32",
+}
+
+
+class NotUtf8Error(ValueError):
+    """Bytes that are no UTF-8; ``at`` is the first wrong one, counted from 0."""
+
+    def __init__(self, found: str, at: int) -> None:
+        self.at = at
+        super().__init__(f"{found}; save the file as UTF-8")
+
+
+def require_utf8_start(data: bytes) -> None:
+    """Refuse the first four bytes of a file in UTF-16 or UTF-32, with or without a mark.
+
+    Raises:
+        NotUtf8Error: names the encoding.
+    """
+    marked = next((name for mark, name in _MARKS.items() if data.startswith(mark)), None)
+    if found := marked or _ZEROS.get(tuple(byte == 0 for byte in data[:4])):
+        raise NotUtf8Error(f"found {found}, expected UTF-8", 0)
+
+
+def utf8(data: bytes, *, start: int = 0) -> str:
+    """Decode UTF-8, with or without a byte order mark.
+
+    Args:
+        data: the bytes.
+        start: at which byte of the file they begin.
+
+    Raises:
+        NotUtf8Error: they are not UTF-8; names the encoding that they are in, where that is clear.
+    """
+    if start == 0:
+        require_utf8_start(data)
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        at = start + error.start
+        raise NotUtf8Error(f"not UTF-8 (byte {at})", at) from None
+    return text.removeprefix("\ufeff") if start == 0 else text
+
+
 def decoded(where: object, data: bytes, *, start: int = 0) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
@@ -57,15 +111,12 @@ def decoded(where: object, data: bytes, *, start: int = 0) -> str:
         start: at which byte of the file they begin.
 
     Raises:
-        DataError: they are not UTF-8; names the first byte that is not, counted from 0.
+        DataError: they are not UTF-8.
     """
     try:
-        text = data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{where}: not UTF-8 (byte {start + error.start}); save the file as UTF-8"
-        ) from None
-    return text.removeprefix("\ufeff") if start == 0 else text
+        return utf8(data, start=start)
+    except NotUtf8Error as error:
+        raise DataError(f"{where}: {error}") from None
 
 
 def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tuple[int, str]]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import Problem
+from pytest_eac.spec.files import NotUtf8Error, utf8
 from pytest_eac.spec.marked import parse
-from pytest_eac.spec.marks import MarkedError, MarkedValue, Where
+from pytest_eac.spec.marks import Mark, MarkedError, MarkedValue, Where
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.spec.marks import Mark
+    from pytest_eac.errors import Problem
 
 
 def read_with_parents(
@@ -19,14 +19,9 @@ def read_with_parents(
 ) -> MarkedValue | None:
     """Parse ``path`` and lay it over the specs that it extends."""
     try:
-        marked = parse(path.read_text(encoding="utf-8-sig"), path)
+        marked = parse(_text(path), path)
     except MarkedError as error:
         problems.extend(error.problems)
-        return None
-    except (OSError, ValueError) as error:
-        problems.append(
-            Problem(file=path, line=1, column=1, path="", message=f"cannot be read: {error}")
-        )
         return None
     parents = marked.value.get("extends", ())
     names = (parents,) if isinstance(parents, str) else parents
@@ -47,6 +42,27 @@ def read_with_parents(
         if base is not None:
             marked = _lay_over(base, marked)
     return marked
+
+
+def _text(path: Path) -> str:
+    """Read a spec's text.
+
+    Raises:
+        MarkedError: it cannot be read, or is not UTF-8.
+    """
+    data = b""
+    try:
+        data = path.read_bytes()
+        return utf8(data)
+    except NotUtf8Error as error:
+        before = data[: error.at]
+        column = len(before.rpartition(b"\n")[2].decode("utf-8", errors="replace")) + 1
+        mark = Mark(file=path, line=before.count(b"\n") + 1, column=column)
+        raise MarkedError([mark.problem(str(error))]) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        mark = Mark(file=path, line=1, column=1)
+        raise MarkedError([mark.problem(f"cannot be read: {reason}")]) from None
 
 
 def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:

@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
+from pytest_eac.spec.detect import MAX_CHARACTERS
 from pytest_eac.spec.marks import Mark, MarkedError, MarkedValue, Where
 from pytest_eac.spec.nodes import TAG, Mapping, Node, Scalar, Sequence, compose
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from pytest_eac.errors import Problem
 
-MAX_BYTES = 16 * 2**20
 MAX_DEPTH = 24
 MAX_VALUES = 1_000_000
 
@@ -40,17 +40,27 @@ def parse(text: str, file: Path) -> MarkedValue:
             or aliases that expand beyond the limits; every problem found is in it.
     """
     start = Mark(file=file, line=1, column=1)
-    if len(text) > MAX_BYTES:
-        found = f"{len(text):,} characters; a spec may have {MAX_BYTES:,}"
+    if len(text) > MAX_CHARACTERS:
+        found = f"{len(text):,} characters; a spec may have {MAX_CHARACTERS:,}"
         raise MarkedError([start.problem(f"{found}: keep long edit lists in a data file (from:)")])
     node = compose(text, file)
     if not isinstance(node, Mapping):
-        raise MarkedError([start.problem("a spec is a mapping; start it with 'eac: 1'")])
+        message = f"found {_named(node)}, expected a mapping that starts with 'eac: 1'"
+        raise MarkedError([start.problem(message)])
     reader = _Reader()
     value = reader.read(node, (), depth=0)
     if reader.problems:
         raise MarkedError(reader.problems)
     return MarkedValue(value=value, keys=reader.keys, values=reader.values)
+
+
+def _named(node: Node | None) -> str:
+    """Name what stands in a text where a mapping should."""
+    if isinstance(node, Sequence):
+        return "a list"
+    if not isinstance(node, Scalar) or not node.text:
+        return "nothing"
+    return repr(node.text if len(node.text) <= 40 else f"{node.text[:37]}...")
 
 
 class _LimitReachedError(Exception):

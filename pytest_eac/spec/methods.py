@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.errors import SettingsError
 from pytest_eac.spec.names import closest
+from pytest_eac.spec.registry import KINDS, find, names, register
 from pytest_eac.spec.registry import METHODS as KIND
-from pytest_eac.spec.registry import find, names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -146,6 +147,27 @@ CONTROLS = ("random", "random-spectrum")
 def method_names() -> tuple[str, ...]:
     """Return the names of all methods, the built-in ones first."""
     return (*BUILT_IN, *(name for name in names(KIND) if name not in BUILT_IN))
+
+
+def register_from(hook: Any) -> None:
+    """Register what a project brings by the hooks of its ``conftest.py`` files.
+
+    Args:
+        hook: pytest's, which calls all of them.
+
+    Raises:
+        SettingsError: a method has the name of a built-in one.
+    """
+    for kind in KINDS:
+        bring = getattr(hook, f"pytest_eac_register_{kind}", None)
+        for brought in bring() if bring else ():
+            for name, thing in brought.items():
+                if kind == KIND and name in {*BUILT_IN, *CONTROLS}:
+                    raise SettingsError(
+                        f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
+                        "name of its own"
+                    )
+                register(kind, name, thing)
 
 
 def find_method(name: str) -> Method:

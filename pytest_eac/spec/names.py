@@ -17,5 +17,6 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean 'x'?"``, or nothing where no known name is near."""
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    by_letters = {each.casefold(): each for each in known}
+    near = get_close_matches(name.casefold(), by_letters, n=1, cutoff=0.6)
+    return f"; did you mean {by_letters[near[0]]!r}?" if near else ""

@@ -98,12 +98,35 @@ def _compose_slowly(text: str, file: Path) -> Node | None:
         place = error.problem_mark or error.context_mark
         line, column = (place.line + 1, place.column + 1) if place else (1, 1)
         what = ": ".join(str(part).strip() for part in (error.context, error.problem) if part)
+        what = _in_other_words(what, text.splitlines()[max(line - 2, 0) : line], line)
         raise _syntax_error(Mark(file=file, line=line, column=column), what) from None
     except YAMLError as error:
         first = str(error).strip().splitlines()[0]
         start = Mark(file=file, line=1, column=1)
         message = f"not a text that YAML can hold: {first}"
         raise MarkedError([start.problem(message)]) from None
+
+
+# What the parser finds where no space stands between a colon and a value: the key is none.
+_NO_KEY = ("mapping values are not allowed", "could not find expected ':'", "but got '{'")
+_NO_SPACE = re.compile(r"(?:^|[\s{,])([A-Za-z_][\w-]*:)(?=[^\s/:])")
+
+
+def _in_other_words(what: str, lines: list[str], line: int) -> str:
+    """Name the two usual causes of an error by what is to be written instead.
+
+    Args:
+        what: the parser's words.
+        lines: the line that it is about, and the one before.
+        line: the number of the former.
+    """
+    if r"found character '\t'" in what:
+        return "found a tab; use spaces"
+    if any(sign in what for sign in _NO_KEY):
+        for number, text in enumerate(lines, start=line + 1 - len(lines)):
+            if found := _NO_SPACE.search(text):
+                return f"{what}; is a space missing after {found[1]!r} in line {number}?"
+    return what
 
 
 def _syntax_error(mark: Mark, what: str) -> MarkedError:

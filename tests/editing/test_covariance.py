@@ -322,7 +322,7 @@ def test_inputs_that_are_not_finite_are_refused_and_nothing_is_kept(
     with pytest.raises(NonFiniteError) as raised:
         second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path)
     assert str(raised.value) == (
-        f"covariance: the inputs of {paths[1]} are not finite in torch.float32; try --eac-dtype "
+        f"covariance: the inputs of {paths[1]} are not finite in torch.float32; try --eac-dtype="
         "bfloat16 or float32"
     )
     assert not list(tmp_path.rglob("*.safetensors*"))
@@ -463,6 +463,23 @@ def test_a_corpus_can_be_a_file_of_four_kinds(tmp_path: Path, suffix: str) -> No
     assert corpus.name == str(path)
     assert [text.strip() for text in corpus.texts()] == LINES
     assert [text.strip() for text in corpus.texts()] == LINES, "from the beginning again"
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json"])
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"corpus{suffix}"
+    WRITERS[suffix](path, LINES)
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [text.strip() for text in open_corpus(asked(path)).texts()] == LINES
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json"])
+def test_a_corpus_in_another_unicode_encoding_is_named(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"corpus{suffix}"
+    WRITERS[suffix](path, LINES)
+    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
+    with pytest.raises(DataError, match=r"found UTF-16, expected UTF-8; save the file as UTF-8"):
+        open_corpus(asked(path))
 
 
 def test_another_column_is_another_corpus(tmp_path: Path) -> None:

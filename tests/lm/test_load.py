@@ -93,7 +93,7 @@ def test_a_model_that_is_not_there_comes_with_its_remedy(model: str, message: st
 
 
 def test_a_device_that_is_not_there_comes_with_its_remedy(folder: Path) -> None:
-    with pytest.raises(UnavailableError, match=r"device 'cuda:99' cannot be.*--eac-device cpu"):
+    with pytest.raises(UnavailableError, match=r"device 'cuda:99' cannot be.*--eac-device=cpu"):
         load_model(str(folder), device="cuda:99")
 
 

@@ -51,6 +51,14 @@ def test_a_tsv_is_read_with_literal_quotes_any_line_end_and_byte_order_mark(
     assert [row.origin for row in rows] == [f"{tmp_path / 'a.tsv'}:{line}" for line in (2, 4)]
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.jsonl", "a.json"])
+def test_a_file_in_another_unicode_encoding_is_named(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes("a\tb\n1\t2\n".encode("utf-16"))
+    with pytest.raises(DataError, match=r"found UTF-16, expected UTF-8; save the file as UTF-8"):
+        load_rows(str(path), task="nli")
+
+
 def test_a_csv_is_read_with_its_quotes_and_counts_lines_of_the_file(tmp_path: Path) -> None:
     rows = _load(tmp_path, "a.csv", 'a,b\n"x, ""y""\nz",1\nw,2\n')
     assert [row.fields["a"] for row in rows] == ['x, "y"\nz', "w"]

@@ -61,6 +61,26 @@ def test_a_chain_is_measured_at_its_checkpoints_and_leaves_the_model_as_it_was(
     assert len(chain.contexts) == 3
 
 
+def test_measuring_the_covariance_tells_how_many_tokens_there_are(
+    tiny_llama: LoadedModel, tmp_path: Path
+) -> None:
+    method = "{base: rome, layers: [1], covariance: {tokens: 2000}, contexts: {texts: ['{}']}}"
+    source = f"{{from: {WORLD}, format: jsonl, take: 1}}"
+    path = tmp_path / "small.yaml"
+    path.write_text(f"eac: 1\nmethods: [r: {method}]\nedits: [{source}]\n")
+    spec, said = load_spec(path), []
+    run_chain(
+        tiny_llama,
+        spec,
+        spec.methods[0],
+        cache_dir=tmp_path,
+        progress=lambda *now: said.append(now[2]),
+    )
+    counted = [each for each in said if each.startswith("measuring the covariance, ")]
+    assert counted
+    assert all(" of 2,000 tokens" in each for each in counted)
+
+
 def test_efficacy_is_what_each_edit_scored_right_after_it_was_made(
     tiny: LoadedModel, spec: Spec
 ) -> None:

@@ -146,8 +146,103 @@ def test_a_run_that_fails_is_stored_as_it_is(specs: Specs, base: Path) -> None:
     assert [verdict.outcome for verdict in chain.verdicts] == ["failed", "passed"]
 
 
-def test_updating_compares_nothing(specs: Specs, base: Path) -> None:
-    specs.run(*LOCALITY, "--eac-update-baseline").assert_outcomes(passed=2)
+def test_an_update_compares_first_and_accepts_what_has_become_worse(
+    specs: Specs, base: Path
+) -> None:
+    change(base, lambda chain: with_steps(with_locality(1.0)(chain), 20))
+    result = specs.run(*LOCALITY, "--eac-update-baseline", "--eac-summary=out.md")
+    assert result.ret == pytest.ExitCode.OK
+    result.assert_outcomes(passed=2)
+    accepted = "accepted by --eac-update-baseline: locality of eac-s0 against the baseline: 0.500"
+    result.stdout.fnmatch_lines(
+        [
+            "against the baseline *base.json",
+            "locality * 1 * 0.5 * -0.500*",
+            "  worse: locality",
+            "  compared across hyperparameters.value.steps: 20 -> 2",
+            f"  {accepted}, was 1.000: down by 0.500 *, tolerated a fall of 0.02",
+            "baseline written to *base.json: 1 chains, 0 kept",
+        ]
+    )
+    summary = (specs.pytester.path / "out.md").read_text(encoding="utf-8")
+    assert "compared across hyperparameters.value.steps: 20 -&gt; 2" in summary
+    assert f"- {accepted}" in summary
+    [chain] = read_record(base).chains
+    assert chain.checkpoints[-1].locality.value == 0.5
+
+
+def test_a_first_baseline_has_nothing_to_be_compared_with(specs: Specs, stored: Path) -> None:
+    result = specs.run(*UPDATE)
+    result.stdout.no_fnmatch_line("against the baseline*")
+    result.stdout.fnmatch_lines(["baseline written to *"])
+
+
+def with_steps(chain: Chain, steps: int) -> Chain:
+    """Have a chain edited with another number of steps."""
+    value = {**chain.hyperparameters["value"], "steps": steps}
+    return replace(chain, hyperparameters={**chain.hyperparameters, "value": value})
+
+
+@pytest.mark.parametrize("given", ["option", "settings"])
+def test_other_hyperparameters_are_compared_where_that_is_asked_for(
+    specs: Specs, base: Path, given: str
+) -> None:
+    change(base, lambda chain: with_steps(with_locality(1.0)(chain), 20))
+    if given == "option":
+        result = specs.run(*LOCALITY, "--eac-compare-across=batch, hyperparameters")
+    else:
+        specs.pytester.makeini("[pytest]\neac_compare_across = hyperparameters\n")
+        result = specs.run(*LOCALITY)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "locality of eac-s0 against the baseline: 0.500, was 1.000: down by *",
+            "compared across hyperparameters.value.steps: 20 -> 2",
+            "against the baseline *",
+            "  compared across hyperparameters.value.steps: 20 -> 2",
+        ]
+    )
+
+
+def test_what_is_not_asked_for_still_forbids_a_comparison(specs: Specs, base: Path) -> None:
+    change(base, lambda chain: replace(with_steps(chain, 20), batch=6))
+    result = specs.run(*LOCALITY, "--eac-compare-across=hyperparameters")
+    result.assert_outcomes(passed=2, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*sequence.batch: found 6 there, 1 here; compare all the same by "
+            "--eac-compare-across=batch, undo the change, or store the new one *",
+            "eac-s0: not compared: sequence.batch: found 6 there, 1 here; "
+            "--eac-compare-across=batch compares all the same",
+        ]
+    )
+
+
+def test_a_baseline_of_something_else_is_shown_once_for_all_metrics(
+    specs: Specs, base: Path
+) -> None:
+    change(base, lambda chain: replace(chain, scoring="success"))
+    result = specs.run(*LOCALITY, "--eac-compare-fail=efficacy:2%")
+    result.assert_outcomes(passed=2, errors=2)
+    assert result.stdout.str().count("the baseline of eac-s0 was made with") == 1
+    result.stdout.no_fnmatch_line("*--eac-compare-across*")
+
+
+def test_the_deviation_of_other_matrices_is_undecided(specs: Specs, base: Path) -> None:
+    def elsewhere(chain: Chain) -> Chain:
+        last = chain.checkpoints[-1]
+        norms = dict.fromkeys(["layer.7"], last.deviation.whole)
+        return replace(
+            with_steps(chain, 20),
+            checkpoints=(replace(last, deviation=replace(last.deviation, by_parameter=norms)),),
+        )
+
+    change(base, elsewhere)
+    across = ("--eac-compare-fail=deviation:2%", "--eac-compare-across=hyperparameters", "-rs")
+    result = specs.run(*LOCALITY, *across)
+    result.assert_outcomes(passed=3, skipped=1)
+    result.stdout.fnmatch_lines(["*different matrices: there: layer.7; here: *down_proj*"])
 
 
 def test_a_missing_baseline_is_an_error_that_says_how_to_make_it(specs: Specs) -> None:
@@ -168,8 +263,13 @@ def test_an_unknown_metric_is_an_error_with_the_nearest_name(specs: Specs) -> No
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (["--eac-compare-fail=locality:2%"], "there is no baseline; give --eac-baseline FILE"),
-        (["--eac-update-baseline"], "there is no baseline; give --eac-baseline FILE"),
+        (["--eac-compare-fail=locality:2%"], "there is no baseline; give --eac-baseline=FILE"),
+        (["--eac-compare-across=batch"], "there is no baseline; give --eac-baseline=FILE"),
+        (
+            [LOCALITY[1], "--eac-compare-across=model"],
+            "--eac-compare-across: found 'model', expected hyperparameters or batch",
+        ),
+        (["--eac-update-baseline"], "there is no baseline; give --eac-baseline=FILE"),
         ([LOCALITY[1], "--eac-compare-fail=locality"], "found 'locality', expected a metric and"),
         ([LOCALITY[1], "--eac-compare-fail=locality:-1%"], "found 'locality:-1%', expected a me"),
         ([LOCALITY[1], "--eac-compare-fail=a:nan"], "found 'a:nan', expected a metric and"),

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 from safetensors.torch import load_file, save_file
@@ -51,6 +52,28 @@ def test_a_broken_spec_is_a_collection_error_with_its_place(
     result.stdout.no_fnmatch_line("*Traceback*")
     assert not (specs.pytester.path / "owned").exists()
     result.assert_outcomes(errors=1)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("eac: 1\n".encode("utf-16"), "1:1: found UTF-16, expected UTF-8; save the file as UTF-8"),
+        (b"eac:1\nname: x\n", "2:5: YAML syntax: *is a space missing after 'eac:' in line 1[?]"),
+        (b"EAC: 1\n", "1:1: EAC: unknown key 'EAC'; did you mean 'eac'[?]"),
+        (b"", "1:1: found nothing, expected a mapping that starts with 'eac: 1'"),
+    ],
+    ids=["utf-16", "no-space", "capitals", "empty"],
+)
+def test_a_file_that_is_named_as_a_spec_and_is_none_is_a_collection_error(
+    pytester: pytest.Pytester, data: bytes, said: str
+) -> None:
+    (pytester.path / "small.eac.yaml").write_bytes(data)
+    (pytester.path / "other.yaml").write_bytes(data)  # of another tool, for all that is known
+    pytester.makepyfile("def test_one(): pass")
+    result = pytester.runpytest_inprocess()
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f"small.eac.yaml:{said}"])
 
 
 @pytest.mark.parametrize(
@@ -108,6 +131,71 @@ def test_all_problems_are_told_at_once(specs: Specs) -> None:
     specs.write(checks="{efficasy: {min: 1}}", more="name: 7\nseeds: [a]")
     result = specs.run()
     result.stdout.fnmatch_lines(["3 problems in this spec:", "*:4:*", "*:6:*", "*:7:*"])
+
+
+THREE = "{efficacy: {min: 0.0}, retention: {min: 0.0}, deviation: {max_relative: 9}}"
+TOO_LONG = f"[{{subject: Ana, prompt: '{'word ' * 300}{{}} lives in', target: Oslo}}]"
+
+
+def test_an_error_that_stops_a_chain_is_shown_once_and_referred_to_by_its_other_checks(
+    specs: Specs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    specs.write(THREE, edits=TOO_LONG)
+    result = specs.run("--junit-xml=out.xml", "--eac-summary=out.md")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.assert_outcomes(errors=3)
+    text = result.stdout.str()
+    refers = "not judged: stopped by the error of small.eac.yaml::eac-s0::efficacy"
+    shown = "but the model takes 128"
+    assert text.count(f"{shown}\nsmall.eac.yaml:") == 1
+    assert text.count(f"\n{refers}\n") == 2
+    assert text.count("::error ") == 1
+    errors = ElementTree.parse(specs.pytester.path / "out.xml").findall(".//error")
+    assert [shown in (each.text or "") for each in errors] == [True, False, False]
+    summary = (specs.pytester.path / "out.md").read_text(encoding="utf-8")
+    assert summary.count(shown) == 1
+    assert summary.count("not judged: stopped by the error of") == 2
+
+
+def test_a_check_that_runs_alone_shows_the_error_itself(specs: Specs) -> None:
+    specs.write(THREE, edits=TOO_LONG)
+    result = specs.run("-k", "deviation")
+    result.assert_outcomes(errors=1, deselected=2)
+    result.stdout.fnmatch_lines(["*but the model takes 128", "small.eac.yaml:4: the check"])
+
+
+def test_a_model_that_is_required_and_missing_is_shown_once(specs: Specs) -> None:
+    specs.write(THREE, model="package:not_there_at_all")
+    result = specs.run("--eac-require", "--eac-summary=out.md")
+    result.assert_outcomes(failed=3)
+    assert result.stdout.str().count("small.eac.yaml:2: the model (--eac-require)") == 1
+    result.stdout.fnmatch_lines(["not judged: stopped by the error of *::eac-s0::efficacy"])
+
+
+def test_each_property_of_a_check_stands_once_in_junit_also_after_reruns(specs: Specs) -> None:
+    # What pytest-rerunfailures does: the same item runs again, and each run is reported.
+    specs.pytester.makeconftest(
+        """
+        from _pytest.runner import runtestprotocol
+
+        def pytest_runtest_protocol(item, nextitem):
+            for _ in range(3):
+                item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+                item._initrequest()
+                runtestprotocol(item, nextitem=nextitem)
+                item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+            return True
+        """
+    )
+    specs.write("{deviation: {max_relative: 0.00001}}")
+    specs.run("--junit-xml=out.xml").assert_outcomes(failed=3)
+    cases = ElementTree.parse(specs.pytester.path / "out.xml").findall(".//testcase")
+    assert len(cases) == 3
+    for case in cases:
+        names = [each.get("name") for each in case.iter("property")]
+        assert "eac_method" in names
+        assert len(names) == len(set(names))
 
 
 def test_a_model_that_is_not_there_skips_with_its_remedy(specs: Specs) -> None:

@@ -184,22 +184,6 @@ def test_limits_against_a_baseline_are_refused(specs: Specs) -> None:
     result.stderr.fnmatch_lines(["*--eac-edited: a released model has no baseline checks*"])
 
 
-def test_settings_of_pytest_that_lie_in_a_release_are_refused(specs: Specs) -> None:
-    release, project = specs.pytester.mkdir("released"), specs.pytester.mkdir("project")
-    (release / "pytest.ini").write_text("[pytest]\naddopts = -k efficacy\n")
-    specs.write(name="project/small.eac.yaml")
-    (project / "pytest.ini").write_text("[pytest]\n")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(project)
-        refused = specs.run("--eac-edited", "../released", "small.eac.yaml")
-        own = specs.run("--eac-edited=../released", "small.eac.yaml", "--collect-only")
-    assert refused.ret == pytest.ExitCode.USAGE_ERROR
-    refused.stderr.fnmatch_lines(
-        ["*--eac-edited ../released: pytest took its settings from *released/pytest.ini*"]
-    )
-    own.stdout.fnmatch_lines(["*2 tests collected*"])
-
-
 @pytest.mark.parametrize(
     ("change", "said"),
     [

@@ -95,7 +95,9 @@ def test_a_chain_runs_once_for_all_its_checks(specs: Specs) -> None:
 
 
 def test_a_failure_explains_itself_without_a_traceback(specs: Specs) -> None:
-    specs.write("{locality: {min: 0.0, max: 0.01}, retention: {max: 0.01}, deviation: {max: 0.5}}")
+    specs.write(
+        "{locality: {min: 0.0, max: 0.01}, retention: {max: 0.01}, deviation: {max_norm: 0.5}}"
+    )
     result = specs.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(failed=3)
@@ -134,19 +136,19 @@ def test_failed_edits_are_told_with_prompt_answer_and_line(specs: Specs) -> None
 
 
 def test_failed_checks_are_rerun_by_lf(specs: Specs) -> None:
-    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}")
+    specs.write("{efficacy: {min: 0.0}, deviation: {max_norm: 0.0}}")
     specs.run().assert_outcomes(passed=1, failed=1)
     specs.run("--lf").assert_outcomes(failed=1)
 
 
 def test_x_stops_at_the_first_failure(specs: Specs) -> None:
-    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}", methods=TWO_METHODS)
+    specs.write("{efficacy: {min: 0.0}, deviation: {max_norm: 0.0}}", methods=TWO_METHODS)
     specs.run("-x").assert_outcomes(passed=1, failed=1)
 
 
 def test_a_known_issue_is_a_strict_expected_failure(specs: Specs) -> None:
     issue = "known_issues: [{check: deviation, method: eac, reason: too wide}]"
-    specs.write("{deviation: {max: 0.0}}", methods=TWO_METHODS, more=issue)
+    specs.write("{deviation: {max_norm: 0.0}}", methods=TWO_METHODS, more=issue)
     specs.run().assert_outcomes(failed=1, xfailed=1)
     specs.write("{deviation: {max_relative: 99}}", methods=TWO_METHODS, more=issue)
     result = specs.run()
@@ -156,7 +158,7 @@ def test_a_known_issue_is_a_strict_expected_failure(specs: Specs) -> None:
 
 def test_a_known_issue_does_not_hide_an_error(specs: Specs) -> None:
     specs.write(
-        "{deviation: {max: 0.0}}",
+        "{deviation: {max_norm: 0.0}}",
         methods="[eac: {base: rome-eac}]",
         more="known_issues: [{check: deviation, reason: too wide}]",
     )
@@ -376,7 +378,7 @@ def test_intervals_are_at_the_level_that_the_spec_asks_for(specs: Specs) -> None
 
 
 def test_junit_carries_what_was_observed_and_required(specs: Specs) -> None:
-    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}")
+    specs.write("{efficacy: {min: 0.0}, deviation: {max_norm: 0.0}}")
     specs.run("--junitxml=out.xml")
     root = ElementTree.parse(specs.pytester.path / "out.xml").getroot()
     cases = {case.get("name"): case for case in root.iter("testcase")}

@@ -4,6 +4,7 @@ import json
 from dataclasses import FrozenInstanceError, fields
 from itertools import pairwise
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import pytest
@@ -161,7 +162,7 @@ def test_the_last_edit_is_always_measured_and_checkpoints_are_in_order(
 
 
 def test_a_check_at_an_edit_adds_its_checkpoint(file: Path) -> None:
-    checks = "checks: {efficacy: {min: 0, at: 3}, deviation: {max: 9, at: 2}}\n"
+    checks = "checks: {efficacy: {min: 0, at: 3}, deviation: {max_norm: 9, at: 2}}\n"
     assert load(file, "eac: 1\n" + edits(4) + checks).checkpoints == (2, 3, 4)
 
 
@@ -490,6 +491,28 @@ def test_what_cannot_be_read_is_no_spec(tmp_path: Path) -> None:
     assert not is_spec(tmp_path)
     (tmp_path / "x.yaml").write_bytes(b"\xff\xfe\x00")
     assert not is_spec(tmp_path / "x.yaml")
+
+
+@pytest.mark.parametrize("name", ["x.eac.yaml", "x.eac.yml", "X.EAC.YAML"])
+@pytest.mark.parametrize("data", [b"", b"eac:1\n", b"EAC: 1\n", b"\xff\xfee\0", b"\x89PNG"])
+def test_a_file_that_is_named_as_a_spec_is_one_whatever_it_holds(
+    tmp_path: Path, name: str, data: bytes
+) -> None:
+    (tmp_path / name).write_bytes(data)
+    assert is_spec(tmp_path / name)
+    assert find_specs(tmp_path) == [tmp_path / name]
+
+
+def test_folders_and_hidden_files_are_not_named_as_specs(tmp_path: Path) -> None:
+    (tmp_path / "x.eac.yaml").mkdir()
+    (tmp_path / "._x.eac.yaml").write_bytes(b"\0\5\x16\7")  # what macOS leaves beside a file
+    assert find_specs(tmp_path) == []
+
+
+def test_a_long_yaml_file_of_others_is_passed_over_in_no_time(tmp_path: Path) -> None:
+    start = perf_counter()
+    assert not is_spec(write(tmp_path / "x.yaml", "\n" * 200_000 + "k: 1\n"))
+    assert perf_counter() - start < 1
 
 
 def test_specs_of_a_folder_are_found_below_it_in_order(tmp_path: Path) -> None:

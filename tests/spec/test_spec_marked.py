@@ -380,7 +380,7 @@ def test_no_depth_brings_the_reader_down(text: str) -> None:
 
 
 def test_a_text_beyond_the_size_limit_is_refused_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marked, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(marked, "MAX_CHARACTERS", 1_000)
     assert read("a: " + "x" * 997).value
     found = only_problem("a: " + "x" * 998)
     assert place(found) == (1, 1)
@@ -394,7 +394,6 @@ def test_a_text_beyond_the_size_limit_is_refused_unread(monkeypatch: pytest.Monk
         ("a: 1\nb: [1,\n", 3, "flow node"),
         ("a: 1\nb: 'x\n", 3, "quoted scalar"),
         ("a: 1\nb: c: d\n", 2, "mapping values are not allowed here"),
-        ("a: 1\n\tb: 2\n", 2, "'\\t'"),
         ("a: @x\n", 1, "'@'"),
         ("a: 1\n  b: 2\n", 2, "mapping values are not allowed here"),
     ],
@@ -417,7 +416,48 @@ def test_a_control_character_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "\n\n", "# a comment\n", "- 1\n", "just text", "[1]", "---\n"]
+    ("text", "found"),
+    [
+        ("", "nothing"),
+        ("\n\n", "nothing"),
+        ("# a comment\n", "nothing"),
+        ("---\n", "nothing"),
+        ("- 1\n", "a list"),
+        ("[1]", "a list"),
+        ("just text", "'just text'"),
+        ("eac:1\n", "'eac:1'"),
+        ("x" * 41, f"'{'x' * 37}...'"),
+    ],
 )
-def test_what_is_no_mapping_is_refused_with_the_way_to_start_one(text: str) -> None:
-    assert only_problem(text).message == "a spec is a mapping; start it with 'eac: 1'"
+def test_what_is_no_mapping_is_refused_with_the_way_to_start_one(text: str, found: str) -> None:
+    message = only_problem(text).message
+    assert message == f"found {found}, expected a mapping that starts with 'eac: 1'"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column"),
+    [
+        ("a: 1\nb:\n\tc: 1\n", 3, 1),
+        ("a: 1\nb:\n  c: 1\n  \td: 1\n", 4, 3),
+        ("a: 1\nb:\n\t- c\n", 3, 1),
+        ("a: |\n\ttext\n", 2, 1),
+    ],
+)
+def test_a_tab_is_refused_where_spaces_are_expected(text: str, line: int, column: int) -> None:
+    found = only_problem(text)
+    assert (found.line, found.column) == (line, column)
+    assert found.message == "YAML syntax: found a tab; use spaces"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [
+        ("eac:1\nb: 2\n", "eac:", 1),
+        ("a: 1\nb:2\nc: 3\n", "b:", 2),
+        ("a: 1\nb: {c:{d: 1}}\n", "c:", 2),
+    ],
+)
+def test_a_space_that_is_missing_after_a_colon_is_named(text: str, key: str, line: int) -> None:
+    assert only_problem(text).message.endswith(
+        f"; is a space missing after '{key}' in line {line}?"
+    )

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_eac.spec import registry
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS
 from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
@@ -214,7 +215,6 @@ def test_a_stray_key_does_not_confuse_the_place_of_another_problem(file: Path, k
         ("model: 5", "3:8: model: found 5, expected a mapping"),
         ("scoring: accuracy", "3:10: scoring: found 'accuracy', expected a mapping"),
         ("checks:", "3:1: checks: found nothing, expected a mapping"),
-        ("checks: {efficacy: 0.5}", "3:20: checks.efficacy: found 0.5, expected a mapping"),
         ("methods: {x: rome}", "3:14: methods.x: found 'rome', expected a mapping"),
         ("methods: [[rome]]", "3:11: methods[0]: found a list, expected a text"),
         ("seeds: 0", "3:8: seeds: found 0, expected a list"),
@@ -223,7 +223,7 @@ def test_a_stray_key_does_not_confuse_the_place_of_another_problem(file: Path, k
         ("marks: slow", "3:8: marks: found 'slow', expected a list"),
         (
             "checks: {efficacy: {min: '0.5'}}",
-            "3:26: checks.efficacy.min: found '0.5', expected a number",
+            "3:26: checks.efficacy.min: found '0.5', expected a number; write 0.5",
         ),
         (
             "checks: {efficacy: {min: true}}",
@@ -251,7 +251,7 @@ def test_a_number_where_a_fact_needs_a_text_is_to_be_put_in_quotes(file: Path) -
     ("text", "said"),
     [
         ("eac: 1\n", ["1:1: edits: missing key 'edits'"]),
-        (EDITS, ["1:1: eac: missing key 'eac'"]),
+        (EDITS, ["1:1: eac: missing key 'eac'; a spec starts with 'eac: 1'"]),
         (
             "eac: 1\nedits:\n  - {}\n",
             [
@@ -287,7 +287,7 @@ def test_a_missing_key_is_reported_at_what_lacks_it(file: Path, text: str, said:
             "'generation'; did you mean 'accuracy'?",
         ),
         (
-            "checks: {deviation: {norm: l2, max: 1}}",
+            "checks: {deviation: {norm: l2, max_norm: 1}}",
             "3:28: checks.deviation.norm: found 'l2', expected 'l1' or 'frobenius'",
         ),
         (
@@ -330,7 +330,7 @@ def test_another_version_of_the_format_is_refused(file: Path, written: str) -> N
         ("checks: {efficacy: {min: 1.5}}", "3:26: checks.efficacy.min", "1.5"),
         ("checks: {efficacy: {max: -0.1}}", "3:26: checks.efficacy.max", "-0.1"),
         ("checks: {efficacy: {min: .nan}}", "3:26: checks.efficacy.min", "nan"),
-        ("checks: {deviation: {max: .inf}}", "3:27: checks.deviation.max", "inf"),
+        ("checks: {deviation: {max_norm: .inf}}", "3:32: checks.deviation.max_norm", "inf"),
         ("checks: {deviation: {max_relative: -1}}", "3:36: checks.deviation.max_relative", "-1"),
         ("checks: {efficacy: {min: 0, at: 0}}", "3:33: checks.efficacy.at", "0"),
         ("seeds: [-1]", "3:9: seeds[0]", "-1"),
@@ -601,8 +601,8 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
             "3:35: checks.efficacy.at: found 2, expected at most the number of edits, 1",
         ),
         (
-            "checks: {deviation: {max: 5, at: 2}}",
-            "3:34: checks.deviation.at: found 2, expected at most the number of edits, 1",
+            "checks: {deviation: {max_norm: 5, at: 2}}",
+            "3:39: checks.deviation.at: found 2, expected at most the number of edits, 1",
         ),
         (
             "checks: {efficacy: {}}",
@@ -612,7 +612,7 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
         (
             "checks: {deviation: {norm: l1}}",
             "3:21: checks.deviation: nothing is checked; expected max_relative, min_relative, "
-            "max, min or growth",
+            "max_norm, min_norm or growth",
         ),
         (
             "checks: {efficacy: {min: 0.9, max: 0.5}}",
@@ -682,11 +682,78 @@ def test_what_is_of_use_is_taken(file: Path, written: str) -> None:
     assert len(load_spec(write(file, HEAD + f"methods: {written}")).methods) == 1
 
 
-@pytest.mark.parametrize("pair", ["min: 3, max: 2", "min_relative: 0.3, max_relative: 0.2"])
-def test_deviation_limits_that_no_value_can_meet_are_refused(file: Path, pair: str) -> None:
+@pytest.mark.parametrize("kind", ["norm", "relative"])
+def test_deviation_limits_that_no_value_can_meet_are_refused(file: Path, kind: str) -> None:
+    pair = f"min_{kind}: 3, max_{kind}: 2"
     assert told_of(file, HEAD + f"checks: {{deviation: {{{pair}}}}}\n") == [
-        "3:21: checks.deviation: min is above max: no value can pass"
+        f"3:21: checks.deviation: min_{kind} is above max_{kind}: no value can pass"
     ]
+
+
+@pytest.mark.parametrize(
+    ("checks", "hint"),
+    [
+        ("known: 0.9", "write {min: 0.9}"),
+        ("efficacy: 90%", "write {min: 0.9}"),
+        ("locality: '>= 0.8'", "write {min: 0.8}"),
+        ("retention: 90", "write limits, such as {min: 0.9}"),
+        ("generalization: true", "write limits, such as {min: 0.9}"),
+        ("deviation: 0.1", "write {max_relative: 0.1}"),
+        ("deviation: [0.1]", "write limits, such as {max_relative: 0.1}"),
+        ("deviation: {growth: 1.2}", "write {max_exponent: 1.2}"),
+        ("deviation: {growth: no_acceleration}", "write {no_acceleration: true}"),
+        ("changed: 0.5", "write {max_relative: 0.5}"),
+        ("changed: ['*.weight']", "write {only: [...]}"),
+        ("abilities: [nli]", "write each with its limit, such as {nli: 0.8}"),
+        ("abilities: {nli: '0.7'}", "write {keep: 0.7}"),
+    ],
+)
+def test_a_value_in_the_place_of_limits_is_shown_as_limits(
+    file: Path, checks: str, hint: str
+) -> None:
+    [found] = told_of(file, HEAD + f"checks: {{{checks}}}\n")
+    assert found.startswith("3:")
+    assert found.endswith(f", expected a mapping; {hint}")
+
+
+def test_a_number_for_a_metric_is_shown_as_either_limit(file: Path) -> None:
+    registry.register(registry.METRICS, "mine", object())
+    try:
+        [found] = told_of(file, HEAD + "checks: {metrics: {mine: 3}}\n")
+        [beside] = told_of(file, HEAD + "checks: {mine: {max: 3}}\n")
+    finally:
+        registry.forget()
+    assert found.endswith("found 3, expected a mapping; write {max: 3} or {min: 3}")
+    assert beside.endswith("unknown key 'mine'; this is a metric: write it under 'metrics'")
+
+
+@pytest.mark.parametrize(
+    ("checks", "key", "hint"),
+    [
+        ("deviation: {max: 0.1}", "max", "write max_relative, a share of the norm of W_0, or max_"),
+        ("deviation: {min: 0.1}", "min", "write min_relative, a share of the norm of W_0, or min_"),
+        ("deviation: {at_most: 1}", "at_most", "write max_relative, a share of the norm of W_0"),
+        ("deviation: {relative: 0.1}", "relative", "did you mean 'max_relative'?"),
+        ("deviation: {growth: {max: 1}}", "max", "did you mean 'max_exponent'?"),
+        ("efficacy: {at_least: 0.9}", "at_least", "did you mean 'min'?"),
+        ("efficacy: {'>=': 0.9}", ">=", "did you mean 'min'?"),
+        ("efficacy: {Minimum: 0.9}", "Minimum", "did you mean 'min'?"),
+        ("efficacy: {keep: 0.9}", "keep", "did you mean 'min'?"),
+        ("efficacy: {max_relative: 0.9}", "max_relative", "did you mean 'max'?"),
+        ("efficacy: {min: 0.5, level: 0.9}", "level", "did you mean 'confidence'?"),
+        ("efficacy: {min: 0.5, after: 1}", "after", "did you mean 'at'?"),
+        ("changed: {max: 0.1}", "max", "did you mean 'max_relative'?"),
+        ("changed: {rank: 3}", "rank", "did you mean 'max_rank'?"),
+        ("abilities: {nli: {minimum: 0.5}}", "minimum", "did you mean 'min'?"),
+        ("nli: 0.7", "nli", "this is an ability: write it under 'abilities'"),
+        ("Efficacy: {min: 0.9}", "Efficacy", "did you mean 'efficacy'?"),
+    ],
+)
+def test_a_key_that_is_often_written_by_mistake_has_a_hint(
+    file: Path, checks: str, key: str, hint: str
+) -> None:
+    [found] = told_of(file, HEAD + f"checks: {{{checks}}}\n")
+    assert f": unknown key '{key}'; {hint}" in found
 
 
 def test_a_seed_given_twice_is_refused(file: Path) -> None:
@@ -785,7 +852,26 @@ def test_a_spec_that_is_not_there_is_a_problem(file: Path) -> None:
 def test_a_spec_that_is_not_utf_8_is_a_problem(file: Path) -> None:
     file.write_bytes(b"eac: 1\nname: caf\xe9\n")
     [found] = told(file)
-    assert found.startswith("1:1: cannot be read: 'utf-8' codec")
+    assert found == "2:10: not UTF-8 (byte 16); save the file as UTF-8"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"])
+def test_a_spec_in_another_unicode_encoding_is_named(file: Path, encoding: str) -> None:
+    file.write_bytes(HEAD.encode(encoding))
+    name = encoding[:6].upper()
+    assert told(file) == [f"1:1: found {name}, expected UTF-8; save the file as UTF-8"]
+
+
+def test_a_byte_order_mark_of_utf_8_is_no_part_of_the_text(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + HEAD.encode())
+    assert load_spec(file).edits
+
+
+def test_a_key_in_capitals_is_not_the_key(file: Path) -> None:
+    assert told_of(file, "EAC: 1\n" + EDITS) == [
+        "1:1: eac: missing key 'eac'; a spec starts with 'eac: 1'",
+        "1:1: EAC: unknown key 'EAC'; did you mean 'eac'?",
+    ]
 
 
 def test_a_text_that_is_no_yaml_is_one_problem(file: Path) -> None:

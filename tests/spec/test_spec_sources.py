@@ -150,6 +150,13 @@ def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(file: Path) -> None:
     assert len(read(file, "\ufeff" + listed(zsre()), "zsre")) == 1
 
 
+def test_a_data_file_in_another_unicode_encoding_is_named(file: Path) -> None:
+    file.write_bytes(lines(inline("Brill")).encode("utf-16"))
+    source = EditSource.model_validate({"from": file.name, "format": "jsonl"})
+    with pytest.raises(DataError, match=r"found UTF-16, expected UTF-8; save the file as UTF-8"):
+        read_source(source, file)
+
+
 def test_a_line_separator_within_a_text_does_not_end_a_line_of_jsonl(file: Path) -> None:
     text = json.dumps(inline(target="Quay\u2028Town"), ensure_ascii=False)
     assert read(file, text, "jsonl")[0].target == "Quay\u2028Town"

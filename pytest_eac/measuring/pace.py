@@ -1,0 +1,53 @@
+"""How long a long task takes to its end."""
+
+from __future__ import annotations
+
+from collections import deque
+from itertools import pairwise
+from statistics import median
+from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LEAST, RECENT = 3, 12
+"""How many steps the forecast goes by: at least, and the most recent ones at most. So steps that
+came from the cache are soon out of it."""
+
+
+class Pace:
+    """Forecasts the time that is left from that of the last steps.
+
+    Args:
+        clock: the time in seconds, from any start.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._ended: deque[tuple[float, int]] = deque(maxlen=RECENT)
+
+    def left(self, done: int, total: int) -> str:
+        """Return ``", about 5 min left"``, or nothing while too few steps are known.
+
+        Args:
+            done: how much is done now: edits, tokens, ...; less than before begins a new task.
+            total: how much there is.
+        """
+        last = self._ended[-1][1] if self._ended else -1
+        if done < last:
+            self._ended.clear()
+        if done != last:
+            self._ended.append((self._clock(), done))
+        paces = [
+            (later - sooner) / (more - less)
+            for (sooner, less), (later, more) in pairwise(self._ended)
+        ]
+        if len(paces) < LEAST or done >= total:
+            return ""
+        seconds = median(paces) * (total - done)
+        if seconds < 60:
+            return ", less than a minute left"
+        minutes = round(seconds / 60)
+        hours = f"{minutes // 60} h " if minutes >= 60 else ""
+        return f", about {hours}{minutes % 60} min left"

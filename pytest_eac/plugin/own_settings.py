@@ -1,0 +1,90 @@
+"""Are the settings of this run the project's own?
+
+pytest looks for its settings file before it knows any plugin's options. By then, the value of
+``--eac-results FILE`` looks like one more path to run, and pytest looks for its settings there,
+too; the value of ``--eac-results=FILE`` does not.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+from itertools import pairwise, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+
+def require_own_settings(config: pytest.Config, options: Collection[str]) -> None:
+    """Refuse a run whose settings depend on the value of one of our options.
+
+    Args:
+        config: of the run.
+        options: the options that take a value, as they are written.
+
+    Raises:
+        pytest.UsageError: without such a value, pytest would have read other settings.
+    """
+    if hasattr(config, "workerinput"):  # the controller of pytest-xdist has looked already
+        return
+    words = _words(config)
+    taken = [(name, text) for name, text in pairwise(words) if name in options and _exists(text)]
+    if not taken:
+        return
+    positional = set(config.getoption("file_or_dir"))
+    own = [word for word in words if word in positional]
+    values = {text for _, text in taken}
+    expected, settings = _settings(config, own)
+    found, others = _settings(config, [word for word in words if word in positional | values])
+    if found == expected or not (settings or others):
+        return
+    name, text = next(
+        (pair for pair in taken if _settings(config, [*own, pair[1]])[0] != expected), taken[0]
+    )
+    read = f"its settings from {found}" if found else "no settings at all"
+    left = f", not {expected}" if expected else ""
+    raise pytest.UsageError(
+        f"{name} {text}: pytest took this path for one to run, and read {read}{left}; write "
+        f"{name}={text}"
+    )
+
+
+def _words(config: pytest.Config) -> list[str]:
+    """Return the arguments by which pytest looked for its settings; ``addopts`` come later."""
+    given = [*shlex.split(os.environ.get("PYTEST_ADDOPTS", ""))]
+    given += map(str, config.invocation_params.args)
+    return list(takewhile(lambda word: word != "--", _expanded(given)))
+
+
+def _expanded(words: Iterable[str]) -> Iterator[str]:
+    """Put the lines of ``@FILE`` in its place, as pytest's parser does."""
+    for word in words:
+        if word.startswith("@") and Path(word[1:]).is_file():
+            yield from _expanded(Path(word[1:]).read_text(encoding="utf-8").splitlines())
+        else:
+            yield word
+
+
+def _exists(text: str) -> bool:
+    try:
+        return Path(text.partition("::")[0]).exists()
+    except (OSError, ValueError):  # no path at all
+        return False
+
+
+def _settings(config: pytest.Config, paths: Sequence[str]) -> tuple[Path | None, object]:
+    """Return which settings file pytest reads for these paths, and what is in it."""
+    from _pytest.config.findpaths import determine_setup  # nothing public answers this
+
+    _, file, settings, _ = determine_setup(
+        inifile=config.getoption("inifilename", None),
+        override_ini=None,
+        args=paths,
+        rootdir_cmd_arg=config.getoption("rootdir", None),
+        invocation_dir=config.invocation_params.dir,
+    )
+    return file, settings
