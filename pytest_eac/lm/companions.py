@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig, AutoTokenizer
@@ -10,37 +11,39 @@ from transformers import AutoConfig, AutoTokenizer
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json
 from pytest_eac.lm.find import quiet
+from pytest_eac.lm.folder import ADAPTER, list_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from pytest_eac.lm.folder import ListedFile
 
 # What says who wrote a file, or where it lay, and nothing of the model.
 _IDLE = {"transformers_version", "_name_or_path", "_from_model_config", "_commit_hash"}
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
+_WEIGHTS = (".safetensors", ".gguf", ".onnx", ".h5", ".msgpack")
 _TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "chat_template", "model_max_length")
 
 
-def compare_companions(base: Path, edited: Path) -> list[str]:
+def compare_companions(
+    base: Path, edited: Path, files: Sequence[ListedFile] | None = None
+) -> list[str]:
     """Return what differs between two checkpoints' other files, a line each, the file first.
 
     Configuration and tokenizer are compared as they load, so that a default which one of them
     writes out and the other leaves out is no difference. No code of a checkpoint is run.
 
+    Args:
+        base: the base's folder.
+        edited: the release's folder.
+        files: what the release's repository lists; by default the files of its folder.
+
     Raises:
         ModelError: the base's own cannot be read.
     """
-    found = [
-        f"{file.name}: is a pickle file, which can run code when it is loaded; release the weights "
-        "as .safetensors alone (model.save_pretrained)"
-        for pattern in _PICKLES
-        for file in sorted(edited.glob(pattern))
-    ]
-    if (edited / "adapter_config.json").exists():
-        found.append(
-            "adapter_config.json: is an adapter, which transformers adds to the weights when it "
-            "loads them; release it apart"
-        )
+    files = list_folder(edited) if files is None else files
+    found = [*_unwanted([each.name for each in files]), *_other_sizes(edited, files)]
     for name, read in (
         ("config.json", _config),
         ("generation_config.json", _generation),
@@ -53,6 +56,37 @@ def compare_companions(base: Path, edited: Path) -> list[str]:
         else:
             found += [f"{name}: {line}" for line in _differences(was, now)]
     return [*found, *_compare_tokenizers(base, edited)]
+
+
+def _unwanted(names: Collection[str]) -> Iterator[str]:
+    for name in names:
+        if "/" not in name and any(fnmatchcase(name, pattern) for pattern in _PICKLES):
+            yield (
+                f"{name}: is a pickle file, which can run code when it is loaded; release the "
+                "weights as .safetensors alone (model.save_pretrained)"
+            )
+    if ADAPTER in names:
+        yield (
+            f"{ADAPTER}: is an adapter, which transformers adds to the weights when it loads them; "
+            "release it apart"
+        )
+
+
+def _other_sizes(folder: Path, files: Iterable[ListedFile]) -> Iterator[str]:
+    for each in files:
+        path = folder / each.name
+        if path.is_file() and path.stat().st_size != each.size:
+            yield (
+                f"{each.name}: has {path.stat().st_size} bytes, but the repository lists "
+                f"{each.size}; fetch it again"
+            )
+
+
+def other_weights(files: Iterable[ListedFile], read: Collection[str]) -> tuple[str, ...]:
+    """Return the files with weights that are not among those that are ``read``."""
+    return tuple(
+        each.name for each in files if each.name.endswith(_WEIGHTS) and each.name not in read
+    )
 
 
 def _compare_tokenizers(base: Path, edited: Path) -> list[str]:

@@ -48,6 +48,11 @@ def expanded(written: str) -> Path:
         return Path(written)
 
 
+def is_gguf(path: str | Path) -> bool:
+    """Return whether a path has the suffix of a GGUF file, in small letters or capitals."""
+    return Path(path).suffix.lower() == ".gguf"
+
+
 def decoded(where: object, data: bytes, *, start: int = 0) -> str:
     """Decode UTF-8, with or without a byte order mark.
 
