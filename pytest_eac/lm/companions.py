@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 _IDLE = {"transformers_version", "_name_or_path", "_from_model_config", "_commit_hash"}
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.pkl", "*.pickle", "*.ckpt")
 _WEIGHTS = (".safetensors", ".gguf", ".onnx", ".h5", ".msgpack")
-_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "chat_template", "model_max_length")
+_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "model_max_length")
+_SHOWN = 60  # characters of a value
+_BEFORE = 20  # of those, the ones before the place where two values differ
 
 
 def compare_companions(
@@ -101,7 +103,30 @@ def _compare_tokenizers(base: Path, edited: Path) -> list[str]:
     return [
         *(f"tokenizer.json: {line}" for line in _differences(was, now)),
         *(f"tokenizer_config.json: {line}" for line in _differences(special[0], special[1])),
+        *_compare_templates((base, _templates(one)), (edited, _templates(two))),
     ]
+
+
+def _templates(tokenizer: Any) -> dict[str, str]:
+    """Return a tokenizer's chat templates by name; one without a name is the default."""
+    found = tokenizer.chat_template
+    return found if isinstance(found, dict) else {"default": found} if found else {}
+
+
+def _compare_templates(
+    base: tuple[Path, dict[str, str]], edited: tuple[Path, dict[str, str]]
+) -> Iterator[str]:
+    (was_in, was), (is_in, now) = base, edited
+    for name in sorted(was.keys() | now.keys()):
+        if was.get(name) != now.get(name):
+            file = _template_file(name, is_in if name in now else was_in)
+            yield f"{file}: chat_template {_contrast(was.get(name), now.get(name))}"
+
+
+def _template_file(name: str, folder: Path) -> str:
+    """Return the file that a chat template comes from."""
+    own = "chat_template.jinja" if name == "default" else f"additional_chat_templates/{name}.jinja"
+    return own if (folder / own).is_file() else "tokenizer_config.json"
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -141,12 +166,36 @@ def _differences(was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "
                 continue
             one = next(key for key in [*old, *new] if old.get(key) != new.get(key))
             old, new = {one: old.get(one)}, {one: new.get(one)}
-        yield f"{prefix}{name} is {_short(new)}, in the base {_short(old)}"
+        yield f"{prefix}{name} {_contrast(old, new)}"
 
 
-def _short(value: Any) -> str:
-    text = "not there" if value is None else json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _contrast(old: Any, new: Any) -> str:
+    """Show two values from where they begin to differ, with the line if they are texts of lines."""
+    one, two = (_shown(value) for value in (old, new))
+    at = _first_difference(one, two)
+    place = ""
+    if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _SHOWN:
+        before = new[: _first_difference(old, new)]
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        place = f"differs from line {before.count(chr(10)) + 1}, column {column}: it "
+    return f"{place}is {_excerpt(two, at)}, in the base {_excerpt(one, at)}"
+
+
+def _first_difference(one: str, two: str) -> int:
+    pairs = zip(one, two, strict=False)
+    return next((n for n, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(one), len(two)))
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _excerpt(text: str, at: int) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    start = max(0, min(at - _BEFORE, len(text) - _SHOWN))
+    end = start + _SHOWN
+    return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"
 
 
 def _first_line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,15 @@ class LoadedModel:
             if token is not None:
                 return int(token)
         return 0
+
+    @cached_property
+    def cache_name(self) -> str:
+        """What the model calls its keys and values, as an argument and in its output.
+
+        transformers 5.24 has renamed ``past_key_values`` to ``cache`` and warns of the old name.
+        """
+        named = inspect.signature(self.model.forward).parameters
+        return "cache" if "cache" in named else "past_key_values"
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
