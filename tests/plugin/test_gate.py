@@ -169,6 +169,17 @@ def test_a_known_issue_may_be_about_what_changed(specs: Specs, released: Path) -
     result.assert_outcomes(xfailed=1, deselected=4)
 
 
+def test_a_release_with_an_adapter_fails_by_its_name_and_is_not_measured(
+    specs: Specs, released: Path
+) -> None:
+    (released / "adapter_config.json").write_text("{}")
+    result = specs.run("--eac-edited=released", "-k", "changed or efficacy")
+    result.assert_outcomes(failed=1, errors=1, deselected=3)
+    result.stdout.fnmatch_lines(
+        ["--eac-edited: released: found an adapter * beside full*", "  adapter_config.json: is an*"]
+    )
+
+
 @pytest.mark.parametrize("option", ["--eac-method=rome", "--eac-seed=1"])
 def test_options_of_editing_are_refused(specs: Specs, option: str) -> None:
     result = specs.run("--eac-edited=x", option)
