@@ -62,7 +62,7 @@ def compare_companions(
 
 def _unwanted(names: Collection[str]) -> Iterator[str]:
     for name in names:
-        if "/" not in name and any(fnmatchcase(name, pattern) for pattern in _PICKLES):
+        if "/" not in name and any(fnmatchcase(name.lower(), pattern) for pattern in _PICKLES):
             yield (
                 f"{name}: is a pickle file, which can run code when it is loaded; release the "
                 "weights as .safetensors alone (model.save_pretrained)"
@@ -84,10 +84,18 @@ def _other_sizes(folder: Path, files: Iterable[ListedFile]) -> Iterator[str]:
             )
 
 
-def other_weights(files: Iterable[ListedFile], read: Collection[str]) -> tuple[str, ...]:
-    """Return the files with weights that are not among those that are ``read``."""
+def other_weights(
+    files: Iterable[ListedFile], read: Collection[str], base: Iterable[ListedFile] = ()
+) -> tuple[str, ...]:
+    """Return the files with weights that are not among those that are ``read``.
+
+    One that is the base's own, by its hash, is marked: it was not edited.
+    """
+    same = {(each.name, each.hash) for each in base if each.hash}
     return tuple(
-        each.name for each in files if each.name.endswith(_WEIGHTS) and each.name not in read
+        f"{each.name} (the base's own, not edited)" if (each.name, each.hash) in same else each.name
+        for each in files
+        if each.name.lower().endswith(_WEIGHTS) and each.name not in read
     )
 
 

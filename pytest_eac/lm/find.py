@@ -17,7 +17,13 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
 from pytest_eac.errors import ModelError, UnavailableError
-from pytest_eac.lm.folder import ListedFile, list_folder, require_fetched, require_model
+from pytest_eac.lm.folder import (
+    ListedFile,
+    list_folder,
+    require_fetched,
+    require_model,
+    require_names,
+)
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.spec.files import expanded, is_gguf
@@ -85,6 +91,8 @@ def find_model(
             raise UnavailableError(what, remedy=f"run: {error.remedy}") from None
         require_model(folder, released=released)
         listed = read_listing(cache, model_id, folder.name)
+        if listed is not None:
+            require_names(model_id, [each.name for each in listed], released=released)
         return FoundModel(
             folder=folder,
             revision=folder.name,

@@ -77,6 +77,9 @@ def fetch_model(
     require_names(model_id, names, released=released)
     with suppress(RecordError):  # a cache folder that cannot be written to costs the list alone
         write_text(_listing(cache, model_id, commit), _to_json(listed))
+    with suppress(UnavailableError):
+        if find_snapshot(model_id, revision, cache).name == commit and not code:
+            return
     with suppress(Exception):
         folder = _download(model_id, revision, _companions(names, code=code), tell)
         _download(model_id, revision, _weights(folder, names), tell)

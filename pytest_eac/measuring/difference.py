@@ -43,6 +43,7 @@ def compare_checkpoints(
     edited: Path,
     *,
     files: Sequence[ListedFile] | None = None,
+    base_files: Sequence[ListedFile] = (),
     rank_limit: int = RANK_LIMIT,
     progress: Progress | None = None,
 ) -> Changes:
@@ -55,6 +56,7 @@ def compare_checkpoints(
         base: the base's folder.
         edited: the release's folder.
         files: what the release's repository lists; by default the files of its folder.
+        base_files: what the base's repository lists.
         rank_limit: count ranks up to this one.
         progress: called with (tensors done, tensors in all).
 
@@ -78,7 +80,7 @@ def compare_checkpoints(
         differences=tuple(differences),
         troubles=tuple(troubles),
         rank_limit=rank_limit,
-        not_compared=other_weights(files, read),
+        not_compared=other_weights(files, read, base_files),
     )
 
 

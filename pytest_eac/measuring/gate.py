@@ -40,6 +40,7 @@ def inspect_release(
     edited: Path,
     *,
     files: Sequence[ListedFile] | None = None,
+    base_files: Sequence[ListedFile] = (),
     listed: bool = True,
     names: tuple[str, str] | None = None,
     limited: bool = False,
@@ -52,6 +53,7 @@ def inspect_release(
         base: the base's folder.
         edited: the release's folder.
         files: what its repository lists; by default the files of its folder.
+        base_files: what the base's repository lists.
         listed: whether that is all there is.
         names: what the two are called by the user; by default their folders.
         limited: whether the spec has lost edits, so that the release may hold more of them.
@@ -66,6 +68,7 @@ def inspect_release(
         base,
         edited,
         files=files,
+        base_files=base_files,
         rank_limit=max(RANK_LIMIT, wanted),
         progress=progress,
     )

@@ -112,13 +112,14 @@ def inspect(
                 tell=tell,
             )
 
-    folder = find(base, released=False).folder
+    original = find(base, released=False)
     there = find(edited, released=True)
     release = inspect_release(
         spec,
-        folder,
+        original.folder,
         there.folder,
         files=there.files,
+        base_files=original.files,
         listed=there.listed,
         names=(base.id, edited.id),
         limited=options.limit_edits is not None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.plugin import progress
-from pytest_eac.store import default_cache_dir
+from pytest_eac.store import default_cache_dir, read_record
 from tests.hub_server import COMMIT, ID, WANTED, Hub, serving
 from tests.plugin.conftest import FIXTURES
 
@@ -83,12 +83,29 @@ def test_a_file_that_was_not_fetched_is_found_by_the_list_of_the_repository(
     specs: Specs, hub: Hub, file: str
 ) -> None:
     hub.files |= {file: b"{}", "consolidated.safetensors": b"other weights"}
-    specs.write("{changed: {}}")
+    specs.write("{changed: {}, efficacy: {min: 0}}")
     for more in ((), ("--eac-offline",)):
         result = specs.run(f"--eac-edited={ID}", "-k", "changed", *more)
-        result.assert_outcomes(failed=1)
+        result.assert_outcomes(failed=1, deselected=1)
         result.stdout.fnmatch_lines(["*not compared, *: consolidated.safetensors*", f"  {file}: *"])
     assert sorted(hub.fetched) == sorted(WANTED)
+    for more in ((), ("--eac-offline",)) if file == "adapter_config.json" else ():
+        result = specs.run(f"--eac-edited={ID}", "-k", "efficacy", *more)
+        result.assert_outcomes(errors=1, deselected=1)
+        result.stdout.fnmatch_lines([f"--eac-edited: {ID}: found an adapter * beside full*"])
+
+
+def test_other_weights_that_are_the_bases_own_are_marked(specs: Specs, hub: Hub) -> None:
+    hub.files |= {"consolidated.safetensors": b"weights", "x.GGUF": b"weights"}
+    specs.write(model=ID)
+    result = specs.run(f"--eac-edited={ID}", "-k", "changed", "--eac-results=out.json")
+    result.assert_outcomes(passed=1, deselected=1)
+    (release,) = read_record(specs.pytester.path / "out.json").releases
+    marked = " (the base's own, not edited)"
+    assert set(release.changes.not_compared) == {
+        f"consolidated.safetensors{marked}",
+        f"x.GGUF{marked}",
+    }
 
 
 def test_offline_without_the_list_changed_is_undecided(specs: Specs, hub: Hub) -> None:
