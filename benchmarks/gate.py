@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.timing import Result, timed
-from pytest_eac.lm.checkpoint import INDEX
+from pytest_eac.lm.folder import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -68,9 +68,15 @@ class Changes:
         troubles: what is wrong with files, configuration and tokenizer, a line each that begins
             with the file.
         rank_limit: how far ranks were counted.
+        not_compared: other weights that the release has, which transformers does not load; those
+            that are the base's own, by the hashes of both repositories, are marked.
+        listed: whether all files of the release are known; those of a hub model are not if the
+            list of its repository was never fetched.
     """
 
     tensors: int
     differences: tuple[Difference, ...]
     troubles: tuple[str, ...]
     rank_limit: int
+    not_compared: tuple[str, ...] = ()
+    listed: bool = True

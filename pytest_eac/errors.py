@@ -64,8 +64,24 @@ class UnavailableError(EacError):
         return f"{self.what}; {self.remedy}"
 
 
+class DeviceUnavailableError(UnavailableError):
+    """A device that this machine does not have."""
+
+
 class ModelError(EacError):
     """A model that is there but cannot be used (architecture, format, dtype, content)."""
+
+
+class NamedModelError(ModelError):
+    """A model that an option names and that is not there or cannot be used.
+
+    Attributes:
+        option: the option, such as ``--eac-model``.
+    """
+
+    def __init__(self, option: str, reason: str) -> None:
+        self.option = option
+        super().__init__(f"{option}: {reason}")
 
 
 class NonFiniteError(EacError):

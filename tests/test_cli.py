@@ -400,7 +400,9 @@ def test_cache_clear_refuses_a_kind_that_does_not_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = usage_error(capsys, "cache", "clear", "edit")
-    assert "found 'edit', expected models, covariance, tracings, edits, measurements" in told
+    assert (
+        "found 'edit', expected models, covariance, tracings, listings, edits, measurements" in told
+    )
 
 
 def test_cache_uses_the_folder_of_the_environment(

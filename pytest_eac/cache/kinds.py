@@ -29,6 +29,7 @@ _NAMES = {
     "models": (r".+-[0-9a-f]{16}",),
     "covariance": (r"(part-)?[0-9a-f]{32}\.safetensors",),
     "tracings": (r"[0-9a-f]{32}",),
+    "listings": (r".+@[0-9a-f]{40}\.json",),
     EDITS: _ENTRY,
     MEASUREMENTS: _ENTRY,
 }

@@ -26,10 +26,10 @@ def run(chosen: argparse.Namespace) -> int:
         EacError: the model or the deltas are not what they should be, or cannot be written.
     """
     from pytest_eac.exporting.deltas import apply_deltas
-    from pytest_eac.lm.checkpoint import find_checkpoint
+    from pytest_eac.lm.find import find_model
     from pytest_eac.store import new_folder
 
-    model = find_checkpoint(chosen.model, cache_dir=chosen.cache_dir)
+    model = find_model(chosen.model, cache_dir=chosen.cache_dir).folder
     exact = new_folder(
         chosen.out,
         lambda folder: apply_deltas(chosen.deltas, model, folder, reverse=chosen.reverse),

@@ -47,7 +47,7 @@ _BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "par
 
 
 def _open_file(path: Path, column: str) -> Corpus:
-    builder = _BUILDERS.get(path.suffix)
+    builder = _BUILDERS.get(path.suffix.lower())
     if builder is None:
         raise DataError(
             f"{path}: found a {path.suffix or 'nameless'} file, expected one of "

@@ -13,7 +13,8 @@ from pytest_eac.exporting.edited import run_and_keep
 from pytest_eac.exporting.lora import ADAPTER, write_lora
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
-from pytest_eac.lm.checkpoint import find_checkpoint, open_checkpoint
+from pytest_eac.lm.checkpoint import open_checkpoint
+from pytest_eac.lm.find import find_model
 from pytest_eac.manifest import (
     MANIFEST,
     Fact,
@@ -76,8 +77,8 @@ def export_chain(
         UnavailableError: ``lora`` needs peft, and it is not installed.
         RecordError: the folder is not empty, or cannot be written.
     """
-    folder = find_checkpoint(loaded.id, revision=_asked_revision(loaded), cache_dir=cache_dir)
-    base = open_checkpoint(folder)
+    found = find_model(loaded.id, revision=_asked_revision(loaded), cache_dir=cache_dir)
+    base = open_checkpoint(found.folder)
 
     def build(part: Path) -> Manifest:
         edited = run_and_keep(

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from pytest_eac.spec.checks import ChangedBounds
 
 _SHOWN = 20
+_NAMED = 5
+_NOT_LISTED = (
+    "files not listed: the list of the repository's files is not on this machine, so that a pickle "
+    "or an adapter among them would not be seen; run once without --eac-offline, which fetches it"
+)
 _STRUCTURE = {
     "added": "is not in the base",
     "removed": "is missing; the base has it",
@@ -27,6 +32,8 @@ _STRUCTURE = {
 
 def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
     """Judge a release: each thing that is wrong has a line, which begins with its tensor or file.
+
+    A release with nothing wrong, but whose files are not all known, is undecided.
 
     Whatever the bounds, tensors must have the names, types and shapes of the base and be finite,
     configuration and tokenizer must be the base's, and a manifest must tell the truth.
@@ -44,12 +51,13 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
     head = f"changed of {release.edited}: {_summary(release.changes)}; required {required}"
     shown = [f"  {line}" for line in wrong[:_SHOWN]]
     more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
+    unlisted = [] if release.changes.listed else [f"  {_NOT_LISTED}"]
     return Verdict(
         check="changed",
-        outcome="failed" if wrong else "passed",
+        outcome="failed" if wrong else "passed" if release.changes.listed else "undecided",
         observed=float(len(changed)),
         required=required,
-        message="\n".join([head, *shown, *more]),
+        message="\n".join([head, *shown, *more, *unlisted]),
     )
 
 
@@ -76,10 +84,20 @@ def _summary(changes: Changes) -> str:
     moved = [each for each in changes.differences if each.kind == "changed"]
     text = f"{len(moved)} of {changes.tensors} tensors differ from the base"
     if not moved:
-        return text
+        return f"{text}{_others(changes)}"
     ranks = [each.rank for each in moved if each.rank is not None]
     highest = f", rank {_rank(max(ranks), changes)} at most" if ranks else ""
-    return f"{text}, by {max(each.relative for each in moved):.3g} at most (L1, relative){highest}"
+    largest = f"{max(each.relative for each in moved):.3g}"
+    return f"{text}, by {largest} at most (L1, relative){highest}{_others(changes)}"
+
+
+def _others(changes: Changes) -> str:
+    """Name the weights that the verdict is not about."""
+    if not changes.not_compared:
+        return ""
+    names = ", ".join(changes.not_compared[:_NAMED])
+    more = " and others" if len(changes.not_compared) > _NAMED else ""
+    return f"; not compared, since transformers does not load them: {names}{more}"
 
 
 def _required(bounds: ChangedBounds) -> str:

@@ -11,26 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from safetensors import SafetensorError, safe_open
 
-from pytest_eac.errors import ModelError, UnavailableError
-from pytest_eac.lm.find import fetch, find_files
-from pytest_eac.store import default_cache_dir
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.folder import INDEX, WEIGHTS, require_fetched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20
 _CHUNKS = 4  # are read of a file before it is mapped anew
 _TEXT_BYTES = 64 * 2**20
-_HUB_FILES = ["*.safetensors", "*.safetensors.index.json", "*.json", "*.jinja", "*.txt", "*.model"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,45 +131,6 @@ def as_bytes(tensor: Tensor) -> Tensor:
     return tensor.contiguous().flatten().view(torch.uint8)
 
 
-def find_checkpoint(
-    model_id: str,
-    *,
-    revision: str | None = None,
-    cache_dir: Path | None = None,
-    offline: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
-) -> Path:
-    """Return the folder of a model's files, fetched from the hub if need be; no code is run.
-
-    Args:
-        model_id: as for :func:`pytest_eac.lm.load.load_model`.
-        revision: branch, tag or commit of a hub model.
-        cache_dir: where converted models are kept.
-        offline: take hub models from the local cache only.
-        tell: called with how far the download of a hub model is.
-
-    Raises:
-        UnavailableError: the model is not on this machine.
-        ModelError: it is there, but not as safetensors.
-    """
-    folder, _, hub = find_files(model_id, revision, cache_dir or default_cache_dir())
-    if not hub:
-        return Path(folder)
-    if not offline:
-        fetch(model_id, revision, tell)
-    try:
-        found = snapshot_download(
-            model_id, revision=revision, allow_patterns=_HUB_FILES, local_files_only=offline
-        )
-    except (LocalEntryNotFoundError, HfHubHTTPError, HFValidationError, OSError):
-        more = f" --revision {revision}" if revision else ""
-        raise UnavailableError(
-            f"model {model_id!r} is not on this machine and could not be fetched",
-            remedy=f"run: hf download {model_id}{more}",
-        ) from None
-    return Path(found)
-
-
 def open_checkpoint(folder: Path) -> Checkpoint:
     """Find out what tensors a folder holds; reads the headers of its files only.
 
@@ -217,6 +172,7 @@ def _read_index(path: Path) -> dict[str, str]:
 def _read_header(path: Path) -> list[TensorFile]:
     if not path.is_file():
         raise ModelError(f"{path}: is missing; expected a part of the weights")
+    require_fetched(path.parent, [path.name])
     try:
         with safe_open(path, framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -230,7 +186,7 @@ def _read_header(path: Path) -> list[TensorFile]:
                 for name, each in slices.items()
             ]
     except (OSError, SafetensorError) as error:
-        raise ModelError(f"{path}: is damaged or cut off: {error}; fetch it anew") from error
+        raise ModelError(f"{path}: is damaged or cut off: {error}; fetch it again") from error
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -5,110 +5,132 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
-from contextlib import contextmanager, suppress
-from io import StringIO
+import shutil
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import torch
-from huggingface_hub import snapshot_download
-from tqdm import tqdm
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
 from pytest_eac.errors import ModelError, UnavailableError
+from pytest_eac.lm.folder import (
+    ListedFile,
+    list_folder,
+    require_fetched,
+    require_model,
+    require_names,
+)
+from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.layout import find_layout
-from pytest_eac.manifest import MANIFEST
-from pytest_eac.spec.files import expanded
-from pytest_eac.store import cached_folder
+from pytest_eac.spec.files import expanded, is_gguf
+from pytest_eac.store import cached_folder, default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _log = logging.getLogger(__name__)
-# What transformers reads of a model; other formats of the same weights are left where they are.
-_FILES = ["*.json", "*.txt", "*.model", "*.jinja", "model.safetensors", "model-*.safetensors"]
 
 
-def find_files(model_id: str, revision: str | None, cache: Path) -> tuple[str, str | None, bool]:
-    """Return what to give to transformers, the revision if known, and whether it is a hub id.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundModel:
+    """A model that is on this machine, in a form that transformers loads without the hub.
+
+    Attributes:
+        folder: of ``save_pretrained``.
+        revision: the hub commit, or the SHA-256 of a ``.gguf`` file; ``None`` for a folder.
+        files: what the model's folder or repository lists.
+        listed: whether ``files`` is all there is. It is not for a hub model whose list of files
+            was never fetched: then it is what there is on this machine.
+    """
+
+    folder: Path
+    revision: str | None
+    files: tuple[ListedFile, ...]
+    listed: bool = True
+
+
+def find_model(
+    model_id: str,
+    *,
+    revision: str | None = None,
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    code: bool = False,
+    released: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> FoundModel:
+    """Find a model's files, fetched from the hub or converted if need be; no code is run.
+
+    Args:
+        model_id: hub id, folder, ``.gguf`` file, or ``package:NAME[/FILE]``.
+        revision: branch, tag or commit; hub models only.
+        cache_dir: where converted models and lists of files are kept; by default the user's cache
+            folder.
+        offline: take hub models from the local cache only.
+        code: whether a hub model's own code is wanted.
+        released: as for :func:`pytest_eac.lm.folder.require_names`.
+        tell: called with how far the download of a hub model is.
+
+    Raises:
+        UnavailableError: the model is not on this machine.
+        ModelError: it is there, but holds no model that may be loaded.
+    """
+    cache = cache_dir or default_cache_dir()
+    path = find_path(model_id, revision)
+    if path is None:
+        if not offline:
+            fetch_model(model_id, revision, cache, tell, code=code, released=released)
+        try:
+            folder = find_snapshot(model_id, revision, cache)
+        except UnavailableError as error:
+            what = f"{error.what} and could not be fetched"
+            raise UnavailableError(what, remedy=f"run: {error.remedy}") from None
+        require_model(folder, released=released)
+        listed = read_listing(cache, model_id, folder.name)
+        if listed is not None:
+            require_names(model_id, [each.name for each in listed], released=released)
+        return FoundModel(
+            folder=folder,
+            revision=folder.name,
+            files=list_folder(folder) if listed is None else listed,
+            listed=listed is not None,
+        )
+    digest = None
+    if path.is_file():
+        path, digest = _converted(path, cache)
+    require_model(path, released=released)
+    return FoundModel(folder=path, revision=digest, files=list_folder(path))
+
+
+def find_path(model_id: str, revision: str | None) -> Path | None:
+    """Return a local model's folder or ``.gguf`` file; ``None`` for a hub id.
 
     Raises:
         UnavailableError: the file, folder or package is not there.
-        ModelError: it is there, but holds no model that may be loaded.
+        ModelError: a package holds no model or several, or a local model has a revision.
     """
     if model_id.startswith("package:"):
         path = find_in_package(model_id.removeprefix("package:"))
     else:
         path = expanded(model_id)
-        looks_like_path = model_id.startswith((".", "/", "~")) or path.suffix == ".gguf"
         if not path.exists():
-            if looks_like_path:
+            if model_id.startswith((".", "/", "~")) or is_gguf(path):
                 raise UnavailableError(
                     f"model {model_id!r}: there is no such file or folder",
                     remedy="give the path of a model folder or .gguf file",
                 )
-            return model_id, None, True
+            return None
     if revision is not None:
         raise ModelError(f"{model_id}: revision {revision!r} is for hub models; this is a file")
-    if path.suffix == ".gguf":
-        return *_converted(path, cache), False
-    if not (path / "config.json").is_file():
-        hint = ""
-        if (path / MANIFEST).is_file():
-            hint = (
-                "; it is an export of deltas or an adapter: put it on its base first, with "
-                "pytest-eac apply or peft's merge_and_unload"
-            )
+    if path.is_file() and not is_gguf(path):
         raise ModelError(
-            f"{path}: no config.json in it; expected a folder of save_pretrained{hint}"
+            f"{path}: found a file, expected a folder of save_pretrained or a .gguf file"
         )
-    if not any(path.glob("*.safetensors")):
-        pickles = [file.name for file in (*path.glob("*.bin"), *path.glob("*.pt"))]
-        found = f"found {', '.join(pickles)}" if pickles else "found none"
-        raise ModelError(
-            f"{path}: {found}, expected weights as .safetensors (pickle files can run code: "
-            "convert with model.save_pretrained)"
-        )
-    return str(path), None, False
-
-
-def fetch(
-    model_id: str, revision: str | None, tell: Callable[[str], None], *, code: bool = False
-) -> None:
-    """Bring a hub model's files to this machine, saying how far that is.
-
-    Nothing is raised: what cannot be fetched is told by whoever reads the files.
-
-    Args:
-        model_id: the hub id.
-        revision: branch, tag or commit.
-        tell: called with a sentence as the bytes come in.
-        code: whether the model's own code is wanted.
-    """
-
-    class Told(tqdm):  # type: ignore[misc]
-        """A progress bar that nobody sees; it tells instead."""
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **{**options, "file": StringIO(), "disable": False})
-
-        def update(self, n: float | None = 1) -> None:
-            """Count, and tell if it is bytes."""
-            super().update(n)
-            if self.unit == "B" and self.total:
-                with self.get_lock():
-                    tell(_told_bytes(self.n, self.total, self.format_dict["rate"]))
-
-    patterns = [*_FILES, "*.py"] if code else _FILES
-    with suppress(Exception):
-        snapshot_download(model_id, revision=revision, allow_patterns=patterns, tqdm_class=Told)
-
-
-def _told_bytes(done: float, total: float, rate: float | None) -> str:
-    mega = f"fetching the model, {done / 1e6:.0f} of {total / 1e6:.0f} MB"
-    seconds = (total - done) / rate if rate else 0
-    return f"{mega}, about {seconds / 60:.0f} min left" if seconds > 90 else mega
+    return path
 
 
 def find_in_package(name: str) -> Path:
@@ -133,7 +155,7 @@ def find_in_package(name: str) -> Path:
     if inner:
         found = [root / inner for root in roots if (root / inner).exists()]
     else:
-        found = [file for root in roots for file in sorted(root.rglob("*.gguf"))]
+        found = [file for root in roots for file in sorted(root.rglob("*")) if is_gguf(file)]
         found += [file.parent for root in roots for file in sorted(root.rglob("config.json"))]
     if len(found) == 1:
         return found[0]
@@ -146,8 +168,9 @@ def find_in_package(name: str) -> Path:
     )
 
 
-def _converted(path: Path, cache: Path) -> tuple[str, str]:
+def _converted(path: Path, cache: Path) -> tuple[Path, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
+    require_fetched(path.parent, [path.name])
     with path.open("rb") as file:
         if file.read(4) != b"GGUF":
             raise ModelError(f"{path}: cannot be read as GGUF: it does not start with 'GGUF'")
@@ -156,14 +179,15 @@ def _converted(path: Path, cache: Path) -> tuple[str, str]:
 
     def build(folder: Path) -> None:
         _log.info("converting %s; this is done once", path.name)
-        with quiet():
-            _convert(path, folder)
+        with quiet(), TemporaryDirectory(prefix="pytest-eac-") as alone:
+            _convert(path, Path(alone), folder)
 
     folder = cached_folder(cache, f"models/{path.stem}-{digest[:16]}", build)
-    return str(folder), f"sha256:{digest}"
+    return folder, f"sha256:{digest}"
 
 
-def _convert(path: Path, folder: Path) -> None:
+def _convert(path: Path, alone: Path, folder: Path) -> None:
+    """Convert a file in a folder where it is alone: transformers reads what lies beside it."""
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UnavailableError(
@@ -171,7 +195,11 @@ def _convert(path: Path, folder: Path) -> None:
             remedy="pip install 'pytest-eac[gguf]'",
         )
     try:
-        source = {"pretrained_model_name_or_path": str(path.parent), "gguf_file": path.name}
+        (alone / "model.gguf").symlink_to(path.absolute())
+    except OSError:  # links need rights that not every user of Windows has
+        shutil.copyfile(path, alone / "model.gguf")
+    try:
+        source = {"pretrained_model_name_or_path": str(alone), "gguf_file": "model.gguf"}
         find_layout(AutoConfig.from_pretrained(**source))
         model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**source)

@@ -40,7 +40,7 @@ def sample(
     return _continue(
         loaded,
         out.logits[:, -1],
-        out.past_key_values,
+        getattr(out, loaded.cache_name),
         batch.attention_mask,
         batch.position_ids[:, -1:],
         tokens=tokens,
@@ -149,9 +149,9 @@ def _continue(
             input_ids=column,
             attention_mask=mask,
             position_ids=positions,
-            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **{loaded.cache_name: cache},
         ).logits[:, -1]
 
 

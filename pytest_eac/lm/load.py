@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from huggingface_hub import try_to_load_from_cache
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from pytest_eac.errors import EditError, ModelError, UnavailableError
-from pytest_eac.lm.find import fetch, find_files, quiet
+from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
+from pytest_eac.lm.find import find_model, quiet
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, pad
 from pytest_eac.lm.weights import fingerprint, require_finite
-from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 _CPU_BYTES = 176 * 2**20
 _TOLD = 12  # tokens of a prompt that tell which one it is
@@ -63,6 +62,15 @@ class LoadedModel:
             if token is not None:
                 return int(token)
         return 0
+
+    @cached_property
+    def cache_name(self) -> str:
+        """What the model calls its keys and values, as an argument and in its output.
+
+        transformers 5.24 has renamed ``past_key_values`` to ``cache`` and warns of the old name.
+        """
+        named = inspect.signature(self.model.forward).parameters
+        return "cache" if "cache" in named else "past_key_values"
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
@@ -148,24 +156,31 @@ def load_model(
     if dtype not in {"auto", *DTYPES}:
         raise ModelError(f"found dtype {dtype!r}, expected auto, {', '.join(DTYPES)}")
     torch_device = _find_device(device)
-    folder, found_revision, hub = find_files(model_id, revision, cache_dir or default_cache_dir())
-    where: dict[str, Any] = {"trust_remote_code": trust_remote_code}
-    if hub:
-        where |= {"revision": revision, "local_files_only": offline}
-        if not offline:
-            fetch(model_id, revision, tell, code=trust_remote_code)
+    found = find_model(
+        model_id,
+        revision=revision,
+        cache_dir=cache_dir,
+        offline=offline,
+        code=trust_remote_code,
+        tell=tell,
+    )
+    # From the folder, also for a hub model: by its id transformers looks for more than was fetched.
+    where = {
+        "pretrained_model_name_or_path": str(found.folder),
+        "trust_remote_code": trust_remote_code,
+    }
     with quiet():
-        config = _load_config(model_id, folder, where)
+        config = _load_config(model_id, where)
         layout = find_layout(config)
-        model = _load_weights(model_id, folder, config, dtype, where)
-        tokenizer = _load_tokenizer(model_id, folder, where)
+        model = _load_weights(model_id, config, dtype, where)
+        tokenizer = _load_tokenizer(model_id, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)
     loaded = LoadedModel(
         model=model,
         tokenizer=tokenizer,
         layout=layout,
         id=model_id,
-        revision=_hub_commit(model_id, revision) if hub else found_revision,
+        revision=found.revision,
     )
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
@@ -181,21 +196,15 @@ def _find_device(name: str) -> torch.device:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).splitlines()[0]
-        raise UnavailableError(
+        raise DeviceUnavailableError(
             f"device {name!r} cannot be used here ({reason})", remedy="try --eac-device=cpu"
         ) from None
     return device
 
 
-def _hub_commit(model_id: str, revision: str | None) -> str | None:
-    """Return the commit that a hub model was loaded at: its folder's name in the hub's cache."""
-    path = try_to_load_from_cache(model_id, "config.json", revision=revision)
-    return Path(path).parent.name if isinstance(path, str) else None
-
-
-def _load_config(model_id: str, folder: str, where: dict[str, Any]) -> Any:
+def _load_config(model_id: str, where: dict[str, Any]) -> Any:
     try:
-        return AutoConfig.from_pretrained(folder, **where)
+        return AutoConfig.from_pretrained(**where)
     except ValueError as error:
         if "model type" not in str(error) and "model_type" not in str(error):
             raise ModelError(f"{model_id}: {_first_line(error)}") from error
@@ -205,15 +214,12 @@ def _load_config(model_id: str, folder: str, where: dict[str, Any]) -> Any:
             f"pytest-eac knows {known}"
         ) from error
     except OSError as error:
-        raise _absent(model_id, where, error) from error
+        raise ModelError(f"{model_id}: cannot be read: {_first_line(error)}") from error
 
 
-def _load_weights(
-    model_id: str, folder: str, config: Any, dtype: str, where: dict[str, Any]
-) -> Any:
+def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any]) -> Any:
     try:
         model, info = AutoModelForCausalLM.from_pretrained(
-            folder,
             config=config,
             dtype=DTYPES.get(dtype, "auto"),
             use_safetensors=True,
@@ -221,9 +227,14 @@ def _load_weights(
             **where,
         )
     except OSError as error:
-        raise _absent(model_id, where, error) from error
+        raise ModelError(f"{model_id}: cannot be read: {_first_line(error)}") from error
     except Exception as error:
-        if type(error).__name__ not in {"SafetensorError", "RuntimeError", "ValueError"}:
+        if type(error).__name__ not in {
+            "SafetensorError",
+            "RuntimeError",
+            "ValueError",
+            "KeyError",
+        }:
             raise
         raise ModelError(f"{model_id}: weights cannot be read: {_first_line(error)}") from error
     if info["missing_keys"]:
@@ -232,9 +243,9 @@ def _load_weights(
     return model
 
 
-def _load_tokenizer(model_id: str, folder: str, where: dict[str, Any]) -> Any:
+def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, **where)
+        tokenizer = AutoTokenizer.from_pretrained(**where)
     except (OSError, ValueError) as error:
         raise ModelError(f"{model_id}: no usable tokenizer: {_first_line(error)}") from error
     if not tokenizer("a")["input_ids"]:
@@ -245,16 +256,6 @@ def _load_tokenizer(model_id: str, folder: str, where: dict[str, Any]) -> Any:
             "expected a fast tokenizer (tokenizer.json)"
         )
     return tokenizer
-
-
-def _absent(model_id: str, where: dict[str, Any], error: OSError) -> Exception:
-    if "local_files_only" not in where:
-        return ModelError(f"{model_id}: cannot be read: {_first_line(error)}")
-    revision = f" --revision {where['revision']}" if where["revision"] else ""
-    return UnavailableError(
-        f"model {model_id!r} is not on this machine and could not be fetched",
-        remedy=f"run: hf download {model_id}{revision}",
-    )
 
 
 def _first_line(error: Exception) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import UnavailableError
-from pytest_eac.lm.find import find_files, find_in_package
-from pytest_eac.spec.files import expanded
+from pytest_eac.lm.find import find_path
+from pytest_eac.lm.folder import require_model
+from pytest_eac.lm.hub import find_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
 GGUF = ("gguf", "accelerate")
 
@@ -23,24 +24,12 @@ def find_on_disk(model_id: str, *, revision: str | None, cache_dir: Path) -> Pat
         UnavailableError: it is not there, or not what is needed to read it; has the remedy.
         ModelError: it is there, but cannot be used.
     """
-    if model_id.startswith("package:"):
-        model_id = str(find_in_package(model_id.removeprefix("package:")))
-    path = expanded(model_id)
-    if path.suffix == ".gguf" and path.is_file():
+    path = find_path(model_id, revision) or find_snapshot(model_id, revision, cache_dir)
+    if path.is_file():
         _require(path, GGUF)
-        return path
-    found, _, is_hub_id = find_files(model_id, revision, cache_dir)
-    if not is_hub_id:
-        return Path(found)
-    from huggingface_hub import try_to_load_from_cache
-
-    config = try_to_load_from_cache(model_id, "config.json", revision=revision)
-    if not isinstance(config, str):
-        wanted = f" --revision {revision}" if revision else ""
-        raise UnavailableError(
-            f"model {model_id!r} is not on this machine", remedy=f"hf download {model_id}{wanted}"
-        )
-    return Path(config).parent
+    else:
+        require_model(path)
+    return path
 
 
 def _require(path: Path, packages: Sequence[str]) -> None:

@@ -224,9 +224,9 @@ def _run(loaded: LoadedModel, batch: list[Segment], past: Past | None, *, keep: 
         input_ids=padded.input_ids,
         attention_mask=mask,
         position_ids=padded.position_ids + starts[:, None],
-        past_key_values=cache,
         use_cache=cache is not None,
         logits_to_keep=columns[-max(1, *(segment.read for segment in batch)) :],
+        **{loaded.cache_name: cache},
     ).logits
     if cache is None or not keep:
         return Pass(segments=batch, logits=logits, past=None)

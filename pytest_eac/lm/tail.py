@@ -141,9 +141,10 @@ class TailWindow:
         tail = loaded.pad(tails, side="right")
         with torch.no_grad(), ExitStack() as stack:
             seen = {entry: stack.enter_context(_watched(self._layers[entry])) for entry in entries}
-            self._cache = self._model(
-                **whole.as_inputs(), logits_to_keep=1, use_cache=True
-            ).past_key_values
+            out = self._model(**whole.as_inputs(), logits_to_keep=1, use_cache=True)
+        self._cache_name = loaded.cache_name
+        self._cache = getattr(out, self._cache_name)
+        del out  # its logits are large
         self._first = entries[0]
         for below in self._cache.layers[: self._first]:  # never read, but asked for their length
             below.keys = below.keys.new_zeros(()).expand_as(below.keys)
@@ -178,7 +179,7 @@ class TailWindow:
             stack.enter_context(_fed(self._layers[self._entry], self._hidden[self._entry]))
             stack.enter_context(head_at(self._model, rows, places - self.offset[rows]))
             logits: Tensor = self._model(
-                **self._inputs, past_key_values=_copied(self._cache), use_cache=True
+                **self._inputs, use_cache=True, **{self._cache_name: _copied(self._cache)}
             ).logits
         return logits[0]
 

@@ -14,14 +14,17 @@ import torch
 from pytest_eac.changes import Changes, Difference, Kind
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import TensorFile, as_bytes, open_checkpoint
-from pytest_eac.lm.companions import compare_companions
+from pytest_eac.lm.companions import compare_companions, other_weights
+from pytest_eac.lm.folder import list_folder
 from pytest_eac.measuring.rank import effective_rank
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
+
+    from pytest_eac.lm.folder import ListedFile
 
     Progress = Callable[[int, int], None]
 
@@ -36,7 +39,13 @@ _HEADS = ("lm_head.weight", "embed_out.weight")
 
 
 def compare_checkpoints(
-    base: Path, edited: Path, *, rank_limit: int = RANK_LIMIT, progress: Progress | None = None
+    base: Path,
+    edited: Path,
+    *,
+    files: Sequence[ListedFile] | None = None,
+    base_files: Sequence[ListedFile] = (),
+    rank_limit: int = RANK_LIMIT,
+    progress: Progress | None = None,
 ) -> Changes:
     """Find what differs between a released checkpoint and its base.
 
@@ -46,6 +55,8 @@ def compare_checkpoints(
     Args:
         base: the base's folder.
         edited: the release's folder.
+        files: what the release's repository lists; by default the files of its folder.
+        base_files: what the base's repository lists.
         rank_limit: count ranks up to this one.
         progress: called with (tensors done, tensors in all).
 
@@ -53,19 +64,23 @@ def compare_checkpoints(
         ModelError: the base cannot be read.
     """
     original = open_checkpoint(base).tensors
-    troubles = compare_companions(base, edited)
+    files = list_folder(edited) if files is None else files
+    troubles = compare_companions(base, edited, files)
     differences: list[Difference] = []
+    read: set[str] = set()
     try:
-        released = open_checkpoint(edited).tensors
+        opened = open_checkpoint(edited)
     except ModelError as error:
         troubles.insert(0, str(error).removeprefix(f"{edited}/"))
     else:
-        differences = _compare_all(original, released, rank_limit, progress)
+        read = {file.name for file in opened.files}
+        differences = _compare_all(original, opened.tensors, rank_limit, progress)
     return Changes(
         tensors=len(original),
         differences=tuple(differences),
         troubles=tuple(troubles),
         rank_limit=rank_limit,
+        not_compared=other_weights(files, read, base_files),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import sqrt
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.changes import Changes, Difference
     from pytest_eac.errors import UnavailableError
+    from pytest_eac.lm.folder import ListedFile
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.ready import Spec
@@ -37,6 +39,9 @@ def inspect_release(
     base: Path,
     edited: Path,
     *,
+    files: Sequence[ListedFile] | None = None,
+    base_files: Sequence[ListedFile] = (),
+    listed: bool = True,
     names: tuple[str, str] | None = None,
     limited: bool = False,
     progress: Callable[[int, int], None] | None = None,
@@ -47,6 +52,9 @@ def inspect_release(
         spec: says which edits the release is to hold, and how far ranks are to be counted.
         base: the base's folder.
         edited: the release's folder.
+        files: what its repository lists; by default the files of its folder.
+        base_files: what the base's repository lists.
+        listed: whether that is all there is.
         names: what the two are called by the user; by default their folders.
         limited: whether the spec has lost edits, so that the release may hold more of them.
         progress: called with (tensors done, tensors in all).
@@ -57,7 +65,12 @@ def inspect_release(
     bounds = spec.checks.changed
     wanted = bounds.max_rank if bounds and bounds.max_rank else 0
     changes = compare_checkpoints(
-        base, edited, rank_limit=max(RANK_LIMIT, wanted), progress=progress
+        base,
+        edited,
+        files=files,
+        base_files=base_files,
+        rank_limit=max(RANK_LIMIT, wanted),
+        progress=progress,
     )
     broken: list[str] = []
     promised: dict[str, str] = {}
@@ -80,7 +93,7 @@ def inspect_release(
         spec=spec.file.as_posix(),
         base=base_name,
         edited=edited_name,
-        changes=changes,
+        changes=replace(changes, listed=listed),
         manifest=there,
         broken_promises=tuple(broken),
         promised=promised,

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.errors import ModelError, SettingsError, UnavailableError
+from pytest_eac.errors import SettingsError, UnavailableError
 from pytest_eac.plugin.nodes import CheckItem
 from pytest_eac.spec.checks import ChangedBounds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
+    from pytest_eac.lm.find import FoundModel
+    from pytest_eac.plugin.named import NamedModels
     from pytest_eac.plugin.options import Options
     from pytest_eac.plugin.session import EacSession
     from pytest_eac.record import Release, Verdict
@@ -78,42 +79,48 @@ def base_choice(spec: Spec) -> ModelChoice:
     return spec.model
 
 
-def inspect(spec: Spec, options: Options, tell: Callable[[str], None]) -> Release:
+def inspect(
+    spec: Spec, options: Options, named: NamedModels, tell: Callable[[str], None]
+) -> Release:
     """Find what a release changed of its base, and judge it; no model is loaded.
 
     Args:
         spec: what was edited, and what may have changed.
         options: of the run.
+        named: the models that they name.
         tell: called with how far it is.
 
     Raises:
-        UnavailableError: the base is not on this machine.
-        ModelError: the release is not, or one of the two holds no weights that may be read.
+        UnavailableError: the base, named by the spec, is not on this machine.
+        NamedModelError: a model that an option names is not, or cannot be read.
+        ModelError: the base holds no weights that may be read.
     """
     from pytest_eac.judging.gate import judge_release
-    from pytest_eac.lm.checkpoint import find_checkpoint
+    from pytest_eac.lm.find import find_model
     from pytest_eac.measuring.gate import inspect_release
 
     edited, base = edited_choice(spec, options), base_choice(spec)
 
-    def find(choice: ModelChoice) -> Path:
-        return find_checkpoint(
-            choice.id,
-            revision=choice.revision,
-            cache_dir=options.cache_dir,
-            offline=options.offline,
-            tell=tell,
-        )
+    def find(choice: ModelChoice, *, released: bool) -> FoundModel:
+        with named.naming(choice):
+            return find_model(
+                choice.id,
+                revision=choice.revision,
+                cache_dir=options.cache_dir,
+                offline=options.offline,
+                released=released,
+                tell=tell,
+            )
 
-    folder = find(base)
-    try:
-        there = find(edited)
-    except UnavailableError as error:  # asked for by name: to skip would be to let it through
-        raise ModelError(f"--eac-edited: {error}") from None
+    original = find(base, released=False)
+    there = find(edited, released=True)
     release = inspect_release(
         spec,
-        folder,
-        there,
+        original.folder,
+        there.folder,
+        files=there.files,
+        base_files=original.files,
+        listed=there.listed,
         names=(base.id, edited.id),
         limited=options.limit_edits is not None,
         progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),

@@ -21,6 +21,7 @@ from pytest_eac.errors import (
     SpoiledModelError,
     UnavailableError,
 )
+from pytest_eac.plugin.named import NamedModels
 from pytest_eac.plugin.progress import Progress
 from pytest_eac.record import Chain, Comparison, Record, Release, Verdict
 from pytest_eac.reporting.causality import causality_lines
@@ -68,6 +69,7 @@ class EacSession:
         self._releases: dict[str, Release] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
+        self._named = NamedModels(config, options)
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
         self.baseline = _baseline(options)
@@ -197,7 +199,7 @@ class EacSession:
                 self.write()
         outcome = self._outcomes[key]
         if isinstance(outcome, BaseException):
-            raise outcome
+            raise self._named.once(outcome)
         return outcome
 
     def first_to_show(self, error: Exception, node: str) -> str:
@@ -236,9 +238,12 @@ class EacSession:
         if key not in self._releases:
             with self._running(f"{spec.name} edited") as progress:
                 edits = len(spec.edits)
-                self._releases[key] = gate.inspect(
-                    spec, self.options, lambda text: progress(0, edits, text)
-                )
+                try:
+                    self._releases[key] = gate.inspect(
+                        spec, self.options, self._named, lambda text: progress(0, edits, text)
+                    )
+                except EacError as error:
+                    raise self._named.once(error) from None
             self.write()
         return self._releases[key]
 
@@ -404,12 +409,16 @@ class EacSession:
             def tell(text: str) -> None:
                 progress(progress.done, len(spec.edits), text)
 
+            def load_edited() -> LoadedModel:
+                self._model = None  # the base's memory has been given up, even of the same name
+                return self._load(edited, tell)
+
             try:
                 return measure_release(
                     spec,
                     release,
                     load_base=lambda: self._load(base, tell),
-                    load_edited=lambda: self._load(edited, tell),
+                    load_edited=load_edited,
                     progress=progress,
                     cache=self._cache,
                     offline=self.options.offline,
@@ -458,16 +467,17 @@ class EacSession:
         if self._model is None or self._model[0] != choice:
             self._model = self._unedited = self._orders = None
             try:
-                loaded = load_model(
-                    choice.id,
-                    revision=choice.revision,
-                    dtype=choice.dtype,
-                    device=choice.device,
-                    cache_dir=self.options.cache_dir,
-                    offline=self.options.offline,
-                    trust_remote_code=self.options.trust_remote_code,
-                    tell=tell,
-                )
+                with self._named.naming(choice):
+                    loaded = load_model(
+                        choice.id,
+                        revision=choice.revision,
+                        dtype=choice.dtype,
+                        device=choice.device,
+                        cache_dir=self.options.cache_dir,
+                        offline=self.options.offline,
+                        trust_remote_code=self.options.trust_remote_code,
+                        tell=tell,
+                    )
                 self._model = (choice, loaded)
             except EacError as error:
                 self._model = (choice, error)

@@ -102,6 +102,11 @@ def utf8(data: bytes, *, start: int = 0) -> str:
     return text.removeprefix("\ufeff") if start == 0 else text
 
 
+def is_gguf(path: str | Path) -> bool:
+    """Return whether a path has the suffix of a GGUF file, in small letters or capitals."""
+    return Path(path).suffix.lower() == ".gguf"
+
+
 def decoded(where: object, data: bytes, *, start: int = 0) -> str:
     """Decode UTF-8, with or without a byte order mark.
 

@@ -14,7 +14,7 @@ from pytest_eac.spec.draft import Draft
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.explain import path_in, problems_of
-from pytest_eac.spec.files import expanded
+from pytest_eac.spec.files import expanded, is_gguf
 from pytest_eac.spec.inherit import exists, read_with_parents
 from pytest_eac.spec.ready import Spec
 from pytest_eac.spec.schema import SpecFile
@@ -115,7 +115,7 @@ def _model(draft: Draft) -> ModelChoice | None:
     if model is None or model.id.startswith("package:"):
         return model
     beside = draft.marked.mark(("model", "id")).file.parent / expanded(model.id)
-    looks_like_path = model.id.startswith((".", "~")) or model.id.endswith(".gguf")
+    looks_like_path = model.id.startswith((".", "~")) or is_gguf(model.id)
     if looks_like_path or exists(beside):
         return model.model_copy(update={"id": str(beside.absolute())})
     return model

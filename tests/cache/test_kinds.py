@@ -18,6 +18,7 @@ OWN = {
     "models": "models/tiny-0123456789abcdef",
     "covariance": f"covariance/{'a' * 32}.safetensors",
     "tracings": f"tracings/{'b' * 32}",
+    "listings": f"listings/owner--name@{'c' * 40}.json",
 }
 
 
@@ -27,6 +28,7 @@ def root(tmp_path: Path) -> Path:
     root = tmp_path / "cache"
     cached_folder(root, OWN["models"], lambda folder: write(folder / "config.json", "{}"))
     write(root / OWN["covariance"], "12345")
+    write(root / OWN["listings"], "[]")
     cached_text(root, OWN["tracings"], lambda: "traced")
     for kind in (EDITS, MEASUREMENTS):
         Cache(root).write(kind, {"n": 1}, Entry(data=kind))

@@ -440,6 +440,7 @@ def _parquet(path: Path, texts: list[str]) -> None:
 
 WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
     ".txt": _txt,
+    ".TXT": _txt,
     ".jsonl": _jsonl,
     ".json": _json,
     ".parquet": _parquet,

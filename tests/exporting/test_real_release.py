@@ -17,7 +17,8 @@ from safetensors.torch import load_file, save_file
 from pytest_eac import Cache, load_spec
 from pytest_eac.exporting.export import export_chain
 from pytest_eac.judging.gate import judge_release
-from pytest_eac.lm.checkpoint import INDEX, WEIGHTS, find_checkpoint
+from pytest_eac.lm.find import find_model
+from pytest_eac.lm.folder import INDEX, WEIGHTS
 from pytest_eac.lm.load import load_model
 from pytest_eac.measuring.gate import inspect_release, measure_release
 from tests.conftest import REAL_MODEL, ROOT, USER_CACHE
@@ -96,7 +97,7 @@ def release(
     return Release(
         folder=root / "model",
         adapter=root / "lora",
-        base=find_checkpoint(REAL_MODEL, cache_dir=USER_CACHE),
+        base=find_model(REAL_MODEL, cache_dir=USER_CACHE).folder,
     )
 
 

@@ -11,7 +11,9 @@ from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm import checkpoint
-from pytest_eac.lm.checkpoint import INDEX, WEIGHTS, find_checkpoint, open_checkpoint
+from pytest_eac.lm.checkpoint import open_checkpoint
+from pytest_eac.lm.find import find_model
+from pytest_eac.lm.folder import INDEX, WEIGHTS
 from pytest_eac.lm.layout import find_module
 from tests.conftest import FIXTURES
 
@@ -149,7 +151,7 @@ def down_of(loaded: LoadedModel) -> tuple[str, Tensor]:
 
 
 def test_a_modules_weight_is_found_by_its_content(tiny: LoadedModel) -> None:
-    opened = open_checkpoint(find_checkpoint(tiny.id))
+    opened = open_checkpoint(find_model(tiny.id).folder)
     path, weight = down_of(tiny)
     assert opened.find(path, weight).name == f"{path}.weight"
     shorter = path.removeprefix("model.").removeprefix("transformer.")
@@ -157,7 +159,7 @@ def test_a_modules_weight_is_found_by_its_content(tiny: LoadedModel) -> None:
 
 
 def test_a_weight_that_the_checkpoint_has_not_is_an_error(tiny_llama: LoadedModel) -> None:
-    opened = open_checkpoint(find_checkpoint(tiny_llama.id))
+    opened = open_checkpoint(find_model(tiny_llama.id).folder)
     path, weight = down_of(tiny_llama)
     with pytest.raises(ModelError, match=r"no tensor has the content of model\.layers\.2"):
         opened.find(path, weight + 1)
@@ -167,10 +169,10 @@ def test_a_weight_that_the_checkpoint_has_not_is_an_error(tiny_llama: LoadedMode
 
 def test_a_hub_model_that_is_not_here_comes_with_its_remedy() -> None:
     with pytest.raises(UnavailableError, match="run: hf download nobody/nothing --revision v1"):
-        find_checkpoint("nobody/nothing", revision="v1", offline=True)
+        find_model("nobody/nothing", revision="v1", offline=True)
 
 
 def test_a_pickled_checkpoint_is_refused_with_the_remedy(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"found pytorch_model\.bin.*convert with model\.save_pre"):
-        find_checkpoint(str(folder))
+        find_model(str(folder))

@@ -99,3 +99,44 @@ def test_an_adapter_beside_the_weights_is_named(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}")
     (line,) = compare_companions(BASE, folder)
     assert line.startswith("adapter_config.json: is an adapter")
+
+
+TEMPLATE = "{%- for message in messages %}\n  {{- message.role }}: {{ message.content }}\n" * 3
+
+
+@pytest.mark.parametrize("file", ["chat_template.jinja", "tokenizer_config.json"])
+def test_of_a_chat_template_the_place_that_differs_is_shown_with_its_file(
+    folder: Path, tmp_path: Path, file: str
+) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    other = "role }}! {{".join(TEMPLATE.rsplit("role }}: {{", 1))
+    for where, text in ((base, TEMPLATE), (folder, other)):
+        if file == "chat_template.jinja":
+            (where / file).write_text(text)
+        else:
+            rewrite(where / file, chat_template=text)
+    (line,) = compare_companions(base, folder)
+    column = other.splitlines()[5].index("!") + 1
+    assert line.startswith(f"{file}: chat_template differs from line 6, column {column}: it is ...")
+    now, was = line.split(", in the base ")
+    assert "message.role }}! {{ message.content" in now
+    assert "message.role }}: {{ message.content" in was
+
+
+def test_a_chat_template_that_was_taken_away_is_named_by_the_bases_file(
+    folder: Path, tmp_path: Path
+) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    (base / "chat_template.jinja").write_text("{{ messages }}")
+    (line,) = compare_companions(base, folder)
+    assert line.startswith('chat_template.jinja: chat_template is not there, in the base "{{ mess')
+
+
+def test_of_a_long_value_the_part_that_differs_is_shown(folder: Path) -> None:
+    rewrite(folder / "generation_config.json", bad_words_ids=[[n] for n in range(200)])
+    base = folder.parent / "base"
+    shutil.copytree(folder, base)
+    rewrite(folder / "generation_config.json", bad_words_ids=[[n] for n in range(199)] + [[777]])
+    (line,) = compare_companions(base, folder)
+    assert "[777]]" in line
+    assert "[199]]" in line

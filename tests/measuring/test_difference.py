@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import checkpoint
-from pytest_eac.lm.checkpoint import WEIGHTS
+from pytest_eac.lm.folder import INDEX, WEIGHTS
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.measuring import difference
 from pytest_eac.measuring.difference import compare_checkpoints
@@ -171,7 +171,7 @@ def test_weights_in_files_of_another_cut_are_the_same(folder: Path) -> None:
     for file in set(placed.values()):
         save_file({n: tensors[n] for n in tensors if placed[n] == file}, folder / file)
     (folder / WEIGHTS).unlink()
-    (folder / checkpoint.INDEX).write_text(json.dumps({"weight_map": placed}))
+    (folder / INDEX).write_text(json.dumps({"weight_map": placed}))
     assert compare_checkpoints(BASE, folder).differences == ()
 
 

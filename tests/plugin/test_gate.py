@@ -90,10 +90,10 @@ def test_a_release_that_cannot_be_loaded_still_fails_with_the_name(
 ) -> None:
     tamper(released, DOWN, torch.nan)
     result = specs.run("--eac-edited=released")
-    result.assert_outcomes(failed=1, errors=4)
+    result.assert_outcomes(failed=1, errors=1, skipped=3)
     result.stdout.fnmatch_lines(
         [
-            f"the model's weights are not finite: {DOWN} (1 of 11264 entries)",
+            f"--eac-edited: the model's weights are not finite: {DOWN} (1 of 11264 entries)",
             f"  {DOWN} (model.safetensors): 1 entries are NaN or infinite",
         ]
     )
@@ -169,6 +169,17 @@ def test_a_known_issue_may_be_about_what_changed(specs: Specs, released: Path) -
     result.assert_outcomes(xfailed=1, deselected=4)
 
 
+def test_a_release_with_an_adapter_fails_by_its_name_and_is_not_measured(
+    specs: Specs, released: Path
+) -> None:
+    (released / "adapter_config.json").write_text("{}")
+    result = specs.run("--eac-edited=released", "-k", "changed or efficacy")
+    result.assert_outcomes(failed=1, errors=1, deselected=3)
+    result.stdout.fnmatch_lines(
+        ["--eac-edited: released: found an adapter * beside full*", "  adapter_config.json: is an*"]
+    )
+
+
 @pytest.mark.parametrize("option", ["--eac-method=rome", "--eac-seed=1"])
 def test_options_of_editing_are_refused(specs: Specs, option: str) -> None:
     result = specs.run("--eac-edited=x", option)
@@ -210,7 +221,7 @@ def test_what_the_manifest_says_must_be_so_to_the_letter(
 def test_a_release_that_is_not_there_does_not_pass_by_being_skipped(specs: Specs) -> None:
     specs.write()
     result = specs.run("--eac-edited=./relaesed")
-    result.assert_outcomes(errors=2)
+    result.assert_outcomes(errors=1, skipped=1)
     result.stdout.fnmatch_lines(
         ["--eac-edited: model './relaesed': there is no such file or folder; give the path *"]
     )
@@ -221,6 +232,6 @@ def test_deltas_are_no_release_until_they_are_on_their_base(specs: Specs) -> Non
     deltas, edited = (specs.pytester.path / name for name in ("deltas", "edited"))
     assert main(["export", str(path), "--as", "deltas", "--out", str(deltas)]) == 0
     result = specs.run("--eac-edited=deltas", "-k", "changed")
-    result.stdout.fnmatch_lines(["deltas: no config.json in it; *with pytest-eac apply or *"])
+    result.stdout.fnmatch_lines(["*deltas: no config.json in it; *with pytest-eac apply"])
     assert main(["apply", str(deltas), str(FIXTURES / "tiny-llama"), "--out", str(edited)]) == 0
     specs.run("--eac-edited=edited").assert_outcomes(passed=5)

@@ -1,17 +1,15 @@
-"""A model of the hub, fetched from a server that answers as the hub does, and told meanwhile."""
+"""A model of the hub, fetched from a server that answers as the hub does."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import shutil
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import pytest
 
+from pytest_eac.plugin import progress
+from pytest_eac.store import default_cache_dir, read_record
+from tests.hub_server import COMMIT, ID, WANTED, Hub, serving
 from tests.plugin.conftest import FIXTURES
 
 if TYPE_CHECKING:
@@ -19,115 +17,106 @@ if TYPE_CHECKING:
 
     from tests.plugin.conftest import Specs
 
-ID, COMMIT = "someone/tiny", "c0ffee" * 6 + "c0ff"
-FILES = {
-    each.name: each.read_bytes() for each in (FIXTURES / "tiny-llama").iterdir() if each.is_file()
-} | {"pytorch_model.bin": b"a pickle that nobody wants"}
-
-
-class Hub(BaseHTTPRequestHandler):
-    """Answers what huggingface_hub asks of a model."""
-
-    asked: list[str]
-
-    def do_HEAD(self) -> None:
-        """Answer without a body."""
-        self.do_GET()
-
-    def do_GET(self) -> None:
-        """Answer."""
-        path = urlsplit(self.path).path
-        name = path.rpartition("/")[2]
-        if path.startswith(f"/api/models/{ID}/revision/") or path == f"/api/models/{ID}":
-            files = [{"rfilename": each} for each in FILES]
-            self._send(json.dumps({"id": ID, "sha": COMMIT, "siblings": files}).encode())
-        elif path.startswith(f"/api/models/{ID}/tree/"):
-            tree = [
-                {"type": "file", "path": each, "size": len(body), "oid": _tag(body)}
-                for each, body in FILES.items()
-            ]
-            self._send(json.dumps(tree).encode())
-        elif path.startswith(f"/{ID}/resolve/") and name in FILES:
-            if self.command == "GET":
-                self.asked.append(name)
-            self._send(FILES[name], {"ETag": f'"{_tag(FILES[name])}"', "X-Repo-Commit": COMMIT})
-        else:
-            missing = "EntryNotFound" if f"{ID}/" in path else "RepoNotFound"
-            self._send(b"{}", {"X-Error-Code": missing}, status=404)
-
-    def _send(self, body: bytes, headers: dict[str, str] | None = None, status: int = 200) -> None:
-        self.send_response(status)
-        for name, value in {**(headers or {}), "Content-Length": str(len(body))}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def _tag(body: bytes) -> str:
-    return hashlib.sha1(body, usedforsecurity=False).hexdigest()
+LOCAL = str(FIXTURES / "tiny-llama")
+MEGABYTES = f"{len(WANTED['model.safetensors']) / 1e6:.0f} MB"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, specs: Specs) -> Iterator[list[str]]:
-    """The names of the files that were fetched."""
-    Hub.asked = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{server.server_port}")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    monkeypatch.setenv("HF_HOME", str(specs.pytester.path / "hub"))
-    for name in [each for each in os.environ if each.lower().endswith("_proxy")]:
-        monkeypatch.delenv(name)
-    yield Hub.asked
-    server.shutdown()
-    server.server_close()
+def hub(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    shutil.rmtree(default_cache_dir() / "listings", ignore_errors=True)
+    monkeypatch.setattr(progress, "EVERY", 0.0)
+    with serving(specs.pytester.path, monkeypatch) as found:
+        yield found
 
 
-@pytest.mark.slow
-def test_a_model_is_fetched_once_and_told_while_it_comes(specs: Specs, hub: list[str]) -> None:
-    specs.pytester.makeconftest("from pytest_eac.plugin import progress\nprogress.EVERY = 0.0\n")
+def test_a_model_is_fetched_once_and_reported_while_it_comes(specs: Specs, hub: Hub) -> None:
+    hub.files["pytorch_model.bin"] = b"a pickle that nobody wants"
     specs.write(model=ID)
-    result = specs.pytester.runpytest_subprocess("--eac-results=out.json")
+    result = specs.run("--eac-results=out.json")
     result.assert_outcomes(passed=1)
-    size = len(FILES["model.safetensors"]) / 1e6
     result.stdout.re_match_lines(
-        [rf"small eac-s0: 0/2 edits, fetching the model, 1 of {size:.0f} MB"]
+        [rf"small eac-s0: 0/2 edits, fetching the model, [1-9] of {MEGABYTES}"]
     )
-    assert "pytorch_model.bin" not in hub
-    assert "model.safetensors" in hub
+    assert sorted(hub.fetched) == sorted(WANTED)
     assert f'"revision": "{COMMIT}"' in (specs.pytester.path / "out.json").read_text()
 
-    fetched = len(hub)
-    specs.pytester.runpytest_subprocess("--eac-offline").assert_outcomes(passed=1)
-    assert len(hub) == fetched
+    specs.run("--eac-offline").assert_outcomes(passed=1)
+    assert sorted(hub.fetched) == sorted(WANTED)
 
 
-@pytest.mark.slow
-def test_a_model_that_the_hub_has_not_got_is_a_skip(specs: Specs, hub: list[str]) -> None:
+def test_a_model_that_the_hub_has_not_got_is_a_skip(specs: Specs, hub: Hub) -> None:
     specs.write(model="someone/else")
-    result = specs.pytester.runpytest_subprocess("-rs")
+    result = specs.run("-rs")
     result.assert_outcomes(skipped=1)
     result.stdout.fnmatch_lines(["*someone/else* could not be fetched; run: hf download*"])
-    assert hub == []
+    assert hub.fetched == []
 
 
-@pytest.mark.slow
-def test_a_release_is_fetched_before_it_is_compared_and_told_meanwhile(
-    specs: Specs, hub: list[str]
+def test_a_release_is_fetched_before_it_is_compared_and_reported_meanwhile(
+    specs: Specs, hub: Hub
 ) -> None:
-    specs.pytester.makeconftest("from pytest_eac.plugin import progress\nprogress.EVERY = 0.0\n")
     specs.write("{changed: {only: ['*']}}")
-    result = specs.pytester.runpytest_subprocess(f"--eac-edited={ID}", "-k", "changed")
+    result = specs.run(f"--eac-edited={ID}", "-k", "changed")
     result.assert_outcomes(passed=1)
-    size = len(FILES["model.safetensors"]) / 1e6
     result.stdout.re_match_lines(
         [
-            rf"small edited: 0/2 edits, fetching the model, \d of {size:.0f} MB",
+            rf"small edited: 0/2 edits, fetching the model, \d of {MEGABYTES}",
             r"small edited: 0/2 edits, comparing tensor \d+ of \d+ with the base",
         ]
     )
-    assert "model.safetensors" in hub
+    assert sorted(hub.fetched) == sorted(WANTED)
+
+
+def test_what_a_run_has_fetched_is_enough_to_gate_offline(specs: Specs, hub: Hub) -> None:
+    hub.files |= {"consolidated.safetensors": WANTED["model.safetensors"], "original/x.json": b"{}"}
+    specs.write(model=ID)
+    specs.run().assert_outcomes(passed=1)
+    for edited in (LOCAL, ID):
+        specs.run("--eac-offline", "--eac-require", f"--eac-edited={edited}").assert_outcomes(
+            passed=2
+        )
+    assert sorted(hub.fetched) == sorted(WANTED)
+
+
+@pytest.mark.parametrize("file", ["optimizer.pt", "adapter_config.json"])
+def test_a_file_that_was_not_fetched_is_found_by_the_list_of_the_repository(
+    specs: Specs, hub: Hub, file: str
+) -> None:
+    hub.files |= {file: b"{}", "consolidated.safetensors": b"other weights"}
+    specs.write("{changed: {}, efficacy: {min: 0}}")
+    for more in ((), ("--eac-offline",)):
+        result = specs.run(f"--eac-edited={ID}", "-k", "changed", *more)
+        result.assert_outcomes(failed=1, deselected=1)
+        result.stdout.fnmatch_lines(["*not compared, *: consolidated.safetensors*", f"  {file}: *"])
+    assert sorted(hub.fetched) == sorted(WANTED)
+    for more in ((), ("--eac-offline",)) if file == "adapter_config.json" else ():
+        result = specs.run(f"--eac-edited={ID}", "-k", "efficacy", *more)
+        result.assert_outcomes(errors=1, deselected=1)
+        result.stdout.fnmatch_lines([f"--eac-edited: {ID}: found an adapter * beside full*"])
+
+
+def test_other_weights_that_are_the_bases_own_are_marked(specs: Specs, hub: Hub) -> None:
+    hub.files |= {"consolidated.safetensors": b"weights", "x.GGUF": b"weights"}
+    specs.write(model=ID)
+    result = specs.run(f"--eac-edited={ID}", "-k", "changed", "--eac-results=out.json")
+    result.assert_outcomes(passed=1, deselected=1)
+    (release,) = read_record(specs.pytester.path / "out.json").releases
+    marked = " (the base's own, not edited)"
+    assert set(release.changes.not_compared) == {
+        f"consolidated.safetensors{marked}",
+        f"x.GGUF{marked}",
+    }
+
+
+def test_offline_without_the_list_changed_is_undecided(specs: Specs, hub: Hub) -> None:
+    hub.files["optimizer.pt"] = b"a pickle"
+    specs.write(model=ID)
+    specs.run().assert_outcomes(passed=1)
+    shutil.rmtree(default_cache_dir() / "listings")
+    gate = ("--eac-offline", f"--eac-edited={ID}", f"--eac-model={LOCAL}", "-k", "changed")
+    result = specs.run(*gate, "-rs")
+    result.assert_outcomes(skipped=1, deselected=1)
+    result.stdout.fnmatch_lines(["*files not listed: *run once without --eac-offline*"])
+    result = specs.run(*gate, "--eac-require")
+    result.assert_outcomes(failed=1, deselected=1)
+    result.stdout.fnmatch_lines(["*files not listed: *"])

@@ -328,7 +328,7 @@ def test_edits_that_are_inherited_point_at_the_file_that_wrote_them(file: Path) 
     assert edit.origin == f"{base}:3"
 
 
-@pytest.mark.parametrize("name", ["./model", "model.gguf", "existing"])
+@pytest.mark.parametrize("name", ["./model", "model.gguf", "MODEL.GGUF", "existing"])
 def test_a_models_path_is_relative_to_the_file_that_names_it(file: Path, name: str) -> None:
     folder = file.parent / "shared"
     (folder / "existing").mkdir(parents=True)

@@ -1,0 +1,172 @@
+"""What a folder of ``save_pretrained`` must hold to be loaded as it is, and what it must not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import ModelError
+from pytest_eac.manifest import MANIFEST
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
+# What a folder may hold of a tokenizer; any one of them is a beginning.
+_TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
+_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedFile:
+    """A file of a model as its folder or repository lists it.
+
+    Attributes:
+        name: its path inside the folder or repository, with forward slashes.
+        size: in bytes.
+        hash: the SHA-256 of a file that a repository keeps in large file storage, the git blob id
+            of another; ``None`` for a file on disk.
+    """
+
+    name: str
+    size: int
+    hash: str | None = None
+
+
+def list_folder(folder: Path) -> tuple[ListedFile, ...]:
+    """Return the files of a folder, those of its subfolders left out."""
+    return tuple(
+        ListedFile(name=path.name, size=path.stat().st_size)
+        for path in sorted(folder.iterdir())
+        if path.is_file()
+    )
+
+
+def is_pointer(path: Path) -> bool:
+    """Return whether a file is what git-lfs puts in place of a file it has not fetched."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
+
+
+def require_fetched(folder: Path, names: Iterable[str]) -> None:
+    """Raise if one of these files is a git-lfs pointer.
+
+    Raises:
+        ModelError: names each pointer and the command that fetches the files.
+    """
+    pointers = [name for name in names if is_pointer(folder / name)]
+    if pointers:
+        raise ModelError(
+            f"{folder}: {', '.join(pointers)}: found a git-lfs pointer, expected the file itself; "
+            f"run: git lfs pull (in {folder})"
+        )
+
+
+def require_model(folder: Path, *, released: bool = False) -> None:
+    """Raise unless a folder holds a model that transformers loads as it is.
+
+    Args:
+        folder: of ``save_pretrained``.
+        released: as for :func:`require_names`.
+
+    Raises:
+        ModelError: says what was found, what was expected and what to do.
+    """
+    names = [each.name for each in list_folder(folder)]
+    require_fetched(folder, names)
+    require_names(folder, names, base=_base_of_adapter(folder), released=released)
+    named = read_object(folder / CONFIG).get("transformers_weights")
+    if named not in {None, WEIGHTS, INDEX}:
+        raise ModelError(
+            f"{folder / CONFIG}: found transformers_weights: {named!r}, but weights are read from "
+            f"{WEIGHTS} or {INDEX}; save the model again with model.save_pretrained"
+        )
+
+
+def require_names(
+    place: object, names: Collection[str], *, base: str = "", released: bool = False
+) -> None:
+    """Raise unless these are the files of a model that transformers loads as it is.
+
+    Args:
+        place: the folder or hub model, for messages.
+        names: its files.
+        base: what its adapter is for, where that is known.
+        released: leave out what the gate reports of a release itself: an adapter beside the
+            weights, a tokenizer that is not there, an index that is missing.
+
+    Raises:
+        ModelError: says what was found, what was expected and what to do.
+    """
+    tensors = [name for name in names if name.endswith(".safetensors") and "/" not in name]
+    whole = [name for name in tensors if not name.startswith("adapter")]
+    if ADAPTER in names and not (CONFIG in names and whole):
+        raise ModelError(
+            f"{place}: found an adapter{f' of {base}' if base else ''} and no full model; expected "
+            f"{CONFIG} and {WEIGHTS}: merge the adapter into its base (peft: "
+            "model.merge_and_unload()), save the result with save_pretrained and give that"
+        )
+    if CONFIG not in names:
+        hint = "; it is an export of deltas: add them to their base first, with pytest-eac apply"
+        raise ModelError(
+            f"{place}: no {CONFIG} in it; expected a folder of save_pretrained"
+            f"{hint if MANIFEST in names else ''}"
+        )
+    if WEIGHTS not in names and INDEX not in names and not (released and whole):
+        raise ModelError(f"{place}: {_other_weights(names, tensors)}")
+    if released:
+        return
+    if ADAPTER in names:
+        raise ModelError(
+            f"{place}: found an adapter ({ADAPTER}) beside full weights. transformers would add it "
+            "to them, though it may be merged into them already; expected one or the other: if it "
+            "is merged, remove the adapter's files; if not, merge it (peft: "
+            "model.merge_and_unload()) and save the result alone"
+        )
+    require_tokenizer(place, names)
+
+
+def _other_weights(names: Collection[str], tensors: list[str]) -> str:
+    pickles = [name for name in names if name.endswith((".bin", ".pt")) and "/" not in name]
+    remedy = "save the model with model.save_pretrained"
+    if pickles and not tensors:
+        remedy = "pickle files can run code: convert with model.save_pretrained"
+    found = ", ".join([*tensors, *pickles]) or "none"
+    return f"found {found}, expected weights as .safetensors ({WEIGHTS} or {INDEX}; {remedy})"
+
+
+def require_tokenizer(place: object, names: Collection[str]) -> None:
+    """Raise if there is no file that a tokenizer could be made from.
+
+    Raises:
+        ModelError: names the files that are expected.
+    """
+    if not any(fnmatchcase(name, pattern) for name in names for pattern in _TOKENIZERS):
+        raise ModelError(
+            f"{place}: no tokenizer in it; expected tokenizer.json and tokenizer_config.json (or "
+            "vocab.json and merges.txt, or tokenizer.model): save the tokenizer beside the "
+            "weights, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
+        )
+
+
+def _base_of_adapter(folder: Path) -> str:
+    base = read_object(folder / ADAPTER).get("base_model_name_or_path")
+    return base if isinstance(base, str) else ""
+
+
+def read_object(path: Path) -> dict[str, object]:
+    """Return a JSON object; an empty one for a file that is none, which its reader reports."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,79 @@
+"""Models that an option names: one that cannot be used is an error, reported once in a run."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eac.errors import (
+    DeviceUnavailableError,
+    ModelError,
+    NamedModelError,
+    NonFiniteError,
+    UnavailableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_eac.plugin.options import Options
+    from pytest_eac.spec.choices import ModelChoice
+
+
+class NamedModels:
+    """What a run's options name, and which of their errors have been reported."""
+
+    def __init__(self, config: pytest.Config, options: Options) -> None:
+        self._config = config
+        self._options = options
+        self._reported: dict[str, str] = {}
+
+    @contextmanager
+    def naming(self, choice: ModelChoice) -> Iterator[None]:
+        """Name the option in an error of the model that it names.
+
+        Such a model was asked for by hand: where a spec's own model would be skipped for want of
+        it, to skip would be a green run that tested nothing.
+
+        Raises:
+            NamedModelError: the model cannot be used.
+        """
+        try:
+            yield
+        except DeviceUnavailableError:
+            raise
+        except (UnavailableError, ModelError, NonFiniteError) as error:
+            option = self._option(choice)
+            if option is None or isinstance(error, NamedModelError):
+                raise
+            raise NamedModelError(option, str(error)) from error
+
+    def _option(self, choice: ModelChoice) -> str | None:
+        """Return the option that names a model, or its key in the ini file; ``None`` for a spec."""
+        options = self._options
+        if options.edited == choice.id and options.edited_revision == choice.revision:
+            name = "edited"
+        elif options.model == choice.id:
+            name = "model"
+        else:
+            return None
+        if self._config.getoption(f"--eac-{name}"):
+            return f"--eac-{name}"
+        ini = self._config.inipath
+        return f"eac_{name} in {ini.name}" if ini else f"eac_{name}"
+
+    def once(self, error: BaseException) -> BaseException:
+        """Return what a check that needs the model should raise.
+
+        That is the error itself for the first check, for the others a skip that refers to it.
+        """
+        if not isinstance(error, NamedModelError):
+            return error
+        item = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
+        first = self._reported.setdefault(str(error), item)
+        if first == item:
+            return error
+        return pytest.skip.Exception(f"{error.option}: cannot be used, see the error of {first}")
