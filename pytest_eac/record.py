@@ -141,7 +141,20 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditRecord:
-    """An edit as it was asked for; ``superseded_by`` is the later edit that overwrites it."""
+    """An edit as it was asked for.
+
+    Attributes:
+        subject: whom or what it is about.
+        prompt: the fact up to its object.
+        target: the new object.
+        truth: the object before the edit, if known.
+        paraphrases: the same fact in other words.
+        neighborhood: prompts about something else, each with its answer.
+        origin: the file and line that it was written in.
+        superseded_by: the later edit that overwrites it, counted from 0.
+        space: whether a space was to be put before its answers: always, never or auto.
+        spaced: whether one stands between the prompt and the target: what ``space`` came to.
+    """
 
     subject: str
     prompt: str
@@ -151,6 +164,8 @@ class EditRecord:
     neighborhood: tuple[dict[str, str | None], ...]
     origin: str
     superseded_by: int | None
+    space: str = "auto"
+    spaced: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -170,10 +170,7 @@ def run_chain(
         hyperparameters=settings.model_dump(mode="json"),
         contexts=contexts,
         covariance=_describe_moments(moments),
-        edits=tuple(
-            EditRecord(**asdict(edit), superseded_by=by)
-            for edit, by in zip(spec.edits, recall.superseded, strict=True)
-        ),
+        edits=describe_edits(recall),
         known=recall.known,
         before=recall.before,
         abilities=abilities.base,
@@ -256,6 +253,14 @@ def describe_model(loaded: LoadedModel) -> ModelRecord:
         device=str(loaded.device),
         attention=str(getattr(loaded.model.config, "_attn_implementation", None)),
         shape=loaded.shape,
+    )
+
+
+def describe_edits(recall: Recall) -> tuple[EditRecord, ...]:
+    """Return the record of the edits that are asked for."""
+    return tuple(
+        EditRecord(**asdict(edit), superseded_by=by, spaced=edit.spaced)
+        for edit, by in zip(recall.edits, recall.superseded, strict=True)
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from math import sqrt
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -13,11 +12,11 @@ from pytest_eac.lm.identity import identify
 from pytest_eac.lm.load import DTYPES
 from pytest_eac.manifest import MANIFEST, Fact, Manifest, manifest_from_json
 from pytest_eac.measuring.abilities.measure import Abilities
-from pytest_eac.measuring.chain import describe_model
+from pytest_eac.measuring.chain import describe_edits, describe_model
 from pytest_eac.measuring.difference import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.metrics import find_metrics, measure
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.record import Chain, Checkpoint, Deviation, EditRecord, ModelRecord, Norms, Release
+from pytest_eac.record import Chain, Checkpoint, Deviation, ModelRecord, Norms, Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -244,10 +243,7 @@ def measure_release(
         scoring=spec.scoring.match,
         hyperparameters={},
         contexts=(),
-        edits=tuple(
-            EditRecord(**asdict(edit), superseded_by=by)
-            for edit, by in zip(spec.edits, recall.superseded, strict=True)
-        ),
+        edits=describe_edits(recall),
         known=recall.known,
         before=recall.before,
         abilities=abilities.base,
