@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import unicodedata
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm import reading
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.scoring import force, generate, generation_length
-from pytest_eac.writing import Continuation
+from pytest_eac.measuring.scoring import force, generate, generation_length, says
+from pytest_eac.writing import Continuation, as_continuation
+from tests.lm.small_tokenizers import small_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,6 +114,83 @@ def test_a_generation_is_long_enough_for_the_longest_target(tiny: LoadedModel) -
     targets = [Continuation(" a"), Continuation(" a rather long target of many words")]
     longest = len(continuation(tiny.tokenizer, targets[1]))
     assert generation_length(tiny, targets) > longest
+
+
+def test_a_generation_goes_on_to_the_end_of_its_last_character(
+    tiny: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a token a byte, three more than the target has are no Chinese character."""
+    text = " Rom东京"
+    ids = [token for byte in text.encode() for token in _byte_token(tiny, byte)]
+    texts = {
+        count: _generated(tiny, world[0].prompt, ids, tokens=count, patch=monkeypatch)
+        for count in range(1, len(ids) + 1)
+    }
+    assert texts[4] == " Rom"
+    assert {texts[count] for count in (5, 6, 7)} == {" Rom东"}
+    assert {texts[count] for count in (8, 9, 10)} == {" Rom东京"}
+
+
+def test_bytes_that_are_no_character_do_not_go_on_for_ever(
+    tiny: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [token for byte in b" R" + b"\xe4" * 9 for token in _byte_token(tiny, byte)]
+    text = _generated(tiny, world[0].prompt, ids, tokens=3, patch=monkeypatch)
+    assert text == " R" + "\ufffd" * 4
+
+
+def _byte_token(loaded: LoadedModel, byte: int) -> list[int]:
+    """The token of one byte, as byte-level tokenizers write it."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    other = [each for each in range(256) if each not in plain]
+    letter = chr(byte) if byte in plain else chr(256 + other.index(byte))
+    found: int = loaded.tokenizer.convert_tokens_to_ids(letter)
+    assert found is not None
+    return [found]
+
+
+def _generated(
+    loaded: LoadedModel,
+    prompt: str,
+    ids: list[int],
+    *,
+    tokens: int,
+    patch: pytest.MonkeyPatch,
+) -> str:
+    """What a model writes that goes on with these ids, whatever it is asked."""
+    going = iter(ids)
+
+    def forced(_module: torch.nn.Module, _args: object, logits: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(
+            torch.full(logits.shape[:-1], next(going)), logits.shape[-1]
+        ).float()
+
+    handle = loaded.model.get_output_embeddings().register_forward_hook(forced)
+    try:
+        (text,) = generate(loaded, [prompt], tokens=tokens)
+    finally:
+        handle.remove()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("kind", "generated", "answer", "expected"),
+    [
+        ("lower case", "rome, italy", "Rome", True),
+        ("lower case", "romeo", "Rome", False),
+        ("lower case", "rome", "Romeo", False),
+        ("byte-level", " rome", "Rome", False),
+        ("NFD", unicodedata.normalize("NFD", "서울 입니다"), "서울", True),
+        ("NFKC", " Rome", "\uff32\uff4f\uff4d\uff45", True),
+        ("byte-level", " Rome", "\uff32\uff4f\uff4d\uff45", False),
+        ("metaspace", "서울은", "서울", True),
+    ],
+)
+def test_an_answer_counts_as_its_tokenizer_can_write_it(
+    tiny: LoadedModel, kind: str, generated: str, answer: str, *, expected: bool
+) -> None:
+    loaded = replace(tiny, tokenizer=small_tokenizer(kind))
+    assert says(loaded, generated, as_continuation("It is", answer)) is expected
 
 
 def test_what_follows_the_end_of_the_text_is_no_part_of_the_answer(
