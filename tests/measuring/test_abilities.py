@@ -289,6 +289,12 @@ def test_what_the_commonest_answer_scores_is_no_signal() -> None:
     assert choices.signal([1.0] * 38 + [0.0] * 2)
 
 
+def test_a_text_without_spaces_has_words_to_repeat() -> None:
+    varied, looped = (_variety(text, None) for text in ("東京は大きい町です", "町です町です町です"))
+    assert varied.score == 1.0
+    assert looped.score == 0.0
+
+
 @pytest.mark.parametrize("answer", ["", "  \n "])
 @pytest.mark.parametrize(
     ("score", "reference"),
