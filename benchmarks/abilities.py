@@ -17,6 +17,7 @@ from pytest_eac.measuring.abilities.likelihood import Choices
 from pytest_eac.measuring.abilities.lm_eval_tasks import calm
 from pytest_eac.measuring.abilities.tasks import prepare
 from pytest_eac.spec.abilities import AbilityBounds
+from pytest_eac.writing import as_continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,10 +93,12 @@ def _by_lm_eval(loaded: LoadedModel, asked: Choices, rows: int) -> list[float]:
         found = iter([answer for answer, _ in model.loglikelihood(requests)])
     scores = []
     for each in asked.choices:
-        means = [next(found) / _tokens(loaded, candidate) for candidate in each.candidates]
+        means = [
+            next(found) / _tokens(loaded, each.prompt, candidate) for candidate in each.candidates
+        ]
         scores.append(float(means.index(max(means)) == each.right))
     return scores
 
 
-def _tokens(loaded: LoadedModel, candidate: str) -> int:
-    return len(continuation(loaded.tokenizer, candidate))
+def _tokens(loaded: LoadedModel, prompt: str, candidate: str) -> int:
+    return len(continuation(loaded.tokenizer, as_continuation(prompt, candidate)))

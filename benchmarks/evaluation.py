@@ -21,6 +21,7 @@ import pytest_eac.editing
 from benchmarks.timing import Result, timed, times_faster
 from pytest_eac.lm.tokens import continuation, encode, pad
 from pytest_eac.measuring.scoring import force
+from pytest_eac.writing import as_continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -91,7 +92,7 @@ def one_by_one(
     for question in questions:
         for candidate in question.candidates:
             before = encode(loaded.tokenizer, question.prompt)
-            wanted = continuation(loaded.tokenizer, candidate)
+            wanted = continuation(loaded.tokenizer, as_continuation(question.prompt, candidate))
             row, place = before + wanted[:-1], len(before) - 1
             rows = [row, (0,) * longest] if longest else [row]
             batch = pad(rows, side="right", fill=loaded.pad_id, device=loaded.device)
@@ -104,7 +105,11 @@ def one_by_one(
 
 def packed(loaded: LoadedModel, questions: Sequence[Question]) -> list[float]:
     """All in one call of ``force``."""
-    pairs = [(each.prompt, text) for each in questions for text in each.candidates]
+    pairs = [
+        (each.prompt, as_continuation(each.prompt, text))
+        for each in questions
+        for text in each.candidates
+    ]
     return [forced.log_likelihood for forced in force(loaded, pairs)]
 
 
@@ -115,7 +120,10 @@ def evaluation(loaded: LoadedModel, spec: Spec) -> Iterator[Result]:
     every = list(chain(*kinds))
     longest = max(
         len(encode(loaded.tokenizer, each.prompt))
-        + max(len(continuation(loaded.tokenizer, text)) for text in each.candidates)
+        + max(
+            len(continuation(loaded.tokenizer, as_continuation(each.prompt, text)))
+            for text in each.candidates
+        )
         - 1
         for each in every
     )

@@ -149,7 +149,16 @@ class EditRecord:
     """An edit as it was asked for.
 
     Attributes:
-        superseded_by: the later edit that overwrites it, if one does.
+        subject: whom or what it is about.
+        prompt: the fact up to its object.
+        target: the new object.
+        truth: the object before the edit, if known.
+        paraphrases: the same fact in other words.
+        neighborhood: prompts about something else, each with its answer.
+        origin: the file and line that it was written in.
+        superseded_by: the later edit that overwrites it, counted from 0.
+        space: whether a space was to be put before its answers: always, never or auto.
+        spaced: whether one stands between the prompt and the target: what ``space`` came to.
         excluded: why it does not count in efficacy, retention and generalization: the unedited
             model gives the target already (``already held``), or the target is the truth and is
             scored against it (``target is truth``); ``None`` for an edit that counts.
@@ -164,6 +173,8 @@ class EditRecord:
     origin: str
     superseded_by: int | None
     excluded: Excluded | None = None
+    space: str = "auto"
+    spaced: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.plugin.options import Options
     from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.writing import Continuation
 
 
 def _edit(subject: str, prompt: str, target: str) -> Edit:
@@ -165,7 +166,7 @@ class Trial:
             batch: edits of an update.
             asked: whose targets are scored; by default those that are made.
         """
-        pairs = [(edit.prompt, edit.target) for edit in asked or edits]
+        pairs = [(edit.prompt, edit.ending) for edit in asked or edits]
         before = self._scores(pairs)
         after: list[list[float]] = []
         deltas: list[WeightDelta] = []
@@ -214,7 +215,7 @@ class Trial:
             found[path] = weight.detach().clone()
         return found
 
-    def _scores(self, pairs: list[tuple[str, str]]) -> list[float]:
+    def _scores(self, pairs: list[tuple[str, Continuation]]) -> list[float]:
         return [each.log_likelihood for each in force(self.loaded, pairs)]
 
     @contextmanager

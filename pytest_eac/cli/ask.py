@@ -40,7 +40,7 @@ def run(chosen: argparse.Namespace) -> int:
     loaded = load(model, chosen)
     asked = [(edit, *ask) for edit in spec.edits[: chosen.limit_edits] for ask in _asks(edit)]
     said = generate(loaded, [prompt for _, _, prompt, _ in asked], tokens=_TOKENS)
-    pairs = [(prompt, answer) for _, _, prompt, answer in asked if answer]
+    pairs = [(prompt, edit.after(prompt, answer)) for edit, _, prompt, answer in asked if answer]
     forced = iter(force(loaded, pairs) if pairs else ())
     shown: Edit | None = None
     for (edit, kind, prompt, answer), text in zip(asked, said, strict=True):

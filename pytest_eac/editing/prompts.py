@@ -40,7 +40,7 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
         EditError: the subject cannot be found among the tokens, or there are too many of them.
     """
     tokenizer = loaded.tokenizer
-    target = continuation(tokenizer, edit.target)
+    target = continuation(tokenizer, edit.ending)
     rows, subjects, starts = [], [], []
     for context in contexts:
         text = context.replace("{}", edit.prompt)

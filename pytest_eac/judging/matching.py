@@ -151,7 +151,7 @@ def _edits(
 
 def _texts(edit: EditRecord | Edit) -> dict[str, Any]:
     texts = asdict(edit)
-    return {name: texts[name] for name in _TEXTS}
+    return {**{name: texts[name] for name in _TEXTS}, "spaced": edit.spaced}
 
 
 def _shown(value: Any) -> str:

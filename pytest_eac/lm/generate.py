@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.lm.segments import Ids
 
+# What bytes decode to that are no whole character; and the most bytes that a character takes.
+_INCOMPLETE = "\ufffd"
+_BYTES = 4
+
 
 @torch.no_grad()
 def sample(
@@ -57,11 +61,13 @@ def greedy(
     until: str | None = None,
     budget: int = BUDGET,
 ) -> list[Ids]:
-    """Continue each row greedily by up to ``tokens`` new ids.
+    """Continue each row greedily by up to ``tokens`` new ids, or three more to end a character.
 
-    Rows are packed, what they have in common is read once, and equal rows are continued once. A
-    row is over once it has an id that ends a text, or ``until`` stands in what it says, white space
-    in front left out. What stands behind either in a row is no part of the answer.
+    Where a token is a byte, a character of most scripts takes several: a text that would end inside
+    one goes on until it is whole. Rows are packed, what they have in common is read once, and equal
+    rows are continued once. A row is over once it has an id that ends a text, or ``until`` stands
+    in what it says, white space in front left out. What stands behind either in a row is no part of
+    the answer.
 
     Raises:
         EditError: a row has more tokens, the new ones included, than the model takes.
@@ -71,11 +77,15 @@ def greedy(
     def is_over(new: Sequence[int]) -> bool:
         if new[-1] in loaded.stop_ids:
             return True
+        if len(new) >= tokens and not loaded.tokenizer.decode(new).endswith(_INCOMPLETE):
+            return True
         return until is not None and until in loaded.tokenizer.decode(new).lstrip()
+
+    most = tokens + _BYTES - 1
 
     answers: dict[int, Ids] = {}
     lasts = [len(row) - 1 for row in rows]
-    for done in read(loaded, rows, lasts, budget=budget, more=tokens):
+    for done in read(loaded, rows, lasts, budget=budget, more=most):
         ends = {
             index: ended
             for index, segment in enumerate(done.segments)
@@ -91,7 +101,7 @@ def greedy(
             past.cache(loaded.shape["num_hidden_layers"]),
             past.mask,
             torch.tensor([done.segments[i].end - 1 for i in chosen], device=loaded.device)[:, None],
-            tokens=tokens,
+            tokens=most,
             choose=lambda logits: logits.argmax(dim=-1),
             is_over=is_over,
         )

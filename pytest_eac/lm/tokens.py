@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from pytest_eac.writing import Continuation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
@@ -40,27 +42,36 @@ def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
     return tuple(tokenizer(text)["input_ids"])
 
 
-def continuation(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Return the ids of ``text`` after a prompt: one space, then the text, no special tokens.
+def continuation(tokenizer: Any, text: Continuation) -> tuple[int, ...]:
+    """Return the ids of what follows a prompt, no special tokens.
 
-    Read off the offsets behind a stand-in for the prompt, so that a tokenizer that adds a space of
-    its own at the start of a text does not add it here.
+    Read off the offsets behind a stand-in for the prompt's end, so that a tokenizer that adds a
+    space of its own at the start of a text does not add it here. A stand-in serves if no token
+    holds some of it and some of the text; without a space between the two, the text's own first
+    character is tried first, so that a text in the middle of a word is split as such.
 
     Raises:
-        ModelError: the tokenizer merges the space with what stands before it.
+        ModelError: the tokenizer merges the text with all that may stand before it.
     """
-    before = "a"
-    encoded = tokenizer(
-        f"{before} {text.strip()}", add_special_tokens=False, return_offsets_mapping=True
-    )
-    ids = [
-        token
-        for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        if start >= len(before) and end > start
-    ]
-    if not ids or len(ids) == len(encoded["input_ids"]):
-        raise ModelError(f"the tokenizer has no separate tokens for {text!r} after a prompt")
-    return tuple(ids)
+    own = text[:1] if text[:1].isalpha() else ""
+    stand_ins = ("a", "1", ")") if text[:1].isspace() else (own, "(", "\n", "a", ".")
+    for before in filter(None, stand_ins):
+        if ids := _behind(tokenizer, before, text):
+            return ids
+    raise ModelError(f"the tokenizer has no separate tokens for {text!r} after a prompt")
+
+
+def _behind(tokenizer: Any, before: str, text: str) -> tuple[int, ...] | None:
+    """Return the ids of ``text`` behind ``before``; ``None`` if a token holds parts of both."""
+    encoded = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)
+    seam = len(before)
+    ids = []
+    for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
+        if start < seam < end:
+            return None
+        if start >= seam and end > start:
+            ids.append(token)
+    return tuple(ids) if len(ids) < len(encoded["input_ids"]) else None
 
 
 def chat_prompt(tokenizer: Any, text: str) -> str:

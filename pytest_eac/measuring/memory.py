@@ -50,5 +50,5 @@ def open_memory(cache: Cache | None, loaded: LoadedModel) -> Memory:
     """Return the memory of an unedited model."""
     if cache is None:
         return Memory(cache=None, model={})
-    model = {"code": source_digest("measuring", "lm"), "model": identify(loaded)}
+    model = {"code": source_digest("measuring", "lm", "writing.py"), "model": identify(loaded)}
     return Memory(cache=cache, model=model)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.lm.tokens import encode
 from pytest_eac.measuring.scoring import force, force_ids
+from pytest_eac.writing import as_continuation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,13 +43,14 @@ def continued_perplexity(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) 
     Args:
         loaded: the model.
         pairs: (prompt, continuation), one or more; white space around a continuation is dropped,
-            and one space put in front.
+            and one space put in front where the script has spaces.
 
     Raises:
         EditError: a pair has more tokens than the model takes.
         NonFiniteError: a logit is not finite.
     """
-    read = force(loaded, [(prompt.rstrip(), text.strip()) for prompt, text in pairs])
+    rows = [(prompt.rstrip(), text) for prompt, text in pairs]
+    read = force(loaded, [(prompt, as_continuation(prompt, text)) for prompt, text in rows])
     total = sum(each.log_likelihood * len(each.wanted) for each in read)
     return math.exp(-total / sum(len(each.wanted) for each in read))
 

@@ -18,11 +18,12 @@ from pytest_eac.measuring.scoring import (
     force,
     generate,
     generation_length,
-    starts_with,
+    says,
 )
 from pytest_eac.record import EditRecord, Measurement, Miss
 from pytest_eac.spec.edits import Edit, bare, question, questions, superseded
 from pytest_eac.stats.intervals import wilson
+from pytest_eac.writing import Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -42,8 +43,8 @@ class _Ask:
 
     edit: int
     prompt: str
-    answer: str
-    rival: str | None
+    answer: Continuation
+    rival: Continuation | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +61,11 @@ class Recall:
 
     Create it on the unedited model: the answers on neighbourhood prompts are recorded then. What is
     in the ``cache`` the model is not asked again. ``confidence`` is the level of the intervals.
+
+    Attributes:
+        edits: those whose questions are asked.
+        superseded: for each, the later one that overwrites it, if any.
+        known: how many of their truths the unedited model gives.
     """
 
     def __init__(
@@ -77,9 +83,9 @@ class Recall:
         self._match = match
         self._own = self._own_answers(edits)
         self._place(edits)
-        answers = [ask.answer for ask in (*self._truths, *self._neighbors)]
+        every = (*self._truths, *self._neighbors, *self._targets)
         # One length for every call: texts of different lengths could not be compared.
-        self._length = generation_length(loaded, [*answers, *(edit.target for edit in edits)])
+        self._length = generation_length(loaded, [ask.answer for ask in every])
         self._before = self._answers(self._neighbors)
         both = self._answers([*self._truths, *self._targets])
         known = self._in_words(self._truths, both[: len(self._truths)])
@@ -115,14 +121,14 @@ class Recall:
     @property
     def before(self) -> tuple[str, ...]:
         """What the unedited model writes after each edit's prompt: as much as shows a target."""
-        return tuple(self._wrote[edit.prompt] for edit in self._edits)
+        return tuple(self._wrote[edit.prompt] for edit in self.edits)
 
     def _place(self, edits: tuple[Edit, ...]) -> None:
         """Take these edits, and what is to be asked for them."""
-        self._edits = edits
+        self.edits = edits
         self.superseded = superseded(edits)
         self._truths = [
-            _Ask(edit=index, prompt=edit.prompt, answer=edit.truth, rival=edit.target)
+            _ask(index, edit, edit.prompt, edit.truth, rival=edit.target)
             for index, edit in enumerate(edits)
             if edit.truth is not None
         ]
@@ -134,7 +140,7 @@ class Recall:
         """Find the edits that cannot be seen to work, by what the unedited model has answered."""
         written: dict[str, set[str]] = {}
         found: list[Excluded | None] = []
-        for ask, edit in zip(self._targets, self._edits, strict=True):
+        for ask, edit in zip(self._targets, self.edits, strict=True):
             # What an earlier edit has changed, the unedited model's answer says nothing of.
             replaces = written.get(question(edit.prompt), set()) - {bare(edit.target)}
             held = self._told[_question(ask)].score >= 1 and not replaces
@@ -150,7 +156,9 @@ class Recall:
         if self._match != "success":
             return set()
         texts = {text for pair in pairs for text in pair if text is not None}
-        tokens = {text: continuation(self._loaded.tokenizer, bare(text)) for text in texts}
+        tokens = {
+            text: continuation(self._loaded.tokenizer, Continuation(bare(text))) for text in texts
+        }
         return {(one, other) for one, other in pairs if other and tokens[one] == tokens[other]}
 
     def _counted_truths(self) -> tuple[list[_Ask], list[_Answer]]:
@@ -162,8 +170,8 @@ class Recall:
     def records(self) -> tuple[EditRecord, ...]:
         """The edits as a record has them."""
         return tuple(
-            EditRecord(**asdict(edit), superseded_by=by, excluded=why)
-            for edit, by, why in zip(self._edits, self.superseded, self.excluded, strict=True)
+            EditRecord(**asdict(edit), superseded_by=by, spaced=edit.spaced, excluded=why)
+            for edit, by, why in zip(self.edits, self.superseded, self.excluded, strict=True)
         )
 
     def after(self, update: str | None) -> Recall:
@@ -211,11 +219,11 @@ class Recall:
 
         A paraphrase that a later edit asks, or that is the edit's own prompt, is left out.
         """
-        last = {text: index for index in range(count) for text in questions(self._edits[index])}
+        last = {text: index for index in range(count) for text in questions(self.edits[index])}
         asks = [
-            _Ask(edit=index, prompt=text, answer=edit.target, rival=edit.truth)
+            _ask(index, edit, text, edit.target, rival=edit.truth)
             for index in self._standing(count)
-            for edit in (self._edits[index],)
+            for edit in (self.edits[index],)
             for text in edit.paraphrases
             if last[question(text)] == index and question(text) != question(edit.prompt)
         ]
@@ -227,7 +235,7 @@ class Recall:
         A neighbour that one of these edits asks about itself is left out: it is meant to change.
         So is one whose answer ``success`` would have to tell from a target that is the same.
         """
-        edited = {text for edit in self._edits[:count] for text in questions(edit)}
+        edited = {text for edit in self.edits[:count] for text in questions(edit)}
         chosen = [
             index
             for index, ask in enumerate(self._neighbors)
@@ -241,7 +249,7 @@ class Recall:
             for index, now in zip(chosen, self._answers(asks), strict=True)
         ]
         told = [
-            _Ask(edit=ask.edit, prompt=ask.prompt, answer=self._before[index].got, rival=None)
+            replace(ask, answer=Continuation(self._before[index].got))
             for index, ask in zip(chosen, asks, strict=True)
         ]
         return self._measure(told, answers, count)
@@ -270,18 +278,19 @@ class Recall:
         ]
 
     def _edit_ask(self, index: int) -> _Ask:
-        edit = self._edits[index]
-        return _Ask(edit=index, prompt=edit.prompt, answer=edit.target, rival=edit.truth)
+        edit = self.edits[index]
+        return _ask(index, edit, edit.prompt, edit.target, rival=edit.truth)
 
     def _neighbor_asks(self) -> list[_Ask]:
         return [
-            _Ask(
-                edit=index,
-                prompt=neighbor.prompt,
-                answer=neighbor.answer or self._own[neighbor.prompt],
+            _ask(
+                index,
+                edit,
+                neighbor.prompt,
+                neighbor.answer or self._own[neighbor.prompt],
                 rival=edit.target,
             )
-            for index, edit in enumerate(self._edits)
+            for index, edit in enumerate(self.edits)
             for neighbor in edit.neighborhood
         ]
 
@@ -356,7 +365,11 @@ class Recall:
         # In one call, so that both candidates go on from one reading of their prompt.
         both = force(
             self._loaded,
-            [(ask.prompt, text) for ask in asks for text in (ask.answer, ask.rival or "")],
+            [
+                (ask.prompt, text)
+                for ask in asks
+                for text in (ask.answer, ask.rival or Continuation(""))
+            ],
         )
         return [
             self._preferred(ask, *pair)
@@ -366,15 +379,14 @@ class Recall:
     def _generated(self, asks: Sequence[_Ask]) -> list[_Answer]:
         texts = generate(self._loaded, [ask.prompt for ask in asks], tokens=self._length)
         return [
-            _Answer(score=float(starts_with(text, ask.answer)), got=text.strip(), said=text)
+            _Answer(score=float(says(self._loaded, text, ask.answer)), got=text.strip(), said=text)
             for ask, text in zip(asks, texts, strict=True)
         ]
 
     def _preferred(self, ask: _Ask, wanted: Forced, rival: Forced) -> _Answer:
         better = wanted.log_likelihood > rival.log_likelihood
-        return _Answer(
-            score=float(better), got=ask.answer if better else ask.rival or "", said=better
-        )
+        got = ask.answer if better else ask.rival or ""
+        return _Answer(score=float(better), got=got.strip(), said=better)
 
     def _text(self, forced: Forced) -> str:
         text: str = self._loaded.tokenizer.decode(forced.predicted)
@@ -391,6 +403,16 @@ class Recall:
         return self.summarize(means, misses)
 
 
+def _ask(index: int, edit: Edit, prompt: str, answer: str, *, rival: str | None) -> _Ask:
+    """Return the question whether ``answer`` follows one of an edit's prompts, or ``rival``."""
+    return _Ask(
+        edit=index,
+        prompt=prompt,
+        answer=edit.after(prompt, answer),
+        rival=None if rival is None else edit.after(prompt, rival),
+    )
+
+
 def _question(ask: _Ask) -> tuple[str, str, str | None]:
     """Return what is asked, on behalf of whichever edit."""
     return ask.prompt, ask.answer, ask.rival
@@ -404,5 +426,9 @@ def _miss(ask: _Ask, answer: _Answer) -> Miss | None:
     if answer.score >= 1:
         return None
     return Miss(
-        edit=ask.edit, prompt=ask.prompt, expected=ask.answer, got=answer.got, score=answer.score
+        edit=ask.edit,
+        prompt=ask.prompt,
+        expected=ask.answer.strip(),
+        got=answer.got,
+        score=answer.score,
     )

@@ -11,12 +11,14 @@ from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.generate import greedy
 from pytest_eac.lm.reading import BUDGET, read
 from pytest_eac.lm.tokens import continuation, encode
+from pytest_eac.writing import starts_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.lm.segments import Ids
+    from pytest_eac.writing import Continuation
 
 # Behind the target, so that "Rome" can be told from "Romeo".
 _EXTRA_TOKENS = 3
@@ -45,7 +47,7 @@ class Forced:
 
 @torch.no_grad()
 def force(
-    loaded: LoadedModel, pairs: Sequence[tuple[str, str]], *, budget: int = BUDGET
+    loaded: LoadedModel, pairs: Sequence[tuple[str, Continuation]], *, budget: int = BUDGET
 ) -> list[Forced]:
     """Score continuations under teacher forcing.
 
@@ -54,7 +56,8 @@ def force(
 
     Args:
         loaded: the model.
-        pairs: (prompt, continuation) texts; one space is put between them.
+        pairs: (prompt, what follows it): :func:`pytest_eac.writing.as_continuation` puts a space
+            before an answer where one belongs.
         budget: tokens in one forward pass. Neither it nor the other pairs change a score beyond
             rounding.
 
@@ -132,10 +135,10 @@ def generate(
 ) -> list[str]:
     """Continue prompts greedily by up to ``tokens`` tokens; only the new text is returned.
 
-    A text ends before the first id that ends one. With ``until`` it also ends before the first
-    place where that stands, and white space in front of it is dropped. Equal prompts are continued
-    once; ``budget`` bounds the tokens in one forward pass and changes no text beyond what rounding
-    does.
+    A text ends before the first id that ends one; it goes on for up to three ids more where it
+    would end inside a character. With ``until`` it also ends before the first place where that
+    stands, and white space in front of it is dropped. Equal prompts are continued once; ``budget``
+    bounds the tokens in one forward pass and changes no text beyond what rounding does.
     """
     rows = [encode(loaded.tokenizer, prompt) for prompt in prompts]
     answers = [
@@ -153,17 +156,16 @@ def _until_stop(ids: Ids, stops: frozenset[int]) -> Ids:
     return ids[:end]
 
 
-def generation_length(loaded: LoadedModel, targets: Sequence[str]) -> int:
-    """Return how many new tokens show whether a generation starts with the longest target."""
-    return max(len(continuation(loaded.tokenizer, text)) for text in targets) + _EXTRA_TOKENS
+def generation_length(loaded: LoadedModel, answers: Sequence[Continuation]) -> int:
+    """Return how many new tokens show whether a generation starts with the longest answer."""
+    return max(len(continuation(loaded.tokenizer, text)) for text in answers) + _EXTRA_TOKENS
 
 
-def starts_with(generated: str, target: str) -> bool:
-    """Say whether a generated text starts with ``target`` as whole words.
+def says(loaded: LoadedModel, generated: str, answer: Continuation) -> bool:
+    """Say whether a generated text starts with an answer, as whole words.
 
-    White space before it does not count; case does.
+    A tokenizer may know no capital letters, no accents, or one form of some characters only: the
+    answer counts as written, or as the tokenizer writes it.
     """
-    text, wanted = generated.lstrip(), target.strip()
-    following = text[len(wanted) : len(wanted) + 1]
-    joined = wanted[-1:].isalnum() and following.isalnum()
-    return text.startswith(wanted) and not joined
+    written: str = loaded.tokenizer.decode(continuation(loaded.tokenizer, answer))
+    return any(starts_with(generated, form) for form in (answer, written) if form.strip())

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.segments import Ids
     from pytest_eac.lm.tail import Window
     from pytest_eac.spec.edits import Edit
+    from pytest_eac.writing import Continuation
 
 Progress = Callable[[int, int], None]
 
@@ -139,7 +140,7 @@ def trace(
     key = {
         "version": VERSION,
         "weights": loaded.fingerprint,
-        "facts": [(edit.subject, edit.prompt, edit.truth) for edit in edits],
+        "facts": [(edit.subject, edit.prompt, _truth(edit)) for edit in edits],
         "settings": [seed, samples, noise, window],
     }
     root = cache_dir or default_cache_dir()
@@ -236,10 +237,11 @@ def _known_facts(
     """Ask the model for every fact; tell those that can be traced from those that cannot."""
     tokenizer = loaded.tokenizer
     prompts = [encode(tokenizer, edit.prompt) for edit in edits]
-    asked = [index for index, edit in enumerate(edits) if edit.truth is not None]
-    forced = force(loaded, [(edits[index].prompt, edits[index].truth or "") for index in asked])
+    truths = [(index, truth) for index, edit in enumerate(edits) if (truth := _truth(edit))]
+    forced = force(loaded, [(edits[index].prompt, truth) for index, truth in truths])
     answers = {
-        index: (each.wanted, each.predicted) for index, each in zip(asked, forced, strict=True)
+        index: (each.wanted, each.predicted)
+        for (index, _), each in zip(truths, forced, strict=True)
     }
     rest = [index for index in range(len(edits)) if index not in answers]
     if rest:
@@ -274,6 +276,11 @@ def _known_facts(
             )
         )
     return facts, skipped
+
+
+def _truth(edit: Edit) -> Continuation | None:
+    """Return the truth as it follows the prompt."""
+    return None if edit.truth is None else edit.after(edit.prompt, edit.truth)
 
 
 def _nothing_known(loaded: LoadedModel, skipped: Sequence[SkippedFact]) -> str:

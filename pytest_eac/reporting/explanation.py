@@ -116,7 +116,8 @@ def _data(edits: Sequence[Edit]) -> Iterator[str]:
         f"{neighbours} neighbours"
     )
     for edit in edits[:_SHOWN]:
-        yield f"    {edit.origin}: {edit.prompt} {edit.truth or '...'} -> {edit.target}"
+        truth = edit.after(edit.prompt, edit.truth or "...")
+        yield f"    {edit.origin}: {edit.prompt}{truth} -> {edit.target}"
     if len(edits) > _SHOWN:
         yield f"    and {len(edits) - _SHOWN} more, up to {edits[-1].origin}"
 

@@ -6,6 +6,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_eac.writing import Continuation, Space, as_continuation
+
 if TYPE_CHECKING:
     from pytest_eac.spec.entries import InlineEdit
 
@@ -20,10 +22,10 @@ class Neighbor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
-    """An edit with its texts filled in and stripped: one space belongs before each object.
+    """An edit with its texts filled in and stripped.
 
     ``prompt`` holds ``subject`` exactly once; ``origin`` says where the edit was written
-    (``file:line``).
+    (``file:line``); ``space`` says whether a space is put before its answers.
     """
 
     subject: str
@@ -33,6 +35,21 @@ class Edit:
     paraphrases: tuple[str, ...]
     neighborhood: tuple[Neighbor, ...]
     origin: str
+    space: Space = "auto"
+
+    @property
+    def ending(self) -> Continuation:
+        """The target as it follows the prompt."""
+        return self.after(self.prompt, self.target)
+
+    @property
+    def spaced(self) -> bool:
+        """Whether a space stands between the prompt and the target."""
+        return self.ending != self.target
+
+    def after(self, prompt: str, answer: str) -> Continuation:
+        """Return an answer as it follows one of the edit's prompts."""
+        return as_continuation(prompt, answer, self.space)
 
 
 def fill(prompt: str, subject: str) -> str:
@@ -51,8 +68,8 @@ def fill(prompt: str, subject: str) -> str:
     return text
 
 
-def from_inline(written: InlineEdit, origin: str) -> Edit:
-    """Turn an edit as written into one ready for use."""
+def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> Edit:
+    """Turn an edit as written into one ready for use; ``space`` is for one that says nothing."""
     return Edit(
         subject=written.subject,
         prompt=fill(written.prompt, written.subject),
@@ -68,6 +85,7 @@ def from_inline(written: InlineEdit, origin: str) -> Edit:
             for neighbor in written.neighborhood
         ),
         origin=origin,
+        space=written.space or space,
     )
 
 
@@ -102,5 +120,8 @@ def questions(edit: Edit) -> set[str]:
 
 
 def question(prompt: str) -> str:
-    """Return a prompt without what does not matter when two are compared: case and white space."""
-    return " ".join(prompt.casefold().split())
+    """Return a prompt without what does not matter when two are compared.
+
+    That is case, white space, and how accented letters are composed (NFC, NFD).
+    """
+    return " ".join(unicodedata.normalize("NFC", prompt.casefold()).split())

@@ -20,6 +20,7 @@ from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import SOURCES, names
 from pytest_eac.spec.settings import Strict
 from pytest_eac.spec.types import Count, Phrase, Seed, Text
+from pytest_eac.writing import Space
 
 
 class Neighbor(Strict):
@@ -37,12 +38,15 @@ class InlineEdit(Strict):
         description="The fact up to its object, with {} in place of the subject or the subject "
         "itself, exactly once."
     )
-    target: Phrase = Field(description="The new object; one space is put before it.")
+    target: Phrase = Field(description="The new object.")
     truth: Phrase | None = Field(None, description="The object before the edit.")
     paraphrases: tuple[Phrase, ...] = Field(
         (), description="The same fact in other words ({} may stand for the subject)."
     )
     neighborhood: tuple[Neighbor, ...] = ()
+    space: Space | None = Field(
+        None, description="As scoring.space, for this edit's answers; by default that of the spec."
+    )
 
     @field_validator("prompt")
     @classmethod

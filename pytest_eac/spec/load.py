@@ -124,13 +124,14 @@ def _model(draft: Draft) -> ModelChoice | None:
 def _edits(draft: Draft) -> tuple[Edit, ...] | None:
     edits: list[Edit] = []
     failed = False
+    space = draft.written.scoring.space
     for index, entry in enumerate(draft.written.edits):
         mark = draft.marked.mark(("edits", index))
         if not isinstance(entry, EditSource):
-            edits.append(from_inline(entry, f"{mark.file}:{mark.line}"))
+            edits.append(from_inline(entry, f"{mark.file}:{mark.line}", space=space))
             continue
         try:
-            edits.extend(read_source(entry, mark.file.parent / entry.path))
+            edits.extend(read_source(entry, mark.file.parent / entry.path, space=space))
         except DataError as error:
             failed = True
             draft.complain(("edits", index, "from"), str(error))

@@ -17,6 +17,7 @@ from pytest_eac.spec.entries import EditEntry
 from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.settings import Strict
 from pytest_eac.spec.types import Count, Name, Seed, Text
+from pytest_eac.writing import Space
 
 Match = Literal["accuracy", "success", "generation"]
 
@@ -45,6 +46,11 @@ class Scoring(Strict):
         "accuracy",
         description="accuracy: target tokens under teacher forcing; success: the target is likelier"
         " than the truth; generation: greedy decoding starts with the target.",
+    )
+    space: Space = Field(
+        "auto",
+        description="Whether a space is put between a prompt and an answer: always, never, or "
+        "auto: by what the scripts of both do.",
     )
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytest_eac.writing import Space
+
 
 class _Loose(Strict):
     """A record of somebody else's format: fields that are not used here are let pass."""
@@ -149,12 +151,13 @@ def _brought(name: str) -> _Format:
     return _Format(read=read, convert=InlineEdit.model_validate_json, names={})
 
 
-def read_source(source: EditSource, path: Path) -> tuple[Edit, ...]:
+def read_source(source: EditSource, path: Path, *, space: Space = "auto") -> tuple[Edit, ...]:
     """Read the edits that ``source`` names.
 
     Args:
         source: format, how many edits to take, and the seed of the draw.
         path: the file, already resolved.
+        space: that of edits that say nothing about it.
 
     Raises:
         DataError: the file is missing or unreadable, a record that is used is malformed, or there
@@ -169,14 +172,16 @@ def read_source(source: EditSource, path: Path) -> tuple[Edit, ...]:
     if source.seed is not None:
         random.Random(source.seed).shuffle(records)  # noqa: S311 - a reproducible draw
     return tuple(
-        _convert(form, path, number, line, record)
+        _convert(form, path, number, line, record, space=space)
         for number, (line, record) in records[: source.take]
     )
 
 
-def _convert(form: _Format, path: Path, number: int, line: int, record: str) -> Edit:
+def _convert(
+    form: _Format, path: Path, number: int, line: int, record: str, *, space: Space
+) -> Edit:
     try:
-        return from_inline(form.convert(record), f"{path}:{line}")
+        return from_inline(form.convert(record), f"{path}:{line}", space=space)
     except ValidationError as error:
         names = form.names if error.title == InlineEdit.__name__ else {}
         found = "; ".join(

@@ -57,10 +57,10 @@ def test_an_edit_makes_the_target_likelier(
     for edit in world[:6]:
         settings_ = _settings(method)
         with restored(tiny.model, edited_modules(tiny, settings_)):
-            (before,) = force(tiny, [(edit.prompt, edit.target)])
+            (before,) = force(tiny, [(edit.prompt, edit.ending)])
             for delta in solve(tiny, (edit,), settings_, _work((edit,))).deltas:
                 apply_delta(tiny.model, delta)
-            (after,) = force(tiny, [(edit.prompt, edit.target)])
+            (after,) = force(tiny, [(edit.prompt, edit.ending)])
         better += after.log_likelihood > before.log_likelihood + 1
     assert better == 6
 
@@ -297,5 +297,5 @@ def test_the_objectives_loss_is_the_teacher_forced_likelihood(
     objective = Objective(tiny, [prepare(tiny, edit, CONTEXTS)], layer=LAYER)
     outcome = objective(torch.zeros_like(objective.init), [0])
     texts = [context.replace("{}", edit.prompt) for context in CONTEXTS]
-    likely = [each.log_likelihood for each in force(tiny, [(text, edit.target) for text in texts])]
+    likely = [each.log_likelihood for each in force(tiny, [(text, edit.ending) for text in texts])]
     assert float(outcome.nll) == pytest.approx(-sum(likely) / len(likely), rel=1e-4)

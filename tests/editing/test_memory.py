@@ -137,6 +137,12 @@ def test_what_an_edit_asks_for_is_in_the_key(keys: Callable[..., str], part: str
     assert keys(edits=(replace(EDIT, **changes),)) != keys()
 
 
+def test_the_space_before_a_target_is_in_the_key(keys: Callable[..., str]) -> None:
+    never, always = (replace(EDIT, space=space) for space in ("never", "always"))
+    assert keys(edits=(never,)) != keys()
+    assert keys(edits=(always,)) == keys(), "auto comes to the same in English"
+
+
 def test_the_edits_before_and_the_batch_are_in_the_key(keys: Callable[..., str]) -> None:
     found = {
         keys(),

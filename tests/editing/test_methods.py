@@ -93,7 +93,7 @@ def edited(
 
 
 def likelihoods(loaded: LoadedModel, edits: tuple[Edit, ...]) -> list[float]:
-    pairs = [(edit.prompt, edit.target) for edit in edits]
+    pairs = [(edit.prompt, edit.ending) for edit in edits]
     return [each.log_likelihood for each in force(loaded, pairs)]
 
 

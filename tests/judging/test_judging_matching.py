@@ -59,6 +59,12 @@ def test_the_first_difference_is_named_with_both_values(changed: dict[str, Any],
     assert describe(found) == told
 
 
+def test_a_target_behind_a_space_is_another_than_one_without() -> None:
+    edits = tuple(replace(each, space="never", spaced=False) for each in STORED.edits)
+    first = str(mismatches(STORED, replace(STORED, edits=edits))[0])
+    assert first == "edit 1.spaced: found True there, False here"
+
+
 def test_a_model_that_has_moved_and_an_edit_from_another_line_are_the_same() -> None:
     moved = replace(
         STORED,

@@ -224,7 +224,7 @@ def test_the_edited_matrix_maps_the_inner_width_to_the_hidden_one(loaded: Loaded
 
 
 def test_an_edit_works_in_its_matrix_alone_and_is_undone_exactly(loaded: LoadedModel) -> None:
-    pair = [(EDIT.prompt, EDIT.target)]
+    pair = [(EDIT.prompt, EDIT.ending)]
     state = loaded.model.state_dict()
     before = {name: tensor.clone() for name, tensor in state.items()}
     original, (score_before,) = fingerprint(loaded.model), force(loaded, pair)
@@ -249,7 +249,7 @@ def test_memit_shares_an_edit_out_over_two_matrices(loaded: LoadedModel, tmp_pat
     paths = edited_modules(loaded, settings)
     moments = second_moments(loaded, paths, covariance, cache_dir=tmp_path)
     settings = settings.model_copy(update={"update": UpdateSettings(weight=0.1)})
-    pair = [(EDIT.prompt, EDIT.target)]
+    pair = [(EDIT.prompt, EDIT.ending)]
     state = loaded.model.state_dict()
     before = {name: tensor.clone() for name, tensor in state.items()}
     (score_before,) = force(loaded, pair)

@@ -32,6 +32,7 @@ from pytest_eac.measuring.perplexity import perplexity
 from pytest_eac.measuring.scoring import force, generate
 from pytest_eac.spec import registry
 from pytest_eac.spec.abilities import AbilityBounds
+from pytest_eac.writing import as_continuation
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
@@ -256,14 +257,19 @@ def test_calibration_takes_off_what_an_empty_item_makes_likely(tiny_llama: Loade
     plain, calibrated = choices(calibrate=False), choices(calibrate=True)
     (first, *_) = plain.choices
     empty = [
-        each.log_likelihood for each in force(tiny_llama, [("It is ", c) for c in first.candidates])
+        each.log_likelihood
+        for each in force(
+            tiny_llama, [("It is ", as_continuation("It is ", c)) for c in first.candidates]
+        )
     ]
     assert plain.prior is None
     assert calibrated.prior == pytest.approx(empty)
     assert calibrated.items != plain.items, "they have places of their own in the cache"
     expected = []
     for each in plain.choices:
-        pairs = [(each.prompt, candidate) for candidate in each.candidates]
+        pairs = [
+            (each.prompt, as_continuation(each.prompt, candidate)) for candidate in each.candidates
+        ]
         margins = [
             forced.log_likelihood - common
             for forced, common in zip(force(tiny_llama, pairs), empty, strict=True)
@@ -281,6 +287,12 @@ def test_what_the_commonest_answer_scores_is_no_signal() -> None:
     )
     assert not choices.signal([1.0] * 30 + [0.0] * 10), "as often as always saying a"
     assert choices.signal([1.0] * 38 + [0.0] * 2)
+
+
+def test_a_text_without_spaces_has_words_to_repeat() -> None:
+    varied, looped = (_variety(text, None) for text in ("東京は大きい町です", "町です町です町です"))
+    assert varied.score == 1.0
+    assert looped.score == 0.0
 
 
 @pytest.mark.parametrize("answer", ["", "  \n "])

@@ -25,6 +25,13 @@ def test_normalisation_drops_case_punctuation_articles_and_spaces() -> None:
     assert normalize("Theatre and an answer") == "theatre and answer"
 
 
+def test_normalisation_drops_the_punctuation_of_every_script() -> None:
+    assert normalize("「東京」。") == "東京"
+    assert normalize("दिल्ली।") == "दिल्ली"
+    assert normalize("“the Prado”…") == "prado"
+    assert exact_match("Sa\u0303o Paulo", ["S\xe3o Paulo"])
+
+
 @given(st.text())
 def test_normalising_twice_keeps_no_more_case_or_space(text: str) -> None:
     once = normalize(text)
@@ -73,6 +80,10 @@ def test_the_first_answer_is_the_first_line_up_to_the_next_question(text: str, a
         ("1,2,3", "3"),
         ("50%", "50"),
         ("about .5 litres", ".5"),
+        ("答案是-5。", "-5"),
+        ("คำตอบคือ -๑๒", "-12"),
+        ("\uff11\uff16\uff0d\uff13", "3"),
+        ("x-3", "3"),
         ("none at all", None),
         ("####", None),
     ],

@@ -66,6 +66,14 @@ def test_examples_stand_before_the_item_each_with_a_blank_line_behind_it() -> No
     assert prompt("sentiment", item, shots=1) == f"{first}{BREAK}{bare}"
 
 
+def test_an_example_in_a_script_without_spaces_has_none_before_its_answer() -> None:
+    options: dict[str, Any] = {"shots": 1, "candidates": ("差", "好")}
+    shown = prompt(
+        "sentiment", row(sentence="x"), template="{sentence}\u8bc4\u4ef7\u662f", **options
+    )
+    assert shown.split(BREAK)[0].endswith("评价是好")
+
+
 def test_examples_follow_a_template_of_the_spec() -> None:
     shown = prompt("sentiment", row(sentence="x"), template="Say: {sentence} ->", shots=1)
     assert shown.startswith("Say: A warm and clever play")

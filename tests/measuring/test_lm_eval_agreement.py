@@ -13,6 +13,7 @@ from pytest_eac.measuring.abilities.lm_eval_tasks import calm, load_tasks
 from pytest_eac.measuring.abilities.tasks import prepare
 from pytest_eac.measuring.scoring import force, generate
 from pytest_eac.spec.abilities import AbilityBounds
+from pytest_eac.writing import as_continuation
 from tests.measuring.lm_eval_tasks import CHOICE, generating, write_task
 
 if TYPE_CHECKING:
@@ -75,7 +76,11 @@ def test_choices_are_those_of_lm_eval(
         for each in asked.choices
     ]
     theirs = by_lm_eval(real_model, tmp_path, docs, CHOICE)
-    pairs = [(each.prompt, text) for each in asked.choices for text in each.candidates]
+    pairs = [
+        (each.prompt, as_continuation(each.prompt, text))
+        for each in asked.choices
+        for text in each.candidates
+    ]
     ours = [each.log_likelihood * len(each.wanted) for each in force(real_model, pairs)]
     sums = [answer[0][0] for sample in theirs for answer in sample["resps"]]
     assert [float(each) for each in sums] == pytest.approx(ours, abs=_ROUNDING)

@@ -9,8 +9,9 @@ import torch
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.measuring.scoring import generate, generation_length, starts_with
+from pytest_eac.measuring.scoring import generate, generation_length
 from pytest_eac.spec.edits import Edit, Neighbor
+from pytest_eac.writing import starts_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,9 +150,13 @@ def test_what_came_instead_is_what_the_model_writes_by_itself(
     length = generation_length(
         wrecked,
         [
-            *(edit.target for edit in world),
-            *(edit.truth or "." for edit in world),
-            *(near.answer or "." for edit in world for near in edit.neighborhood),
+            *(edit.ending for edit in world),
+            *(edit.after(edit.prompt, edit.truth or ".") for edit in world),
+            *(
+                edit.after(near.prompt, near.answer or ".")
+                for edit in world
+                for near in edit.neighborhood
+            ),
         ],
     )
 

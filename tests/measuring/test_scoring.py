@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import unicodedata
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -14,13 +15,22 @@ from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm import reading
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.scoring import force, generate, generation_length, starts_with
+from pytest_eac.measuring.scoring import force, generate, generation_length, says
+from pytest_eac.writing import Continuation, as_continuation
+from tests.lm.small_tokenizers import small_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.edits import Edit
+
+
+LATE = Continuation(" late")
+
+
+def _pair(edit: Edit, answer: str | None) -> tuple[str, Continuation]:
+    return edit.prompt, edit.after(edit.prompt, answer or "")
 
 
 @contextmanager
@@ -39,7 +49,9 @@ def _seen(module: torch.nn.Module) -> Iterator[list[tuple[int, ...]]]:
 
 
 @torch.no_grad()
-def _force_one_by_one(loaded: LoadedModel, prompt: str, text: str) -> tuple[list[int], float]:
+def _force_one_by_one(
+    loaded: LoadedModel, prompt: str, text: Continuation
+) -> tuple[list[int], float]:
     """The slow twin: no batch, no padding, one forward per token of the continuation."""
     ids = list(encode(loaded.tokenizer, prompt))
     predicted, likely = [], []
@@ -56,7 +68,7 @@ def _force_one_by_one(loaded: LoadedModel, prompt: str, text: str) -> tuple[list
 def test_packing_does_not_change_a_score(
     tiny: LoadedModel, world: tuple[Edit, ...], data: st.DataObject, budget: int
 ) -> None:
-    pairs = [(edit.prompt, text) for edit in world for text in (edit.target, edit.truth or "")]
+    pairs = [_pair(edit, text) for edit in world for text in (edit.target, edit.truth or "")]
     chosen = data.draw(st.lists(st.sampled_from(pairs), min_size=1, max_size=10))
     for pair, forced in zip(chosen, force(tiny, chosen, budget=budget), strict=True):
         predicted, likelihood = _force_one_by_one(tiny, *pair)
@@ -84,50 +96,108 @@ def test_packing_does_not_change_a_generation(
 
 
 def test_the_tiny_models_know_their_world(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
-    pairs = [(edit.prompt, edit.truth or "") for edit in world]
+    pairs = [_pair(edit, edit.truth) for edit in world]
     scores = [forced.accuracy for forced in force(tiny, pairs)]
     assert sum(scores) / len(scores) >= 0.98
 
 
 def test_accuracy_counts_tokens(tiny: LoadedModel, world: tuple[Edit, ...]) -> None:
-    known = next(edit for edit in world if len(continuation(tiny.tokenizer, edit.truth or "")) > 1)
-    right = continuation(tiny.tokenizer, known.truth or "")
-    (forced,) = force(tiny, [(known.prompt, known.truth or "")])
+    pairs = [_pair(edit, edit.truth) for edit in world]
+    known = next(pair for pair in pairs if len(continuation(tiny.tokenizer, pair[1])) > 1)
+    right = continuation(tiny.tokenizer, known[1])
+    (forced,) = force(tiny, [known])
     hits = sum(a == b for a, b in zip(right, forced.predicted, strict=True))
     assert forced.accuracy == hits / len(right)
 
 
-@pytest.mark.parametrize(
-    ("generated", "target", "expected"),
-    [
-        (" Rome, Italy", "Rome", True),
-        ("Rome", " Rome ", True),
-        (" Romeo", "Rome", False),
-        (" the city of Rome", "Rome", False),
-        (" rome", "Rome", False),
-        ("", "Rome", False),
-        (" St. Louis", "St.", True),
-        (" New York City", "New York", True),
-        (" New", "New York", False),
-    ],
-)
-def test_a_generation_counts_when_it_starts_with_the_target(
-    generated: str, target: str, *, expected: bool
-) -> None:
-    assert starts_with(generated, target) is expected
-
-
 def test_a_generation_is_long_enough_for_the_longest_target(tiny: LoadedModel) -> None:
-    targets = ["a", "a rather long target of many words"]
+    targets = [Continuation(" a"), Continuation(" a rather long target of many words")]
     longest = len(continuation(tiny.tokenizer, targets[1]))
     assert generation_length(tiny, targets) > longest
+
+
+def test_a_generation_goes_on_to_the_end_of_its_last_character(
+    tiny: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a token a byte, three more than the target has are no Chinese character."""
+    text = " Rom东京"
+    ids = [token for byte in text.encode() for token in _byte_token(tiny, byte)]
+    texts = {
+        count: _generated(tiny, world[0].prompt, ids, tokens=count, patch=monkeypatch)
+        for count in range(1, len(ids) + 1)
+    }
+    assert texts[4] == " Rom"
+    assert {texts[count] for count in (5, 6, 7)} == {" Rom东"}
+    assert {texts[count] for count in (8, 9, 10)} == {" Rom东京"}
+
+
+def test_bytes_that_are_no_character_do_not_go_on_for_ever(
+    tiny: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [token for byte in b" R" + b"\xe4" * 9 for token in _byte_token(tiny, byte)]
+    text = _generated(tiny, world[0].prompt, ids, tokens=3, patch=monkeypatch)
+    assert text == " R" + "\ufffd" * 4
+
+
+def _byte_token(loaded: LoadedModel, byte: int) -> list[int]:
+    """The token of one byte, as byte-level tokenizers write it."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    other = [each for each in range(256) if each not in plain]
+    letter = chr(byte) if byte in plain else chr(256 + other.index(byte))
+    found: int = loaded.tokenizer.convert_tokens_to_ids(letter)
+    assert found is not None
+    return [found]
+
+
+def _generated(
+    loaded: LoadedModel,
+    prompt: str,
+    ids: list[int],
+    *,
+    tokens: int,
+    patch: pytest.MonkeyPatch,
+) -> str:
+    """What a model writes that goes on with these ids, whatever it is asked."""
+    going = iter(ids)
+
+    def forced(_module: torch.nn.Module, _args: object, logits: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.one_hot(
+            torch.full(logits.shape[:-1], next(going)), logits.shape[-1]
+        ).float()
+
+    handle = loaded.model.get_output_embeddings().register_forward_hook(forced)
+    try:
+        (text,) = generate(loaded, [prompt], tokens=tokens)
+    finally:
+        handle.remove()
+    return text
+
+
+@pytest.mark.parametrize(
+    ("kind", "generated", "answer", "expected"),
+    [
+        ("lower case", "rome, italy", "Rome", True),
+        ("lower case", "romeo", "Rome", False),
+        ("lower case", "rome", "Romeo", False),
+        ("byte-level", " rome", "Rome", False),
+        ("NFD", unicodedata.normalize("NFD", "서울 입니다"), "서울", True),
+        ("NFKC", " Rome", "\uff32\uff4f\uff4d\uff45", True),
+        ("byte-level", " Rome", "\uff32\uff4f\uff4d\uff45", False),
+        ("metaspace", "서울은", "서울", True),
+    ],
+)
+def test_an_answer_counts_as_its_tokenizer_can_write_it(
+    tiny: LoadedModel, kind: str, generated: str, answer: str, *, expected: bool
+) -> None:
+    loaded = replace(tiny, tokenizer=small_tokenizer(kind))
+    assert says(loaded, generated, as_continuation("It is", answer)) is expected
 
 
 def test_what_follows_the_end_of_the_text_is_no_part_of_the_answer(
     tiny: LoadedModel, world: tuple[Edit, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop = tiny.tokenizer.eos_token_id
-    answer = continuation(tiny.tokenizer, world[0].truth or "")
+    answer = continuation(tiny.tokenizer, _pair(world[0], world[0].truth)[1])
     monkeypatch.setattr(
         "pytest_eac.measuring.scoring.greedy", lambda *_, **__: [(*answer, stop, *answer)]
     )
@@ -144,7 +214,7 @@ def test_what_many_prompts_begin_with_is_read_once(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     header = " ".join(f"{edit.prompt} {edit.truth}." for edit in world[:3])
-    pairs = [(f"{header} {edit.prompt}", edit.truth or "") for edit in world[3:9]]
+    pairs = [(f"{header} {edit.prompt}", _pair(edit, edit.truth)[1]) for edit in world[3:9]]
     asked = [(*encode(tiny.tokenizer, a), *continuation(tiny.tokenizer, b)[:-1]) for a, b in pairs]
     common = len(encode(tiny.tokenizer, header))
     with _seen(tiny.model.get_input_embeddings()) as shapes:
@@ -158,11 +228,11 @@ def test_what_many_prompts_begin_with_is_read_once(
 def test_candidates_and_repeated_asks_share_one_reading_of_their_prompt(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
-    prompt, answer = world[0].prompt, world[0].truth or ""
+    pair = _pair(world[0], world[0].truth)
     with _seen(tiny.model.get_input_embeddings()) as once:
-        (alone,) = force(tiny, [(prompt, answer)])
+        (alone,) = force(tiny, [pair])
     with _seen(tiny.model.get_input_embeddings()) as thrice:
-        again = force(tiny, [(prompt, answer)] * 3)
+        again = force(tiny, [pair] * 3)
     assert again == [alone] * 3
     assert thrice == once
 
@@ -174,8 +244,9 @@ def test_no_pass_has_more_logits_than_it_may(
     monkeypatch: pytest.MonkeyPatch,
     positions: int,
 ) -> None:
-    pairs = [(edit.prompt, edit.truth or "") for edit in world[:6]]
-    texts = [(" ".join(edit.prompt for edit in world[:2]), world[2].prompt)]
+    pairs = [_pair(edit, edit.truth) for edit in world[:6]]
+    text = Continuation(f" {world[2].prompt}")
+    texts = [(" ".join(edit.prompt for edit in world[:2]), text)]
     before = force(tiny, [*pairs, *texts])
     monkeypatch.setattr(reading, "_LOGIT_BYTES", positions * 4 * tiny.shape["vocab_size"])
     with _seen(tiny.model.get_output_embeddings()) as shapes:
@@ -190,7 +261,7 @@ def test_in_half_precision_a_score_moves_by_its_rounding_only(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     half = replace(tiny, model=copy.deepcopy(tiny.model).to(torch.bfloat16))
-    pairs = [(edit.prompt, text) for edit in world[:9] for text in (edit.target, edit.truth or "")]
+    pairs = [_pair(edit, text) for edit in world[:9] for text in (edit.target, edit.truth or "")]
     for pair, forced in zip(pairs, force(half, pairs), strict=True):
         likelihood = _force_one_by_one(half, *pair)[1]
         assert forced.log_likelihood == pytest.approx(likelihood, rel=0.02, abs=0.1)
@@ -199,17 +270,17 @@ def test_in_half_precision_a_score_moves_by_its_rounding_only(
 def test_a_row_that_is_too_long_is_refused(tiny: LoadedModel) -> None:
     long = "so " * 2000
     with pytest.raises(EditError, match=r"the prompt 'so so .*\.\.\.' has \d+ tokens, but the mo"):
-        force(tiny, [("It is", "late"), (long, "late")])
+        force(tiny, [("It is", LATE), (long, LATE)])
     with pytest.raises(EditError, match=r"the prompt 'so so .*\.\.\.' has \d+ tokens, but the mo"):
         generate(tiny, ["It is", long], tokens=3)
 
 
 def test_an_answer_needs_something_before_it(tiny: LoadedModel) -> None:
     if encode(tiny.tokenizer, ""):
-        assert len(force(tiny, [("", "late")])) == 1
+        assert len(force(tiny, [("", LATE)])) == 1
     else:
         with pytest.raises(EditError, match="a prompt has no tokens"):
-            force(tiny, [("It is", "late"), ("", "late")])
+            force(tiny, [("It is", LATE), ("", LATE)])
 
 
 def test_a_model_that_is_broken_is_an_error_of_its_own(tiny_llama: LoadedModel) -> None:
@@ -217,7 +288,7 @@ def test_a_model_that_is_broken_is_an_error_of_its_own(tiny_llama: LoadedModel) 
         for broken in ("nan", "inf"):
             tiny_llama.model.lm_head.weight[3] = float(broken)
             with pytest.raises(NonFiniteError, match="logits are not finite"):
-                force(tiny_llama, [("It is", "late")])
+                force(tiny_llama, [("It is", LATE)])
             with pytest.raises(NonFiniteError, match="logits are not finite"):
                 generate(tiny_llama, ["It is"], tokens=2)
 
@@ -227,7 +298,8 @@ def test_nothing_is_asked_for_once_every_text_has_ended(
 ) -> None:
     prompts = [edit.prompt for edit in world[:5]]
     whole = [generate(tiny, [prompt], tokens=4) for prompt in prompts]
-    first = {continuation(tiny.tokenizer, edit.truth or "")[0] for edit in world[:5]}
+    answers = [_pair(edit, edit.truth)[1] for edit in world[:5]]
+    first = {continuation(tiny.tokenizer, answer)[0] for answer in answers}
     monkeypatch.setattr(tiny.model.generation_config, "eos_token_id", list(first))
     with _seen(tiny.model.get_output_embeddings()) as shapes:
         texts = generate(replace(tiny), prompts, tokens=4)  # a new one looks its stop ids up anew

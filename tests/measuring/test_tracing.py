@@ -60,7 +60,9 @@ class Twin:
         end = start + len(fact.subject)
         self.loaded = loaded
         self.prompt = list(encoded["input_ids"])
-        self.answer = list(continuation(loaded.tokenizer, fact.truth or ""))
+        self.answer = list(
+            continuation(loaded.tokenizer, fact.after(fact.prompt, fact.truth or ""))
+        )
         self.subject = [
             index
             for index, (low, high) in enumerate(encoded["offset_mapping"])

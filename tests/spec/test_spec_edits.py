@@ -109,6 +109,10 @@ def test_case_and_white_space_do_not_tell_two_questions_apart() -> None:
     assert question(" The\tCapital \n of") == question("the capital of")
 
 
+def test_how_letters_are_composed_does_not_tell_two_questions_apart() -> None:
+    assert question("Sa\u0303o Paulo lies in") == question("S\xe3o Paulo lies in")
+
+
 def test_an_edit_is_superseded_by_one_that_asks_it_as_a_paraphrase() -> None:
     assert superseded((edit("a"), edit("b", "a"))) == (1, None)
 

@@ -47,6 +47,21 @@ def test_the_quickstart_is_a_valid_spec() -> None:
         assert expected in lines[line - 1]
 
 
+def test_an_edit_has_the_specs_space_or_its_own(file: Path, tmp_path: Path) -> None:
+    write(tmp_path / "more.jsonl", '{"subject": "Oslo", "prompt": "{} is in", "target": "Peru"}\n')
+    own = EDIT.removesuffix("}") + ", space: always}"
+    text = f"eac: 1\nedits: [{EDIT}, {own}, {{from: more.jsonl, format: jsonl}}]\n"
+    assert [edit.space for edit in load(file, text).edits] == ["auto", "always", "auto"]
+    text += "scoring: {space: never}\n"
+    assert [edit.space for edit in load(file, text).edits] == ["never", "always", "never"]
+
+
+def test_a_space_is_put_auto_always_or_never(file: Path) -> None:
+    (problem,) = problems(write(file, HEAD + "scoring: {space: sometimes}\n"))
+    assert "'sometimes'" in str(problem)
+    assert all(each in str(problem) for each in ("auto", "always", "never"))
+
+
 def test_the_smallest_spec_takes_the_defaults(file: Path) -> None:
     spec = load(file, HEAD)
     assert spec.file == file

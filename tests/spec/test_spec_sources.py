@@ -117,6 +117,13 @@ def test_a_zsre_record_becomes_an_edit(file: Path) -> None:
     )
 
 
+def test_an_edit_of_a_file_has_the_specs_space_or_its_own(file: Path) -> None:
+    file.write_text(lines(inline(), inline("Pell", space="never")), encoding="utf-8")
+    source = EditSource.model_validate({"from": file.name, "format": "jsonl"})
+    assert [edit.space for edit in read_source(source, file)] == ["auto", "never"]
+    assert [edit.space for edit in read_source(source, file, space="always")] == ["always", "never"]
+
+
 def test_a_line_of_jsonl_becomes_an_edit(file: Path) -> None:
     record = inline(
         truth="Tarn",

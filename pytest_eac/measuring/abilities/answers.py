@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
-import re
-import string
+import unicodedata
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import regex
+
+from pytest_eac.writing import UNSPACED_LETTER
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_ARTICLES = re.compile(r"\b(a|an|the)\b")
-_PUNCTUATION = str.maketrans("", "", string.punctuation)
-_NEXT_QUESTION = re.compile(r"\bQ(?:uestion)?\s*:")
-# A minus behind a number or a bracket, or before a space, is a subtraction and no sign.
-_SIGN = r"(?:(?<![\w)\]])[-\u2212])?"
+_ARTICLES = regex.compile(r"\b(a|an|the)\b")
+_PUNCTUATION = regex.compile(r"[\p{P}$+<=>^`|~]")
+_NEXT_QUESTION = regex.compile(r"\bQ(?:uestion)?\s*:")
+# A minus behind a number, a bracket or a letter, or before a space, is a subtraction and no sign;
+# a letter of a script without spaces says nothing.
+_SIGN = rf"(?:(?<![[\w)\]]--{UNSPACED_LETTER}])[-\u2212])?"
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+"
-_NUMBER = re.compile(rf"({_SIGN})(?:[$€£¥]\s?)?({_SIGN})({_DIGITS})")
+_OTHER_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
+_NUMBER = regex.compile(rf"({_SIGN})(?:[$€£¥]\s?)?({_SIGN})({_DIGITS})", regex.V1)
 _FINAL = "####"
 
 
 def normalize(text: str) -> str:
     """Lower the case and drop punctuation, articles and superfluous white space.
 
-    Source: the evaluation script of SQuAD 1.1 (Rajpurkar et al. 2016).
+    Source: the evaluation script of SQuAD 1.1 (Rajpurkar et al. 2016); the punctuation is that of
+    all scripts, as in MLQA's (Lewis et al. 2020).
     """
-    bare = text.lower().translate(_PUNCTUATION)
-    return " ".join(_ARTICLES.sub(" ", bare).split())
+    bare = unicodedata.normalize("NFC", text).lower()
+    words: str = " ".join(_ARTICLES.sub(" ", _PUNCTUATION.sub("", bare)).split())
+    return words
 
 
 def exact_match(text: str, aliases: Sequence[str]) -> bool:
@@ -49,7 +56,8 @@ def first_answer(text: str) -> str:
         The line without white space around it; empty where there is no answer.
     """
     line = text.strip().partition("\n")[0]
-    return _NEXT_QUESTION.split(line, maxsplit=1)[0].strip()
+    answer: str = _NEXT_QUESTION.split(line, maxsplit=1)[0]
+    return answer.strip()
 
 
 def last_number(text: str) -> str | None:
@@ -59,9 +67,10 @@ def last_number(text: str) -> str | None:
     counts, since what follows is another problem. Without a mark it is the last number.
 
     Returns:
-        Its digits, with a minus and a decimal point where it has them and nothing else; ``None``
-        where there is no number.
+        Its digits (0 to 9, whichever script wrote it), with a minus and a decimal point where it
+        has them and nothing else; ``None`` where there is no number.
     """
+    text = _ascii_digits(text)
     marked = text.partition(_FINAL)[2].strip().partition("\n")[0]
     if found := _NUMBER.search(marked):
         return _plain(found)
@@ -69,14 +78,20 @@ def last_number(text: str) -> str | None:
     return _plain(every[-1]) if every else None
 
 
-def _plain(found: re.Match[str]) -> str:
+def _ascii_digits(text: str) -> str:
+    plain: str = _OTHER_DIGIT.sub(lambda found: str(unicodedata.digit(found[0])), text)
+    return plain
+
+
+def _plain(found: regex.Match[str]) -> str:
     before, behind, digits = found.groups()
-    return ("-" if before or behind else "") + digits.replace(",", "")
+    plain: str = digits.replace(",", "")
+    return f"-{plain}" if before or behind else plain
 
 
 def same_number(a: str, b: str) -> bool:
     """Whether two texts each write one number, and the same one: "$1,000.00" and "1000"."""
-    numbers = [_NUMBER.fullmatch(text.strip().rstrip(".")) for text in (a, b)]
+    numbers = [_NUMBER.fullmatch(_ascii_digits(text).strip().rstrip(".")) for text in (a, b)]
     one, two = (Decimal(_plain(found)) if found else None for found in numbers)
     return one is not None and one == two
 

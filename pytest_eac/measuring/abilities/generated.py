@@ -22,6 +22,7 @@ from pytest_eac.measuring.abilities.diversity import distinct, loops, ngram_entr
 from pytest_eac.measuring.abilities.instructions import KNOWN, follows
 from pytest_eac.measuring.abilities.templates import BREAK
 from pytest_eac.measuring.scoring import generate
+from pytest_eac.writing import words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -211,11 +212,11 @@ def _conditions(row: Row) -> tuple[tuple[str, Any], ...]:
 
 
 def _variety(answer: str, _: None) -> Scored:
-    words = answer.split()
-    if len(words) < 2:
+    said = words(answer)
+    if len(said) < 2:
         return Scored(score=None)
-    looped = loops(words)
+    looped = loops(said)
     return Scored(
-        score=0.0 if looped else distinct(words, 2),
-        about={"entropy": ngram_entropy(words, 2), "loops": float(looped)},
+        score=0.0 if looped else distinct(said, 2),
+        about={"entropy": ngram_entropy(said, 2), "loops": float(looped)},
     )

@@ -11,6 +11,7 @@ from pytest_eac.errors import DataError
 from pytest_eac.measuring.abilities.asked import Shares, Told
 from pytest_eac.measuring.abilities.data import Row, label, text, texts
 from pytest_eac.measuring.scoring import force
+from pytest_eac.writing import as_continuation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +65,11 @@ class Choices(Shares):
 
     def ask(self, loaded: LoadedModel) -> Told:
         """Score all candidates in one call: each goes on from one reading of its prompt."""
-        pairs = [(each.prompt, text) for each in self.choices for text in each.candidates]
+        pairs = [
+            (each.prompt, as_continuation(each.prompt, text))
+            for each in self.choices
+            for text in each.candidates
+        ]
         likely = iter([forced.log_likelihood for forced in force(loaded, pairs)])
         scores = []
         for each in self.choices:
@@ -113,7 +118,7 @@ def _prior(loaded: LoadedModel, template: Template) -> tuple[float, ...] | None:
     if not template.calibrate:
         return None
     blank = template.blank(loaded)
-    found = force(loaded, [(blank, candidate) for candidate in template.candidates])
+    found = force(loaded, [(blank, as_continuation(blank, text)) for text in template.candidates])
     return tuple(each.log_likelihood for each in found)
 
 

@@ -13,6 +13,7 @@ from pytest_eac.errors import SettingsError
 from pytest_eac.lm.tokens import chat_prompt
 from pytest_eac.measuring.abilities.data import text
 from pytest_eac.spec.abilities import FIELD
+from pytest_eac.writing import as_continuation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -48,7 +49,7 @@ class Template:
     calibrate: bool
 
     def ask(self, loaded: LoadedModel, row: Row) -> str:
-        """Return the prompt for an item; its answer goes on after one space.
+        """Return the prompt for an item; its answer follows.
 
         Raises:
             DataError: the item lacks a field of the template.
@@ -109,7 +110,8 @@ def _example(name: str, prompt: str, example: Mapping[str, str], answers: Mappin
         return example[field]
 
     answer = example["answer"]
-    return f"{fill(prompt, value)} {answers.get(answer, answer)}{BREAK}"
+    asked = fill(prompt, value)
+    return f"{asked}{as_continuation(asked, answers.get(answer, answer))}{BREAK}"
 
 
 @cache
