@@ -102,5 +102,8 @@ def questions(edit: Edit) -> set[str]:
 
 
 def question(prompt: str) -> str:
-    """Return a prompt without what does not matter when two are compared: case and white space."""
-    return " ".join(prompt.casefold().split())
+    """Return a prompt without what does not matter when two are compared.
+
+    That is case, white space and the Unicode form.
+    """
+    return bare(prompt).casefold()
