@@ -33,8 +33,20 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        where = f"{self.file}:{self.line}:{self.column}: "
-        return where + (f"{self.path}: " if self.path else "") + self.message
+        return f"{self._place}: {self._what}"
+
+    @property
+    def as_warning(self) -> str:
+        """The same text, for what does not keep the spec from being used."""
+        return f"{self._place}: warning: {self._what}"
+
+    @property
+    def _place(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}"
+
+    @property
+    def _what(self) -> str:
+        return (f"{self.path}: " if self.path else "") + self.message
 
 
 class SpecError(EacError):

@@ -55,6 +55,19 @@ def test_validate_counts_the_edits_and_chains_of_a_good_spec(
     assert run(capsys, "validate", file) == (0, f"{file}: ok, 1 edit, 6 chains\n", "")
 
 
+def test_validate_warns_of_what_can_show_nothing_and_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "same.eac.yaml"
+    edit = '{subject: Oslo, prompt: "{} lies in", target: Peru, truth: " Peru"}'
+    file.write_text(f"eac: 1\nscoring: {{match: success}}\nedits:\n  - {edit}\n")
+    code, out, err = run(capsys, "validate", file)
+    assert (code, out) == (0, f"{file}: ok, 1 edit, 1 chain, 1 warning\n")
+    assert err.startswith(
+        f"{file}:4:51: warning: edits[0].target: the target 'Peru' is the truth: "
+    )
+
+
 def test_validate_accepts_the_shipped_specs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

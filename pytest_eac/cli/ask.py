@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from pytest_eac.spec.ready import Spec
 
 _TOKENS = 12
+_WHY = {
+    "already held": "the unedited model gives the target already",
+    "target is truth": "its target is its truth",
+}
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -33,6 +37,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Put the prompts to the model, and hold its words against the truths and answers."""
+    from pytest_eac.measuring.recall import Recall
     from pytest_eac.measuring.scoring import force, generate
 
     spec: Spec = chosen.read_spec(chosen.spec)
@@ -42,10 +47,14 @@ def run(chosen: argparse.Namespace) -> int:
     said = generate(loaded, [prompt for _, _, prompt, _ in asked], tokens=_TOKENS)
     pairs = [(prompt, edit.after(prompt, answer)) for edit, _, prompt, answer in asked if answer]
     forced = iter(force(loaded, pairs) if pairs else ())
+    edits = spec.edits[: chosen.limit_edits]
+    excluded = iter(Recall(loaded, edits, spec.scoring.match).excluded)
     shown: Edit | None = None
     for (edit, kind, prompt, answer), text in zip(asked, said, strict=True):
         if edit is not shown:
             sys.stdout.write(f"{edit.origin}: {edit.subject}\n")
+            if why := next(excluded):
+                sys.stdout.write(f"  the edit will not count: {_WHY[why]}: {edit.target!r}\n")
             shown = edit
         is_so = next(forced).accuracy == 1 if answer else None
         verdict = {True: "yes", False: "no", None: "-"}[is_so]

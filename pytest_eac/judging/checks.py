@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.judging.abilities import judge_ability
 from pytest_eac.judging.claims import Correction, of_measurement
-from pytest_eac.judging.excluded import COUNTED, excluded_text
+from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
@@ -24,7 +24,7 @@ from pytest_eac.spec.checks import (
 from pytest_eac.stats.correction import adjust
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from pytest_eac.judging.growth import Growth, Norm
     from pytest_eac.record import Chain, Measurement, Verdict
@@ -85,9 +85,9 @@ def judge_one(
         return replace(found, message="\n".join([found.message, *more]))
     limit = Limit(low=bounds.min, high=bounds.max)
     if not isinstance(bounds, Bounds | NumberBounds):
-        known = _case(chain, name, 0, chain.known, limit)
-        return verdict(chain, name, [known], confidence=bounds.confidence, correction=correction)
-    cases: list[Case] = []
+        cases = [_case(chain, name, 0, chain.known, limit)]
+        return _judged(chain, name, cases, bounds.confidence, correction)
+    cases = []
     for checkpoint in chosen(chain, bounds.at):
         if isinstance(bounds, NumberBounds) and name not in checkpoint.metrics:
             continue  # an older record that this is judged on
@@ -97,8 +97,19 @@ def judge_one(
             else getattr(checkpoint, name)
         )
         cases.append(_case(chain, name, checkpoint.at, measurement, limit))
-    found = verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
-    more = excluded_text(chain, cases[-1].at) if cases and name in COUNTED else ""
+    return _judged(chain, name, cases, bounds.confidence, correction)
+
+
+def _judged(
+    chain: Chain,
+    name: str,
+    cases: Sequence[Case],
+    confidence: float | None,
+    correction: Correction | None,
+) -> Verdict:
+    """Reach a verdict; where no edit counts, the message says why."""
+    found = verdict(chain, name, cases, confidence=confidence, correction=correction)
+    more = excluded_text(chain, metric=name)
     if not more or found.observed is not None:
         return found
     return replace(found, message=f"{found.message}; {more}")
@@ -109,7 +120,10 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
         at=at,
         value=measured.value,
         shown=_shown(
-            measured, limit, chain.confidence, excluded_text(chain, at) if name in COUNTED else ""
+            measured,
+            limit,
+            chain.confidence,
+            excluded_text(chain, metric=name, at=at or None),
         ),
         limit=limit,
         more=_explain_misses(chain, measured, name),

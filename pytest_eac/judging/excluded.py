@@ -1,4 +1,4 @@
-"""Edits that do not count in efficacy, retention and generalization, in words."""
+"""Edits that do not count in a metric, in words."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pytest_eac.record import Chain, Excluded
 
-COUNTED = ("efficacy", "generalization", "retention")
-"""The metrics in which an excluded edit does not count."""
 _WORDS: dict[Excluded, str] = {
     "already held": "already held before the edits",
     "target is truth": "with the truth as the target",
 }
+_COUNTED_APART: dict[str, tuple[Excluded, ...]] = {
+    "known": ("target is truth",),
+    "efficacy": tuple(_WORDS),
+    "generalization": tuple(_WORDS),
+    "retention": tuple(_WORDS),
+}
 
 
-def excluded_text(chain: Chain, at: int | None = None) -> str:
-    """Say how many of a chain's edits do not count, and why; empty if all count.
+def excluded_text(chain: Chain, *, metric: str = "efficacy", at: int | None = None) -> str:
+    """Say how many of a chain's edits do not count in a metric, and why; empty if all count.
 
     Args:
         chain: the chain.
+        metric: the metric; those of other packages count all edits.
         at: after how many edits; by default at the end.
     """
     found = [edit.excluded for edit in chain.edits[:at]]
-    parts = [f"{found.count(why)} {text}" for why, text in _WORDS.items() if why in found]
+    whys = [why for why in _COUNTED_APART.get(metric, ()) if why in found]
+    parts = [f"{found.count(why)} {_WORDS[why]}" for why in whys]
     return f"not counted: {', '.join(parts)}" if parts else ""

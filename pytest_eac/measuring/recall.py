@@ -90,9 +90,10 @@ class Recall:
         both = self._answers([*self._truths, *self._targets])
         known = self._in_words(self._truths, both[: len(self._truths)])
         self._wrote = self._written([edit.prompt for edit in edits])
-        asks = (*self._neighbors, *self._truths, *self._targets)
-        answers = (*self._before, *known, *both[len(known) :])
-        self._told = {_question(ask): answer for ask, answer in zip(asks, answers, strict=True)}
+        # Where two asks are the same, the last one's answer stands: that of a truth is in words.
+        asks = (*self._targets, *self._neighbors, *self._truths)
+        said = (*both[len(known) :], *self._before, *known)
+        self._told = {_question(ask): answer for ask, answer in zip(asks, said, strict=True)}
         self._exclude()
         self.known = self._measure(*self._counted_truths(), len(edits))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.judging.excluded import COUNTED, excluded_text
+from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.stored import find_chain
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
 from pytest_eac.spec.ready import comparison_id
@@ -164,7 +164,7 @@ def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
         elif found is not None and found.value is not None:
             last = found
             yield f"after {checkpoint.at}: {found.value:.4g} (n={found.n})"
-    if check in COUNTED and (excluded := excluded_text(chain)):
+    if excluded := excluded_text(chain, metric=check):
         yield excluded
     if check == "known":
         last = chain.known

@@ -44,12 +44,13 @@ MEANINGS = {
     ),
     "efficacy": Meaning(
         says="Did each edit work, asked right after it was made?",
-        formula="(1/k) Σ_(i≤k) s(W_i, prompt_i, target_i)",
+        formula="mean over edits i ≤ k that count of s(W_i, prompt_i, target_i)",
         page="metrics",
     ),
     "generalization": Meaning(
         says="Does an edit hold when the same is asked in other words?",
-        formula="mean over edits i that stand of mean over paraphrases p of s(W_k, p, target_i)",
+        formula="mean over edits i that stand and count of mean over paraphrases p "
+        "of s(W_k, p, target_i)",
         page="metrics",
     ),
     "locality": Meaning(
@@ -59,7 +60,7 @@ MEANINGS = {
     ),
     "retention": Meaning(
         says="Do all edits so far still hold, asked of the model as it is now?",
-        formula="mean over edits i that stand of s(W_k, prompt_i, target_i)",
+        formula="mean over edits i that stand and count of s(W_k, prompt_i, target_i)",
         page="metrics",
     ),
     "deviation": Meaning(

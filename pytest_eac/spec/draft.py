@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """What a file says, where it says it, and the problems found in it so far."""
+    """What a file says, where it says it, and the problems found in it so far.
+
+    ``places`` says where each edit is written, ``None`` for one from a data file.
+    """
 
     path: Path
     marked: MarkedValue
     written: SpecFile
     problems: list[Problem] = field(default_factory=list)
+    places: list[Where | None] = field(default_factory=list)
 
     def complain(self, at: Where, message: str, *, key: bool = False) -> None:
         """Add a problem at a place of the file, or at its key."""

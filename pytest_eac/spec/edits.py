@@ -124,4 +124,4 @@ def question(prompt: str) -> str:
 
     That is case, white space, and how accented letters are composed (NFC, NFD).
     """
-    return " ".join(unicodedata.normalize("NFC", prompt.casefold()).split())
+    return bare(prompt.casefold())

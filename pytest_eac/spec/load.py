@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pytest_eac.errors import DataError, Problem, SpecError
 from pytest_eac.spec.chosen import chosen_methods, unknown_methods
 from pytest_eac.spec.consistency import check_data, check_plan
+from pytest_eac.spec.doubts import doubts
 from pytest_eac.spec.draft import Draft
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource
@@ -106,6 +107,7 @@ def _built(draft: Draft) -> Spec:
         fixtures=written.fixtures,
         lines=draft.lines(),
         orderings=written.orderings,
+        warnings=doubts(draft, edits),
     )
 
 
@@ -129,9 +131,11 @@ def _edits(draft: Draft) -> tuple[Edit, ...] | None:
         mark = draft.marked.mark(("edits", index))
         if not isinstance(entry, EditSource):
             edits.append(from_inline(entry, f"{mark.file}:{mark.line}", space=space))
+            draft.places.append(("edits", index))
             continue
         try:
             edits.extend(read_source(entry, mark.file.parent / entry.path, space=space))
+            draft.places.extend([None] * (len(edits) - len(draft.places)))
         except DataError as error:
             failed = True
             draft.complain(("edits", index, "from"), str(error))

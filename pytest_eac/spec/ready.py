@@ -14,6 +14,7 @@ from pytest_eac.spec.orders import Order, arranged
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from pytest_eac.errors import Problem
     from pytest_eac.spec.checks import Checks, Comparison, Stats
     from pytest_eac.spec.choices import ModelChoice
     from pytest_eac.spec.edits import Edit
@@ -35,7 +36,11 @@ class SpecMethod:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """A spec that can be run; ``lines`` gives the line of each check, ``compare`` ones included."""
+    """A spec that can be run.
+
+    ``lines`` gives the line of each check, ``compare`` ones included; ``warnings`` are about edits
+    and prompts that can show nothing.
+    """
 
     file: Path
     name: str
@@ -53,6 +58,7 @@ class Spec:
     fixtures: tuple[str, ...]
     lines: dict[str, int]
     orderings: Orderings | None = None
+    warnings: tuple[Problem, ...] = ()
 
     @property
     def properties(self) -> tuple[Property, ...]:

@@ -54,7 +54,7 @@ def newcombe(
     low_one, high_one = wilson(one, n, confidence=confidence)
     low_two, high_two = wilson(two, n, confidence=confidence)
     margins = (both + first) * (second + neither) * (both + second) * (first + neither)
-    agreement = both * neither - first * second
+    agreement: float = both * neither - first * second
     if agreement > 0:  # the paper's continuity correction
         agreement = max(agreement - n / 2, 0)
     together = agreement / sqrt(margins) if margins else 0.0

@@ -189,6 +189,59 @@ def test_an_edits_score_is_the_mean_over_its_paraphrases(
     assert len(general.misses) == 1
 
 
+@pytest.mark.parametrize("match", MATCHES)
+def test_an_edit_that_the_unedited_model_holds_is_counted_apart(
+    tiny: LoadedModel, world: tuple[Edit, ...], match: Match
+) -> None:
+    truth, target = world[0].truth or "", world[0].target
+    held = replace(world[0], target=truth, truth=target)
+    recall = Recall(tiny, (held, world[1]), match)
+    assert recall.excluded == ("already held", None)
+    assert [edit.excluded for edit in recall.records] == ["already held", None]
+    scores = [recall.efficacy(index)[0] for index in (0, 1)]
+    assert scores[0] == 1.0
+    right_after = recall.right_after(scores, ())
+    assert right_after.scores == (None, scores[1])
+    assert recall.retention(2).n == recall.generalization(2).n == right_after.n == 1
+    assert recall.known.n == recall.locality(2).n == 2
+    # What an earlier edit is to change can be put back: the second edit is a real one.
+    back = recall.arranged((world[0], held))
+    assert back.excluded == (None, None)
+    assert recall.arranged((held, held)).excluded == ("already held", "already held")
+
+
+@pytest.mark.parametrize("written", [" {} ", "{}"])
+def test_success_of_a_target_that_is_the_truth_is_counted_apart(
+    tiny: LoadedModel, world: tuple[Edit, ...], written: str
+) -> None:
+    same = replace(world[0], target=world[0].truth or "", truth=written.format(world[0].truth))
+    recall = Recall(tiny, (same, world[1]), "success")
+    assert recall.excluded == ("target is truth", None)
+    score, miss = recall.efficacy(0)
+    assert (score, miss is None) == (0.0, False)
+    assert recall.right_after([score, 0.0], [miss] if miss else []).misses == ()
+    assert recall.retention(2).scores[0] is None
+    assert recall.known.scores[0] is None
+    assert Recall(tiny, (same,), "accuracy").excluded == ("already held",)
+
+
+def test_success_leaves_a_neighbour_out_whose_answer_is_the_target(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    near = (Neighbor(prompt=world[3].prompt, answer=world[0].target),)
+    edit = replace(world[0], neighborhood=near)
+    assert Recall(tiny, (edit,), "success").locality(1).n == 0
+    assert Recall(tiny, (edit,), "accuracy").locality(1).n == 1
+
+
+def test_a_paraphrase_that_is_the_prompt_says_nothing_of_generalization(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    edit = replace(world[0], paraphrases=(world[0].prompt.upper(), "Zz zz"))
+    general = Recall(tiny, (edit,), "accuracy").generalization(1)
+    assert {miss.prompt for miss in general.misses} == {"Zz zz"}
+
+
 def test_success_compares_the_target_with_the_truth(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:

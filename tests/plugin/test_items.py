@@ -207,24 +207,18 @@ def test_module_fixtures_have_a_place(specs: Specs) -> None:
     assert result.stdout.str().count("module up small.eac") == 1
 
 
-def test_workers_of_xdist_hand_their_results_to_the_controller(specs: Specs) -> None:
-    checks = (
-        "{efficacy: {min: 0.01, confidence: 0.9}, retention: {min: 0.02, confidence: 0.9},"
-        " compare: [{metric: deviation, less: eac, than: plain},"
-        " {metric: locality, more: eac, than: plain, by: -1}]}"
-    )
-    specs.write(checks, methods=TWO_METHODS)
-    specs.run("-n2", "--eac-results=two.json").assert_outcomes(passed=6)
-    specs.run("-n1", "--eac-results=one.json").assert_outcomes(passed=6)
-    two, one = (read_record(specs.pytester.path / name) for name in ("two.json", "one.json"))
-    assert {chain.name for chain in two.chains} == {"plain-s0", "eac-s0"}
-    for chain in one.chains:
-        (other,) = [each for each in two.chains if each.name == chain.name]
-        assert other.checkpoints == chain.checkpoints
-        assert other.verdicts == chain.verdicts
-        assert [verdict.corrected_over for verdict in other.verdicts] == [2, 2]
-    assert two.comparisons == one.comparisons
-    assert len(two.comparisons) == 2
+def test_an_edit_that_the_model_holds_already_is_counted_apart(specs: Specs) -> None:
+    fact = specs.facts[0]
+    held = {**fact, "target": fact["truth"], "truth": fact["target"]}
+    specs.write(edits=json.dumps([held, specs.facts[1]]))
+    result = specs.run("--eac-results=results.json", "-rA")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["  not counted: 1 already held before the edits"])
+    (chain,) = read_record(specs.pytester.path / "results.json").chains
+    assert [edit.excluded for edit in chain.edits] == ["already held", None]
+    assert chain.checkpoints[-1].efficacy.n == 1
+    assert chain.checkpoints[-1].efficacy.scores[0] is None
+    assert chain.per_edit[0].score == 1.0
 
 
 # Each worker writes down the chains that it runs.
@@ -237,7 +231,7 @@ run = EacSession._run
 
 def noted(self, spec, method, seed):
     with pathlib.Path("ran.txt").open("a") as file:
-        worker = os.environ["PYTEST_XDIST_WORKER"]
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
         file.write(f"{worker} {spec.name} {method.name}-s{seed}\\n")
     return run(self, spec, method, seed)
 
@@ -249,6 +243,32 @@ def ran(specs: Specs) -> list[tuple[str, ...]]:
     """Return worker, spec and chain of each chain that was run, in order."""
     lines = (specs.pytester.path / "ran.txt").read_text().splitlines()
     return [tuple(line.split()) for line in lines]
+
+
+def test_compared_chains_run_on_several_workers_with_the_results_of_a_single_process(
+    specs: Specs,
+) -> None:
+    checks = (
+        "{efficacy: {min: 0.01, confidence: 0.9}, retention: {min: 0.02, confidence: 0.9},"
+        " compare: [{metric: deviation, less: eac, than: plain},"
+        " {metric: locality, more: eac, than: plain, by: -1}]}"
+    )
+    specs.write(checks, methods=TWO_METHODS)
+    specs.pytester.makeconftest(NOTED)
+    specs.run("-n2", "--eac-no-cache", "--eac-results=two.json").assert_outcomes(passed=6)
+    found = ran(specs)
+    assert sorted(chain for _, _, chain in found) == ["eac-s0", "plain-s0"]
+    assert {worker for worker, _, _ in found} == {"gw0", "gw1"}
+    specs.run("-p", "no:xdist", "--eac-results=one.json").assert_outcomes(passed=6)
+    two, one = (read_record(specs.pytester.path / name) for name in ("two.json", "one.json"))
+    assert {chain.name for chain in two.chains} == {"plain-s0", "eac-s0"}
+    for chain in one.chains:
+        (other,) = [each for each in two.chains if each.name == chain.name]
+        assert other.checkpoints == chain.checkpoints
+        assert other.verdicts == chain.verdicts
+        assert [verdict.corrected_over for verdict in other.verdicts] == [2, 2]
+    assert two.comparisons == one.comparisons
+    assert len(two.comparisons) == 2
 
 
 def test_a_chain_runs_on_one_worker(specs: Specs) -> None:
@@ -266,22 +286,6 @@ def test_a_chain_runs_on_one_worker(specs: Specs) -> None:
     found = ran(specs)
     assert len(found) == len({each[1:] for each in found}) == 4 + 3, found
     assert {worker for worker, *_ in found} == {"gw0", "gw1"}
-
-
-def test_chains_that_are_compared_run_on_several_workers_and_each_once(specs: Specs) -> None:
-    specs.pytester.makeconftest(NOTED)
-    locality = "{metric: locality, more: eac, than: plain, by: -1}"
-    specs.write(f"{COMPARE.removesuffix(']}')}, {locality}]}}", methods=TWO_METHODS)
-    specs.run("-n2", "--eac-no-cache", "--eac-results=two.json").assert_outcomes(passed=4)
-    found = ran(specs)
-    assert sorted(chain for _, _, chain in found) == ["eac-s0", "plain-s0"]
-    assert {worker for worker, _, _ in found} == {"gw0", "gw1"}
-    specs.run("-p", "no:xdist", "--eac-results=alone.json").assert_outcomes(passed=4)
-    two, alone = (read_record(specs.pytester.path / f"{each}.json") for each in ("two", "alone"))
-    assert sorted(two.comparisons, key=str) == sorted(alone.comparisons, key=str)
-    for chain in alone.chains:
-        (other,) = [each for each in two.chains if each.name == chain.name]
-        assert (other.checkpoints, other.verdicts) == (chain.checkpoints, chain.verdicts)
 
 
 @pytest.mark.parametrize(("yaml", "dist"), [("a: 1", "load"), ("eac: 1", "loadfile")])

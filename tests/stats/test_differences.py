@@ -94,6 +94,7 @@ def test_few_scores_far_apart_leave_no_range_that_cannot_be() -> None:
 def test_right_and_wrong_that_never_differ_still_leave_doubt() -> None:
     found = difference([1.0, 0.0, 1.0] * 4, [1.0, 0.0, 1.0] * 4).mean
     assert found.low is not None
+    assert found.high is not None
     assert found.high == pytest.approx(-found.low)
     assert 0.1 < found.high < 0.4
 

@@ -1,0 +1,93 @@
+"""Edits and prompts that can show nothing, whatever the method: known without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import Problem
+from pytest_eac.spec.edits import question, questions, same_answer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pytest_eac.spec.draft import Draft
+    from pytest_eac.spec.edits import Edit, Neighbor
+    from pytest_eac.spec.marks import Where
+    from pytest_eac.spec.schema import Match
+
+_Doubt = tuple["Where", str]
+
+
+def doubts(draft: Draft, edits: tuple[Edit, ...]) -> tuple[Problem, ...]:
+    """Return what the edits of a spec ask for in vain; the spec can be run all the same.
+
+    Args:
+        draft: the file; its ``places`` say where each edit is written.
+        edits: all edits, ready for use.
+    """
+    asked: dict[str, Edit] = {}
+    for edit in edits:
+        for text in questions(edit):
+            asked.setdefault(text, edit)
+    match = draft.written.scoring.match
+    return tuple(
+        _problem(draft, place, edit, within, message)
+        for edit, place in zip(edits, draft.places, strict=True)
+        for within, message in (
+            *_of_target(edit, match),
+            *_of_paraphrases(edit),
+            *_of_neighbors(edit, asked, match),
+        )
+    )
+
+
+def _problem(draft: Draft, place: Where | None, edit: Edit, within: Where, message: str) -> Problem:
+    if place is not None:
+        return draft.marked.mark((*place, *within)).problem(message, (*place, *within))
+    file, _, line = edit.origin.rpartition(":")  # a record of a data file
+    return Problem(file=Path(file), line=int(line), column=1, path="", message=message)
+
+
+def _of_target(edit: Edit, match: Match) -> Iterator[_Doubt]:
+    if edit.truth is None or not same_answer(edit.target, edit.truth):
+        return
+    if match == "success":
+        why = "no model can find the one likelier than the other, so the edit will not count"
+    else:
+        why = "a model that knows the fact holds it already, and then the edit will not count"
+    yield ("target",), f"the target {edit.target!r} is the truth: {why}; give another target"
+
+
+def _of_paraphrases(edit: Edit) -> Iterator[_Doubt]:
+    seen: set[str] = set()
+    for index, text in enumerate(edit.paraphrases):
+        asks = question(text)
+        if asks == question(edit.prompt):
+            message = f"the paraphrase {text!r} is the edit's own prompt, so it is left out"
+            yield ("paraphrases", index), f"{message} of generalization"
+        elif asks in seen:
+            yield ("paraphrases", index), f"the paraphrase {text!r} is given twice and counts twice"
+        seen.add(asks)
+
+
+def _of_neighbors(edit: Edit, asked: dict[str, Edit], match: Match) -> Iterator[_Doubt]:
+    for index, neighbor in enumerate(edit.neighborhood):
+        if message := _of_neighbor(edit, neighbor, asked, match):
+            yield ("neighborhood", index), message
+
+
+def _of_neighbor(edit: Edit, neighbor: Neighbor, asked: dict[str, Edit], match: Match) -> str:
+    by = edit if question(neighbor.prompt) in questions(edit) else None
+    by = by or asked.get(question(neighbor.prompt))
+    if by is not None:
+        whose = "this edit" if by is edit else f"the edit at {by.origin}"
+        return (
+            f"{whose} asks the neighbour {neighbor.prompt!r} itself, so it is left out of locality"
+        )
+    if neighbor.answer is None or not same_answer(neighbor.answer, edit.target):
+        return ""
+    told = f"the neighbour {neighbor.prompt!r} has the edit's target {edit.target!r} as its answer"
+    if match == "success":
+        return f"{told}, and success compares the two, so it is left out of locality"
+    return f"{told}: it cannot show that the edit spreads to it"
