@@ -24,7 +24,10 @@ def problems_of(error: ValidationError, marked: MarkedValue) -> list[Problem]:
     grouped: dict[Where, list[ErrorDetails]] = {}
     placed = [(path_in(marked.value, each), each) for each in error.errors(include_url=False)]
     enclosing = {path[:length] for path, _ in placed for length in range(len(path))}
+    unknown = {path for path, each in placed if "[key]" in each["loc"]}
     for path, detail in placed:
+        if path in unknown and "[key]" not in detail["loc"]:
+            continue  # what a name may hold matters only where there is such a name
         if detail["type"] == "too_short" and detail["input"]:
             continue  # its items are wrong, which is reported by itself
         if detail["type"] == "literal_error" and path in enclosing:

@@ -55,7 +55,7 @@ _MARKS = {
     b"\xfe\xff": "UTF-16",
 }
 # Without a byte order mark: which of the first four bytes are zero where ASCII comes first.
-_ZEROS = {
+_ZEROS: dict[tuple[bool, ...], str] = {
     (False, True, False, True): "UTF-16",
     (True, False, True, False): "UTF-16",
     (False, True, True, True): "UTF-32",

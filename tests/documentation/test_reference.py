@@ -22,7 +22,7 @@ def test_there_is_no_other_page() -> None:
     [
         ("keys.md", "| `ratio` | number above 0 to 1 | `0.2` | Share of the dimensions kept"),
         ("keys.md", "| `subject` | text | required |"),
-        ("options.md", "| `--eac-limit-edits N` | `eac_limit_edits` | use only the first N edits"),
+        ("options.md", "| `--eac-limit-edits=N` | `eac_limit_edits` | use only the first N edits"),
         ("commands.md", "## `pytest-eac stats build`"),
         ("methods.md", "| `rome` | `rome-eac` | one | one | read |"),
         ("results.md", "| `swallowed` | `float` | share of the entries meant to move"),

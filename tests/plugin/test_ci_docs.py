@@ -54,4 +54,5 @@ def test_their_commands_have_options_that_exist(index: int, pytestconfig: pytest
 
 
 def known(config: pytest.Config, option: str) -> bool:
-    return any(option in each.names() for group in config._parser._groups for each in group.options)
+    name = option.partition("=")[0]
+    return any(name in each.names() for group in config._parser._groups for each in group.options)

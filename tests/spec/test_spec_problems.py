@@ -716,6 +716,12 @@ def test_a_value_in_the_place_of_limits_is_shown_as_limits(
     assert found.endswith(f", expected a mapping; {hint}")
 
 
+def test_what_is_under_an_unknown_name_is_not_reported_too(file: Path) -> None:
+    assert told_of(file, HEAD + "checks: {metrics: {mine: 3}}\n") == [
+        "3:20: checks.metrics.mine: unknown metric 'mine'; no package or conftest.py brings one"
+    ]
+
+
 def test_a_number_for_a_metric_is_shown_as_either_limit(file: Path) -> None:
     registry.register(registry.METRICS, "mine", object())
     try:
