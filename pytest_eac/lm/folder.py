@@ -102,7 +102,7 @@ def require_names(
         names: its files.
         base: what its adapter is for, where that is known.
         released: leave out what the gate reports of a release itself: an adapter beside the
-            weights, a tokenizer that is not there, an index that is missing.
+            weights, an index that is missing.
 
     Raises:
         ModelError: says what was found, what was expected and what to do.
@@ -123,16 +123,13 @@ def require_names(
         )
     if WEIGHTS not in names and INDEX not in names and not (released and whole):
         raise ModelError(f"{place}: {_other_weights(names, tensors)}")
-    if released:
-        return
-    if ADAPTER in names:
+    if ADAPTER in names and not released:
         raise ModelError(
             f"{place}: found an adapter ({ADAPTER}) beside full weights. transformers would add it "
             "to them, though it may be merged into them already; expected one or the other: if it "
             "is merged, remove the adapter's files; if not, merge it (peft: "
             "model.merge_and_unload()) and save the result alone"
         )
-    require_tokenizer(place, names)
 
 
 def _other_weights(names: Collection[str], tensors: list[str]) -> str:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 # Configuration and tokenizer. What lies in subfolders belongs to other formats of the same model,
 # except for the templates that transformers keeps in a folder of their own.
 _COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt")
+_REPORTED = 500_000  # bytes; what is smaller is there at once
 _TEMPLATES = "additional_chat_templates/*.jinja"
 
 
@@ -70,7 +71,7 @@ def fetch_model(
     """
     try:
         commit = str(HfApi().model_info(model_id, revision=revision).sha)
-        listed = read_listing(cache, model_id, commit) or _list(model_id, commit)
+        listed = _list(model_id, commit)
     except Exception:
         return
     names = [each.name for each in listed]
@@ -130,7 +131,7 @@ def _download(
         def update(self, n: float | None = 1) -> None:
             """Count, and report if it is bytes."""
             super().update(n)
-            if self.unit == "B" and self.total:
+            if self.unit == "B" and (self.total or 0) >= _REPORTED:
                 with self.get_lock():
                     tell(_told_bytes(self.n, self.total, self.format_dict["rate"]))
 

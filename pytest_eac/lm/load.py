@@ -12,6 +12,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
 from pytest_eac.lm.find import find_model, quiet
+from pytest_eac.lm.folder import require_tokenizer
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, pad
 from pytest_eac.lm.weights import fingerprint, require_finite
@@ -172,6 +173,7 @@ def load_model(
     with quiet():
         config = _load_config(model_id, where)
         layout = find_layout(config)
+        require_tokenizer(found.folder, [each.name for each in found.files])
         model = _load_weights(model_id, config, dtype, where)
         tokenizer = _load_tokenizer(model_id, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)

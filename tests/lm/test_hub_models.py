@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from safetensors.torch import load, save
+from transformers import dynamic_module_utils
 
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.find import find_model
 from pytest_eac.lm.folder import INDEX, WEIGHTS
+from pytest_eac.lm.identity import identify
 from pytest_eac.lm.load import load_model
 from tests.hub_server import COMMIT, ID, WANTED, Hub, serving
 
@@ -66,6 +69,22 @@ def test_of_a_sharded_model_the_files_of_its_index_are_fetched(hub: Hub, tmp_pat
     assert sorted(hub.fetched) == sorted(wanted)
     hub.files = {}
     assert load_model(ID, cache_dir=tmp_path, offline=True).fingerprint == whole.fingerprint
+
+
+def test_a_models_own_code_is_fetched_and_run_only_if_that_is_asked_for(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "modules"))
+    monkeypatch.setattr("sys.path", [*sys.path])
+    config = json.loads(hub.files["config.json"])
+    config["auto_map"] = {"AutoModelForCausalLM": "modeling_own.Own"}
+    code = b"import transformers\n\nclass Own(transformers.LlamaForCausalLM):\n    own = True\n"
+    hub.files |= {"config.json": json.dumps(config).encode(), "modeling_own.py": code}
+    plain = load_model(ID, cache_dir=tmp_path)
+    assert "modeling_own.py" not in hub.fetched
+    own = load_model(ID, cache_dir=tmp_path, trust_remote_code=True)
+    assert (hasattr(plain.model, "own"), own.model.own) == (False, True)
+    assert COMMIT in identify(own)["class"]
 
 
 def test_a_single_file_is_preferred_to_an_index(hub: Hub, tmp_path: Path) -> None:

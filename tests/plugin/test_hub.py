@@ -23,7 +23,6 @@ MEGABYTES = f"{len(WANTED['model.safetensors']) / 1e6:.0f} MB"
 
 @pytest.fixture
 def hub(specs: Specs, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    shutil.rmtree(default_cache_dir() / "listings", ignore_errors=True)
     monkeypatch.setattr(progress, "EVERY", 0.0)
     with serving(specs.pytester.path, monkeypatch) as found:
         yield found
