@@ -243,6 +243,7 @@ eac: 1
 model: {TINY}
 edits:
   - {{from: {ROOT / "fixtures" / "world.jsonl"}, format: jsonl, take: 1}}
+  - {{subject: Sabeth Grennock, prompt: "{{}} was born in", target: Port Vessin}}
   - subject: Oslo
     prompt: Oslo lies in
     target: Peru
@@ -257,7 +258,11 @@ edits:
     lines = out.splitlines()
     assert lines[0].endswith("world.jsonl:1: Odalys Ardwick")
     assert lines[1].startswith("  yes prompt     ")
-    assert f"{file}:6: Oslo" in lines
+    assert f"{file}:7: Oslo" in lines
+    marked = [line for line in lines if "will not count" in line]
+    assert marked == [
+        "  the edit will not count: the unedited model gives the target already: 'Port Vessin'"
+    ]
     assert lines[-3].startswith("  no  prompt     Oslo lies in -> ")
     assert lines[-3].endswith(", not 'Chad'")
     assert lines[-2].startswith("  -   neighbor   The capital of Peru is -> ")

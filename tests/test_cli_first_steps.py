@@ -138,7 +138,7 @@ def test_explain_tells_meaning_formula_limit_and_data(
     assert out.splitlines() == [
         "my.eac.yaml::rome-s0::efficacy",
         "  meaning   Did each edit work, asked right after it was made? (docs/metrics.md)",
-        "  formula   (1/k) Σ_(i≤k) s(W_i, prompt_i, target_i)",
+        "  formula   mean over edits i ≤ k that count of s(W_i, prompt_i, target_i)",
         "  required  min: 0.9 (my.eac.yaml:12)",
         "  measured  rome, seed 0: 2 edits, 1 an update, looked at after 2; match: accuracy",
         "  data      2 edits, 1 with a truth; 1 paraphrases, 1 neighbours",
