@@ -8,6 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cache.entries import Cache
@@ -160,6 +161,8 @@ class EacSession:
                 chain = self._outcomes[key] = run()
             except Exception as error:
                 self._outcomes[key] = error
+                if isinstance(error, SpoiledModelError):
+                    _let_go(error)
             else:
                 self._fresh.append(chain)
                 self.write()
@@ -384,7 +387,11 @@ class EacSession:
 
     @contextmanager
     def _running(self, name: str) -> Iterator[Progress]:
-        """Show how far a chain is, and tell of memory that is not enough for it."""
+        """Show how far a chain is, and report memory that is not enough for it.
+
+        A model that has been left changed is dropped, and what it was asked: the next chain loads
+        it again.
+        """
         progress = Progress(self.config, name)
         try:
             yield progress
@@ -556,6 +563,13 @@ def _baseline(options: Options) -> Baseline | None:
     from pytest_eac.plugin.baseline import Baseline
 
     return Baseline(options.baseline, options.compare_fail, update=options.update_baseline)
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Drop what an error's frames hold: the model there is replaced by one loaded again."""
+    while error is not None:
+        clear_frames(error.__traceback__)
+        error = error.__context__
 
 
 def _out_of_memory() -> type[Exception]:
