@@ -117,6 +117,15 @@ class Snapshot:
             found += self._of_vocabulary()
         return [*found, *self._process.differences()]
 
+    def require(self, who: str, *, edited: bool = False, remedy: str = "") -> None:
+        """Raise unless everything is as it was; see :meth:`differences`.
+
+        Raises:
+            SpoiledModelError: ``who`` has changed something.
+        """
+        if found := self.differences(edited=edited):
+            raise SpoiledModelError(_complaint(who, found, remedy))
+
     def put_back(self) -> None:
         """Put back what loading the model again does not: the settings of the process.
 
@@ -239,11 +248,7 @@ def unchanged(
         SpoiledModelError: the block has changed something.
     """
     before = Snapshot(loaded, modules, whole=whole)
-
-    def require(*, edited: bool) -> None:
-        if found := before.differences(edited=edited):
-            raise SpoiledModelError(_complaint(who, found, remedy))
-
+    require = partial(before.require, who, remedy=remedy)
     try:
         yield partial(require, edited=True)
     except KeyboardInterrupt:
@@ -251,10 +256,10 @@ def unchanged(
     except BaseException as error:
         if blamed := _blamed(error):
             raise blamed from blamed.__cause__
-        require(edited=False)
+        require()
         raise
     else:
-        require(edited=False)
+        require()
     finally:
         before.put_back()
 
@@ -401,7 +406,7 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
         old, new = then.get(name, _MISSING), now.get(name, _MISSING)
         if old is new or (old is not _MISSING and new is not _MISSING and _same(old, new)):
             continue
-        if name.startswith("loaded") and (old is _MISSING or isinstance(old, int)):
+        if name.startswith("loaded") and (old is _MISSING or name == "loaded"):
             continue  # what is found out about a model once and kept
         shown = name.removesuffix("_internal")
         words = ["not set" if each is _MISSING else str(each)[:40] for each in (old, new)]

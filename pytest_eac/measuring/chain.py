@@ -102,8 +102,7 @@ def run_chain(
     if metrics is None:
         metrics = find_metrics(spec.checks.metrics)
     base = method.choice.base
-    with accountable(loaded, base):  # which modules a method declares, its own code may say
-        settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
+    settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
     level = spec.stats.confidence
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache, confidence=level)
@@ -221,6 +220,7 @@ def settle(
     Raises:
         SettingsError: the method lacks a hyperparameter for this model, or cannot edit it.
         EditError: the model knows none of the facts to trace.
+        SpoiledModelError: the method has left something behind.
     """
     settings = resolve_settings(method.choice, loaded.shape)
     settings = settings.model_copy(update={"control": method.control})
@@ -230,7 +230,8 @@ def settle(
         spreads = find_method(settings.base).many_layers and not loaded.layout.normed
         wanted = AUTO_LAYERS if spreads else 1
         settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
-    return settings, edited_modules(loaded, settings)
+    with accountable(loaded, settings.base):  # a method of another package may compute them
+        return settings, edited_modules(loaded, settings)
 
 
 def describe_model(loaded: LoadedModel) -> ModelRecord:

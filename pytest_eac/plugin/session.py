@@ -565,11 +565,16 @@ def _baseline(options: Options) -> Baseline | None:
     return Baseline(options.baseline, options.compare_fail, update=options.update_baseline)
 
 
-def _let_go(error: BaseException | None) -> None:
+def _let_go(error: BaseException) -> None:
     """Drop what an error's frames hold: the model there is replaced by one loaded again."""
-    while error is not None:
-        clear_frames(error.__traceback__)
-        error = error.__context__
+    errors: list[BaseException | None] = [error]
+    seen = set()
+    while errors:
+        each = errors.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            clear_frames(each.__traceback__)
+            errors += [each.__context__, each.__cause__]
 
 
 def _out_of_memory() -> type[Exception]:
