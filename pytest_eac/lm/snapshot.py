@@ -53,6 +53,7 @@ _WORDS = {
     "_buffers": "buffers of {}",
     "training": "training mode of {}",
 }
+_PIPELINE = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 _ATOMS = frozenset({bool, int, float, str, type(None)})
 # Hooks that transformers adds by itself once hidden states are asked for; they do nothing else.
 _CAPTURING = "transformers.utils.output_capturing"
@@ -180,7 +181,9 @@ class Snapshot:
         about = vars(self._loaded.tokenizer)
         about = {name: each for name, each in about.items() if name != "deprecation_warnings"}
         _flatten(about, "tokenizer", found, seen)
-        found["tokenizer.vocabulary size"] = about["_tokenizer"].get_vocab_size()
+        backend = about["_tokenizer"]
+        found["tokenizer.vocabulary size"] = backend.get_vocab_size()
+        found |= {f"tokenizer.{name}": repr(getattr(backend, name)) for name in _PIPELINE}
         _flatten(vars(self._loaded), "loaded", found, seen)
         return found
 

@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cache.entries import Cache
@@ -573,7 +572,7 @@ def _let_go(error: BaseException) -> None:
         each = errors.pop()
         if each is not None and id(each) not in seen:
             seen.add(id(each))
-            clear_frames(each.__traceback__)
+            each.__traceback__ = None
             errors += [each.__context__, each.__cause__]
 
 

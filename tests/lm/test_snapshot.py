@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
@@ -124,6 +125,19 @@ def _normalizer(loaded: LoadedModel) -> None:
     from tokenizers.normalizers import Lowercase
 
     loaded.tokenizer.backend_tokenizer.normalizer = Lowercase()
+
+
+def _rename_token(loaded: LoadedModel) -> None:
+    """Put another vocabulary of the same size into the tokenizer."""
+    from tokenizers import Tokenizer
+
+    backend = loaded.tokenizer.backend_tokenizer
+    text = json.loads(backend.to_str())
+    words = text["model"]["vocab"]
+    last = max(words, key=words.get)
+    text["model"]["vocab"] = {f"{word}z" if word == last else word: words[word] for word in words}
+    text["model"]["merges"] = []
+    backend.model = Tokenizer.from_str(json.dumps(text)).model
 
 
 MODEL: dict[str, tuple[Plant, str]] = {
@@ -257,9 +271,10 @@ MODEL: dict[str, tuple[Plant, str]] = {
     ),
     "shape": (_set("shape.vocab_size", 3), "loaded.shape.vocab_size (was "),
 }
+MODEL["normalizer"] = (_normalizer, "tokenizer.normalizer (was ")
 WHOLE: dict[str, tuple[Plant, str]] = {
     "weight written past autograd": (_write_past_autograd, "the values of model.norm.weight"),
-    "normalizer": (_normalizer, "the tokenizer's normalizer"),
+    "a token renamed": (_rename_token, "the tokenizer's model"),
 }
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import nn
-from torch.nn.utils import parametrize
 from transformers.models.llama import modeling_llama
 
 from pytest_eac import Method, Solved, load_spec, run_chain
@@ -21,6 +20,7 @@ from pytest_eac.plugin.options import read_options
 from pytest_eac.plugin.session import EacSession
 from pytest_eac.spec import registry
 from pytest_eac.spec.choices import MethodChoice
+from pytest_eac.store import read_record
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.record import Chain
     from pytest_eac.spec.ready import Spec
+    from tests.plugin.conftest import Specs
 
 WORLD = FIXTURES / "world.jsonl"
 GOOD = ("rome", "ft")
@@ -85,20 +86,13 @@ def _grad(it: LoadedModel) -> None:
 
 BAD: dict[str, Callable[[LoadedModel], object]] = {
     "a forward hook": lambda it: it.model.model.norm.register_forward_hook(double),
-    "a forward pre-hook": lambda it: it.model.model.norm.register_forward_pre_hook(
-        lambda _, inputs: (2 * inputs[0],)
-    ),
     "a module swapped": lambda it: setattr(it.model.model.layers[0].mlp, "act_fn", nn.Tanh()),
     "the edited module swapped": lambda it: setattr(
         it.model.model.layers[1].mlp, "down_proj", nn.Linear(176, 64, bias=False)
     ),
     "a module deleted": lambda it: delattr(it.model.model.layers[1].mlp, "down_proj"),
-    "a parametrization": lambda it: parametrize.register_parametrization(
-        it.model.model.norm, "weight", nn.Tanh()
-    ),
     "a buffer": lambda it: it.model.model.rotary_emb.inv_freq.mul_(2),
     "the configuration": _set("model.config", "output_hidden_states", value=True),
-    "the scale of attention": _set("model.model.layers.0.self_attn", "scaling", 1.0),
     "a gradient flag": lambda it: it.model.requires_grad_(),
     "a gradient": _grad,
     "another dtype": lambda it: it.model.to(torch.bfloat16),
@@ -115,7 +109,6 @@ BAD: dict[str, Callable[[LoadedModel], object]] = {
     "the tokenizer's normalizer": lambda it: setattr(
         it.tokenizer.backend_tokenizer, "normalizer", _lowercase()
     ),
-    "a token": lambda it: it.tokenizer.add_tokens([" the"]),
     "a hook, and an error": _midway,
     "a hook on all modules": lambda _: nn.modules.module.register_module_forward_hook(
         lambda module, *rest: double(module, *rest) if isinstance(module, nn.SiLU) else None
@@ -123,7 +116,6 @@ BAD: dict[str, Callable[[LoadedModel], object]] = {
     "the default dtype": lambda _: torch.set_default_dtype(torch.float64),
     "the gradient mode": lambda _: torch.set_grad_enabled(False),
     "inference mode": lambda _: _enter_inference_mode(),
-    "autocast": lambda _: torch.set_autocast_enabled("cpu", True),
     "a patched class": lambda _: setattr(
         modeling_llama.LlamaRMSNorm, "forward", lambda _, states: states
     ),
@@ -222,7 +214,26 @@ def bring(spec: Spec, what: str) -> Spec:
     return replace(spec, methods=(bad, *spec.methods))
 
 
-@pytest.mark.parametrize("what", BAD)
+# One of each way to find them; each kind by itself is in tests/lm/test_snapshot.py.
+FAST = {
+    "a forward hook",
+    "a module deleted",
+    "a buffer",
+    "the attention implementation",
+    "a weight written past autograd",
+    "the weights to restore from",
+    "the tokenizer's normalizer",
+    "a hook, and an error",
+    "a hook on all modules",
+    "the default dtype",
+    "a patched class",
+}
+
+
+@pytest.mark.parametrize(
+    "what",
+    [pytest.param(each, marks=() if each in FAST else pytest.mark.slow) for each in BAD],
+)
 def test_chains_after_a_method_that_misbehaves_are_as_without_it(
     pytester: pytest.Pytester,
     spec: Spec,
@@ -241,7 +252,50 @@ def test_chains_after_a_method_that_misbehaves_are_as_without_it(
             assert run(eac, tried, name) == clean[name]
         assert len(loads) == 2
         assert [chain.method for chain in eac.record().chains] == list(order)
-    loads.clear()
-    eac = session(pytester, tmp_path / "cache")
-    for name in GOOD:
-        assert run(eac, spec, name) == clean[name]
+
+
+METRIC = """
+import torch
+from torch import nn
+
+def norm(loaded, edits):
+    {bad}
+    return 1.0
+
+def pytest_eac_register_metrics():
+    return {{"norm": norm}}
+
+def skill(loaded):
+    {worse}
+    return [1.0]
+
+def pytest_eac_register_abilities():
+    return {{"skill": skill}}
+"""
+HOOK = "loaded.model.model.norm.register_forward_hook(lambda *_: None)"
+
+
+@pytest.mark.parametrize(
+    ("bad", "worse", "said"),
+    [
+        (HOOK, "pass", "metric 'norm': it changed what it must leave as it was: forward hooks of "),
+        (
+            "loaded.model.model.norm.weight.data += 1",
+            "pass",
+            "metric 'norm': it changed what it must leave as it was: the values of model.norm",
+        ),
+        ("pass", HOOK, "ability 'skill': it changed what it must leave as it was: forward hooks "),
+    ],
+)
+def test_a_metric_or_ability_that_misbehaves_is_blamed(
+    specs: Specs, bad: str, worse: str, said: str
+) -> None:
+    specs.pytester.makeconftest(METRIC.format(bad=bad, worse=worse))
+    specs.write(
+        "{metrics: {norm: {min: 0}}, abilities: {skill: {keep: 0.5}}}",
+        methods="[{ft: {layers: [1], update: {steps: 1}}}]",
+    )
+    result = specs.run("--eac-results=results.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*{said}*".replace("[", "[[]")])
+    assert read_record(specs.pytester.path / "results.json").chains == ()
