@@ -112,7 +112,10 @@ class EditError(EacError):
 
 
 class SpoiledModelError(EditError):
-    """A method changed weights that nobody kept a copy of: the loaded model is of no more use."""
+    """Code that was given the model left it, or the process, changed: load the model again.
+
+    The process has been put back; no result of that code is kept.
+    """
 
 
 class SettingsError(EacError):

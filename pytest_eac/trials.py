@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
+import random
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
+import numpy as np
 import pytest
 import torch
 
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.sequence import edit_in_sequence, solve
+from pytest_eac.editing.sequence import accountable, edit_in_sequence, solve
 from pytest_eac.editing.solved import Work
-from pytest_eac.errors import EacError
+from pytest_eac.errors import EacError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.load import load_model
+from pytest_eac.lm.process import drawn, kept_random, random_state
+from pytest_eac.lm.snapshot import Snapshot
 from pytest_eac.lm.tiny import tiny_model
-from pytest_eac.lm.weights import apply_delta, fingerprint, named_weights, restored
+from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.measuring.scoring import force
 from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.edits import Edit, fill
@@ -31,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.editing.solved import Solved
@@ -65,6 +68,7 @@ CONFLICT = (EDITS[0], replace(EDITS[0], target="Havana"))
 FACT = _edit("Beethoven", "{} played the instrument called the", "drum")
 REWORDED = _edit("Beethoven", "Of all instruments, the one that {} mastered was the", "drum")
 RENAMED = _edit("The Danube", "Last summer we all went to see {}", "Chicago")
+_UNUSUAL_SEED = 738_019  # that no method sets
 CONTEXTS = ("{}", "It is late. {}")
 
 
@@ -83,14 +87,22 @@ class Run:
 
 @dataclass(kw_only=True)
 class Trial:
-    """A method that is being tried; ``trouble`` says what is wrong with a plain edit, if anything.
+    """A method that is being tried.
 
-    All other tests are then skipped: there is nothing to hold the method to.
+    Attributes:
+        name: the method's.
+        bench: has the model.
+        trouble: what is wrong with a plain edit, if anything. All other tests are then skipped:
+            there is nothing to hold the method to.
+        left: what a plain edit leaves behind; likewise.
+        spoils: whether a later edit has left something behind; likewise.
     """
 
     name: str
     bench: Bench
     trouble: str | None = None
+    left: list[str] = field(default_factory=list)
+    spoils: bool = False
     method: Method = field(init=False)
     settings: MethodSettings = field(init=False)
     modules: tuple[str, ...] = ()
@@ -117,10 +129,19 @@ class Trial:
             self.moments = second_moments(
                 self.loaded, self.modules, self.settings.covariance, cache_dir=self.bench.cache_dir
             )
-        before = _digests(self.loaded.model)
-        solved = self.solve(EDITS[:1])
-        after = _digests(self.loaded.model)
-        if changed := [name for name, digest in before.items() if after.get(name) != digest]:
+        before = Snapshot(self.loaded, self.modules, whole=True)
+        with chance(_UNUSUAL_SEED) as used:
+            solved = self.solve(EDITS[:1])
+            numbers = used()
+        changed, self.left = before.written(), before.differences()
+        self.left += [f"{name}'s global random numbers moved on" for name in numbers]
+        self.left += [
+            f"the delta of {delta.module} holds its graph of gradients"
+            for delta in solved.deltas
+            if delta.left.requires_grad or (delta.right is not None and delta.right.requires_grad)
+        ]
+        before.put_back()
+        if changed:
             self.trouble = _advice(
                 f"{self.name} was asked to solve one edit and wrote into the model: "
                 + ", ".join(changed),
@@ -128,6 +149,8 @@ class Trial:
                 "later",
                 "work on copies, or inside `with restored(model.model, modules):`",
             )
+        if self.left:
+            return
         with restored(self.loaded.model, self.modules):
             for delta in solved.deltas:
                 apply_delta(self.loaded.model, delta)  # refuses what does not fit or is not finite
@@ -138,6 +161,10 @@ class Trial:
             pytest.skip(
                 f"{self.name} does not make a plain edit: see test_changes_only_what_it_declares"
             )
+        if self.left:
+            pytest.skip(f"{self.name} leaves something behind: see test_does_not_leak")
+        if self.spoils:
+            pytest.skip(f"{self.name} leaves something behind: see the test that failed")
         return self.loaded
 
     def batches(self) -> tuple[int, ...]:
@@ -173,6 +200,7 @@ class Trial:
         how = f"in updates of {batch}" if batch > 1 else "one by one"
         with (
             self.working(f"making {len(edits)} edits {how}"),
+            accountable(self.loaded, self.name, self.modules, whole=True),
             restored(self.loaded.model, self.modules) as originals,
         ):
             work = self.work(edits, originals)
@@ -223,6 +251,18 @@ class Trial:
         """Tell an error of the method as a failure, without a traceback through this suite."""
         try:
             yield
+        except SpoiledModelError as error:
+            self.spoils = True
+            pytest.fail(
+                _advice(
+                    f"{self.name}, {doing}: {error}",
+                    "a sequence of edits changes the weights of the declared modules "
+                    f"({', '.join(self.modules)}) and nothing else",
+                    "return every change as a WeightDelta; declare further modules by "
+                    "Method(modules=...); remove hooks in `finally`",
+                ),
+                pytrace=False,
+            )
         except EacError as error:
             pytest.fail(f"{self.name}, {doing}: {error}", pytrace=False)
         except Exception as error:
@@ -244,17 +284,23 @@ class Trial:
         pytest.fail(_advice(f"{self.name} {found}", expected, remedy), pytrace=False)
 
 
+@contextmanager
+def chance(seed: int) -> Iterator[Callable[[], list[str]]]:
+    """Seed all global random numbers for the time of a block.
+
+    Yields:
+        A function that says of which packages some have been drawn since.
+    """
+    with kept_random():
+        torch.manual_seed(seed)
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        before = random_state()
+        yield lambda: drawn(before)
+
+
 def _advice(found: str, expected: str, remedy: str) -> str:
     return f"{found}\nexpected: {expected}\nto do: {remedy}"
-
-
-def _digests(model: nn.Module) -> dict[str, str]:
-    """Return the SHA-256 of each weight's bytes."""
-    found = {}
-    for name, weight in named_weights(model):
-        raw = weight.detach().cpu().contiguous().flatten().view(torch.uint8)
-        found[name] = hashlib.sha256(raw.numpy().data).hexdigest()
-    return found
 
 
 class Bench:
@@ -266,15 +312,19 @@ class Bench:
         self._options = options
         self._make: Callable[[], LoadedModel] = self._load if options.model else _make_tiny
         self.loaded = self._make()
-        self._clean = traces(self.loaded.model)
-        _ = self.loaded.fingerprint
+        self._clean = self._snapshot()
 
     def tidy(self) -> None:
         """Make a new model if this one is no longer as it was."""
-        model = self.loaded.model
-        if traces(model) != self._clean or fingerprint(model) != self.loaded.fingerprint:
+        if self._clean.differences():
+            self._clean.put_back()
             self.loaded = self._make()
-            _ = self.loaded.fingerprint
+            self._clean = self._snapshot()
+
+    def _snapshot(self) -> Snapshot:
+        modules = self.loaded.model.named_modules()
+        weighty = [path for path, module in modules if hasattr(module, "weight")]
+        return Snapshot(self.loaded, weighty, whole=True)
 
     def _load(self) -> LoadedModel:
         options = self._options
@@ -311,19 +361,3 @@ class Bench:
 def _make_tiny() -> LoadedModel:
     edits = (*EDITS, ANOTHER, *CONFLICT)  # RENAMED is of the same words
     return tiny_model([f"{edit.prompt} {edit.target}" for edit in edits])
-
-
-_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
-
-
-def traces(model: nn.Module) -> set[str]:
-    """Return what a method may leave behind on a model."""
-    found = set()
-    for name, module in model.named_modules():
-        shown = name or "the model"
-        found |= {f"a hook on {shown}"} if any(getattr(module, each) for each in _HOOKS) else set()
-        found |= {f"{shown} in training mode"} if module.training else set()
-    for name, parameter in model.named_parameters():
-        found |= {f"requires_grad on {name}"} if parameter.requires_grad else set()
-        found |= {f"a gradient on {name}"} if parameter.grad is not None else set()
-    return found

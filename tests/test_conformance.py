@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
 
 FIRST = "test_changes_only_what_it_declares"
+LEAK = "test_does_not_leak"
 TRAINED = "test_an_edit_in_other_words_answers_the_prompt"  # skipped on a model of random weights
 TESTS = {
     FIRST,
@@ -177,6 +178,14 @@ def undeclared_later(loaded, edits, settings, work):
 BROUGHT["broken"] = undeclared_later
 """
 
+PAST_AUTOGRAD = """
+def past_autograd(loaded, edits, settings, work):
+    if work.done:
+        loaded.model.model.embed_tokens.weight.data[5] += 1
+    return step(loaded, edits, settings)
+BROUGHT["broken"] = past_autograd
+"""
+
 RANDOM = """
 import secrets
 def by_chance(loaded, edits, settings):
@@ -313,8 +322,16 @@ CASES: Mapping[str, tuple[str, dict[str, str]]] = {
     "writes into another module later on": (
         UNDECLARED_LATER,
         {
-            "test_restores": "broken left the model changed after its declared modules "
-            "(model.layers.1.mlp.down_proj, model.layers.2.mlp.down_proj) had been put back"
+            "test_restores": "broken, making 2 edits one by one: edit 2 of 2 (Niels Bohr, "
+            "pytest_eac.conformance): broken changed what it must leave as it was: "
+            "model.embed_tokens.weight (written to)."
+        },
+    ),
+    "writes past autograd later on": (
+        PAST_AUTOGRAD,
+        {
+            "test_restores": "broken, making 2 edits one by one: broken changed what it must leave "
+            "as it was: the values of model.embed_tokens.weight."
         },
     ),
     "is random": (
@@ -373,15 +390,16 @@ CASES: Mapping[str, tuple[str, dict[str, str]]] = {
         LEAVES_A_HOOK,
         {
             "test_does_not_leak": "broken made one edit and left behind: "
-            "a hook on model.layers.1.mlp.down_proj\n"
+            "forward hooks of model.layers.1.mlp.down_proj\n"
         },
     ),
     "leaves gradients, training mode and random numbers": (
         LEAVES_GRADIENTS,
         {
-            "test_does_not_leak": "left behind: model.norm in training mode; requires_grad on "
-            "model.layers.1.mlp.down_proj.weight; torch's global random numbers moved on; the "
-            "delta of model.layers.1.mlp.down_proj holds its graph of gradients\n"
+            "test_does_not_leak": "left behind: training mode of model.norm; requires_grad of "
+            "model.layers.1.mlp.down_proj.weight (was False, is True); torch's global random "
+            "numbers moved on; the delta of model.layers.1.mlp.down_proj holds its graph of "
+            "gradients\n"
         },
     ),
     "writes into its state": (
@@ -442,6 +460,12 @@ def test_a_broken_method_is_told_what_is_wrong(suite: Suite, case: str) -> None:
     if FIRST in expected:
         reason = f"Skipped: broken does not make a plain edit: see {FIRST}"
         assert outcome.skipped == dict.fromkeys(TESTS - {FIRST}, reason)
+    elif method in {LEAVES_A_HOOK, LEAVES_GRADIENTS, UNDECLARED_LATER, PAST_AUTOGRAD}:
+        assert outcome.passed == {FIRST, LEAK} - set(expected)
+        assert set(outcome.skipped) == TESTS - {FIRST, LEAK, *expected}
+        see = LEAK if LEAK in expected else "the test that failed"
+        reason = f"Skipped: broken leaves something behind: see {see}"
+        assert set(outcome.skipped.values()) == {reason}
     elif "many_edits=False" in method:
         assert set(outcome.skipped) == {"test_batch_raises_every_target", TRAINED}
     else:

@@ -27,6 +27,10 @@ from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tens
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Part of every key. Raise it when entries that were written before can no longer be believed: those
+# of format 1 may hold what a model answered while code of another package had left it changed.
+FORMAT = 2
+
 Key = Mapping[str, Any]
 Data = TypeVar("Data")
 
@@ -67,6 +71,7 @@ class Cache:
         Warns:
             CacheWarning: there is an entry, but it is damaged.
         """
+        key = {"format": FORMAT, **key}
         path = self._path(kind, key)
         there = os.path.lexists(path)
         found = read_tensors(path) if there else None
@@ -92,6 +97,7 @@ class Cache:
         """
         if not self._writes:
             return
+        key = {"format": FORMAT, **key}
         path = self._path(kind, key)
         tensors = {name: _plain(tensor) for name, tensor in entry.tensors.items()}
         about = {"key": _text(key), "data": json.dumps(entry.data, allow_nan=False)}

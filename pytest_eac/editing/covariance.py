@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.settings import CovarianceSettings
 
-_VERSION = 1
+_VERSION = 2
 _WINDOW = 512
 _BATCH_TOKENS = 2048
 _SAVE_SECONDS = 60.0

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
 
-# What of an update's outcome is not in the texts below: a change here makes old entries unreadable.
-_FORMAT = 1
 _SOURCES = ("editing", "lm", "spec/methods.py", "spec/settings.py", "writing.py")
 
 
@@ -90,7 +88,6 @@ def open_memory(
     if cache is None or settings.base not in BUILT_IN:
         return None
     about = {
-        "format": _FORMAT,
         "code": source_digest(*_SOURCES),
         "model": identify(loaded),
         # Presets have done their part; the covariance counts by what it came to.

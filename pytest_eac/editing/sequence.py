@@ -13,11 +13,13 @@ from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.solved import Cost, Solved, Work, as_solved
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.peak import peak_memory
+from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.lm.weights import apply_delta
-from pytest_eac.spec.methods import find_method
+from pytest_eac.spec.methods import BUILT_IN, find_method
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
 
     from torch import nn
 
@@ -69,6 +71,26 @@ def solve(
     return solved
 
 
+def accountable(
+    loaded: LoadedModel, base: str, modules: Iterable[str] = (), *, whole: bool = False
+) -> AbstractContextManager[Callable[[], None]]:
+    """Hold a method to leaving everything but its result as it was; see :func:`unchanged`.
+
+    Args:
+        loaded: the model.
+        base: the method.
+        modules: paths of the modules that it declares; it may write to their weights, as long as
+            it puts them back.
+        whole: compare the values of all tensors as well.
+    """
+    remedy = (
+        "This is a fault of pytest-eac: please report it."
+        if base in BUILT_IN
+        else f"To find out more: pytest --pyargs pytest_eac.conformance --eac-method={base}"
+    )
+    return unchanged(loaded, base, modules, whole=whole, remedy=remedy)
+
+
 def _more(method: Callable[..., Any], work: Work) -> tuple[tuple[Work, ...], dict[str, Work]]:
     """Return the further arguments of a method that asks for its place in the sequence.
 
@@ -105,6 +127,7 @@ def edit_in_sequence(
 
     Raises:
         EditError, NonFiniteError: with the edit's number, subject and origin in the message.
+        SpoiledModelError: likewise; the method has left something behind.
     """
     count = len(work.edits)
     memory = open_memory(cache, loaded, settings, work)
@@ -144,7 +167,8 @@ def _update(
     else:
         start = perf_counter()
         with peak_memory(loaded.device) as peak:
-            solved = solve(loaded, edits, settings, work)
+            with accountable(loaded, settings.base, edited_modules(loaded, settings)):
+                solved = solve(loaded, edits, settings, work)
             swallowed = apply_all(loaded.model, solved.deltas)
         cost = Cost(seconds=perf_counter() - start, peak_bytes=peak.bytes)
         if memory and key:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
@@ -18,10 +17,11 @@ from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.sequence import Step, edit_in_sequence
+from pytest_eac.editing.sequence import Step, accountable, edit_in_sequence
 from pytest_eac.editing.solved import Work
-from pytest_eac.errors import SpoiledModelError
-from pytest_eac.lm.weights import fingerprint, restored
+from pytest_eac.lm.process import kept_random
+from pytest_eac.lm.snapshot import unchanged
+from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
@@ -91,7 +91,8 @@ def run_chain(
         DataError: the items of an ability cannot be read.
         UnavailableError: they are not on this machine.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
-        SpoiledModelError: a method of another package has changed what it did not declare.
+        SpoiledModelError: a method, metric or ability has left the model, its tokenizer or the
+            process changed: load the model again.
     """
     start = perf_counter()
     found_before = cache.hits[MEASUREMENTS] if cache else 0
@@ -100,6 +101,7 @@ def run_chain(
     model_record = describe_model(loaded)
     if metrics is None:
         metrics = find_metrics(spec.checks.metrics)
+    base = method.choice.base
     settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
     level = spec.stats.confidence
@@ -124,7 +126,11 @@ def run_chain(
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
     misses: list[Miss] = []
-    with _unspoilt(loaded, method), restored(loaded.model, modules) as originals:
+    with (
+        kept_random(),
+        accountable(loaded, base, modules, whole=base not in BUILT_IN) as require_unchanged,
+        restored(loaded.model, modules) as originals,
+    ):
         tell(0, count, "editing")
         work = Work(
             contexts=contexts, seed=seed, edits=spec.edits, originals=originals, moments=moments
@@ -138,7 +144,8 @@ def run_chain(
                 misses += [miss] if miss else []
                 costs.append(_cost(step, index, score, deviation.whole))
             if watch:
-                watch(step)
+                with unchanged(loaded, "watch", modules):
+                    watch(step)
             done = step.indices.stop
             if done in spec.checkpoints:
                 tell(done, count, "measuring")
@@ -160,6 +167,7 @@ def run_chain(
                         ),
                     )
                 )
+            require_unchanged()
             tell(done, count, "editing")
     return Chain(
         spec=spec.file.as_posix(),
@@ -199,27 +207,6 @@ def _due(spec: Spec, done: int) -> list[str]:
     ]
 
 
-@contextmanager
-def _unspoilt(loaded: LoadedModel, method: SpecMethod) -> Iterator[None]:
-    """Require that all weights are as they were once the edits are undone, also after an error."""
-    base = method.choice.base
-
-    def require() -> None:
-        if base not in BUILT_IN and fingerprint(loaded.model) != loaded.fingerprint:
-            raise SpoiledModelError(
-                f"{method.name}: {base} has changed weights that it did not declare; nobody has "
-                "kept them, so the model must be loaded anew. To find out more: pytest --pyargs "
-                f"pytest_eac.conformance --eac-method={base}"
-            )
-
-    try:
-        yield
-    except Exception:
-        require()
-        raise
-    require()
-
-
 def settle(
     loaded: LoadedModel,
     spec: Spec,
@@ -235,6 +222,7 @@ def settle(
     Raises:
         SettingsError: the method lacks a hyperparameter for this model, or cannot edit it.
         EditError: the model knows none of the facts to trace.
+        SpoiledModelError: the method has left something behind.
     """
     settings = resolve_settings(method.choice, loaded.shape)
     settings = settings.model_copy(update={"control": method.control})
@@ -244,7 +232,8 @@ def settle(
         spreads = find_method(settings.base).many_layers and not loaded.layout.normed
         wanted = AUTO_LAYERS if spreads else 1
         settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
-    return settings, edited_modules(loaded, settings)
+    with accountable(loaded, settings.base):  # a method of another package may compute them
+        return settings, edited_modules(loaded, settings)
 
 
 def describe_model(loaded: LoadedModel) -> ModelRecord:

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, NonFiniteError, SettingsError
+from pytest_eac.lm.process import kept_random
+from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.record import Measurement
 from pytest_eac.spec.registry import METRICS, find
 from pytest_eac.stats.intervals import wilson
@@ -50,9 +52,11 @@ def measure(
     Raises:
         SettingsError: it returned neither a number nor one score between 0 and 1 per edit.
         NonFiniteError: a number is NaN or infinite.
+        SpoiledModelError: it left something behind.
     """
     try:
-        result = metric(loaded, edits)
+        with kept_random(), unchanged(loaded, "it", whole=True):
+            result = metric(loaded, edits)
     except EacError as error:
         raise type(error)(f"metric {name!r}: {error}") from error
     if hasattr(result, "tolist"):  # a tensor or an array

@@ -193,6 +193,8 @@ class EacSession:
                 chain = self._outcomes[key] = run()
             except Exception as error:
                 self._outcomes[key] = error
+                if isinstance(error, SpoiledModelError):
+                    _let_go(error)
             else:
                 if key not in self._of_others:
                     self._fresh.append(chain)
@@ -429,7 +431,11 @@ class EacSession:
 
     @contextmanager
     def _running(self, name: str) -> Iterator[Progress]:
-        """Show how far a chain is, and tell of memory that is not enough for it."""
+        """Show how far a chain is, and report memory that is not enough for it.
+
+        A model that has been left changed is dropped, and what it was asked: the next chain loads
+        it again.
+        """
         progress = Progress(self.config, name)
         try:
             yield progress
@@ -608,6 +614,18 @@ def _baseline(options: Options) -> Baseline | None:
         update=options.update_baseline,
         across=options.compare_across,
     )
+
+
+def _let_go(error: BaseException) -> None:
+    """Drop what an error's frames hold: the model there is replaced by one loaded again."""
+    errors: list[BaseException | None] = [error]
+    seen = set()
+    while errors:
+        each = errors.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            errors += [each.__context__, each.__cause__]
 
 
 def _out_of_memory() -> type[Exception]:

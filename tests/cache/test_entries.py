@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pytest_eac.cache import entries
-from pytest_eac.cache.entries import Cache, CacheWarning, Entry, digest, source_digest
+from pytest_eac.cache.entries import FORMAT, Cache, CacheWarning, Entry, digest, source_digest
 from pytest_eac.cache.kinds import EDITS, MEASUREMENTS, kept
 
 if TYPE_CHECKING:
@@ -141,7 +141,18 @@ def test_an_entry_under_the_name_of_another_is_not_believed(tmp_path: Path) -> N
 
 
 def names_of(*seeds: int) -> list[str]:
-    return [digest({"seed": seed}) for seed in seeds]
+    return [digest({"format": FORMAT, "seed": seed}) for seed in seeds]
+
+
+def test_entries_of_another_format_are_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(tmp_path)
+    monkeypatch.setattr("pytest_eac.cache.entries.FORMAT", FORMAT - 1)
+    cache.take(MEASUREMENTS, KEY, lambda: "false")
+    monkeypatch.undo()
+    assert cache.read(MEASUREMENTS, KEY) is None
+    assert cache.take(MEASUREMENTS, KEY, lambda: "true") == "true"
 
 
 def test_a_damaged_entry_is_made_anew_and_told(tmp_path: Path) -> None:

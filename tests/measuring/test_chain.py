@@ -197,7 +197,7 @@ def test_a_method_that_spoils_the_model_is_told(tmp_path: Path, batch: int) -> N
     with pytest.raises(SpoiledModelError) as raised:
         run_chain(loaded, spec, spec.methods[1])
     assert str(raised.value).startswith(
-        "s: spoil has changed weights that it did not declare; nobody has kept them"
+        "spoil changed what it must leave as it was: the values of model.norm.weight. "
     )
     assert isinstance(raised.value.__context__, EditError) == (batch == 2)
 

@@ -197,9 +197,9 @@ def test_after_a_method_that_spoils_the_model_it_is_loaded_anew(
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
         [
-            "spoilt: spoil has changed weights that it did not declare; nobody has kept them, so "
-            "the model must be loaded anew. To find out more: pytest --pyargs "
-            "pytest_eac.conformance --eac-method=spoil"
+            "spoil changed what it must leave as it was: the values of model.norm.weight. Later "
+            "results would depend on that: the model must be loaded again, and nothing is kept. To "
+            "find out more: pytest --pyargs pytest_eac.conformance --eac-method=spoil"
         ]
     )
     (chain,) = read_record(specs.pytester.path / "results.json").chains

@@ -9,10 +9,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, SettingsError, UnavailableError
+from pytest_eac.lm.process import kept_random
+from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.lm.weights import swapped
 from pytest_eac.measuring.abilities.asked import Told
-from pytest_eac.measuring.abilities.brought import find_ability
-from pytest_eac.measuring.abilities.lm_eval import prepare_task
+from pytest_eac.measuring.abilities.brought import Brought, find_ability
+from pytest_eac.measuring.abilities.lm_eval import Harness, prepare_task
 from pytest_eac.measuring.abilities.tasks import TASKS, Prepared, prepare
 from pytest_eac.measuring.memory import open_memory
 from pytest_eac.measuring.perplexity import continued_perplexity
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.measuring.abilities.asked import Asked
     from pytest_eac.spec.abilities import AbilityBounds
 
 
@@ -55,6 +58,7 @@ class Abilities:
         UnavailableError: a data set is not on this machine.
         SettingsError: an ability's options do not fit.
         NonFiniteError: a logit is not finite.
+        SpoiledModelError: an ability of another package, or lm-eval, left something behind.
     """
 
     def __init__(
@@ -129,7 +133,7 @@ class Abilities:
     def _put(self, name: str) -> Told:
         """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
         try:
-            told = self._prepared[name].asked.ask(self._loaded)
+            told = self._asked(self._prepared[name].asked)
             if not told.texts:
                 return told
             with swapped(self._loaded.model, self._originals):
@@ -137,6 +141,13 @@ class Abilities:
             return replace(told, about={**told.about, "perplexity_unedited": read}, texts=())
         except EacError as error:
             raise type(error)(f"ability {name!r}: {error}") from error
+
+    def _asked(self, asked: Asked) -> Told:
+        """Ask; code that is not ours must leave the model as it is."""
+        if not isinstance(asked, Brought | Harness):
+            return asked.ask(self._loaded)
+        with kept_random(), unchanged(self._loaded, "it", whole=True):
+            return asked.ask(self._loaded)
 
     def _ability(self, name: str, told: Told) -> Ability:
         prepared, base = self._prepared[name], self._base[name].scores
@@ -176,7 +187,8 @@ def _prepare(loaded: LoadedModel, name: str, bounds: AbilityBounds, *, offline: 
     if name in TASKS:
         return prepare(loaded, name, bounds, offline=offline)
     if name.startswith(LM_EVAL):
-        return prepare_task(loaded, name, bounds, offline=offline)
+        with kept_random(), unchanged(loaded, name):
+            return prepare_task(loaded, name, bounds, offline=offline)
     return Prepared(asked=find_ability(name), template=None, data=None, sha256=None)
 
 

@@ -1,0 +1,282 @@
+"""What a model's results depend on in the process around it: read, compared and put back.
+
+A new model does not undo any of it: gradient mode, torch's defaults and precision, hooks on all
+modules, functions of transformers and torch that somebody has replaced, and random numbers.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from operator import attrgetter
+from types import BuiltinFunctionType, FunctionType, ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional
+import torch.utils._device
+import torch.utils._python_dispatch
+from torch.nn.modules import module as torch_module
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Setting:
+    """A setting of the process, in words, and how it is read and written."""
+
+    name: str
+    read: Callable[[], Any]
+    write: Callable[[Any], object]
+
+
+def _flag(path: str) -> _Setting:
+    """Return a setting among torch's backends; ``None`` where this torch cannot tell."""
+    *folders, name = path.split(".")
+    holder = attrgetter(".".join(folders))
+
+    def read() -> Any:
+        with suppress(AttributeError, RuntimeError):  # legacy and newer names do not mix
+            return getattr(holder(torch.backends), name)
+        return None
+
+    def write(value: Any) -> None:
+        if value is not None:
+            setattr(holder(torch.backends), name, value)
+
+    return _Setting(name=f"torch.backends.{path}", read=read, write=write)
+
+
+_GUARDS: list[Any] = []  # torch ends an inference mode when its guard goes away
+
+
+def _set_inference_mode(value: bool) -> None:
+    guard = torch._C._InferenceMode(value)  # type: ignore[attr-defined]
+    guard.__enter__()
+    _GUARDS.append(guard)
+
+
+def _pop_modes(length: Callable[[], int], pop: Callable[[], object], wanted: int) -> None:
+    while length() > wanted:
+        pop()
+
+
+def _flushes_subnormals() -> bool:
+    return sys.float_info.min / float("2") == 0
+
+
+_function_modes = torch._C._len_torch_function_stack  # type: ignore[attr-defined]
+_dispatch_modes = torch._C._len_torch_dispatch_stack  # type: ignore[attr-defined]
+
+# In the order in which they are put back: leaving an inference mode changes the gradient mode.
+_SETTINGS = (
+    _Setting(
+        name="torch's inference mode",
+        read=torch.is_inference_mode_enabled,
+        write=_set_inference_mode,
+    ),
+    _Setting(
+        name="torch's gradient mode", read=torch.is_grad_enabled, write=torch.set_grad_enabled
+    ),
+    _Setting(
+        name="torch's default dtype", read=torch.get_default_dtype, write=torch.set_default_dtype
+    ),
+    _Setting(
+        name="torch's default device",
+        read=lambda: torch.utils._device.CURRENT_DEVICE,
+        write=torch.set_default_device,
+    ),
+    *(
+        _Setting(
+            name=f"autocast on {device}",
+            read=partial(torch.is_autocast_enabled, device),
+            write=partial(torch.set_autocast_enabled, device),
+        )
+        for device in ("cpu", "cuda")
+    ),
+    *(
+        _Setting(
+            name=f"autocast's dtype on {device}",
+            read=partial(torch.get_autocast_dtype, device),
+            write=partial(torch.set_autocast_dtype, device),
+        )
+        for device in ("cpu", "cuda")
+    ),
+    _Setting(
+        name="torch's deterministic mode",
+        read=torch.get_deterministic_debug_mode,
+        write=torch.set_deterministic_debug_mode,
+    ),
+    _Setting(
+        name="torch's anomaly detection",
+        read=torch.is_anomaly_enabled,
+        write=torch.autograd.set_detect_anomaly,
+    ),
+    _Setting(
+        name="torch's float32 matmul precision",
+        read=torch.get_float32_matmul_precision,
+        write=torch.set_float32_matmul_precision,
+    ),
+    _Setting(
+        name="torch's number of threads", read=torch.get_num_threads, write=torch.set_num_threads
+    ),
+    _Setting(
+        name="torch's flushing of subnormal numbers",
+        read=_flushes_subnormals,
+        write=torch.set_flush_denormal,
+    ),
+    *map(
+        _flag,
+        (
+            "cuda.matmul.allow_tf32",
+            "cuda.matmul.allow_fp16_reduced_precision_reduction",
+            "cuda.matmul.allow_bf16_reduced_precision_reduction",
+            "cudnn.enabled",
+            "cudnn.benchmark",
+            "cudnn.deterministic",
+            "cudnn.allow_tf32",
+            "mkldnn.enabled",
+        ),
+    ),
+    *(
+        _Setting(
+            name=f"{kind} attention kernels",
+            read=getattr(torch.backends.cuda, f"{kind}_sdp_enabled"),
+            write=getattr(torch.backends.cuda, f"enable_{kind}_sdp"),
+        )
+        for kind in ("flash", "mem_efficient", "math", "cudnn")
+    ),
+    _Setting(
+        name="the number of active function modes",
+        read=_function_modes,
+        write=partial(_pop_modes, _function_modes, torch.overrides._pop_mode),
+    ),
+    _Setting(
+        name="the number of active dispatch modes",
+        read=_dispatch_modes,
+        write=partial(_pop_modes, _dispatch_modes, torch.utils._python_dispatch._pop_mode),
+    ),
+)
+
+_HOOKS = tuple(name for name in vars(torch_module) if name.startswith("_global_"))
+_CODE = (FunctionType, BuiltinFunctionType, staticmethod, classmethod, property)
+
+
+class Process:
+    """The process as it is now, as far as a model's results depend on it.
+
+    Args:
+        classes: the classes whose code the model and its tokenizer run.
+    """
+
+    def __init__(self, classes: Iterable[type]) -> None:
+        self._settings = [each.read() for each in _SETTINGS]
+        self._hooks = [_copy(getattr(torch_module, name)) for name in _HOOKS]
+        self._attention = dict(ALL_ATTENTION_FUNCTIONS)
+        self._code = [(holder, dict(vars(holder))) for holder in _holders(classes)]
+
+    def differences(self) -> list[str]:
+        """Say what is not as it was."""
+        found = [
+            f"{setting.name} (was {then}, is {now})"
+            for setting, then in zip(_SETTINGS, self._settings, strict=True)
+            if (now := setting.read()) != then
+        ]
+        found += [
+            f"hooks on all modules (torch.nn.modules.module.{name})"
+            for name, then in zip(_HOOKS, self._hooks, strict=True)
+            if getattr(torch_module, name) != then
+        ]
+        found += [f"another attention function {name!r}" for name in self._other_attention()]
+        found += [f"another {holder.__name__}.{name}" for holder, name, _ in self._replaced()]
+        return found
+
+    def put_back(self) -> None:
+        """Make everything as it was."""
+        for setting, then in zip(_SETTINGS, self._settings, strict=True):
+            if setting.read() != then:
+                setting.write(then)
+        for name, then in zip(_HOOKS, self._hooks, strict=True):
+            now = getattr(torch_module, name)
+            if isinstance(now, dict):
+                now.clear()
+                now.update(then)
+            else:
+                setattr(torch_module, name, then)
+        for name in self._other_attention():
+            ALL_ATTENTION_FUNCTIONS[name] = self._attention[name]
+        for holder, name, then in list(self._replaced()):
+            setattr(holder, name, then)
+
+    def _other_attention(self) -> list[str]:
+        now = dict(ALL_ATTENTION_FUNCTIONS)
+        return [name for name, then in self._attention.items() if now.get(name) is not then]
+
+    def _replaced(self) -> Iterator[tuple[type | ModuleType, str, Any]]:
+        for holder, code in self._code:
+            now = vars(holder)
+            for name, then in code.items():
+                if now.get(name) is not then and isinstance(then, _CODE):
+                    yield holder, name, then
+
+
+def _copy(hooks: Any) -> Any:
+    return dict(hooks) if isinstance(hooks, dict) else hooks
+
+
+def _holders(classes: Iterable[type]) -> list[type | ModuleType]:
+    """Return where the code of these classes is: they, their bases, and their modules."""
+    bases = dict.fromkeys(base for each in classes for base in each.__mro__ if base is not object)
+    modules = dict.fromkeys(sys.modules.get(base.__module__) for base in bases)
+    return [*bases, *(each for each in modules if each is not None), torch.nn.functional]
+
+
+def random_state() -> dict[str, Any]:
+    """Return the state of all global random numbers, by the package that draws them."""
+    state: dict[str, Any] = {
+        "torch": torch.get_rng_state(),
+        "random": random.getstate(),
+        "numpy": np.random.get_state(),  # noqa: NPY002
+    }
+    if torch.cuda.is_initialized():
+        state["torch.cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: Mapping[str, Any]) -> None:
+    """Set all global random numbers to a state of :func:`random_state`."""
+    torch.set_rng_state(state["torch"])
+    random.setstate(state["random"])
+    np.random.set_state(state["numpy"])  # noqa: NPY002
+    if "torch.cuda" in state:
+        torch.cuda.set_rng_state_all(state["torch.cuda"])
+
+
+def drawn(since: Mapping[str, Any]) -> list[str]:
+    """Return the packages whose global random numbers have moved on since a state."""
+    now = random_state()
+    return [name for name, then in since.items() if not _same_state(then, now[name])]
+
+
+def _same_state(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(_same_state, one, other))
+    if isinstance(one, torch.Tensor | np.ndarray):
+        return one.tolist() == other.tolist()
+    return bool(one == other)
+
+
+@contextmanager
+def kept_random() -> Iterator[None]:
+    """Put all global random numbers back on leaving: what comes next draws as if nothing had."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        set_random_state(state)
