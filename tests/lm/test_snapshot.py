@@ -298,7 +298,7 @@ class Mode(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-MODE = torch.inference_mode()  # ends when it is forgotten
+MODE: Any = torch.inference_mode()  # ends when it is forgotten
 
 PROCESS: dict[str, tuple[Callable[[], object], str]] = {
     "gradient mode": (
