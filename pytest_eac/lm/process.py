@@ -57,7 +57,7 @@ _GUARDS: list[Any] = []  # torch ends an inference mode when its guard goes away
 
 
 def _set_inference_mode(value: bool) -> None:
-    guard = torch._C._InferenceMode(value)  # type: ignore[attr-defined]
+    guard = torch._C._InferenceMode(value)
     guard.__enter__()
     _GUARDS.append(guard)
 
@@ -71,8 +71,8 @@ def _flushes_subnormals() -> bool:
     return sys.float_info.min / float("2") == 0
 
 
-_function_modes = torch._C._len_torch_function_stack  # type: ignore[attr-defined]
-_dispatch_modes = torch._C._len_torch_dispatch_stack  # type: ignore[attr-defined]
+_function_modes = torch._C._len_torch_function_stack
+_dispatch_modes = torch._C._len_torch_dispatch_stack
 
 # In the order in which they are put back: leaving an inference mode changes the gradient mode.
 _SETTINGS = (
@@ -268,7 +268,7 @@ def _same_state(one: Any, other: Any) -> bool:
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(_same_state, one, other))
     if isinstance(one, torch.Tensor | np.ndarray):
-        return one.tolist() == other.tolist()
+        return bool(one.tolist() == other.tolist())
     return bool(one == other)
 
 

@@ -301,7 +301,7 @@ def _of_module(
     if type(module) is not kind:
         yield f"the class of {where} (was {kind.__name__}, is {type(module).__name__})"
     if (now_hooks := _hooks(module)) != hooks:
-        none = ({},) * len(_HOOKS)
+        none: tuple[dict[Any, Any], ...] = ({},) * len(_HOOKS)
         for words, old, new in zip(_HOOKS.values(), hooks or none, now_hooks or none, strict=True):
             if list(old.items()) != list(new.items()):
                 yield words.format(where)

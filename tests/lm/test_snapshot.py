@@ -7,7 +7,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from time import process_time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import torch
@@ -298,6 +298,7 @@ class Mode(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
+MODE: Any
 MODE = torch.inference_mode()  # ends when it is forgotten
 
 PROCESS: dict[str, tuple[Callable[[], object], str]] = {
@@ -345,7 +346,10 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: torch.backends.cuda.enable_math_sdp(False),
         "math attention kernels (was True, is False)",
     ),
-    "function mode": (lambda: Mode().__enter__(), "the number of active function modes (was 0"),
+    "function mode": (
+        lambda: cast("Any", Mode()).__enter__(),
+        "the number of active function modes (was 0",
+    ),
     "forward hook on all modules": (
         lambda: nn.modules.module.register_module_forward_hook(nothing),
         "hooks on all modules (torch.nn.modules.module._global_forward_hooks)",

@@ -293,7 +293,7 @@ def test_a_metric_or_ability_that_misbehaves_is_blamed(
     specs.pytester.makeconftest(METRIC.format(bad=bad, worse=worse))
     specs.write(
         "{metrics: {norm: {min: 0}}, abilities: {skill: {keep: 0.5}}}",
-        methods="[{ft: {layers: [1], update: {steps: 1}}}]",
+        methods="[m: {base: ft, layers: [1], update: {steps: 1}}]",
     )
     result = specs.run("--eac-results=results.json")
     assert result.ret == pytest.ExitCode.TESTS_FAILED
