@@ -125,7 +125,7 @@ def _less_interference(settings: Any, method: Method | None) -> list[str]:
 def _searches_cut_short(chain: Chain, settings: Any) -> Iterator[str]:
     made = (
         cost
-        for cost, edit in zip(chain.per_edit, chain.edits, strict=True)
+        for cost, edit in zip(chain.per_edit, chain.edits, strict=False)
         if edit.excluded is None
     )
     searched = [cost for cost in made if cost.reached is not None]

@@ -71,3 +71,9 @@ def test_a_search_cut_short_for_an_edit_that_does_not_count_gives_no_advice() ->
     for of, advised in ((replace(cut, per_edit=costs), True), (held, False)):
         judged = replace(of, verdicts=judge(of, checks))
         assert any("searches" in line for line in diagnose(judged)) == advised
+
+
+def test_a_chain_without_costs_of_its_edits_is_diagnosed_all_the_same() -> None:
+    of = replace(chain(checkpoint(2)), per_edit=())  # a release: nothing was edited here
+    judged = replace(of, verdicts=judge(of, Checks.model_validate({"efficacy": {"min": 0.9}})))
+    assert not any("searches" in line for line in diagnose(judged))
