@@ -60,7 +60,7 @@ class EacSession:
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._verdicts: dict[tuple[Any, ...], dict[str, Verdict]] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
-        self._releases: dict[str, Release] = {}
+        self._releases: dict[str, Release | EacError] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
@@ -205,11 +205,17 @@ class EacSession:
         if key not in self._releases:
             with self._running(f"{spec.name} edited") as progress:
                 edits = len(spec.edits)
-                self._releases[key] = gate.inspect(
-                    spec, self.options, lambda text: progress(0, edits, text)
-                )
+                try:
+                    self._releases[key] = gate.inspect(
+                        spec, self.options, lambda text: progress(0, edits, text)
+                    )
+                except EacError as error:  # raised again for every check, as a chain's is
+                    self._releases[key] = error
             self.write()
-        return self._releases[key]
+        found = self._releases[key]
+        if isinstance(found, EacError):
+            raise found
+        return found
 
     def judge_release(self, spec: Spec) -> Verdict:
         """Return the verdict on what a released model changed of its base."""
@@ -490,7 +496,7 @@ class EacSession:
             environment=self._environment(),
             chains=self.chains,
             comparisons=tuple(self._comparisons.values()),
-            releases=tuple(self._releases.values()),
+            releases=tuple(each for each in self._releases.values() if isinstance(each, Release)),
         )
 
     def _environment(self) -> dict[str, str]:

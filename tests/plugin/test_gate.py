@@ -212,7 +212,10 @@ def test_a_release_that_is_not_there_does_not_pass_by_being_skipped(specs: Specs
     result = specs.run("--eac-edited=./relaesed")
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(
-        ["--eac-edited: model './relaesed': there is no such file or folder; give the path *"]
+        [
+            "--eac-edited: model './relaesed': there is no such file or folder; give the path *",
+            "not judged: stopped by the error of small.eac.yaml::edited::changed",
+        ]
     )
 
 
