@@ -1,12 +1,9 @@
-"""Models that an option names: one that cannot be used is an error, reported once in a run."""
+"""Models that an option names: one that cannot be used is an error, not a skip."""
 
 from __future__ import annotations
 
-import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
-
-import pytest
 
 from pytest_eac.errors import (
     DeviceUnavailableError,
@@ -19,17 +16,18 @@ from pytest_eac.errors import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pytest
+
     from pytest_eac.plugin.options import Options
     from pytest_eac.spec.choices import ModelChoice
 
 
 class NamedModels:
-    """What a run's options name, and which of their errors have been reported."""
+    """What a run's options name."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self._config = config
         self._options = options
-        self._reported: dict[str, str] = {}
 
     @contextmanager
     def naming(self, choice: ModelChoice) -> Iterator[None]:
@@ -64,16 +62,3 @@ class NamedModels:
             return f"--eac-{name}"
         ini = self._config.inipath
         return f"eac_{name} in {ini.name}" if ini else f"eac_{name}"
-
-    def once(self, error: BaseException) -> BaseException:
-        """Return what a check that needs the model should raise.
-
-        That is the error itself for the first check, for the others a skip that refers to it.
-        """
-        if not isinstance(error, NamedModelError):
-            return error
-        item = os.environ.get("PYTEST_CURRENT_TEST", "").rpartition(" (")[0]
-        first = self._reported.setdefault(str(error), item)
-        if first == item:
-            return error
-        return pytest.skip.Exception(f"{error.option}: cannot be used, see the error of {first}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.errors import EacError, ModelError, SpecError, UnavailableError
+from pytest_eac.errors import EacError, ModelError, NamedModelError, SpecError, UnavailableError
 from pytest_eac.plugin.outcomes import set_place, set_referring, set_told
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
@@ -216,10 +216,16 @@ class CheckItem(pytest.Function):
             raise
 
     def _refer(self, error: Exception) -> None:
-        """Raise a reference in place of an error that another check has shown already."""
+        """Raise a reference in place of an error that another check has shown already.
+
+        Where an option names a model that cannot be used, nothing has been tried: the others skip.
+        """
         first = self.eac.first_to_show(error, self.nodeid)
-        if first != self.nodeid:
-            raise NotJudgedError(first) from None
+        if first == self.nodeid:
+            return
+        if isinstance(error, NamedModelError):
+            pytest.skip(f"{error.option}: cannot be used, see the error of {first}")
+        raise NotJudgedError(first) from None
 
     def check(self) -> None:
         """Turn the verdict into pytest's outcome."""

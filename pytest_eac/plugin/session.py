@@ -16,6 +16,7 @@ from pytest_eac.cache.kinds import GIB, LIMIT
 from pytest_eac.errors import (
     EacError,
     ModelError,
+    NamedModelError,
     RecordError,
     SettingsError,
     SpoiledModelError,
@@ -66,14 +67,14 @@ class EacSession:
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._verdicts: dict[tuple[Any, ...], dict[str, Verdict]] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
-        self._releases: dict[str, Release] = {}
+        self._releases: dict[str, Release | EacError] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
         self._named = NamedModels(config, options)
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
         self.baseline = _baseline(options)
-        self._shown: dict[int, tuple[Exception, str]] = {}
+        self._shown: dict[int | str, tuple[Exception, str]] = {}
         self._told: list[str] = []
         self._fresh: list[Chain] = []
         self._of_others: set[tuple[Any, ...]] = set()
@@ -201,12 +202,16 @@ class EacSession:
                 self.write()
         outcome = self._outcomes[key]
         if isinstance(outcome, BaseException):
-            raise self._named.once(outcome)
+            raise outcome
         return outcome
 
     def first_to_show(self, error: Exception, node: str) -> str:
-        """Return the id of the item that shows an error in full: the first that met it."""
-        return self._shown.setdefault(id(error), (error, node))[1]
+        """Return the id of the item that shows an error in full: the first that met it.
+
+        What is wrong with a model that an option names is one error, wherever it is met.
+        """
+        key = str(error) if isinstance(error, NamedModelError) else id(error)
+        return self._shown.setdefault(key, (error, node))[1]
 
     def take_fresh(self) -> Record | None:
         """Return the chains that have ended since the last call, if any has.
@@ -244,10 +249,13 @@ class EacSession:
                     self._releases[key] = gate.inspect(
                         spec, self.options, self._named, lambda text: progress(0, edits, text)
                     )
-                except EacError as error:
-                    raise self._named.once(error) from None
+                except EacError as error:  # raised again for every check, as a chain's is
+                    self._releases[key] = error
             self.write()
-        return self._releases[key]
+        found = self._releases[key]
+        if isinstance(found, EacError):
+            raise found
+        return found
 
     def judge_release(self, spec: Spec) -> Verdict:
         """Return the verdict on what a released model changed of its base."""
@@ -537,7 +545,7 @@ class EacSession:
             environment=self._environment(),
             chains=self.chains,
             comparisons=tuple(self._comparisons.values()),
-            releases=tuple(self._releases.values()),
+            releases=tuple(each for each in self._releases.values() if isinstance(each, Release)),
         )
 
     def _environment(self) -> dict[str, str]:
