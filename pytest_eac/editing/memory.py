@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # What of an update's outcome is not in the texts below: a change here makes old entries unreadable.
 _FORMAT = 1
-_SOURCES = ("editing", "lm", "spec/methods.py", "spec/settings.py")
+_SOURCES = ("editing", "lm", "spec/methods.py", "spec/settings.py", "spec/words.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -108,9 +108,9 @@ def open_memory(
     return Memory(cache=cache, about=about, device=loaded.device)
 
 
-def _asks(edits: tuple[Edit, ...]) -> list[list[str]]:
+def _asks(edits: tuple[Edit, ...]) -> list[list[str | int]]:
     """Return the parts of edits that an update is solved from."""
-    return [[edit.subject, edit.prompt, edit.target] for edit in edits]
+    return [[edit.subject, edit.start, edit.prompt, edit.target] for edit in edits]
 
 
 def _pack(solved: Solved, earlier: State) -> Entry:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.lm.tokens import continuation, encode, subject_end
+from pytest_eac.lm.tokens import continuation, encode, require_own_token, subject_end
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
@@ -38,8 +38,10 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
 
     Raises:
         EditError: the subject cannot be found among the tokens, or there are too many of them.
+        ModelError: the tokenizer has no tokens for the target.
     """
     tokenizer = loaded.tokenizer
+    require_own_token(tokenizer, edit.prompt, edit.subject, at=edit.start)
     target = continuation(tokenizer, edit.target)
     rows, subjects, starts = [], [], []
     for context in contexts:
@@ -47,7 +49,8 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
         ids = encode(tokenizer, text)
         loaded.require_room(ids, len(target) - 1)
         rows.append((*ids, *target[:-1]))
-        subjects.append(subject_end(tokenizer, text, edit.subject, after=context.index("{}")))
+        at = context.index("{}") + edit.start
+        subjects.append(subject_end(tokenizer, text, edit.subject, at=at))
         starts.append(len(ids) - 1)
     essence = f"{edit.subject} is a"
     return EditPrompts(
@@ -56,5 +59,5 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
         starts=tuple(starts),
         target=target,
         essence=encode(tokenizer, essence),
-        essence_subject=subject_end(tokenizer, essence, edit.subject),
+        essence_subject=subject_end(tokenizer, essence, edit.subject, at=0),
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.ready import Spec, SpecMethod
 
-_TEXTS = ("subject", "prompt", "target", "truth", "paraphrases", "neighborhood")
+_TEXTS = ("subject", "start", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError, SettingsError
+from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,44 +83,88 @@ def chat_prompt(tokenizer: Any, text: str) -> str:
     return prompt.removeprefix(start) if adds_it else prompt
 
 
-def subject_end(tokenizer: Any, text: str, subject: str, *, after: int = 0) -> int:
+def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:
     """Return the index of the subject's last token in ``encode(text)``.
 
-    Found from character offsets: a token belongs to the subject when it holds its last character.
+    Found from character offsets: the last token that holds any part of the subject's last
+    character, as a reader counts characters (UAX 29). Its last code point alone would not do: a
+    tokenizer that composes letters has no token for the accent of a decomposed one.
 
     Args:
         tokenizer: a fast tokenizer (one that gives offsets).
-        text: the prompt, with ``subject`` in it at or behind character ``after``.
+        text: the prompt, with ``subject`` in it.
         subject: the subject.
-        after: where to start looking, e.g. behind a context that may name the subject too.
+        at: where the subject starts in the text; by default the first place where it stands, as a
+            word of its own if there is one.
 
     Raises:
-        EditError: the subject is not in the text or no token holds its end.
+        EditError: the subject is not in the text, or no token holds its end.
     """
-    start = text.find(subject, after)
-    if start < 0:
-        raise EditError(f"the subject {subject!r} does not occur in {text!r}")
-    last = start + len(subject) - 1
-    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
-    holders = [index for index, (low, high) in enumerate(offsets) if low <= last < high]
-    if not holders:
-        raise EditError(f"no token holds the end of {subject!r} in {text!r}")
-    return holders[-1]
+    return _tokens_of(tokenizer, text, _subject_place(text, subject, at))[-1]
 
 
-def subject_span(tokenizer: Any, text: str, subject: str) -> range:
+def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
     """Return the indices of the subject's tokens in ``encode(text)``.
 
-    A token that holds any of the subject's characters belongs to it.
+    A token that holds any part of the subject belongs to it; arguments as for :func:`subject_end`.
 
     Raises:
-        EditError: the subject is not in the text or no token holds its end.
+        EditError: as :func:`subject_end`.
     """
-    last = subject_end(tokenizer, text, subject)
-    start = text.find(subject)
+    return _tokens_of(tokenizer, text, _subject_place(text, subject, at))
+
+
+def require_own_token(tokenizer: Any, text: str, subject: str, *, at: int) -> None:
+    """Raise unless the subject's last token holds no letter of a word that the subject is part of.
+
+    Letters may be attached to a subject (a suffix, a particle), but where a token joins them to its
+    end, that token stands for another word, and so would the edit.
+
+    Raises:
+        EditError: it does, or as :func:`subject_end`.
+    """
+    place = _subject_place(text, subject, at)
+    last = _tokens_of(tokenizer, text, place)[-1]
+    low, high = tokenizer(text, return_offsets_mapping=True)["offset_mapping"][last]
+    before = low < place.start and divides_word(text, place.start)
+    if before or (high > place.stop and divides_word(text, place.stop)):
+        raise EditError(
+            f"the subject {subject!r} has no last token of its own in {text!r}: the tokenizer "
+            f"makes one token of {text[low:high]!r}; write the subject apart from other letters, "
+            "or take the whole word as the subject"
+        )
+
+
+def _subject_place(text: str, subject: str, at: int | None) -> range:
+    if at is not None and subject and text.startswith(subject, at):
+        return range(at, at + len(subject))
+    found = occurrences(text, subject) if at is None else []
+    free = [each for each in found if not is_inside_word(text, each)]
+    for place in (*free, *found):
+        return place
+    where = "" if at is None else f" at {at}"
+    raise EditError(f"the subject {subject!r} does not occur{where} in {text!r}")
+
+
+def _tokens_of(tokenizer: Any, text: str, place: range) -> range:
+    """Return the tokens that hold any part of a place of the text, up to its last character's."""
     offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
-    first = next(index for index, (low, high) in enumerate(offsets) if low < high and high > start)
-    return range(first, last + 1)
+    inside = text[place.start : place.stop]
+    end = place.start + last_character(inside)
+    holders = [
+        index for index, (low, high) in enumerate(offsets) if max(low, end) < min(high, place.stop)
+    ]
+    if not holders:
+        raise EditError(
+            f"no token holds the end of {inside!r} in {text!r}: the tokenizer drops "
+            f"{text[end : place.stop]!r}"
+        )
+    first = next(
+        index
+        for index, (low, high) in enumerate(offsets)
+        if max(low, place.start) < min(high, place.stop)
+    )
+    return range(first, holders[-1] + 1)
 
 
 def pad(rows: Sequence[Sequence[int]], *, side: str, fill: int, device: torch.device) -> Batch:

@@ -25,6 +25,7 @@ from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
+from pytest_eac.measuring.possible import require_possible
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.record import (
@@ -36,6 +37,7 @@ from pytest_eac.record import (
     Miss,
     ModelRecord,
     Norms,
+    Unfinished,
 )
 from pytest_eac.spec.methods import BUILT_IN, find_method
 from pytest_eac.spec.resolve import resolve_settings
@@ -68,6 +70,7 @@ def run_chain(
     cache: Cache | None = None,
     metrics: Mapping[str, Metric] | None = None,
     watch: Callable[[Step], None] | None = None,
+    stopped: Callable[[Unfinished], None] | None = None,
 ) -> Chain:
     """Edit a model step by step, measure it at the spec's checkpoints, and restore it.
 
@@ -84,10 +87,13 @@ def run_chain(
         cache: where solved edits and measurements are looked up and kept; by default nowhere. What
             is found there stands for the model as it was loaded: leave its weights alone.
         watch: called with each update while the model has it; it must change nothing.
+        stopped: called with what was recorded so far if an error stops the chain while it edits;
+            the error is raised all the same.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
-        EditError: an edit cannot be carried out.
+        EditError: an edit cannot be carried out; of all edits together where that is known before
+            the first one.
         DataError: the items of an ability cannot be read.
         UnavailableError: they are not on this machine.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
@@ -100,8 +106,11 @@ def run_chain(
     model_record = describe_model(loaded)
     if metrics is None:
         metrics = find_metrics(spec.checks.metrics)
+    require_possible(loaded, spec, method)
     settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
+    contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
+    require_possible(loaded, spec, method, contexts=contexts)
     level = spec.stats.confidence
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache, confidence=level)
     abilities = abilities or Abilities(
@@ -111,7 +120,6 @@ def run_chain(
         confidence=level,
         tell=lambda name: tell(0, count, f"asking the unedited model, {name}"),
     )
-    contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     moments: dict[str, Moment] = {}
     if settings.covariance is not None:
         moments = second_moments(
@@ -124,7 +132,38 @@ def run_chain(
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
     misses: list[Miss] = []
-    with _unspoilt(loaded, method), restored(loaded.model, modules) as originals:
+
+    def so_far() -> Chain:
+        return Chain(
+            spec=spec.file.as_posix(),
+            method=method.name,
+            seed=seed,
+            model=model_record,
+            scoring=spec.scoring.match,
+            hyperparameters=settings.model_dump(mode="json"),
+            contexts=contexts,
+            covariance=_describe_moments(moments),
+            edits=tuple(
+                EditRecord(**asdict(edit), superseded_by=by)
+                for edit, by in zip(spec.edits, recall.superseded, strict=True)
+            ),
+            known=recall.known,
+            before=recall.before,
+            abilities=abilities.base,
+            asked={name: bounds.asked for name, bounds in spec.checks.abilities.items()},
+            batch=spec.batch,
+            checkpoints=tuple(checkpoints),
+            per_edit=tuple(costs),
+            seconds=perf_counter() - start,
+            confidence=level,
+            cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
+        )
+
+    with (
+        _reported(so_far, stopped),
+        _unspoilt(loaded, method),
+        restored(loaded.model, modules) as originals,
+    ):
         tell(0, count, "editing")
         work = Work(
             contexts=contexts, seed=seed, edits=spec.edits, originals=originals, moments=moments
@@ -161,30 +200,7 @@ def run_chain(
                     )
                 )
             tell(done, count, "editing")
-    return Chain(
-        spec=spec.file.as_posix(),
-        method=method.name,
-        seed=seed,
-        model=model_record,
-        scoring=spec.scoring.match,
-        hyperparameters=settings.model_dump(mode="json"),
-        contexts=contexts,
-        covariance=_describe_moments(moments),
-        edits=tuple(
-            EditRecord(**asdict(edit), superseded_by=by)
-            for edit, by in zip(spec.edits, recall.superseded, strict=True)
-        ),
-        known=recall.known,
-        before=recall.before,
-        abilities=abilities.base,
-        asked={name: bounds.asked for name, bounds in spec.checks.abilities.items()},
-        batch=spec.batch,
-        checkpoints=tuple(checkpoints),
-        per_edit=tuple(costs),
-        seconds=perf_counter() - start,
-        confidence=level,
-        cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
-    )
+    return so_far()
 
 
 def _due(spec: Spec, done: int) -> list[str]:
@@ -195,6 +211,24 @@ def _due(spec: Spec, done: int) -> list[str]:
         for name, bounds in spec.checks.abilities.items()
         if bounds.at in {"every", done} or (bounds.at == "final" and last)
     ]
+
+
+@contextmanager
+def _reported(
+    so_far: Callable[[], Chain], stopped: Callable[[Unfinished], None] | None
+) -> Iterator[None]:
+    """Hand over what a chain has recorded when an error stops it.
+
+    Not of a method that has spoiled the model: what was measured on that is worth nothing.
+    """
+    try:
+        yield
+    except SpoiledModelError:
+        raise
+    except Exception as error:
+        if stopped:
+            stopped(Unfinished(chain=so_far(), error=type(error).__name__, reason=str(error)))
+        raise
 
 
 @contextmanager

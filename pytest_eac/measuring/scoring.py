@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.segments import Ids
 
 # Behind the target, so that "Rome" can be told from "Romeo".
-_EXTRA_TOKENS = 3
+EXTRA_TOKENS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,7 +155,7 @@ def _until_stop(ids: Ids, stops: frozenset[int]) -> Ids:
 
 def generation_length(loaded: LoadedModel, targets: Sequence[str]) -> int:
     """Return how many new tokens show whether a generation starts with the longest target."""
-    return max(len(continuation(loaded.tokenizer, text)) for text in targets) + _EXTRA_TOKENS
+    return max(len(continuation(loaded.tokenizer, text)) for text in targets) + EXTRA_TOKENS
 
 
 def starts_with(generated: str, target: str) -> bool:

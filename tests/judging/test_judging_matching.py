@@ -116,6 +116,7 @@ def stored_for(spec: Spec, *points: Checkpoint) -> StoredRecord:
         replace(
             edit(0),
             subject=each.subject,
+            start=each.start,
             prompt=each.prompt,
             target=each.target,
             truth=each.truth,

@@ -1,0 +1,127 @@
+"""Whether a spec's edits can be made and asked on a model at all, found out before the first one.
+
+The tokenizer alone is asked, so that this costs next to nothing; all edits are reported together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_eac.editing.prompts import prepare
+from pytest_eac.errors import EditError, ModelError
+from pytest_eac.lm.tokens import continuation, encode
+from pytest_eac.measuring.scoring import EXTRA_TOKENS
+from pytest_eac.spec.resolve import resolve_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.ready import Spec, SpecMethod
+
+_SHOWN = 10
+
+
+def require_possible(
+    loaded: LoadedModel, spec: Spec, method: SpecMethod, *, contexts: Sequence[str] | None = None
+) -> None:
+    """Raise one error for all edits of a spec that a model cannot be given or asked.
+
+    Args:
+        loaded: the model; it is not run.
+        spec: the edits, and how they are scored.
+        method: one of the spec's methods.
+        contexts: the contexts that prompts are put into; by default those that the method's
+            settings name, and the bare prompt.
+
+    Raises:
+        EditError: a subject that is not found among the tokens or has none of its own, a target
+            without tokens, more tokens than the model takes.
+        SettingsError: the method lacks a hyperparameter for this model.
+    """
+    if contexts is None:
+        texts = resolve_settings(method.choice, loaded.shape).contexts.texts or ()
+        contexts = ("{}", *texts)
+
+    asked = _Asked(loaded, spec)
+
+    def troubles(edit: Edit) -> Iterator[str]:
+        yield from _trouble(lambda: prepare(loaded, edit, tuple(contexts)))
+        yield from asked.troubles(edit)
+
+    _refuse(spec.edits, troubles)
+
+
+def require_askable(loaded: LoadedModel, spec: Spec) -> None:
+    """Raise one error for all edits of a spec that a model cannot be asked about.
+
+    Raises:
+        EditError: an answer without tokens, more tokens than the model takes.
+    """
+    _refuse(spec.edits, _Asked(loaded, spec).troubles)
+
+
+class _Asked:
+    """What is asked on behalf of a spec's edits."""
+
+    def __init__(self, loaded: LoadedModel, spec: Spec) -> None:
+        self._loaded = loaded
+        self._likelihoods = spec.scoring.match == "success"
+        # As many tokens are written after any prompt as the longest of all answers takes.
+        answers = {text for edit in spec.edits for text in _answers(edit)}
+        self._longest = max(self._length(text) for text in answers) + EXTRA_TOKENS
+
+    def troubles(self, edit: Edit) -> Iterator[str]:
+        """Yield why an edit's prompts, and those that are asked on its behalf, cannot be scored."""
+        for answer in _answers(edit):
+            yield from _trouble(lambda answer=answer: continuation(self._loaded.tokenizer, answer))
+        scored = max(self._length(answer) for answer in _answers(edit)) - 1
+        others = (*edit.paraphrases, *(each.prompt for each in edit.neighborhood))
+        for prompt, more in (
+            (edit.prompt, self._longest),
+            *((text, scored if self._likelihoods else self._longest) for text in others),
+        ):
+            ids = encode(self._loaded.tokenizer, prompt)
+            if not ids:
+                yield f"the tokenizer has no tokens for the prompt {prompt!r}"
+            yield from _trouble(lambda ids=ids, more=more: self._loaded.require_room(ids, more))
+
+    def _length(self, answer: str) -> int:
+        try:
+            return len(continuation(self._loaded.tokenizer, answer))
+        except ModelError:
+            return 1  # reported with its edit
+
+
+def _answers(edit: Edit) -> Iterator[str]:
+    """Yield the answers that are scored on behalf of an edit, as far as it names them."""
+    for answer in (edit.target, edit.truth, *(each.answer for each in edit.neighborhood)):
+        if answer is not None:
+            yield answer
+
+
+def _trouble(attempt: Callable[[], object]) -> Iterator[str]:
+    try:
+        attempt()
+    except (EditError, ModelError) as error:
+        yield str(error)
+
+
+def _refuse(edits: Sequence[Edit], troubles: Callable[[Edit], Iterator[str]]) -> None:
+    """Raise one error that lists the edits with which something is wrong, if there are any."""
+    found = {index: told for index, edit in enumerate(edits) if (told := _once(troubles(edit)))}
+    lines = [
+        f"edit {index + 1} of {len(edits)} ({edits[index].subject}, {edits[index].origin}): {told}"
+        for index, told in found.items()
+    ]
+    if len(lines) == 1:
+        raise EditError(lines[0])
+    if lines:
+        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        told = "".join(f"\n  {line}" for line in [*lines[:_SHOWN], *more])
+        raise EditError(f"{len(lines)} of {len(edits)} edits cannot be made on this model:{told}")
+
+
+def _once(troubles: Iterator[str]) -> str:
+    return "; ".join(dict.fromkeys(troubles))
