@@ -68,24 +68,33 @@ class _Asked:
     def __init__(self, loaded: LoadedModel, spec: Spec) -> None:
         self._loaded = loaded
         self._likelihoods = spec.scoring.match == "success"
-        # As many tokens are written after any prompt as the longest of all answers takes.
-        answers = {text for edit in spec.edits for text in _answers(edit)}
-        self._longest = max(self._length(text) for text in answers) + EXTRA_TOKENS
+        # As many tokens are written after any prompt as the longest of all answers takes. An answer
+        # that its own prompt has no room for is reported there, not with every other edit.
+        own = [(edit.prompt, self._longest(edit) + EXTRA_TOKENS) for edit in spec.edits]
+        self._written = max((more for text, more in own if not list(self._room(text, more))), default=0)
 
     def troubles(self, edit: Edit) -> Iterator[str]:
         """Yield why an edit's prompts, and those that are asked on its behalf, cannot be scored."""
         for answer in _answers(edit):
             yield from _trouble(lambda answer=answer: continuation(self._loaded.tokenizer, answer))
-        scored = max(self._length(answer) for answer in _answers(edit)) - 1
-        others = (*edit.paraphrases, *(each.prompt for each in edit.neighborhood))
-        for prompt, more in (
-            (edit.prompt, self._longest),
-            *((text, scored if self._likelihoods else self._longest) for text in others),
-        ):
-            ids = encode(self._loaded.tokenizer, prompt)
-            if not ids:
-                yield f"the tokenizer has no tokens for the prompt {prompt!r}"
-            yield from _trouble(lambda ids=ids, more=more: self._loaded.require_room(ids, more))
+        longest = self._longest(edit)
+        written = max(longest + EXTRA_TOKENS, self._written)
+        yield from self._room(edit.prompt, written)
+        # To compare the likelihoods of two answers, nothing is written.
+        more = longest - 1 if self._likelihoods else written
+        for prompt in (*edit.paraphrases, *(each.prompt for each in edit.neighborhood)):
+            yield from self._room(prompt, more)
+
+    def _room(self, prompt: str, more: int) -> Iterator[str]:
+        """Yield what is wrong with a prompt that ``more`` tokens are to follow."""
+        ids = encode(self._loaded.tokenizer, prompt)
+        if not ids:
+            yield f"the tokenizer has no tokens for the prompt {prompt!r}"
+        yield from _trouble(lambda: self._loaded.require_room(ids, more))
+
+    def _longest(self, edit: Edit) -> int:
+        """Return the number of tokens of the longest answer that is scored for an edit."""
+        return max(self._length(answer) for answer in _answers(edit))
 
     def _length(self, answer: str) -> int:
         try:
