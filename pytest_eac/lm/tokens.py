@@ -86,9 +86,7 @@ def chat_prompt(tokenizer: Any, text: str) -> str:
 def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:
     """Return the index of the subject's last token in ``encode(text)``.
 
-    Found from character offsets: the last token that holds any part of the subject's last
-    character, as a reader counts characters (UAX 29). Its last code point alone would not do: a
-    tokenizer that composes letters has no token for the accent of a decomposed one.
+    See :meth:`Located.tokens_of`.
 
     Args:
         tokenizer: a fast tokenizer (one that gives offsets).
@@ -100,7 +98,7 @@ def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = Non
     Raises:
         EditError: the subject is not in the text, or no token holds its end.
     """
-    return _tokens_of(tokenizer, text, _subject_place(text, subject, at))[-1]
+    return subject_span(tokenizer, text, subject, at=at)[-1]
 
 
 def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
@@ -111,28 +109,7 @@ def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = No
     Raises:
         EditError: as :func:`subject_end`.
     """
-    return _tokens_of(tokenizer, text, _subject_place(text, subject, at))
-
-
-def require_own_token(tokenizer: Any, text: str, subject: str, *, at: int) -> None:
-    """Raise unless the subject's last token holds no letter of a word that the subject is part of.
-
-    Letters may be attached to a subject (a suffix, a particle), but where a token joins them to its
-    end, that token stands for another word, and so would the edit.
-
-    Raises:
-        EditError: it does, or as :func:`subject_end`.
-    """
-    place = _subject_place(text, subject, at)
-    last = _tokens_of(tokenizer, text, place)[-1]
-    low, high = tokenizer(text, return_offsets_mapping=True)["offset_mapping"][last]
-    before = low < place.start and divides_word(text, place.start)
-    if before or (high > place.stop and divides_word(text, place.stop)):
-        raise EditError(
-            f"the subject {subject!r} has no last token of its own in {text!r}: the tokenizer "
-            f"makes one token of {text[low:high]!r}; write the subject apart from other letters, "
-            "or take the whole word as the subject"
-        )
+    return Located.encode(tokenizer, text).tokens_of(_subject_place(text, subject, at))
 
 
 def _subject_place(text: str, subject: str, at: int | None) -> range:
@@ -146,25 +123,73 @@ def _subject_place(text: str, subject: str, at: int | None) -> range:
     raise EditError(f"the subject {subject!r} does not occur{where} in {text!r}")
 
 
-def _tokens_of(tokenizer: Any, text: str, place: range) -> range:
-    """Return the tokens that hold any part of a place of the text, up to its last character's."""
-    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
-    inside = text[place.start : place.stop]
-    end = place.start + last_character(inside)
-    holders = [
-        index for index, (low, high) in enumerate(offsets) if max(low, end) < min(high, place.stop)
-    ]
-    if not holders:
-        raise EditError(
-            f"no token holds the end of {inside!r} in {text!r}: the tokenizer drops "
-            f"{text[end : place.stop]!r}"
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """The ids of a text that starts a sequence, and where each token stands in it.
+
+    Attributes:
+        text: the text.
+        ids: what :func:`encode` returns.
+        offsets: for each id, the code points of the text that it is made of, ``[start, stop)``.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def encode(cls, tokenizer: Any, text: str) -> Located:
+        """Encode a text by a fast tokenizer (one that gives offsets)."""
+        encoded = tokenizer(text, return_offsets_mapping=True)
+        return cls(
+            text=text, ids=tuple(encoded["input_ids"]), offsets=tuple(encoded["offset_mapping"])
         )
-    first = next(
-        index
-        for index, (low, high) in enumerate(offsets)
-        if max(low, place.start) < min(high, place.stop)
-    )
-    return range(first, holders[-1] + 1)
+
+    def tokens_of(self, place: range) -> range:
+        """Return the tokens that hold any part of a place of the text.
+
+        The last one is the last that holds any part of the place's last character, as a reader
+        counts characters (UAX 29). Its last code point would not do: a tokenizer that composes
+        letters has no token for the accent of a decomposed one.
+
+        Raises:
+            EditError: no token holds the last character: the tokenizer drops it.
+        """
+        inside = self.text[place.start : place.stop]
+        last = range(place.start + last_character(inside), place.stop)
+        holders = self._holding(last)
+        if not holders:
+            dropped = self.text[last.start : last.stop]
+            raise EditError(
+                f"no token holds the end of {inside!r} in {self.text!r}: the tokenizer drops "
+                f"{dropped!r}"
+            )
+        return range(self._holding(place)[0], holders[-1] + 1)
+
+    def require_own_token(self, place: range) -> None:
+        """Raise unless the last token of a place is not shared with a word that goes on around it.
+
+        Letters may be attached to a subject (a suffix, a particle), but where one token joins them
+        to its end, that token stands for another word, and so would the edit.
+
+        Raises:
+            EditError: it is, or as :meth:`tokens_of`.
+        """
+        low, high = self.offsets[self.tokens_of(place)[-1]]
+        before = low < place.start and divides_word(self.text, place.start)
+        if before or (high > place.stop and divides_word(self.text, place.stop)):
+            raise EditError(
+                f"the subject {self.text[place.start : place.stop]!r} has no last token of its own "
+                f"in {self.text!r}: the tokenizer makes one token of {self.text[low:high]!r}; "
+                "write the subject apart from other letters, or take the whole word as the subject"
+            )
+
+    def _holding(self, place: range) -> list[int]:
+        return [
+            index
+            for index, (low, high) in enumerate(self.offsets)
+            if max(low, place.start) < min(high, place.stop)
+        ]
 
 
 def pad(rows: Sequence[Sequence[int]], *, side: str, fill: int, device: torch.device) -> Batch:

@@ -25,7 +25,7 @@ from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
-from pytest_eac.measuring.possible import require_possible
+from pytest_eac.measuring.possible import require_possible, require_room
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.record import (
@@ -79,7 +79,8 @@ def run_chain(
         spec: the facts, the checkpoints and the scoring.
         method: one of the spec's methods.
         seed: of the contexts that are sampled.
-        recall: the unedited model's answers to this spec, if they are at hand already.
+        recall: the unedited model's answers to this spec, if they are at hand already; it has been
+            found out then that the edits can be made (:mod:`pytest_eac.measuring.possible`).
         abilities: the unedited model's abilities that this spec asks for, likewise.
         progress: called with (edits done, edits in all, what is being done).
         metrics: further metrics, by name; by default those that the spec's checks name.
@@ -106,11 +107,12 @@ def run_chain(
     model_record = describe_model(loaded)
     if metrics is None:
         metrics = find_metrics(spec.checks.metrics)
-    require_possible(loaded, spec, method)
+    if recall is None:
+        require_possible(loaded, spec, method)
     settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
     contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
-    require_possible(loaded, spec, method, contexts=contexts)
+    require_room(loaded, spec, contexts)
     level = spec.stats.confidence
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache, confidence=level)
     abilities = abilities or Abilities(

@@ -5,6 +5,7 @@ The tokenizer alone is asked, so that this costs next to nothing; all edits are 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_eac.editing.prompts import prepare
@@ -23,34 +24,38 @@ if TYPE_CHECKING:
 _SHOWN = 10
 
 
-def require_possible(
-    loaded: LoadedModel, spec: Spec, method: SpecMethod, *, contexts: Sequence[str] | None = None
-) -> None:
+def require_possible(loaded: LoadedModel, spec: Spec, method: SpecMethod) -> None:
     """Raise one error for all edits of a spec that a model cannot be given or asked.
+
+    Prompts are tried bare and in the contexts that the method's settings name.
 
     Args:
         loaded: the model; it is not run.
         spec: the edits, and how they are scored.
         method: one of the spec's methods.
-        contexts: the contexts that prompts are put into; by default those that the method's
-            settings name, and the bare prompt.
 
     Raises:
-        EditError: a subject that is not found among the tokens or has none of its own, a target
+        EditError: a subject that is not found among the tokens or has none of its own, an answer
             without tokens, more tokens than the model takes.
         SettingsError: the method lacks a hyperparameter for this model.
     """
-    if contexts is None:
-        texts = resolve_settings(method.choice, loaded.shape).contexts.texts or ()
-        contexts = ("{}", *texts)
-
+    texts = resolve_settings(method.choice, loaded.shape).contexts.texts or ()
     asked = _Asked(loaded, spec)
 
     def troubles(edit: Edit) -> Iterator[str]:
-        yield from _trouble(lambda: prepare(loaded, edit, tuple(contexts)))
+        yield from _trouble(lambda: prepare(loaded, edit, ("{}", *texts)))
         yield from asked.troubles(edit)
 
     _refuse(spec.edits, troubles)
+
+
+def require_room(loaded: LoadedModel, spec: Spec, contexts: tuple[str, ...]) -> None:
+    """Raise one error for all edits of a spec that do not fit into contexts.
+
+    Raises:
+        EditError: as :func:`require_possible`.
+    """
+    _refuse(spec.edits, lambda edit: _trouble(lambda: prepare(loaded, edit, contexts)))
 
 
 def require_askable(loaded: LoadedModel, spec: Spec) -> None:
@@ -71,12 +76,14 @@ class _Asked:
         # As many tokens are written after any prompt as the longest of all answers takes. An answer
         # that its own prompt has no room for is reported there, not with every other edit.
         own = [(edit.prompt, self._longest(edit) + EXTRA_TOKENS) for edit in spec.edits]
-        self._written = max((more for text, more in own if not list(self._room(text, more))), default=0)
+        self._written = max(
+            (more for text, more in own if not list(self._room(text, more))), default=0
+        )
 
     def troubles(self, edit: Edit) -> Iterator[str]:
         """Yield why an edit's prompts, and those that are asked on its behalf, cannot be scored."""
         for answer in _answers(edit):
-            yield from _trouble(lambda answer=answer: continuation(self._loaded.tokenizer, answer))
+            yield from _trouble(partial(continuation, self._loaded.tokenizer, answer))
         longest = self._longest(edit)
         written = max(longest + EXTRA_TOKENS, self._written)
         yield from self._room(edit.prompt, written)

@@ -54,7 +54,8 @@ class InlineEdit(Strict):
         except ValueError as error:
             raise PydanticCustomError(
                 "subject_once",
-                "{problem}; expected it exactly once, as a word of its own, or {braces} in its place",
+                "{problem}; expected it exactly once, as a word of its own, or {braces} in its "
+                "place",
                 {"problem": str(error), "braces": "{}"},
             ) from None
         return value

@@ -18,13 +18,12 @@ _NON_JOINER = "\u200c"
 _PIECE = regex.compile(rf"[^{_NON_JOINER}]+|{_NON_JOINER}")
 # Scripts that leave no gaps between words, besides those whose letters are ideographs. Source: The
 # Unicode Standard, chapters 13 to 18; UAX 14, classes SA, AK and AS.
-_WITHOUT_GAPS = (
-    "Hiragana Katakana Bopomofo Yi Tangut Nushu Khitan_Small_Script Thai Lao Khmer Myanmar Tai_Le "
-    "New_Tai_Lue Tai_Tham Tai_Viet Tibetan Javanese Balinese"
-).split()
 _GAPLESS = regex.compile(
-    r"[\p{Ideographic}\p{Script=Han}\p{WB=Katakana}%s]"
-    % "".join(rf"\p{{Script={name}}}" for name in _WITHOUT_GAPS)
+    r"[\p{Ideographic}\p{Script=Han}\p{WB=Katakana}\p{Script=Katakana}\p{Script=Hiragana}"
+    r"\p{Script=Bopomofo}\p{Script=Yi}\p{Script=Tangut}\p{Script=Nushu}"
+    r"\p{Script=Khitan_Small_Script}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}"
+    r"\p{Script=Myanmar}\p{Script=Tai_Le}\p{Script=New_Tai_Lue}\p{Script=Tai_Tham}"
+    r"\p{Script=Tai_Viet}\p{Script=Tibetan}\p{Script=Javanese}\p{Script=Balinese}]"
 )
 _KATAKANA = regex.compile(r"\p{WB=Katakana}")
 _LETTER_OR_DIGIT = regex.compile(r"[\p{Alphabetic}\p{N}]")
@@ -39,7 +38,8 @@ def same_form(text: str) -> str:
 
 def last_character(text: str) -> int:
     """Return where the last character of a text begins; the text must not be empty."""
-    return [match.start() for match in _CHARACTER.finditer(text)][-1]
+    starts: list[int] = [match.start() for match in _CHARACTER.finditer(text)]
+    return starts[-1]
 
 
 def occurrences(text: str, wanted: str) -> list[range]:

@@ -581,7 +581,10 @@ def test_an_error_names_the_edit_that_it_is_about(
 ) -> None:
     much = "The bell rang. " * 60
     long = replace(
-        world[2], prompt=much + world[2].prompt, start=len(much) + world[2].start, origin="here.jsonl:7"
+        world[2],
+        prompt=much + world[2].prompt,
+        start=len(much) + world[2].start,
+        origin="here.jsonl:7",
     )
     edits = (*world[:2], long, world[3])
     work = chain_of(tiny_llama, settings_for(name), edits, llama_moments, contexts=("{}",))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -44,11 +45,9 @@ SCRIPTS = (
     "ﬁℕⅧＡ™①㎏",
 )
 MARKS = "\u0301\u0308\u0323\u0327\u20d7\u0338"
-PIECES = (
-    *("👍", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇫🇷", "🇺🇸", "🇯🇵", "❤️", "1️⃣", "😀"),
-    *(" ", " ", "-", "'", "’", ".", ",", "(", ")", "!", "·", "/", "_", "\u00a0", "\u3000", "،", "。"),
-    *("\u200d", "\u200c", "\u200b", "\u200e", "\u200f", "\u2060", "\u00ad", "\ufe0f", "{", "}"),
-)
+EMOJI = ("👍", "👍🏽", "👩‍👩‍👧‍👦", "🏳️‍🌈", "🇫🇷", "🇺🇸", "🇯🇵", "❤️", "1️⃣", "😀")
+BETWEEN = "  -'.,()!·/_{}\u2019\u00a0\u3000،。"
+INVISIBLE = "\u200d\u200c\u200b\u200e\u200f\u2060\u00ad\ufe0f"
 
 
 def texts(most: int) -> SearchStrategy[str]:
@@ -56,7 +55,7 @@ def texts(most: int) -> SearchStrategy[str]:
     letter = st.sampled_from(SCRIPTS).flatmap(st.sampled_from)
     marked = st.builds("{}{}".format, letter, st.text(MARKS, min_size=1, max_size=3))
     word = st.sampled_from(SCRIPTS).flatmap(lambda script: st.text(script, min_size=1, max_size=5))
-    piece = st.one_of(word, word, letter, marked, st.sampled_from(PIECES))
+    piece = st.one_of(word, word, letter, marked, st.sampled_from([*EMOJI, *BETWEEN, *INVISIBLE]))
     joined = st.lists(piece, max_size=most).map("".join)
     form = st.sampled_from(["NFC", "NFD", None, None])
     return st.builds(
@@ -88,10 +87,7 @@ def slow_last_token_by_bytes(tokenizer: Any, placed: Placed) -> int | None:
     end = placed.start + len(placed.subject)
     graphemes = regex.findall(r"\X", placed.subject)
     cuts = (0, end - len(graphemes[-1]), end, len(placed.text))
-    parts = [
-        normalized(tokenizer, placed.text[low:high])
-        for low, high in zip(cuts, cuts[1:], strict=False)
-    ]
+    parts = [normalized(tokenizer, placed.text[low:high]) for low, high in pairwise(cuts)]
     whole = normalized(tokenizer, placed.text)
     if "".join(parts) != whole:
         return None
@@ -131,9 +127,8 @@ def check(tokenizers: dict[str, Any], before: str, subject: str, after: str) -> 
         wanted = slow_last_token(tokenizer, placed)
         try:
             found = subject_end(tokenizer, placed.text, subject, at=placed.start)
-        except EditError as error:
+        except EditError:
             assert wanted is None, name
-            assert "the tokenizer drops" in str(error)
             continue
         assert found == wanted, name
         if name.startswith("byte-"):
@@ -142,14 +137,15 @@ def check(tokenizers: dict[str, Any], before: str, subject: str, after: str) -> 
 
 def check_other_form(tokenizers: dict[str, Any], subject: str) -> None:
     """A subject is found in a prompt that writes it in the other form, and gives the same token."""
-    for there, here in (("NFC", "NFD"), ("NFD", "NFC")):
-        prompt = f"≡ {unicodedata.normalize(there, subject)} ≡"
+    composed, apart = (unicodedata.normalize(form, subject) for form in ("NFC", "NFD"))
+    for there, here in ((composed, apart), (apart, composed)):
+        prompt = f"≡ {there} ≡"
         try:
-            placed = place(prompt, unicodedata.normalize(here, subject))
+            placed = place(prompt, here)
         except ValueError:
             assert runs_together("≡ ", subject, " ≡")
             continue
-        assert unicodedata.normalize("NFC", placed.subject) == unicodedata.normalize("NFC", subject)
+        assert placed.subject == there
         for name, tokenizer in tokenizers.items():
             wanted = slow_last_token(tokenizer, placed)
             if wanted is not None:
@@ -185,7 +181,9 @@ def _smollm2() -> Any:
     return AutoTokenizer.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("name", ["José", "Beyoncé", "마실까해요", "Ấn Độ", "Ångström", "क्षि", "ガ"])
+@pytest.mark.parametrize(
+    "name", ["José", "Beyoncé", "마실까해요", "Ấn Độ", "Ångström", "क्षि", "ガ"]
+)
 @pytest.mark.parametrize("kind", sorted(trained()))
 def test_a_composed_and_a_decomposed_subject_end_in_one_token_if_the_tokenizer_makes_them_one(
     kind: str, name: str

@@ -69,7 +69,9 @@ def _fallback(normalizer: Any, pre: Any) -> PreTrainedTokenizerFast:
     if pre:
         tokenizer.pre_tokenizer = pre
     special = ["<unk>", "<s>", *_BYTES]
-    _train(tokenizer, trainers.BpeTrainer, vocab_size=650, special_tokens=special, limit_alphabet=99)
+    _train(
+        tokenizer, trainers.BpeTrainer, vocab_size=650, special_tokens=special, limit_alphabet=99
+    )
     _with_start(tokenizer)
     return _wrapped(tokenizer, unk_token="<unk>", bos_token="<s>")
 

@@ -68,11 +68,14 @@ def test_fill_refuses_a_subject_that_does_not_stand_exactly_once(prompt: str, sa
 def test_a_filled_prompt_is_stripped_and_has_the_subject_where_it_says(
     prompt: str, subject: str
 ) -> None:
+    if prompt.count("{}") > 1:
+        with pytest.raises(ValueError, match=r"stands [23] times in the prompt"):
+            place(prompt, subject)
+        return
     try:
         placed = place(prompt, subject)
-    except ValueError as error:
-        assert prompt.count("{}") != 1
-        assert "the prompt" in str(error)
+    except ValueError:
+        assert "{}" not in prompt
         return
     assert placed.text == prompt.replace("{}", subject).strip() == fill(prompt, subject)
     assert placed.text.startswith(subject, placed.start)
@@ -99,7 +102,7 @@ def test_braces_and_the_subject_itself_are_two_ways_to_write_one_prompt(
         ("{}'un nüfusu", "İstanbul", 0),
         ("{}은 어디", "서울", 0),
         ("في ال{} يقع", "قاهرة", 5),
-        ("شهر {}\u200cها", "کتاب", 4),  # a suffix behind a zero-width non-joiner
+        ("شهر {}\N{ZERO WIDTH NON-JOINER}های", "کتاب", 4),  # a suffix
     ],
 )
 def test_braces_mark_the_place_whatever_stands_around_them(
