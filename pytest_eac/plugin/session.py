@@ -250,17 +250,20 @@ class EacSession:
 
         with self._running(f"{spec.name} {chain.name}: orders") as progress:
             runner = self._runner(spec, method, chain, progress)
-            verdict = judge_ordering(
-                chain,
-                wanted,
-                orderings=spec.orderings or Orderings(),
-                checks=spec.checks,
-                runner=runner,
-                replay=replay,
-                given=self.options.orders,
-            )
-        self._keep(replace(chain, orders=runner.runs), verdict)
-        return verdict
+            try:
+                verdict = judge_ordering(
+                    chain,
+                    wanted,
+                    orderings=spec.orderings or Orderings(),
+                    checks=spec.checks,
+                    runner=runner,
+                    replay=replay,
+                    given=self.options.orders,
+                )
+            finally:  # an order that cannot be made leaves those before it
+                chain = replace(chain, orders=runner.runs)
+                self._outcomes[chain.spec, chain.method, chain.seed] = chain
+        return self._keep(chain, verdict)
 
     def _keep(self, chain: Chain, verdict: Verdict) -> Verdict:
         others = (each for each in chain.verdicts if each.check != verdict.check)

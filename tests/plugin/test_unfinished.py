@@ -113,3 +113,16 @@ def test_a_chain_that_runs_to_its_end_on_another_worker_is_finished(both: Specs)
     eac.absorb(Record(environment={}, chains=(whole,)))
     assert eac.record().unfinished == ()
     assert eac.record().chains == (whole,)
+
+
+def test_orders_that_were_run_are_recorded_when_a_later_one_cannot_be_made(specs: Specs) -> None:
+    specs.pytester.makeconftest(METHOD.replace("work.done == 2", "work.edits[0].origin[-1] == '2'"))
+    specs.write(
+        methods="[broken: {base: breaks, layers: [1], contexts: {texts: ['{}']}}]",
+        edits=f"[{{from: {specs.world}, format: jsonl, take: 3}}]",
+        more="orderings: {hold: [efficacy]}",
+    )
+    result = specs.run("--eac-results=r.json", "--eac-order=1,3", "--eac-order=2,1")
+    result.stdout.fnmatch_lines(["in the order 2,1: edit 1 of 2 (*): the loss is nan at step 4"])
+    (chain,) = read_record(specs.pytester.path / "r.json").chains
+    assert [run.order for run in chain.orders] == [(1, 3)]
