@@ -150,6 +150,7 @@ class EditRecord:
 
     Attributes:
         subject: whom or what it is about.
+        start: where the subject starts in the prompt, in code points.
         prompt: the fact up to its object.
         target: the new object.
         truth: the object before the edit, if known.
@@ -175,6 +176,7 @@ class EditRecord:
     excluded: Excluded | None = None
     space: str = "auto"
     spaced: bool = True
+    start: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,6 +358,26 @@ class Chain:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A chain that an error stopped: it is not judged, not compared, and no baseline.
+
+    Attributes:
+        chain: what was recorded up to there: ``edits`` are all that were asked for, ``per_edit``
+            and ``checkpoints`` those that were made and measured.
+        error: the kind of error, such as ``NonFiniteError``.
+        reason: its text.
+    """
+
+    chain: Chain
+    error: str
+    reason: str
+
+    def __str__(self) -> str:
+        made, count = len(self.chain.per_edit), len(self.chain.edits)
+        return f"{self.chain.name}: stopped after {made} of {count} edits: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """A released checkpoint held against its base, for the edits of one spec.
 
@@ -383,12 +405,13 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A results file."""
+    """A results file; ``chains`` are those that came to their end."""
 
     environment: dict[str, str]
     chains: tuple[Chain, ...]
     comparisons: tuple[Comparison, ...] = ()
     releases: tuple[Release, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
     schema: int = field(default=SCHEMA)
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, get_args, overload
 
 from hypothesis import strategies as st
 
-from pytest_eac.spec.edits import Edit, fill
+from pytest_eac.spec.edits import Edit, place
 from pytest_eac.spec.orderings import Kind
 from pytest_eac.spec.orders import Order, taken_back
 
@@ -186,7 +186,7 @@ def edits(
 
     Raises:
         ValueError: there are neither facts nor all of subjects, prompts and targets, or both; or a
-            subject would not stand once in a prompt.
+            subject would not stand in one place of a prompt.
     """
     whole = subjects and prompts and targets
     if (subjects or prompts) if facts else not whole:
@@ -195,7 +195,7 @@ def edits(
             f"{len(targets)} targets, expected facts, or subjects, prompts and targets"
         )
     for prompt, subject in product(prompts, subjects):
-        fill(prompt, subject)
+        place(prompt, subject)
     return _edits(facts, subjects, prompts, targets)
 
 
@@ -211,9 +211,11 @@ def _edits(
         chosen = _one_of(draw, facts)
         return replace(chosen, target=_one_of(draw, targets)) if targets else chosen
     subject = _one_of(draw, subjects)
+    placed = place(_one_of(draw, prompts), subject)
     return Edit(
-        subject=subject,
-        prompt=fill(_one_of(draw, prompts), subject),
+        subject=placed.subject,
+        prompt=placed.text,
+        start=placed.start,
         target=_one_of(draw, targets),
         truth=None,
         paraphrases=(),

@@ -26,7 +26,7 @@ from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.measuring.scoring import force
 from pytest_eac.spec.choices import MethodChoice
-from pytest_eac.spec.edits import Edit, fill
+from pytest_eac.spec.edits import Edit, place
 from pytest_eac.spec.methods import BUILT_IN, Method, find_method
 from pytest_eac.spec.resolve import find_model_preset, resolve_settings
 
@@ -46,9 +46,11 @@ if TYPE_CHECKING:
 
 
 def _edit(subject: str, prompt: str, target: str) -> Edit:
+    placed = place(prompt, subject)
     return Edit(
-        subject=subject,
-        prompt=fill(prompt, subject),
+        subject=placed.subject,
+        prompt=placed.text,
+        start=placed.start,
         target=target,
         truth=None,
         paraphrases=(),

@@ -28,12 +28,13 @@ def _scripts(*names: str) -> str:
 
 # These also put no space where another script begins; Thai and its neighbours do.
 _EAST_ASIAN = _scripts("Han", "Hiragana", "Katakana", "Bopomofo", "Yi")
-_UNSPACED = _scripts(
-    *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi"),
+# Source: The Unicode Standard, chapters 13 to 18; UAX #14, classes SA, AK and AS.
+UNSPACED = _scripts(
+    *("Han", "Hiragana", "Katakana", "Bopomofo", "Yi", "Tangut", "Nushu", "Khitan_Small_Script"),
     *("Thai", "Lao", "Khmer", "Myanmar", "Tibetan", "Javanese", "Balinese"),
     *("Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom"),
 )
-UNSPACED_LETTER = rf"[\p{{L}}&&{_UNSPACED}]"
+UNSPACED_LETTER = rf"[\p{{L}}&&{UNSPACED}]"
 _WIDE_PUNCTUATION = r"[\p{P}&&[\p{ea=W}\p{ea=F}]]"
 _HAN_NUMERALS = "〇零一二三四五六七八九十百千万萬亿億兆"
 
@@ -83,7 +84,7 @@ _LINE_ENDED = _compiled(r"[\n\v\f\r\x85\u2028\u2029]\s*\Z")
 # A quotation mark opens at the start, behind a space or another opening mark; behind a letter only
 # where no spaces are written, and only if it looks like one.
 _OPEN = _compiled(
-    rf"""\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{_UNSPACED}\p{{Pi}}\Z"""
+    rf"""\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{UNSPACED}\p{{Pi}}\Z"""
 )
 _CLOSING = _compiled(r"[\p{Pe}\p{Pf},.;:!?%…]+(?:\s|\Z)")
 _WIDE = _compiled(_WIDE_PUNCTUATION)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.settings import MethodSettings
 
-_SOURCES = ("editing", "lm", "spec/methods.py", "spec/settings.py", "writing.py")
+_SOURCES = ("editing", "lm", "spec/methods.py", "spec/settings.py", "spec/words.py", "writing.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -105,9 +105,9 @@ def open_memory(
     return Memory(cache=cache, about=about, device=loaded.device)
 
 
-def _asks(edits: tuple[Edit, ...]) -> list[list[str]]:
+def _asks(edits: tuple[Edit, ...]) -> list[list[str | int]]:
     """Return the parts of edits that an update is solved from."""
-    return [[edit.subject, edit.prompt, edit.ending] for edit in edits]
+    return [[edit.subject, edit.start, edit.prompt, edit.ending] for edit in edits]
 
 
 def _pack(solved: Solved, earlier: State) -> Entry:

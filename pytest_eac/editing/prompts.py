@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.lm.tokens import continuation, encode, subject_end
+from pytest_eac.lm.tokens import Located, continuation
 
 if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
@@ -38,23 +38,29 @@ def prepare(loaded: LoadedModel, edit: Edit, contexts: tuple[str, ...]) -> EditP
 
     Raises:
         EditError: the subject cannot be found among the tokens, or there are too many of them.
+        ModelError: the tokenizer has no tokens for the target.
     """
     tokenizer = loaded.tokenizer
     target = continuation(tokenizer, edit.ending)
-    rows, subjects, starts = [], [], []
+    rows: list[tuple[int, ...]] = []
+    subjects: list[int] = []
+    starts: list[int] = []
     for context in contexts:
-        text = context.replace("{}", edit.prompt)
-        ids = encode(tokenizer, text)
-        loaded.require_room(ids, len(target) - 1)
-        rows.append((*ids, *target[:-1]))
-        subjects.append(subject_end(tokenizer, text, edit.subject, after=context.index("{}")))
-        starts.append(len(ids) - 1)
-    essence = f"{edit.subject} is a"
+        row = Located.encode(tokenizer, context.replace("{}", edit.prompt))
+        loaded.require_room(row.ids, len(target) - 1)
+        at = context.index("{}") + edit.start
+        subject = range(at, at + len(edit.subject))
+        if not rows:
+            row.require_own_token(subject)
+        rows.append((*row.ids, *target[:-1]))
+        subjects.append(row.tokens_of(subject)[-1])
+        starts.append(len(row.ids) - 1)
+    essence = Located.encode(tokenizer, f"{edit.subject} is a")
     return EditPrompts(
         rows=tuple(rows),
         subjects=tuple(subjects),
         starts=tuple(starts),
         target=target,
-        essence=encode(tokenizer, essence),
-        essence_subject=subject_end(tokenizer, essence, edit.subject),
+        essence=essence.ids,
+        essence_subject=essence.tokens_of(range(len(edit.subject)))[-1],
     )

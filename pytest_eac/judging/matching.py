@@ -25,7 +25,7 @@ mismatches belong to it. The same edits are then scored in the same way on the s
 how they were made differs. With other edits, another model, scoring or way to ask an ability there
 would be no pairs of scores to compare."""
 
-_TEXTS = ("subject", "prompt", "target", "truth", "paraphrases", "neighborhood")
+_TEXTS = ("subject", "start", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.matrices import different_matrices
 from pytest_eac.judging.search import Draws, Search
 from pytest_eac.record import Chain, Verdict
+from pytest_eac.spec.edits import question
 from pytest_eac.spec.orderings import METRICS, REARRANGING
 from pytest_eac.spec.orders import Order, show_order
 
@@ -280,7 +281,7 @@ class _State(_Trial):
     """The final weights differ little between orders of the same, disjoint edits."""
 
     def orders(self, order: Order) -> Sequence[Order]:
-        subjects = [self.chain.edits[number - 1].subject.casefold() for number in order]
+        subjects = [question(self.chain.edits[number - 1].subject) for number in order]
         same = self.counterpart(order)
         return (order, same) if order != same and len(set(subjects)) == len(subjects) else ()
 

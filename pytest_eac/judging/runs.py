@@ -51,7 +51,10 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Runs against the first of them; ``unmatched`` says which chains are in one alone."""
+    """Runs against the first of them.
+
+    ``unmatched`` says which chains are in one run alone, and which an error stopped.
+    """
 
     runs: tuple[Run, ...]
     pairs: tuple[Pair, ...]
@@ -98,7 +101,16 @@ def compare_runs(runs: Sequence[Run], *, metrics: Collection[str] = ()) -> Compa
             for chain in first.record.chains
             if chain not in found
         ]
+    unmatched += _stopped(runs)
     return Comparison(runs=tuple(runs), pairs=tuple(pairs), unmatched=tuple(unmatched))
+
+
+def _stopped(runs: Sequence[Run]) -> list[str]:
+    return [
+        f"{each} (of {each.chain.spec}, in {run.file}: not compared)"
+        for run in runs
+        for each in run.record.unfinished
+    ]
 
 
 def _within(run: Run, metrics: Collection[str]) -> Comparison:
@@ -118,7 +130,7 @@ def _within(run: Run, metrics: Collection[str]) -> Comparison:
             f"{run.file}: has no two chains of the same spec to compare; run with two methods or "
             "seeds, or give another file"
         )
-    return Comparison(runs=(run,), pairs=tuple(pairs), unmatched=())
+    return Comparison(runs=(run,), pairs=tuple(pairs), unmatched=tuple(_stopped([run])))
 
 
 def _pair(

@@ -55,7 +55,7 @@ class StoredRecord:
         )
         if found is None:
             raise UnavailableError(
-                f"{self.file}: no chain {name} of {spec.file} in it",
+                self._lacking(spec, method, seed),
                 remedy="run the spec without --eac-from-results",
             )
         if wrong := mismatches_with_spec(found, spec, method):
@@ -66,6 +66,19 @@ class StoredRecord:
             )
         asked = tuple(point for point in found.checkpoints if point.at in spec.checkpoints)
         return replace(found, spec=spec.file.as_posix(), checkpoints=asked, verdicts=())
+
+    def _lacking(self, spec: Spec, method: SpecMethod, seed: int) -> str:
+        """Say that a chain is not there, or that an error stopped it."""
+        stopped = {id(each.chain): each for each in self.record.unfinished}
+        found = find_chain(
+            [each.chain for each in stopped.values()],
+            spec=spec.file.as_posix(),
+            method=method.name,
+            seed=seed,
+        )
+        if found is not None:
+            return f"{self.file}: {stopped[id(found)]} (of {spec.file})"
+        return f"{self.file}: no chain {method.name}-s{seed} of {spec.file} in it"
 
 
 def unrecorded(chain: Chain, spec: Spec, name: str) -> Verdict | None:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.lm.segments import Ids
 
-# What bytes decode to that are no whole character; and the most bytes that a character takes.
+# What bytes decode to that are no whole character; and how many tokens more may be needed to end
+# one, where each is a byte.
 _INCOMPLETE = "\ufffd"
-_BYTES = 4
+TO_END_CHARACTER = 3
 
 
 @torch.no_grad()
@@ -81,7 +82,7 @@ def greedy(
             return True
         return until is not None and until in loaded.tokenizer.decode(new).lstrip()
 
-    most = tokens + _BYTES - 1
+    most = tokens + TO_END_CHARACTER
 
     answers: dict[int, Ids] = {}
     lasts = [len(row) - 1 for row in rows]

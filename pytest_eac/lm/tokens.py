@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError, SettingsError
+from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,44 +94,113 @@ def chat_prompt(tokenizer: Any, text: str) -> str:
     return prompt.removeprefix(start) if adds_it else prompt
 
 
-def subject_end(tokenizer: Any, text: str, subject: str, *, after: int = 0) -> int:
+def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:
     """Return the index of the subject's last token in ``encode(text)``.
 
-    Found from character offsets: a token belongs to the subject when it holds its last character.
+    See :meth:`Located.tokens_of`.
 
     Args:
         tokenizer: a fast tokenizer (one that gives offsets).
-        text: the prompt, with ``subject`` in it at or behind character ``after``.
+        text: the prompt, with ``subject`` in it.
         subject: the subject.
-        after: where to start looking, e.g. behind a context that may name the subject too.
+        at: where the subject starts in the text; by default the first place where it stands, as a
+            word of its own if there is one.
 
     Raises:
-        EditError: the subject is not in the text or no token holds its end.
+        EditError: the subject is not in the text, or no token holds its end.
     """
-    start = text.find(subject, after)
-    if start < 0:
-        raise EditError(f"the subject {subject!r} does not occur in {text!r}")
-    last = start + len(subject) - 1
-    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
-    holders = [index for index, (low, high) in enumerate(offsets) if low <= last < high]
-    if not holders:
-        raise EditError(f"no token holds the end of {subject!r} in {text!r}")
-    return holders[-1]
+    return subject_span(tokenizer, text, subject, at=at)[-1]
 
 
-def subject_span(tokenizer: Any, text: str, subject: str) -> range:
+def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
     """Return the indices of the subject's tokens in ``encode(text)``.
 
-    A token that holds any of the subject's characters belongs to it.
+    A token that holds any part of the subject belongs to it; arguments as for :func:`subject_end`.
 
     Raises:
-        EditError: the subject is not in the text or no token holds its end.
+        EditError: as :func:`subject_end`.
     """
-    last = subject_end(tokenizer, text, subject)
-    start = text.find(subject)
-    offsets = tokenizer(text, return_offsets_mapping=True)["offset_mapping"]
-    first = next(index for index, (low, high) in enumerate(offsets) if low < high and high > start)
-    return range(first, last + 1)
+    return Located.encode(tokenizer, text).tokens_of(_subject_place(text, subject, at))
+
+
+def _subject_place(text: str, subject: str, at: int | None) -> range:
+    if at is not None and subject and text.startswith(subject, at):
+        return range(at, at + len(subject))
+    found = occurrences(text, subject) if at is None else []
+    free = [each for each in found if not is_inside_word(text, each)]
+    for place in (*free, *found):
+        return place
+    where = "" if at is None else f" at {at}"
+    raise EditError(f"the subject {subject!r} does not occur{where} in {text!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Located:
+    """The ids of a text that starts a sequence, and where each token stands in it.
+
+    Attributes:
+        text: the text.
+        ids: what :func:`encode` returns.
+        offsets: for each id, the code points of the text that it is made of, ``[start, stop)``.
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def encode(cls, tokenizer: Any, text: str) -> Located:
+        """Encode a text by a fast tokenizer (one that gives offsets)."""
+        encoded = tokenizer(text, return_offsets_mapping=True)
+        return cls(
+            text=text, ids=tuple(encoded["input_ids"]), offsets=tuple(encoded["offset_mapping"])
+        )
+
+    def tokens_of(self, place: range) -> range:
+        """Return the tokens that hold any part of a place of the text.
+
+        The last one is the last that holds any part of the place's last character, as a reader
+        counts characters (UAX 29). Its last code point would not do: a tokenizer that composes
+        letters has no token for the accent of a decomposed one.
+
+        Raises:
+            EditError: no token holds the last character: the tokenizer drops it.
+        """
+        inside = self.text[place.start : place.stop]
+        last = range(place.start + last_character(inside), place.stop)
+        holders = self._holding(last)
+        if not holders:
+            dropped = self.text[last.start : last.stop]
+            raise EditError(
+                f"no token holds the end of {inside!r} in {self.text!r}: the tokenizer drops "
+                f"{dropped!r}"
+            )
+        return range(self._holding(place)[0], holders[-1] + 1)
+
+    def require_own_token(self, place: range) -> None:
+        """Raise unless the last token of a place is not shared with a word that goes on around it.
+
+        Letters may be attached to a subject (a suffix, a particle), but where one token joins them
+        to its end, that token stands for another word, and so would the edit.
+
+        Raises:
+            EditError: it is, or as :meth:`tokens_of`.
+        """
+        low, high = self.offsets[self.tokens_of(place)[-1]]
+        before = low < place.start and divides_word(self.text, place.start)
+        if before or (high > place.stop and divides_word(self.text, place.stop)):
+            raise EditError(
+                f"the subject {self.text[place.start : place.stop]!r} has no last token of its own "
+                f"in {self.text!r}: the tokenizer makes one token of {self.text[low:high]!r}; "
+                "write the subject apart from other letters, or take the whole word as the subject"
+            )
+
+    def _holding(self, place: range) -> list[int]:
+        return [
+            index
+            for index, (low, high) in enumerate(self.offsets)
+            if max(low, place.start) < min(high, place.stop)
+        ]
 
 
 def pad(rows: Sequence[Sequence[int]], *, side: str, fill: int, device: torch.device) -> Batch:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
@@ -19,6 +20,7 @@ from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import Step, accountable, edit_in_sequence
 from pytest_eac.editing.solved import Work
+from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.process import kept_random
 from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.lm.weights import restored
@@ -26,6 +28,7 @@ from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
 from pytest_eac.measuring.pace import Pace
+from pytest_eac.measuring.possible import require_possible, require_room
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.record import (
@@ -36,6 +39,7 @@ from pytest_eac.record import (
     Miss,
     ModelRecord,
     Norms,
+    Unfinished,
 )
 from pytest_eac.spec.methods import BUILT_IN, find_method
 from pytest_eac.spec.resolve import resolve_settings
@@ -68,6 +72,7 @@ def run_chain(
     cache: Cache | None = None,
     metrics: Mapping[str, Metric] | None = None,
     watch: Callable[[Step], None] | None = None,
+    stopped: Callable[[Unfinished], None] | None = None,
 ) -> Chain:
     """Edit a model step by step, measure it at the spec's checkpoints, and restore it.
 
@@ -76,7 +81,8 @@ def run_chain(
         spec: the facts, the checkpoints and the scoring.
         method: one of the spec's methods.
         seed: of the contexts that are sampled.
-        recall: the unedited model's answers to this spec, if they are at hand already.
+        recall: the unedited model's answers to this spec, if they are at hand already; it has been
+            found out then that the edits can be made (:mod:`pytest_eac.measuring.possible`).
         abilities: the unedited model's abilities that this spec asks for, likewise.
         progress: called with (edits done, edits in all, what is being done).
         metrics: further metrics, by name; by default those that the spec's checks name.
@@ -84,10 +90,13 @@ def run_chain(
         cache: where solved edits and measurements are looked up and kept; by default nowhere. What
             is found there stands for the model as it was loaded: leave its weights alone.
         watch: called with each update while the model has it; it must change nothing.
+        stopped: called with what was recorded so far if an error stops the chain while it edits;
+            the error is raised all the same.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
-        EditError: an edit cannot be carried out.
+        EditError: an edit cannot be carried out; of all edits together where that is known before
+            the first one.
         DataError: the items of an ability cannot be read.
         UnavailableError: they are not on this machine.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
@@ -102,8 +111,12 @@ def run_chain(
     if metrics is None:
         metrics = find_metrics(spec.checks.metrics)
     base = method.choice.base
+    if recall is None:
+        require_possible(loaded, spec, method)
     settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
     tell(0, count, "asking the unedited model")
+    contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
+    require_room(loaded, spec, contexts)
     level = spec.stats.confidence
     recall = recall or Recall(loaded, spec.edits, spec.scoring.match, cache=cache, confidence=level)
     abilities = abilities or Abilities(
@@ -113,7 +126,6 @@ def run_chain(
         confidence=level,
         tell=lambda name: tell(0, count, f"asking the unedited model, {name}"),
     )
-    contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     moments: dict[str, Moment] = {}
     if settings.covariance is not None:
         moments = second_moments(
@@ -126,7 +138,32 @@ def run_chain(
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []
     misses: list[Miss] = []
+
+    def so_far() -> Chain:
+        return Chain(
+            spec=spec.file.as_posix(),
+            method=method.name,
+            seed=seed,
+            model=model_record,
+            scoring=spec.scoring.match,
+            hyperparameters=settings.model_dump(mode="json"),
+            contexts=contexts,
+            covariance=_describe_moments(moments),
+            edits=recall.records,
+            known=recall.known,
+            before=recall.before,
+            abilities=abilities.base,
+            asked={name: bounds.asked for name, bounds in spec.checks.abilities.items()},
+            batch=spec.batch,
+            checkpoints=tuple(checkpoints),
+            per_edit=tuple(costs),
+            seconds=perf_counter() - start,
+            confidence=level,
+            cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
+        )
+
     with (
+        _reported(so_far, stopped),
         kept_random(),
         accountable(loaded, base, modules, whole=base not in BUILT_IN) as require_unchanged,
         restored(loaded.model, modules) as originals,
@@ -169,27 +206,7 @@ def run_chain(
                 )
             require_unchanged()
             tell(done, count, "editing")
-    return Chain(
-        spec=spec.file.as_posix(),
-        method=method.name,
-        seed=seed,
-        model=model_record,
-        scoring=spec.scoring.match,
-        hyperparameters=settings.model_dump(mode="json"),
-        contexts=contexts,
-        covariance=_describe_moments(moments),
-        edits=recall.records,
-        known=recall.known,
-        before=recall.before,
-        abilities=abilities.base,
-        asked={name: bounds.asked for name, bounds in spec.checks.abilities.items()},
-        batch=spec.batch,
-        checkpoints=tuple(checkpoints),
-        per_edit=tuple(costs),
-        seconds=perf_counter() - start,
-        confidence=level,
-        cached_measurements=cache.hits[MEASUREMENTS] - found_before if cache else 0,
-    )
+    return so_far()
 
 
 def _tell_covariance(tell: Progress, count: int, pace: Pace, tokens: int, total: int) -> None:
@@ -205,6 +222,24 @@ def _due(spec: Spec, done: int) -> list[str]:
         for name, bounds in spec.checks.abilities.items()
         if bounds.at in {"every", done} or (bounds.at == "final" and last)
     ]
+
+
+@contextmanager
+def _reported(
+    so_far: Callable[[], Chain], stopped: Callable[[Unfinished], None] | None
+) -> Iterator[None]:
+    """Hand over what a chain has recorded when an error stops it.
+
+    Not of a method that has spoiled the model: what was measured on that is worth nothing.
+    """
+    try:
+        yield
+    except SpoiledModelError:
+        raise
+    except Exception as error:
+        if stopped:
+            stopped(Unfinished(chain=so_far(), error=type(error).__name__, reason=str(error)))
+        raise
 
 
 def settle(

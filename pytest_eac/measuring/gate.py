@@ -16,6 +16,7 @@ from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.chain import describe_model
 from pytest_eac.measuring.difference import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.metrics import find_metrics, measure
+from pytest_eac.measuring.possible import require_askable
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.record import Chain, Checkpoint, Deviation, ModelRecord, Norms, Release
 
@@ -192,6 +193,7 @@ def measure_release(
             is an error.
 
     Raises:
+        EditError: an edit cannot be asked about.
         ModelError: a model cannot be used, or the two do not share their tokenizer.
         NonFiniteError: a weight or logit is NaN or infinite.
     """
@@ -204,6 +206,7 @@ def measure_release(
     base = load_base()
     base_record, tokenizer = describe_model(base), identify(base)["tokenizer"]
     _require_promised(release, "base", base_record)
+    require_askable(base, spec)
     recall = Recall(base, spec.edits, spec.scoring.match, cache=cache, confidence=level)
     abilities = Abilities(
         base,

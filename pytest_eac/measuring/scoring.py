@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.errors import EditError, NonFiniteError
-from pytest_eac.lm.generate import greedy
+from pytest_eac.lm.generate import TO_END_CHARACTER, greedy
 from pytest_eac.lm.reading import BUDGET, read
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.writing import starts_with
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Behind the target, so that "Rome" can be told from "Romeo".
 _EXTRA_TOKENS = 3
+# How many tokens may be written behind the longest answer in all.
+WRITTEN_BEHIND = _EXTRA_TOKENS + TO_END_CHARACTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,7 @@ def trace(
     key = {
         "version": VERSION,
         "weights": loaded.fingerprint,
-        "facts": [(edit.subject, edit.prompt, _truth(edit)) for edit in edits],
+        "facts": [(edit.subject, edit.start, edit.prompt, _truth(edit)) for edit in edits],
         "settings": [seed, samples, noise, window],
     }
     root = cache_dir or default_cache_dir()
@@ -272,7 +272,7 @@ def _known_facts(
                 text=text,
                 answer=answer,
                 row=(*prompts[index], *answer[:-1]),
-                subject=subject_span(tokenizer, edit.prompt, edit.subject),
+                subject=subject_span(tokenizer, edit.prompt, edit.subject, at=edit.start),
             )
         )
     return facts, skipped
@@ -298,7 +298,8 @@ def _embedding_std(loaded: LoadedModel, edits: Sequence[Edit]) -> float:
     ids = []
     for edit in edits:
         row = encode(loaded.tokenizer, edit.prompt)
-        ids += [row[place] for place in subject_span(loaded.tokenizer, edit.prompt, edit.subject)]
+        span = subject_span(loaded.tokenizer, edit.prompt, edit.subject, at=edit.start)
+        ids += [row[place] for place in span]
     table: Tensor = loaded.model.get_input_embeddings().weight
     return float(table[torch.tensor(ids, device=table.device)].float().std())
 

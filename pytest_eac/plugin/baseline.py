@@ -222,7 +222,8 @@ class Baseline:
         kept = [
             each for each in self.read().chains if (each.spec, each.method, each.seed) not in ran
         ]
-        write_record(self.file, replace(record, chains=(*kept, *record.chains), comparisons=()))
+        chains = (*kept, *record.chains)
+        write_record(self.file, replace(record, chains=chains, comparisons=(), unfinished=()))
         return f"baseline written to {self.file}: {len(record.chains)} chains, {len(kept)} kept"
 
     def _find(self, chain: Chain) -> Chain | None:

@@ -71,7 +71,7 @@ def write_summary(
     Raises:
         RecordError: it cannot be written, or the baseline cannot be read.
     """
-    text = summary(record.chains, outcomes)
+    text = summary(record.chains, outcomes, record.unfinished)
     if baseline:
         text += baseline.markdown(record)
     # What earlier steps of a job have put into this file is not ours to remove.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +24,7 @@ from pytest_eac.errors import (
 )
 from pytest_eac.plugin.named import NamedModels
 from pytest_eac.plugin.progress import Progress
-from pytest_eac.record import Chain, Comparison, Record, Release, Verdict
+from pytest_eac.record import Chain, Comparison, Record, Release, Unfinished, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines, wrapped
 from pytest_eac.spec import checks, choices
@@ -65,6 +65,7 @@ class EacSession:
         self.specs: list[Spec] = []
         self.trouble: str | None = None
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
+        self._stopped: dict[tuple[Any, ...], Unfinished] = {}
         self._verdicts: dict[tuple[Any, ...], dict[str, Verdict]] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._releases: dict[str, Release | EacError] = {}
@@ -76,7 +77,7 @@ class EacSession:
         self.baseline = _baseline(options)
         self._shown: dict[int | str, tuple[Exception, str]] = {}
         self._told: list[str] = []
-        self._fresh: list[Chain] = []
+        self._fresh: list[Chain | Unfinished] = []
         self._of_others: set[tuple[Any, ...]] = set()
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
@@ -196,6 +197,10 @@ class EacSession:
                 self._outcomes[key] = error
                 if isinstance(error, SpoiledModelError):
                     _let_go(error)
+                if key in self._stopped:  # an error may be reworded on its way here
+                    self._stopped[key] = replace(self._stopped[key], reason=str(error))
+                    self._fresh.append(self._stopped[key])
+                    self.write()
             else:
                 if key not in self._of_others:
                     self._fresh.append(chain)
@@ -218,8 +223,14 @@ class EacSession:
 
         A worker of pytest-xdist hands them over at once: one that is killed loses nothing else.
         """
-        chains, self._fresh = tuple(self._fresh), []
-        return Record(environment={}, chains=chains) if chains else None
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return None
+        return Record(
+            environment={},
+            chains=tuple(each for each in fresh if isinstance(each, Chain)),
+            unfinished=tuple(each for each in fresh if isinstance(each, Unfinished)),
+        )
 
     def judge(self, spec: Spec, method: SpecMethod, seed: int, check: str) -> Verdict:
         """Return the verdict on one check of a chain."""
@@ -290,17 +301,20 @@ class EacSession:
 
         with self._running(f"{spec.name} {chain.name}: orders") as progress:
             runner = self._runner(spec, method, chain, progress)
-            verdict = judge_ordering(
-                chain,
-                wanted,
-                orderings=spec.orderings or Orderings(),
-                checks=spec.checks,
-                runner=runner,
-                replay=replay,
-                given=self.options.orders,
-            )
-        self._keep(replace(chain, orders=runner.runs), verdict)
-        return verdict
+            try:
+                verdict = judge_ordering(
+                    chain,
+                    wanted,
+                    orderings=spec.orderings or Orderings(),
+                    checks=spec.checks,
+                    runner=runner,
+                    replay=replay,
+                    given=self.options.orders,
+                )
+            finally:  # an order that cannot be made leaves those before it
+                chain = replace(chain, orders=runner.runs)
+                self._outcomes[chain.spec, chain.method, chain.seed] = chain
+        return self._keep(chain, verdict)
 
     def _keep(self, chain: Chain, verdict: Verdict) -> Verdict:
         others = (each for each in chain.verdicts if each.check != verdict.check)
@@ -316,7 +330,7 @@ class EacSession:
 
         key = (chain.spec, chain.method, chain.seed)
         if self._orders is None or self._orders[0] != key:
-            loaded, recall, abilities = self._unedited_model(spec, progress)
+            loaded, recall, abilities = self._unedited_model(spec, method, progress)
             runner = OrderRunner(
                 loaded=loaded,
                 spec=spec,
@@ -366,7 +380,8 @@ class EacSession:
         from pytest_eac.measuring.chain import run_chain
 
         with self._running(f"{spec.name} {method.name}-s{seed}") as progress:
-            loaded, recall, abilities = self._unedited_model(spec, progress)
+            loaded, recall, abilities = self._unedited_model(spec, method, progress)
+            key = (spec.file.as_posix(), method.name, seed)
             return run_chain(
                 loaded,
                 spec,
@@ -377,17 +392,23 @@ class EacSession:
                 progress=progress,
                 cache_dir=self.options.cache_dir,
                 cache=self._cache,
+                stopped=partial(self._stopped.__setitem__, key),
             )
 
     def _unedited_model(
-        self, spec: Spec, progress: Progress
+        self, spec: Spec, method: SpecMethod, progress: Progress
     ) -> tuple[LoadedModel, Recall, Abilities]:
-        """Return the model, and what it says of a spec before any edit."""
+        """Return the model, and what it says of a spec before any edit.
+
+        It is asked nothing if a method cannot make the spec's edits on it.
+        """
         from pytest_eac.measuring.abilities.measure import Abilities
+        from pytest_eac.measuring.possible import require_possible
         from pytest_eac.measuring.recall import Recall
 
         progress(0, len(spec.edits), "loading the model")
         loaded = self._load(self._choice(spec), lambda text: progress(0, len(spec.edits), text))
+        require_possible(loaded, spec, method)
         if self._unedited is None or self._unedited[0] is not spec:
             asking = "asking the unedited model"
             progress(0, len(spec.edits), asking)
@@ -504,6 +525,15 @@ class EacSession:
         """The chains that ran to their end."""
         return tuple(each for each in self._outcomes.values() if isinstance(each, Chain))
 
+    @property
+    def unfinished(self) -> tuple[Unfinished, ...]:
+        """The chains that an error stopped, unless another worker has brought them to their end."""
+        return tuple(
+            each
+            for key, each in self._stopped.items()
+            if not isinstance(self._outcomes.get(key), Chain)
+        )
+
     def print_summary(self, reporter: pytest.TerminalReporter) -> None:
         """Print the table of chains x metrics, and where the results went."""
         became = "failed (--eac-require)" if self.options.require else "skipped"
@@ -513,13 +543,14 @@ class EacSession:
             if isinstance(error, UnavailableError)
         }
         shown = self.config.get_verbosity() > _VERDICTS_ALONE
-        if shown and (self.chains or skipped):
+        stopped = [f"{each.chain.spec}: {each}" for each in self.unfinished]
+        if shown and (self.chains or skipped or stopped):
             reporter.write_sep("=", "edits")
             lines = (
                 *summary_lines(self.chains),
                 *causality_lines(self.chains),
                 *skipped,
-                *(part for line in self._diagnoses() for part in wrapped(line)),
+                *(part for line in (*stopped, *self._diagnoses()) for part in wrapped(line)),
             )
             for line in lines:
                 reporter.write_line(line)
@@ -546,6 +577,7 @@ class EacSession:
             chains=self.chains,
             comparisons=tuple(self._comparisons.values()),
             releases=tuple(each for each in self._releases.values() if isinstance(each, Release)),
+            unfinished=self.unfinished,
         )
 
     def _environment(self) -> dict[str, str]:
@@ -565,6 +597,9 @@ class EacSession:
                 verdicts = {each.check: each for each in known.verdicts} | verdicts
                 orders = orders or known.orders  # of the worker that tried them
             self._outcomes[key] = replace(chain, verdicts=tuple(verdicts.values()), orders=orders)
+        for stopped in record.unfinished:
+            chain = stopped.chain
+            self._stopped[chain.spec, chain.method, chain.seed] = stopped
         for comparison in record.comparisons:
             self._comparisons[comparison.spec, comparison.check] = comparison
         for release in record.releases:

@@ -11,7 +11,7 @@ from pytest_eac.judging.excluded import excluded_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_eac.record import Ability, Chain, Measurement
+    from pytest_eac.record import Ability, Chain, Measurement, Unfinished
     from pytest_eac.reporting.outcomes import Outcome
 
 _SPECIAL = re.compile(r"([\\`*_\[\]|~#!])")
@@ -32,12 +32,15 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     ]
 
 
-def summary(chains: Sequence[Chain], outcomes: Sequence[Outcome]) -> str:
+def summary(
+    chains: Sequence[Chain], outcomes: Sequence[Outcome], unfinished: Sequence[Unfinished] = ()
+) -> str:
     """Return verdict, tables of chains x metrics and abilities, and what each check said.
 
     Args:
         chains: the chains that ran to their end.
         outcomes: what became of each check.
+        unfinished: the chains that an error stopped.
     """
     lines = [f"## {_verdict(outcomes)}", ""]
     for spec in dict.fromkeys(chain.spec for chain in chains):
@@ -53,6 +56,10 @@ def summary(chains: Sequence[Chain], outcomes: Sequence[Outcome]) -> str:
             if excluded := excluded_text(chain):
                 lines += [escape(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
+    if unfinished:
+        lines += ["### Stopped by an error", ""]
+        lines += [f"- {escape(f'{each.chain.spec}: {each}')}" for each in unfinished]
+        lines += [""]
     for outcome in outcomes:
         if outcome.is_bad and not outcome.refers:
             lines += _details(outcome)

@@ -6,6 +6,13 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_eac.spec.words import (
+    is_between_characters,
+    is_inside_word,
+    occurrences,
+    same_form,
+    word_around,
+)
 from pytest_eac.writing import Continuation, Space, as_continuation
 
 if TYPE_CHECKING:
@@ -24,8 +31,20 @@ class Neighbor:
 class Edit:
     """An edit with its texts filled in and stripped.
 
-    ``prompt`` holds ``subject`` exactly once; ``origin`` says where the edit was written
-    (``file:line``); ``space`` says whether a space is put before its answers.
+    Attributes:
+        subject: whom or what the fact is about, as the prompt writes it.
+        prompt: the fact up to its object.
+        target: the new object.
+        truth: the object before the edit.
+        paraphrases: the prompt in other words.
+        neighborhood: prompts about something else.
+        origin: where the edit was written (``file:line``).
+        space: whether a space is put before its answers.
+        start: where the subject starts in the prompt, in code points; where it is not given, the
+            subject must stand in the prompt once, as :func:`place` says.
+
+    Raises:
+        ValueError: the subject is not there.
     """
 
     subject: str
@@ -36,6 +55,17 @@ class Edit:
     neighborhood: tuple[Neighbor, ...]
     origin: str
     space: Space = "auto"
+    start: int = -1
+
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            found = _only_place(self.prompt, self.subject)
+            object.__setattr__(self, "start", found.start)
+            object.__setattr__(self, "subject", self.prompt[found.start : found.stop])
+        if not self.prompt.startswith(self.subject, self.start):
+            raise ValueError(
+                f"the subject {self.subject!r} does not stand at {self.start} in {self.prompt!r}"
+            )
 
     @property
     def ending(self) -> Continuation:
@@ -52,27 +82,82 @@ class Edit:
         return as_continuation(prompt, answer, self.space)
 
 
-def fill(prompt: str, subject: str) -> str:
-    """Put ``subject`` in place of ``{}`` and strip the white space around the result.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """A prompt with its subject in it.
+
+    Attributes:
+        text: the prompt, without white space around it.
+        start: where the subject starts in it, in code points.
+        subject: the subject as the prompt writes it: composed or decomposed.
+    """
+
+    text: str
+    start: int
+    subject: str
+
+
+def place(prompt: str, subject: str) -> Placed:
+    """Put ``subject`` in place of ``{}``, or find it in a prompt that names it.
+
+    ``{}`` marks the place, whatever else the prompt says and whatever letters are attached to it (a
+    suffix, a particle). Without it the subject must stand in the prompt exactly once, not counting
+    other words that its letters are a part of; composed and decomposed letters are the same.
 
     Raises:
-        ValueError: the subject would not occur exactly once; the text says how often it does.
+        ValueError: the subject does not stand in one place; the text says what was found.
     """
-    if prompt.count("{}") > 1:
-        raise ValueError(f"{{}} stands {prompt.count('{}')} times in the prompt {prompt!r}")
-    text = prompt.replace("{}", subject).strip()
-    times = text.count(subject)
-    if times != 1:
-        often = "does not occur" if times == 0 else f"occurs {times} times"
-        raise ValueError(f"the subject {subject!r} {often} in the prompt {text!r}")
-    return text
+    subject = subject.strip()
+    marks = prompt.count("{}")
+    if marks > 1:
+        raise ValueError(f"{{}} stands {marks} times in the prompt {prompt!r}")
+    if not marks:
+        text = prompt.strip()
+        found = _only_place(text, subject)
+        return Placed(text=text, start=found.start, subject=text[found.start : found.stop])
+    before, _, after = prompt.partition("{}")
+    text = f"{before.lstrip()}{subject}{after.rstrip()}"
+    start = len(before.lstrip())
+    if not all(is_between_characters(text, at) for at in (start, start + len(subject))):
+        raise ValueError(
+            f"the subject {subject!r} and what stands next to {{}} make one character in the "
+            f"prompt {text!r}"
+        )
+    return Placed(text=text, start=start, subject=subject)
+
+
+def fill(prompt: str, subject: str) -> str:
+    """Return a prompt with its subject in it, without white space around it: see :func:`place`.
+
+    Raises:
+        ValueError: as :func:`place`.
+    """
+    return place(prompt, subject).text
+
+
+def _only_place(text: str, subject: str) -> range:
+    """Return the one place where a subject stands as a word (or several) of its own.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    found = occurrences(text, subject)
+    free = [each for each in found if not is_inside_word(text, each)]
+    if len(free) == 1:
+        return free[0]
+    how = f"occurs {len(free)} times" if free else "does not occur"
+    if found and not free:
+        word = word_around(text, found[0])
+        how = f"stands only inside another word, {text[word.start : word.stop]!r},"
+    raise ValueError(f"the subject {subject!r} {how} in the prompt {text!r}")
 
 
 def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> Edit:
     """Turn an edit as written into one ready for use; ``space`` is for one that says nothing."""
+    placed = place(written.prompt, written.subject)
     return Edit(
-        subject=written.subject,
-        prompt=fill(written.prompt, written.subject),
+        subject=placed.subject,
+        prompt=placed.text,
         target=written.target,
         truth=written.truth,
         paraphrases=tuple(
@@ -86,6 +171,7 @@ def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> E
         ),
         origin=origin,
         space=written.space or space,
+        start=placed.start,
     )
 
 
@@ -122,6 +208,8 @@ def questions(edit: Edit) -> set[str]:
 def question(prompt: str) -> str:
     """Return a prompt without what does not matter when two are compared.
 
-    That is case, white space, and how accented letters are composed (NFC, NFD).
+    That is case, white space, and whether letters are composed or decomposed (Unicode, definition
+    D145: canonical caseless matching).
     """
-    return bare(prompt.casefold())
+    folded = unicodedata.normalize("NFD", prompt).casefold()
+    return same_form(" ".join(folded.split()))

@@ -15,7 +15,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pytest_eac.spec.edits import fill
+from pytest_eac.spec.edits import place
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import SOURCES, names
 from pytest_eac.spec.settings import Strict
@@ -36,7 +36,7 @@ class InlineEdit(Strict):
     subject: Phrase = Field(description="Whom or what the fact is about.")
     prompt: Text = Field(
         description="The fact up to its object, with {} in place of the subject or the subject "
-        "itself, exactly once."
+        "itself, exactly once, as a word of its own."
     )
     target: Phrase = Field(description="The new object.")
     truth: Phrase | None = Field(None, description="The object before the edit.")
@@ -54,11 +54,12 @@ class InlineEdit(Strict):
         if "subject" not in info.data:
             return value
         try:
-            fill(value, info.data["subject"])
+            place(value, info.data["subject"])
         except ValueError as error:
             raise PydanticCustomError(
                 "subject_once",
-                "{problem}; expected it exactly once (or {braces} in its place)",
+                "{problem}; expected it exactly once, as a word of its own, or {braces} in its "
+                "place",
                 {"problem": str(error), "braces": "{}"},
             ) from None
         return value

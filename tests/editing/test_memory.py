@@ -131,9 +131,12 @@ def test_two_values_of_a_hyperparameter_never_share_a_key(
     assert one != two
 
 
-@pytest.mark.parametrize("part", ["subject", "prompt", "target"])
-def test_what_an_edit_asks_for_is_in_the_key(keys: Callable[..., str], part: str) -> None:
-    changes: dict[str, Any] = {part: "Oslo is"}
+@pytest.mark.parametrize(
+    "changes", [{"subject": "Oslo lies"}, {"prompt": "Oslo is"}, {"target": "Oslo is"}]
+)
+def test_what_an_edit_asks_for_is_in_the_key(
+    keys: Callable[..., str], changes: dict[str, Any]
+) -> None:
     assert keys(edits=(replace(EDIT, **changes),)) != keys()
 
 
@@ -141,6 +144,11 @@ def test_the_space_before_a_target_is_in_the_key(keys: Callable[..., str]) -> No
     never, always = (replace(EDIT, space=space) for space in ("never", "always"))
     assert keys(edits=(never,)) != keys()
     assert keys(edits=(always,)) == keys(), "auto comes to the same in English"
+
+
+def test_where_the_subject_stands_is_in_the_key(keys: Callable[..., str]) -> None:
+    twice = replace(EDIT, prompt="Oslo is what Oslo is")
+    assert keys(edits=(replace(twice, start=len("Oslo is what ")),)) != keys(edits=(twice,))
 
 
 def test_the_edits_before_and_the_batch_are_in_the_key(keys: Callable[..., str]) -> None:

@@ -579,7 +579,13 @@ def test_an_error_names_the_edit_that_it_is_about(
     name: str,
     batch: int,
 ) -> None:
-    long = replace(world[2], prompt="The bell rang. " * 60 + world[2].prompt, origin="here.jsonl:7")
+    much = "The bell rang. " * 60
+    long = replace(
+        world[2],
+        prompt=much + world[2].prompt,
+        start=len(much) + world[2].start,
+        origin="here.jsonl:7",
+    )
     edits = (*world[:2], long, world[3])
     work = chain_of(tiny_llama, settings_for(name), edits, llama_moments, contexts=("{}",))
     before = fingerprint(tiny_llama.model)

@@ -122,6 +122,7 @@ def stored_for(spec: Spec, *points: Checkpoint) -> StoredRecord:
         replace(
             edit(0),
             subject=each.subject,
+            start=each.start,
             prompt=each.prompt,
             target=each.target,
             truth=each.truth,

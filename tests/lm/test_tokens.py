@@ -44,7 +44,7 @@ def test_the_subjects_last_token_is_the_one_that_holds_its_last_character(
 def test_a_context_that_names_the_subject_does_not_mislead(tiny: LoadedModel) -> None:
     text = "The tower. The tower"
     first = subject_end(tiny.tokenizer, text, "The tower")
-    second = subject_end(tiny.tokenizer, text, "The tower", after=len("The tower. "))
+    second = subject_end(tiny.tokenizer, text, "The tower", at=len("The tower. "))
     assert second > first
 
 

@@ -61,7 +61,7 @@ def test_a_paraphrase_that_a_later_edit_asks_counts_for_the_later_one(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     first = replace(world[0], paraphrases=("One prompt", "Another prompt"))
-    second = replace(world[1], prompt="Another prompt", paraphrases=())
+    second = replace(world[1], subject="Another", prompt="Another prompt", paraphrases=())
     recall = Recall(tiny, (first, second), "accuracy")
     asked = {miss.prompt for miss in recall.generalization(1).misses}
     assert asked == {"One prompt", "Another prompt"}

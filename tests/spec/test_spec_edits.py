@@ -1,12 +1,23 @@
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.spec.edits import Edit, Neighbor, fill, from_inline, question, superseded
+from pytest_eac.spec.edits import (
+    Edit,
+    Neighbor,
+    Placed,
+    fill,
+    from_inline,
+    place,
+    question,
+    superseded,
+)
 from pytest_eac.spec.entries import InlineEdit
 
 WORD = st.text("abcAB{} \t", max_size=6)
@@ -14,7 +25,8 @@ WORD = st.text("abcAB{} \t", max_size=6)
 
 def edit(prompt: str, *paraphrases: str) -> Edit:
     return Edit(
-        subject="x",
+        subject=prompt,
+        start=0,
         prompt=prompt,
         target="t",
         truth=None,
@@ -39,8 +51,9 @@ def test_fill_takes_a_prompt_that_names_its_subject() -> None:
     ("prompt", "said"),
     [
         ("The capital is", "the subject 'Kenya' does not occur in the prompt 'The capital is'"),
-        ("{} and Kenya", "the subject 'Kenya' occurs 2 times in the prompt 'Kenya and Kenya'"),
+        ("Kenya and Kenya", "the subject 'Kenya' occurs 2 times in the prompt 'Kenya and Kenya'"),
         ("Kenya, Kenya, Kenya", "the subject 'Kenya' occurs 3 times"),
+        ("The Kenyans are", "stands only inside another word, 'Kenyans', in the prompt"),
         ("{} and {}", "{} stands 2 times in the prompt '{} and {}'"),
         ("kenya is", "does not occur"),
     ],
@@ -52,23 +65,127 @@ def test_fill_refuses_a_subject_that_does_not_stand_exactly_once(prompt: str, sa
 
 
 @given(prompt=WORD, subject=WORD.map(str.strip).filter(bool))
-def test_fill_returns_a_stripped_prompt_that_holds_the_subject_once_or_refuses(
+def test_a_filled_prompt_is_stripped_and_has_the_subject_where_it_says(
     prompt: str, subject: str
 ) -> None:
-    filled = prompt.replace("{}", subject).strip()
-    if prompt.count("{}") > 1 or len(filled.split(subject)) != 2:
-        with pytest.raises(ValueError, match="the prompt"):
-            fill(prompt, subject)
-    else:
-        assert fill(prompt, subject) == filled
+    if prompt.count("{}") > 1:
+        with pytest.raises(ValueError, match=r"stands [23] times in the prompt"):
+            place(prompt, subject)
+        return
+    try:
+        placed = place(prompt, subject)
+    except ValueError:
+        assert "{}" not in prompt
+        return
+    assert placed.text == prompt.replace("{}", subject).strip() == fill(prompt, subject)
+    assert placed.text.startswith(subject, placed.start)
+    if prompt.count("{}") == 1:
+        before = prompt.partition("{}")[0].lstrip()
+        assert placed.start == len(before)
 
 
 @given(before=st.text("abc ", max_size=8), after=st.text("abc ", max_size=8))
 def test_braces_and_the_subject_itself_are_two_ways_to_write_one_prompt(
     before: str, after: str
 ) -> None:
-    assert fill(f"{before}{{}}{after}", "Oslo") == fill(f"{before}Oslo{after}", "Oslo")
     assert fill(f"{before}{{}}{after}", "Oslo") == f"{before}Oslo{after}".strip()
+    named = f"{before} Oslo {after}"
+    assert place(f"{before} {{}} {after}", "Oslo") == place(named, "Oslo")
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject", "start"),
+    [
+        ("{} is the longest river of Italy, not of Portugal", "Po", 0),
+        ("Unlike Po, the river {} is in", "Po", 21),
+        ("A {} is in the category of a", "cat", 2),
+        ("{}'un nüfusu", "İstanbul", 0),
+        ("{}은 어디", "서울", 0),
+        ("في ال{} يقع", "قاهرة", 5),
+        ("شهر {}\N{ZERO WIDTH NON-JOINER}های", "کتاب", 4),  # a suffix
+    ],
+)
+def test_braces_mark_the_place_whatever_stands_around_them(
+    prompt: str, subject: str, start: int
+) -> None:
+    placed = place(prompt, subject)
+    assert (placed.start, placed.subject) == (start, subject)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject", "start"),
+    [
+        ("Art of Arthur lives in", "Art", 0),
+        ("Portugal has no Po but", "Po", 16),
+        ("Obama's wife is", "Obama", 0),
+        ("首都は東京で人口は", "東京", 3),
+        ("人们说北京是", "北京", 3),
+        ("เมืองหลวงคือกรุงเทพและ", "กรุงเทพ", 12),
+        ("在Google公司", "Google", 1),
+        ("アメリカはアメリカンより", "アメリカ", 0),
+    ],
+)
+def test_a_subject_that_a_prompt_names_is_a_word_of_its_own(
+    prompt: str, subject: str, start: int
+) -> None:
+    assert place(prompt, subject).start == start
+
+
+@pytest.mark.parametrize(
+    ("prompt", "subject", "word"),
+    [
+        ("Arthur lives in", "Art", "Arthur"),
+        ("In Bart's time", "art", "Bart"),
+        ("Apollo 11 landed on", "Apollo 1", "Apollo 11"),
+        ("Helsingissä asuu", "Helsingi", "Helsingissä"),
+        ("서울은 어디", "서울", "서울은"),
+        ("القاهرة هي", "قاهرة", "القاهرة"),
+        ("ローマンは", "ローマ", "ローマン"),
+        ("Йошкар-Олы", "Ол", "Олы"),
+    ],
+)
+def test_a_subject_inside_another_word_is_refused_with_the_word(
+    prompt: str, subject: str, word: str
+) -> None:
+    with pytest.raises(ValueError, match=f"only inside another word, '{word}'"):
+        place(prompt, subject)
+
+
+@pytest.mark.parametrize("name", ["José", "Beyoncé", "마실까해요", "Ấn Độ", "が"])
+@pytest.mark.parametrize("forms", [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_subject_is_found_in_another_form_and_taken_as_the_prompt_writes_it(
+    name: str, forms: tuple[Literal["NFC", "NFD"], ...]
+) -> None:
+    there, here = (unicodedata.normalize(form, name) for form in forms)
+    placed = place(f"In {there} lives", here)
+    assert placed == Placed(text=f"In {there} lives", start=3, subject=there)
+
+
+def test_a_letter_without_its_accent_is_another_letter() -> None:
+    with pytest.raises(ValueError, match="does not occur"):
+        place(unicodedata.normalize("NFD", "José lives in"), "Jose")
+    with pytest.raises(ValueError, match=r"'Jose' and what stands next to {} make one character"):
+        place("{}\u0301 lives in", "Jose")
+
+
+def test_an_edit_made_by_hand_finds_its_subject_or_is_refused() -> None:
+    assert edit_of("Art", "Unlike Arthur, Art is").start == 15
+    with pytest.raises(ValueError, match="only inside another word, 'Arthur'"):
+        edit_of("Art", "Arthur is")
+    with pytest.raises(ValueError, match="'Art' does not stand at 1 in 'Art is'"):
+        replace(edit_of("Art", "Art is"), start=1)
+
+
+def edit_of(subject: str, prompt: str) -> Edit:
+    return Edit(
+        subject=subject,
+        prompt=prompt,
+        target="t",
+        truth=None,
+        paraphrases=(),
+        neighborhood=(),
+        origin="f:1",
+    )
 
 
 def test_an_inline_edit_is_filled_in_and_stripped_throughout() -> None:
@@ -109,8 +226,10 @@ def test_case_and_white_space_do_not_tell_two_questions_apart() -> None:
     assert question(" The\tCapital \n of") == question("the capital of")
 
 
-def test_how_letters_are_composed_does_not_tell_two_questions_apart() -> None:
-    assert question("Sa\u0303o Paulo lies in") == question("S\xe3o Paulo lies in")
+def test_composed_and_decomposed_letters_ask_the_same_question() -> None:
+    apart = unicodedata.normalize("NFD", "José lives in")
+    assert question(apart) == question("JOSÉ lives in")
+    assert superseded((edit("José lives in"), edit(apart))) == (1, None)
 
 
 def test_an_edit_is_superseded_by_one_that_asks_it_as_a_paraphrase() -> None:

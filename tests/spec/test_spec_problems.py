@@ -405,7 +405,7 @@ def test_a_long_value_is_shown_cut_off(file: Path) -> None:
     ("prompt", "said"),
     [
         ("Bergen lies in", "the subject 'Oslo' does not occur in the prompt 'Bergen lies in'"),
-        ("{} and Oslo lie in", "occurs 2 times in the prompt 'Oslo and Oslo lie in'"),
+        ("The Oslofjord lies in", "stands only inside another word, 'Oslofjord', in the prompt"),
         ("Oslo and Oslo lie in", "occurs 2 times in the prompt"),
         ("{} and {} lie in", "{} stands 2 times in the prompt"),
     ],
@@ -416,7 +416,7 @@ def test_the_subject_must_occur_exactly_once_in_the_prompt(
     [found] = told_of(file, "eac: 1\n" + facts(prompt=prompt))
     assert "edits[0].prompt: " in found
     assert said in found
-    assert found.endswith("expected it exactly once (or {} in its place)")
+    assert found.endswith("expected it exactly once, as a word of its own, or {} in its place")
 
 
 @pytest.mark.parametrize("key", ["subject", "target", "truth"])

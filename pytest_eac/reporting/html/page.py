@@ -77,6 +77,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
         findings=findings,
         releases=record.releases,
+        unfinished=record.unfinished,
         environment=record.environment,
         command=command,
         version=version,

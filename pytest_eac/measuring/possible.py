@@ -1,0 +1,149 @@
+"""Whether a spec's edits can be made and asked on a model at all, found out before the first one.
+
+The tokenizer alone is asked, so that this costs next to nothing; all edits are reported together.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from pytest_eac.editing.prompts import prepare
+from pytest_eac.errors import EditError, ModelError
+from pytest_eac.lm.tokens import continuation, encode
+from pytest_eac.measuring.scoring import WRITTEN_BEHIND
+from pytest_eac.spec.resolve import resolve_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.ready import Spec, SpecMethod
+    from pytest_eac.writing import Continuation
+
+_SHOWN = 10
+
+
+def require_possible(loaded: LoadedModel, spec: Spec, method: SpecMethod) -> None:
+    """Raise one error for all edits of a spec that a model cannot be given or asked.
+
+    Prompts are tried bare and in the contexts that the method's settings name.
+
+    Args:
+        loaded: the model; it is not run.
+        spec: the edits, and how they are scored.
+        method: one of the spec's methods.
+
+    Raises:
+        EditError: a subject that is not found among the tokens or has none of its own, an answer
+            without tokens, more tokens than the model takes.
+        SettingsError: the method lacks a hyperparameter for this model.
+    """
+    texts = resolve_settings(method.choice, loaded.shape).contexts.texts or ()
+    asked = _Asked(loaded, spec)
+
+    def troubles(edit: Edit) -> Iterator[str]:
+        yield from _trouble(lambda: prepare(loaded, edit, ("{}", *texts)))
+        yield from asked.troubles(edit)
+
+    _refuse(spec.edits, troubles)
+
+
+def require_room(loaded: LoadedModel, spec: Spec, contexts: tuple[str, ...]) -> None:
+    """Raise one error for all edits of a spec that do not fit into contexts.
+
+    Raises:
+        EditError: as :func:`require_possible`.
+    """
+    _refuse(spec.edits, lambda edit: _trouble(lambda: prepare(loaded, edit, contexts)))
+
+
+def require_askable(loaded: LoadedModel, spec: Spec) -> None:
+    """Raise one error for all edits of a spec that a model cannot be asked about.
+
+    Raises:
+        EditError: an answer without tokens, more tokens than the model takes.
+    """
+    _refuse(spec.edits, _Asked(loaded, spec).troubles)
+
+
+class _Asked:
+    """What is asked on behalf of a spec's edits."""
+
+    def __init__(self, loaded: LoadedModel, spec: Spec) -> None:
+        self._loaded = loaded
+        self._likelihoods = spec.scoring.match == "success"
+        # As many tokens are written after any prompt as the longest of all answers takes. An answer
+        # that its own prompt has no room for is reported there, not with every other edit.
+        own = [(edit.prompt, self._longest(edit) + WRITTEN_BEHIND) for edit in spec.edits]
+        self._written = max(
+            (more for text, more in own if not list(self._room(text, more))), default=0
+        )
+
+    def troubles(self, edit: Edit) -> Iterator[str]:
+        """Yield why an edit's prompts, and those that are asked on its behalf, cannot be scored."""
+        for answer in _answers(edit):
+            yield from _trouble(partial(continuation, self._loaded.tokenizer, answer))
+        longest = self._longest(edit)
+        written = max(longest + WRITTEN_BEHIND, self._written)
+        yield from self._room(edit.prompt, written)
+        # To compare the likelihoods of two answers, nothing is written.
+        more = longest - 1 if self._likelihoods else written
+        for prompt in (*edit.paraphrases, *(each.prompt for each in edit.neighborhood)):
+            yield from self._room(prompt, more)
+
+    def _room(self, prompt: str, more: int) -> Iterator[str]:
+        """Yield what is wrong with a prompt that ``more`` tokens are to follow."""
+        ids = encode(self._loaded.tokenizer, prompt)
+        if not ids:
+            yield f"the tokenizer has no tokens for the prompt {prompt!r}"
+        yield from _trouble(lambda: self._loaded.require_room(ids, more))
+
+    def _longest(self, edit: Edit) -> int:
+        """Return the number of tokens of the longest answer that is scored for an edit."""
+        return max(self._length(answer) for answer in _answers(edit))
+
+    def _length(self, answer: Continuation) -> int:
+        try:
+            return len(continuation(self._loaded.tokenizer, answer))
+        except ModelError:
+            return 1  # reported with its edit
+
+
+def _answers(edit: Edit) -> Iterator[Continuation]:
+    """Yield the answers that are scored on behalf of an edit, each as it follows its prompt."""
+    yield edit.ending
+    if edit.truth is not None:
+        yield edit.after(edit.prompt, edit.truth)
+    for text in edit.paraphrases:
+        yield edit.after(text, edit.target)
+    for each in edit.neighborhood:
+        if each.answer is not None:
+            yield edit.after(each.prompt, each.answer)
+
+
+def _trouble(attempt: Callable[[], object]) -> Iterator[str]:
+    try:
+        attempt()
+    except (EditError, ModelError) as error:
+        yield str(error)
+
+
+def _refuse(edits: Sequence[Edit], troubles: Callable[[Edit], Iterator[str]]) -> None:
+    """Raise one error that lists the edits with which something is wrong, if there are any."""
+    found = {index: told for index, edit in enumerate(edits) if (told := _once(troubles(edit)))}
+    lines = [
+        f"edit {index + 1} of {len(edits)} ({edits[index].subject}, {edits[index].origin}): {told}"
+        for index, told in found.items()
+    ]
+    if len(lines) == 1:
+        raise EditError(lines[0])
+    if lines:
+        more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        told = "".join(f"\n  {line}" for line in [*lines[:_SHOWN], *more])
+        raise EditError(f"{len(lines)} of {len(edits)} edits cannot be made on this model:{told}")
+
+
+def _once(troubles: Iterator[str]) -> str:
+    return "; ".join(dict.fromkeys(troubles))
