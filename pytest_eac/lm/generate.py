@@ -67,8 +67,7 @@ def greedy(
     Where a token is a byte, a character of most scripts takes several: a text that would end inside
     one goes on until it is whole. Rows are packed, what they have in common is read once, and equal
     rows are continued once. A row is over once it has an id that ends a text, or ``until`` stands
-    in what it says, white space in front left out. What stands behind either in a row is no part of
-    the answer.
+    in what it says, white space in front left out.
 
     Raises:
         EditError: a row has more tokens, the new ones included, than the model takes.
@@ -142,7 +141,8 @@ def _continue(
             raise NonFiniteError("the model's logits are not finite while it continues a prompt")
         chosen = choose(logits)
         for row, token in zip(read, chosen.tolist(), strict=True):
-            new[row].append(token)
+            if row not in over:
+                new[row].append(token)
         over |= {row for row in read if row not in over and is_over(new[row])}
         going = [place for place, row in enumerate(read) if row not in over]
         if not going or len(new[read[going[0]]]) == tokens:

@@ -116,7 +116,7 @@ def _data(edits: Sequence[Edit]) -> Iterator[str]:
         f"{neighbours} neighbours"
     )
     for edit in edits[:_SHOWN]:
-        truth = edit.after(edit.prompt, edit.truth or "...")
+        truth = edit.after(edit.prompt, edit.truth) if edit.truth else " ..."
         yield f"    {edit.origin}: {edit.prompt}{truth} -> {edit.target}"
     if len(edits) > _SHOWN:
         yield f"    and {len(edits) - _SHOWN} more, up to {edits[-1].origin}"

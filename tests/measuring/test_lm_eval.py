@@ -18,6 +18,7 @@ from pytest_eac.measuring.abilities.lm_eval import prepare_task
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.scoring import force, generate
 from pytest_eac.spec.abilities import AbilityBounds
+from pytest_eac.writing import Continuation
 from tests.measuring.lm_eval_tasks import CHOICE, generating, write_task
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def scores(loaded: LoadedModel, name: str, asked: AbilityBounds) -> tuple[float,
 
 def by_hand(loaded: LoadedModel, doc: dict[str, Any]) -> float:
     """1 where the summed log-likelihood of the right choice is the highest."""
-    found = force(loaded, [(doc["prompt"], choice) for choice in doc["choices"]])
+    found = force(
+        loaded, [(doc["prompt"], Continuation(f" {choice}")) for choice in doc["choices"]]
+    )
     sums = [each.log_likelihood * len(each.wanted) for each in found]
     return float(sums.index(max(sums)) == doc["right"])
 

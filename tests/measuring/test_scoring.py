@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm import reading
+from pytest_eac.lm.generate import greedy
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.scoring import force, generate, generation_length, says
@@ -129,6 +130,23 @@ def test_a_generation_goes_on_to_the_end_of_its_last_character(
     assert texts[4] == " Rom"
     assert {texts[count] for count in (5, 6, 7)} == {" Rom东"}
     assert {texts[count] for count in (8, 9, 10)} == {" Rom东京"}
+
+
+def test_a_text_that_is_whole_does_not_go_on_with_those_that_are_not(tiny: LoadedModel) -> None:
+    """Whatever is asked beside it, an answer is the same."""
+    (one,), (two,) = ([_byte_token(tiny, byte)[0]] for byte in (b"a"[0], "东".encode()[0]))
+    after = torch.tensor([[one], [two], [two]])
+
+    def forced(_module: torch.nn.Module, _args: object, logits: torch.Tensor) -> torch.Tensor:
+        ids = after[: len(logits)].expand(logits.shape[:-1])
+        return torch.nn.functional.one_hot(ids, logits.shape[-1]).float()
+
+    handle = tiny.model.get_output_embeddings().register_forward_hook(forced)
+    try:
+        answers = greedy(tiny, [(1, 2), (3, 4), (5, 6)], tokens=2)
+    finally:
+        handle.remove()
+    assert answers == [(one,) * 2, (two,) * 5, (two,) * 5]
 
 
 def test_bytes_that_are_no_character_do_not_go_on_for_ever(
