@@ -372,9 +372,14 @@ class Unfinished:
     error: str
     reason: str
 
-    def __str__(self) -> str:
+    @property
+    def brief(self) -> str:
+        """How far it came, for places where the error itself is shown nearby."""
         made, count = len(self.chain.per_edit), len(self.chain.edits)
-        return f"{self.chain.name}: stopped after {made} of {count} edits: {self.reason}"
+        return f"{self.chain.name}: stopped after {made} of {count} edits by {self.error}"
+
+    def __str__(self) -> str:
+        return f"{self.brief}: {self.reason}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

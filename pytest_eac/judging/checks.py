@@ -149,7 +149,7 @@ def _deviation_cases(chain: Chain, bounds: DeviationBounds) -> list[Case]:
     relative = Limit(
         low=bounds.min_relative, high=bounds.max_relative, unit=f" of ||W_0|| ({bounds.norm})"
     )
-    absolute = Limit(low=bounds.min_norm, high=bounds.max_norm, unit=f" ({bounds.norm})")
+    absolute = Limit(low=bounds.min, high=bounds.max, unit=f" ({bounds.norm})")
     cases: list[Case] = []
     for checkpoint in chosen(chain, bounds.at):
         for limit, field in ((relative, f"{bounds.norm}_relative"), (absolute, bounds.norm)):

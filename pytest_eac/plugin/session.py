@@ -543,7 +543,7 @@ class EacSession:
             if isinstance(error, UnavailableError)
         }
         shown = self.config.get_verbosity() > _VERDICTS_ALONE
-        stopped = [f"{each.chain.spec}: {each}" for each in self.unfinished]
+        stopped = [f"{each.chain.spec}: {each.brief}" for each in self.unfinished]
         if shown and (self.chains or skipped or stopped):
             reporter.write_sep("=", "edits")
             lines = (

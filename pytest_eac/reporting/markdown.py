@@ -58,7 +58,7 @@ def summary(
         lines += _abilities(mine)
     if unfinished:
         lines += ["### Stopped by an error", ""]
-        lines += [f"- {escape(f'{each.chain.spec}: {each}')}" for each in unfinished]
+        lines += [f"- {escape(f'{each.chain.spec}: {each.brief}')}" for each in unfinished]
         lines += [""]
     for outcome in outcomes:
         if outcome.is_bad and not outcome.refers:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.abilities import Abilities, AbilityBounds, known_ability
@@ -90,8 +90,8 @@ class DeviationBounds(Strict):
     min_relative: NonNegative | None = Field(
         None, description="Least allowed norm of W_t - W_0, as a share of the norm of W_0."
     )
-    max_norm: NonNegative | None = Field(None, description="Largest allowed norm of W_t - W_0.")
-    min_norm: NonNegative | None = Field(None, description="Least allowed norm of W_t - W_0.")
+    max: NonNegative | None = Field(None, description="Largest allowed norm of W_t - W_0.")
+    min: NonNegative | None = Field(None, description="Least allowed norm of W_t - W_0.")
     at: At = Field("final", description=_WHEN)
     growth: GrowthBounds | None = Field(
         None, description="Limits for the whole series of deviations, whatever 'at' says."
@@ -102,19 +102,31 @@ class DeviationBounds(Strict):
         if not self.checks():
             raise PydanticCustomError(
                 "no_limit",
-                "nothing is checked; expected max_relative, min_relative, max_norm, min_norm or "
-                "growth",
+                "nothing is checked; expected max_relative, min_relative, max, min or growth",
             )
-        for kind in ("norm", "relative"):
-            low, high = getattr(self, f"min_{kind}"), getattr(self, f"max_{kind}")
+        for kind in ("", "_relative"):
+            low, high = getattr(self, f"min{kind}"), getattr(self, f"max{kind}")
             if low is not None and high is not None and low > high:
-                text = f"min_{kind} is above max_{kind}: no value can pass"
+                text = f"min{kind} is above max{kind}: no value can pass"
                 raise PydanticCustomError("crossed", text)
         return self
 
+    @field_validator("max", "min")
+    @classmethod
+    def _is_no_share(cls, limit: float | None, info: ValidationInfo) -> float | None:
+        """Refuse a share where the L1 norm itself is meant: every edit moves it by more."""
+        if limit is not None and 0 < limit < 1 and info.data.get("norm") == "l1":
+            text = (
+                "which limits the L1 norm of W_t - W_0 itself; for a share of the norm of W_0 "
+                "write {name}_relative: {limit}"
+            )
+            place = {"limit": f"{limit:g}", "name": info.field_name}
+            raise PydanticCustomError("share", text, place)
+        return limit
+
     def checks(self) -> tuple[str, ...]:
         """Return the names of the checks that are asked for, as node ids show them."""
-        limits = (self.max_relative, self.min_relative, self.max_norm, self.min_norm)
+        limits = (self.max_relative, self.min_relative, self.max, self.min)
         own = ("deviation",) if any(limit is not None for limit in limits) else ()
         return (*own, *(self.growth.checks() if self.growth else ()))
 

@@ -66,7 +66,7 @@ def key_meant(path: Where, known: Sequence[str]) -> str:
         return ""
     plain = _MEANT.get(key.casefold(), key.casefold())
     if kind == "deviation" and plain in {"min", "max"}:
-        return f"; write {plain}_relative, a share of the norm of W_0, or {plain}_norm"
+        return f"; write {plain}_relative, a share of the norm of W_0, or {plain}, the norm itself"
     meant = _CALLED.get(kind, _PLAIN).get(plain, plain)
     return f"; did you mean {meant!r}?" if meant in known else ""
 

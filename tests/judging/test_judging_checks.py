@@ -77,7 +77,7 @@ def test_known_is_judged_before_the_first_edit() -> None:
 
 def test_checks_are_judged_in_the_order_of_the_checks() -> None:
     checks = Checks.model_validate(
-        {"retention": {"min": 0}, "deviation": {"max_norm": 9}, "known": {"min": 0}}
+        {"retention": {"min": 0}, "deviation": {"max": 9}, "known": {"min": 0}}
     )
     of = chain(checkpoint(1))
     assert [each.check for each in judge(of, checks)] == ["known", "retention", "deviation"]
@@ -163,11 +163,11 @@ def test_of_several_checkpoints_those_with_something_to_measure_count() -> None:
         ({"max_relative": 0.24}, "failed", 0.25),
         ({"min_relative": 0.25}, "passed", 0.25),
         ({"min_relative": 0.26}, "failed", 0.25),
-        ({"max_norm": 250}, "passed", 250.0),
-        ({"max_norm": 249}, "failed", 250.0),
-        ({"min_norm": 251}, "failed", 250.0),
-        ({"norm": "frobenius", "max_norm": 2.5}, "passed", 2.5),
-        ({"norm": "frobenius", "max_norm": 2.4}, "failed", 2.5),
+        ({"max": 250}, "passed", 250.0),
+        ({"max": 249}, "failed", 250.0),
+        ({"min": 251}, "failed", 250.0),
+        ({"norm": "frobenius", "max": 2.5}, "passed", 2.5),
+        ({"norm": "frobenius", "max": 2.4}, "failed", 2.5),
         ({"norm": "frobenius", "max_relative": 0.125}, "passed", 0.125),
         ({"norm": "frobenius", "max_relative": 0.12}, "failed", 0.125),
     ],
@@ -185,7 +185,7 @@ def test_deviation_is_judged_in_the_norm_that_is_asked_for(
     [
         ({"max_relative": 0.2}, "at most 0.2 of ||W_0|| (l1)"),
         ({"min_relative": 0.1, "max_relative": 0.2}, "at least 0.1 and at most 0.2 of ||W_0||"),
-        ({"max_norm": 7, "norm": "frobenius"}, "at most 7 (frobenius)"),
+        ({"max": 7, "norm": "frobenius"}, "at most 7 (frobenius)"),
     ],
 )
 def test_a_deviation_limit_says_its_norm_and_whether_it_is_relative(
@@ -196,17 +196,15 @@ def test_a_deviation_limit_says_its_norm_and_whether_it_is_relative(
 
 def test_both_a_relative_and_an_absolute_limit_must_hold() -> None:
     of = chain(checkpoint(4, relative=0.25))
-    assert verdict(of, "deviation", max_relative=0.3, max_norm=300).outcome == "passed"
-    relative = verdict(of, "deviation", max_relative=0.2, max_norm=300)
+    assert verdict(of, "deviation", max_relative=0.3, max=300).outcome == "passed"
+    relative = verdict(of, "deviation", max_relative=0.2, max=300)
     assert (relative.outcome, relative.observed) == ("failed", 0.25)
-    absolute = verdict(of, "deviation", max_relative=0.3, max_norm=200)
+    absolute = verdict(of, "deviation", max_relative=0.3, max=200)
     assert (absolute.outcome, absolute.observed) == ("failed", 250.0)
 
 
 def test_two_limits_at_one_checkpoint_are_not_told_as_two_checkpoints() -> None:
-    found = verdict(
-        chain(checkpoint(4, relative=0.25)), "deviation", max_relative=0.2, max_norm=300
-    )
+    found = verdict(chain(checkpoint(4, relative=0.25)), "deviation", max_relative=0.2, max=300)
     assert found.outcome == "failed"
     assert "of 2 checkpoints" not in found.message
 

@@ -181,7 +181,11 @@ def test_an_edits_score_is_the_mean_over_its_paraphrases(
 ) -> None:
     """One paraphrase asks for the truth (right), one for something else (wrong): one half."""
     edit = replace(
-        world[0], prompt="Yy", target=world[0].truth or "", paraphrases=(world[0].prompt, "Zz zz")
+        world[0],
+        subject="Yy",
+        prompt="Yy",
+        target=world[0].truth or "",
+        paraphrases=(world[0].prompt, "Zz zz"),
     )
     general = Recall(tiny, (edit,), "generation").generalization(1)
     assert general.scores == (0.5,)

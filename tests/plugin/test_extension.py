@@ -53,7 +53,7 @@ def given(specs: Specs, *parts: str) -> None:
 
 def test_a_method_of_the_project_edits_the_model(specs: Specs) -> None:
     given(specs, METHOD)
-    within = f"{{min_norm: {0.999 * MOVED}, max_norm: {1.001 * MOVED}}}"
+    within = f"{{min: {0.999 * MOVED}, max: {1.001 * MOVED}}}"
     specs.write(f"{{deviation: {within}}}", methods=SHIFT)
     specs.run("--eac-results=results.json").assert_outcomes(passed=1)
     (chain,) = read_record(specs.pytester.path / "results.json").chains
@@ -93,7 +93,7 @@ def pytest_eac_register_methods():
     edits = f"[{{from: {specs.world}, format: jsonl, take: 3}}]"
     # 2 * 1 for the first batch and 2 * 3 for the second.
     specs.write(
-        "{deviation: {min_norm: 7.999, max_norm: 8.001}}",
+        "{deviation: {min: 7.999, max: 8.001}}",
         methods=methods,
         edits=edits,
         more="sequence: {batch: 2}",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def test_each_limit_of_growth_is_an_item_and_too_few_edits_do_not_pass(specs: Specs) -> None:
     growth = "{max_exponent: 9, max_slope: 1, no_acceleration: true, no_collapse_before: 3}"
-    specs.write(f"{{deviation: {{max_norm: 1.0e9, growth: {growth}}}}}")
+    specs.write(f"{{deviation: {{max: 1.0e9, growth: {growth}}}}}")
     result = specs.run("-rs", "-v")
     result.assert_outcomes(passed=1, skipped=4)
     result.stdout.fnmatch_lines(["*::eac-s0::deviation-collapse SKIPPED*"])
@@ -22,7 +22,7 @@ def test_each_limit_of_growth_is_an_item_and_too_few_edits_do_not_pass(specs: Sp
 
 def test_a_limit_of_growth_with_a_confidence_is_told_in_the_table_too(specs: Specs) -> None:
     growth = "{max_exponent: 90, max_slope: 1.0e9, confidence: 0.9}"
-    specs.write(f"{{deviation: {{max_norm: 1.0e9, growth: {growth}}}}}", methods=QUICK, edits=SIX)
+    specs.write(f"{{deviation: {{max: 1.0e9, growth: {growth}}}}}", methods=QUICK, edits=SIX)
     result = specs.run("-v")
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(["eac-s0 *devi*nent *-*holm over 2 passed"])
@@ -31,7 +31,7 @@ def test_a_limit_of_growth_with_a_confidence_is_told_in_the_table_too(specs: Spe
 
 def test_what_passes_tells_its_numbers_on_the_page_and_in_the_summary(specs: Specs) -> None:
     growth = "{max_exponent: 90}"
-    specs.write(f"{{deviation: {{max_norm: 1.0e9, growth: {growth}}}}}", methods=QUICK, edits=SIX)
+    specs.write(f"{{deviation: {{max: 1.0e9, growth: {growth}}}}}", methods=QUICK, edits=SIX)
     files = ["--eac-report=run.html", "--eac-summary=run.md"]
     result = specs.run(*files)
     result.assert_outcomes(passed=2)

@@ -246,7 +246,7 @@ def test_chains_after_a_method_that_misbehaves_are_as_without_it(
     for order in (GOOD, GOOD[::-1]):  # the second of these with what the first has kept
         loads.clear()
         eac = session(pytester, tmp_path / "cache")
-        with pytest.raises(SpoiledModelError, match="eac-method bad"):
+        with pytest.raises(SpoiledModelError, match="eac-method=bad"):
             run(eac, tried, "bad")
         for name in order:
             assert run(eac, tried, name) == clean[name]

@@ -95,9 +95,7 @@ def test_a_chain_runs_once_for_all_its_checks(specs: Specs) -> None:
 
 
 def test_a_failure_explains_itself_without_a_traceback(specs: Specs) -> None:
-    specs.write(
-        "{locality: {min: 0.0, max: 0.01}, retention: {max: 0.01}, deviation: {max_norm: 0.5}}"
-    )
+    specs.write("{locality: {min: 0.0, max: 0.01}, retention: {max: 0.01}, deviation: {max: 1.5}}")
     result = specs.run()
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(failed=3)
@@ -108,7 +106,7 @@ def test_a_failure_explains_itself_without_a_traceback(specs: Specs) -> None:
             "locality of eac-s0: * (n=2 edits, 95% interval * to *) after 2 of 2 edits, required "
             "at least 0 and at most 0.01",
             "small.eac.yaml:4: the check",
-            "deviation of eac-s0: * after 2 of 2 edits, required at most 0.5 (l1)",
+            "deviation of eac-s0: * after 2 of 2 edits, required at most 1.5 (l1)",
             "FAILED small.eac.yaml::eac-s0::locality - locality of eac-s0: *",
         ]
     )
@@ -136,19 +134,19 @@ def test_failed_edits_are_told_with_prompt_answer_and_line(specs: Specs) -> None
 
 
 def test_failed_checks_are_rerun_by_lf(specs: Specs) -> None:
-    specs.write("{efficacy: {min: 0.0}, deviation: {max_norm: 0.0}}")
+    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}")
     specs.run().assert_outcomes(passed=1, failed=1)
     specs.run("--lf").assert_outcomes(failed=1)
 
 
 def test_x_stops_at_the_first_failure(specs: Specs) -> None:
-    specs.write("{efficacy: {min: 0.0}, deviation: {max_norm: 0.0}}", methods=TWO_METHODS)
+    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}", methods=TWO_METHODS)
     specs.run("-x").assert_outcomes(passed=1, failed=1)
 
 
 def test_a_known_issue_is_a_strict_expected_failure(specs: Specs) -> None:
     issue = "known_issues: [{check: deviation, method: eac, reason: too wide}]"
-    specs.write("{deviation: {max_norm: 0.0}}", methods=TWO_METHODS, more=issue)
+    specs.write("{deviation: {max: 0.0}}", methods=TWO_METHODS, more=issue)
     specs.run().assert_outcomes(failed=1, xfailed=1)
     specs.write("{deviation: {max_relative: 99}}", methods=TWO_METHODS, more=issue)
     result = specs.run()
@@ -158,7 +156,7 @@ def test_a_known_issue_is_a_strict_expected_failure(specs: Specs) -> None:
 
 def test_a_known_issue_does_not_hide_an_error(specs: Specs) -> None:
     specs.write(
-        "{deviation: {max_norm: 0.0}}",
+        "{deviation: {max: 0.0}}",
         methods="[eac: {base: rome-eac}]",
         more="known_issues: [{check: deviation, reason: too wide}]",
     )
@@ -382,7 +380,7 @@ def test_intervals_are_at_the_level_that_the_spec_asks_for(specs: Specs) -> None
 
 
 def test_junit_carries_what_was_observed_and_required(specs: Specs) -> None:
-    specs.write("{efficacy: {min: 0.0}, deviation: {max_norm: 0.0}}")
+    specs.write("{efficacy: {min: 0.0}, deviation: {max: 0.0}}")
     specs.run("--junitxml=out.xml")
     root = ElementTree.parse(specs.pytester.path / "out.xml").getroot()
     cases = {case.get("name"): case for case in root.iter("testcase")}

@@ -34,7 +34,7 @@ BOTH = (
     "[broken: {base: breaks, layers: [1], contexts: {texts: ['{}']}},"
     " whole: {base: holds, layers: [1], contexts: {texts: ['{}']}}]"
 )
-STOPPED = "broken-s0: stopped after 2 of 4 edits: edit 3 of 4 (*): the loss is nan at step 4"
+STOPPED = "broken-s0: stopped after 2 of 4 edits by NonFiniteError: edit 3 of 4 (*): the loss is nan at step 4"
 
 
 @pytest.fixture
@@ -52,12 +52,16 @@ def both(specs: Specs) -> Specs:
 def test_what_a_stopped_chain_had_measured_is_recorded_apart(both: Specs) -> None:
     result = both.run("--eac-results=results.json")
     result.assert_outcomes(errors=2, passed=2)
-    result.stdout.fnmatch_lines(["*small.eac.yaml: broken-s0: stopped after 2 of 4 edits:*"])
+    result.stdout.fnmatch_lines(
+        ["*small.eac.yaml: broken-s0: stopped after 2 of 4 edits by NonFiniteError"]
+    )
     record = read_record(both.pytester.path / "results.json")
     assert [chain.name for chain in record.chains] == ["whole-s0"]
     (stopped,) = record.unfinished
     assert stopped.error == "NonFiniteError"
-    assert str(stopped).startswith("broken-s0: stopped after 2 of 4 edits: edit 3 of 4 (")
+    assert str(stopped).startswith(
+        "broken-s0: stopped after 2 of 4 edits by NonFiniteError: edit 3 of 4 ("
+    )
     assert len(stopped.chain.edits) == 4
     assert [point.at for point in stopped.chain.checkpoints] == [1, 2]
     (whole,) = record.chains

@@ -26,7 +26,7 @@ def test_limits_of_growth_are_checks_by_their_own_names(tmp_path: Path) -> None:
 
 def test_a_growth_check_may_be_a_known_issue(tmp_path: Path) -> None:
     text = HEAD + (
-        "checks: {deviation: {max_norm: 9, growth: {max_slope: 1}}}\n"
+        "checks: {deviation: {max: 9, growth: {max_slope: 1}}}\n"
         "known_issues: [{check: deviation-slope, reason: fast}]\n"
     )
     load_spec(write(tmp_path / "a.eac.yaml", text))

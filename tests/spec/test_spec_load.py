@@ -177,7 +177,7 @@ def test_the_last_edit_is_always_measured_and_checkpoints_are_in_order(
 
 
 def test_a_check_at_an_edit_adds_its_checkpoint(file: Path) -> None:
-    checks = "checks: {efficacy: {min: 0, at: 3}, deviation: {max_norm: 9, at: 2}}\n"
+    checks = "checks: {efficacy: {min: 0, at: 3}, deviation: {max: 9, at: 2}}\n"
     assert load(file, "eac: 1\n" + edits(4) + checks).checkpoints == (2, 3, 4)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.spec.edits import Edit
 
-CHECKS = "checks: {known: {min: 0}, efficacy: {min: 0}, deviation: {max_norm: 1}}\n"
+CHECKS = "checks: {known: {min: 0}, efficacy: {min: 0}, deviation: {max: 1}}\n"
 SEQUENCE = "sequence: {checkpoints: [1, 2]}\n"
 ORDERINGS = "orderings: {spread: {efficacy: 0}, state: 0.1}\n"
 
