@@ -44,8 +44,9 @@ def require_possible(loaded: LoadedModel, spec: Spec, method: SpecMethod) -> Non
     asked = _Asked(loaded, spec)
 
     def troubles(edit: Edit) -> Iterator[str]:
-        yield from _trouble(lambda: prepare(loaded, edit, ("{}", *texts)))
-        yield from asked.troubles(edit)
+        made = list(_trouble(lambda: prepare(loaded, edit, ("{}", *texts))))
+        yield from made
+        yield from asked.troubles(edit, prompt=not made)
 
     _refuse(spec.edits, troubles)
 
@@ -81,17 +82,21 @@ class _Asked:
             (more for text, more in own if not list(self._room(text, more))), default=0
         )
 
-    def troubles(self, edit: Edit) -> Iterator[str]:
-        """Yield why an edit's prompts, and those that are asked on its behalf, cannot be scored."""
+    def troubles(self, edit: Edit, *, prompt: bool = True) -> Iterator[str]:
+        """Yield why an edit's prompts, and those that are asked on its behalf, cannot be scored.
+
+        Without ``prompt`` its own prompt is left out: something else is wrong with that already.
+        """
         for answer in _answers(edit):
             yield from _trouble(partial(continuation, self._loaded.tokenizer, answer))
         longest = self._longest(edit)
         written = max(longest + WRITTEN_BEHIND, self._written)
-        yield from self._room(edit.prompt, written)
+        if prompt:
+            yield from self._room(edit.prompt, written)
         # To compare the likelihoods of two answers, nothing is written.
         more = longest - 1 if self._likelihoods else written
-        for prompt in (*edit.paraphrases, *(each.prompt for each in edit.neighborhood)):
-            yield from self._room(prompt, more)
+        for text in (*edit.paraphrases, *(each.prompt for each in edit.neighborhood)):
+            yield from self._room(text, more)
 
     def _room(self, prompt: str, more: int) -> Iterator[str]:
         """Yield what is wrong with a prompt that ``more`` tokens are to follow."""

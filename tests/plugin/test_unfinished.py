@@ -34,7 +34,10 @@ BOTH = (
     "[broken: {base: breaks, layers: [1], contexts: {texts: ['{}']}},"
     " whole: {base: holds, layers: [1], contexts: {texts: ['{}']}}]"
 )
-STOPPED = "broken-s0: stopped after 2 of 4 edits by NonFiniteError: edit 3 of 4 (*): the loss is nan at step 4"
+STOPPED = (
+    "broken-s0: stopped after 2 of 4 edits by NonFiniteError: edit 3 of 4 (*): the loss is nan at "
+    "step 4"
+)
 
 
 @pytest.fixture
