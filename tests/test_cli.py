@@ -235,6 +235,21 @@ def test_validate_needs_neither_torch_nor_pytest(tmp_path: Path) -> None:
 # ask
 
 
+def test_ask_reports_all_prompts_that_are_too_long_at_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = "word " * 200
+    edits = "".join(
+        f'  - {{subject: {name}, prompt: "{long}{{}} lies in", target: Peru}}\n'
+        for name in ("Oslo", "Bergen")
+    )
+    file = write(tmp_path / "facts.eac.yaml", f"eac: 1\nmodel: {TINY}\nedits:\n{edits}")
+    code, out, err = run(capsys, "ask", file)
+    assert (code, out) == (1, "")
+    assert "edit 1 of 2 (Oslo, " in err
+    assert "edit 2 of 2 (Bergen, " in err
+
+
 def test_ask_tells_what_the_model_says_and_whether_that_is_the_truth(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

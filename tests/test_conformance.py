@@ -568,10 +568,10 @@ def test_an_unknown_name_is_told_before_anything_runs(suite: Suite) -> None:
     result.stdout.fnmatch_lines(["--eac-method: unknown method 'romee'; did you mean 'rome'*"])
 
 
-def test_an_unknown_model_is_told_without_a_traceback(suite: Suite) -> None:
-    result = suite.run("--eac-method", "ft", "--eac-model", "./nowhere", "-k", "restores")
-    result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*nowhere*"])
+def test_a_model_that_is_not_there_is_one_error_for_all_tests(suite: Suite) -> None:
+    result = suite.run("--eac-method", "ft", "--eac-model", "./nowhere")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    assert result.stdout.str().count("--eac-model: model './nowhere': there is no such file") == 1
     result.stdout.no_fnmatch_line("*Traceback*")
 
 

@@ -37,18 +37,20 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Put the prompts to the model, and hold its words against the truths and answers."""
+    from pytest_eac.measuring.possible import require_askable
     from pytest_eac.measuring.recall import Recall
     from pytest_eac.measuring.scoring import force, generate
 
     spec: Spec = chosen.read_spec(chosen.spec)
-    model = choose_model(spec, chosen.model)
-    loaded = load(model, chosen)
-    asked = [(edit, *ask) for edit in spec.edits[: chosen.limit_edits] for ask in _asks(edit)]
+    if chosen.limit_edits:
+        spec = spec.limited(chosen.limit_edits)
+    loaded = load(choose_model(spec, chosen.model), chosen)
+    require_askable(loaded, spec)
+    asked = [(edit, *ask) for edit in spec.edits for ask in _asks(edit)]
     said = generate(loaded, [prompt for _, _, prompt, _ in asked], tokens=_TOKENS)
     pairs = [(prompt, edit.after(prompt, answer)) for edit, _, prompt, answer in asked if answer]
     forced = iter(force(loaded, pairs) if pairs else ())
-    edits = spec.edits[: chosen.limit_edits]
-    excluded = iter(Recall(loaded, edits, spec.scoring.match).excluded)
+    excluded = iter(Recall(loaded, spec.edits, spec.scoring.match).excluded)
     shown: Edit | None = None
     for (edit, kind, prompt, answer), text in zip(asked, said, strict=True):
         if edit is not shown:
