@@ -32,6 +32,7 @@ def test_what_is_missing_skips_on_a_users_machine(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("tests.machine.TESTS", pytester.path)
     pytester.makepyfile(SKIPS)
     result = pytester.runpytest_inprocess("-p", "tests.machine")
     result.assert_outcomes(passed=1, skipped=3, xfailed=1)
@@ -41,7 +42,18 @@ def test_what_is_missing_fails_in_ci(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr("tests.machine.TESTS", pytester.path)
     pytester.makepyfile(SKIPS)
     result = pytester.runpytest_inprocess("-p", "tests.machine")
     result.assert_outcomes(passed=1, errors=2, failed=1, xfailed=1)
     result.stdout.fnmatch_lines(["*CI=true does not allow*: *no browser: apt-get install chromium"])
+
+
+def test_a_skip_in_tests_of_others_stays_one(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CI", "true")
+    pytester.makepyfile(SKIPS)
+    pytester.runpytest_inprocess("-p", "tests.machine").assert_outcomes(
+        passed=1, skipped=3, xfailed=1
+    )
