@@ -22,7 +22,7 @@ from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.plugin import register_from_hooks
 from pytest_eac.plugin.options import read_options
 from pytest_eac.spec.methods import find_method, method_names
-from pytest_eac.trials import CONFLICT, EDITS, FACT, RENAMED, REWORDED, Bench, Trial, chance
+from pytest_eac.trials import CONFLICT, EDITS, FACT, RENAMED, REWORDED, Bench, Trial, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_deterministic_under_a_seed(trial: Trial) -> None:
     trial.ready()
     runs = []
     for seed in (1, 2):
-        with chance(seed):
+        with seeded(seed):
             runs.append(trial.sequence(EDITS[:2]).deltas)
     if difference := _differ(*runs):
         trial.fail(

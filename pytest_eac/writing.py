@@ -35,6 +35,7 @@ UNSPACED = _scripts(
     *("Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom"),
 )
 UNSPACED_LETTER = rf"[\p{{L}}&&{UNSPACED}]"
+KATAKANA_LETTER = r"[\p{L}&&\p{scx=Katakana}]"
 _WIDE_PUNCTUATION = r"[\p{P}&&[\p{ea=W}\p{ea=F}]]"
 _HAN_NUMERALS = "〇零一二三四五六七八九十百千万萬亿億兆"
 
@@ -56,7 +57,7 @@ _NUMBER = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]+(?:[.,][\p{{Nd}}{_HAN_NUMERALS}
 _DIGIT = _compiled(r"\p{Nd}")
 _NUMERAL = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]")
 _UNSPACED_LETTER = _compiled(UNSPACED_LETTER)
-_KATAKANA = _compiled(r"[\p{L}&&\p{scx=Katakana}]")
+_KATAKANA = _compiled(KATAKANA_LETTER)
 # No word starts with these: a small kana, a length mark, a sign that repeats a character, a vowel
 # that is written behind or above its consonant. (A small tsu may: "って" is a particle.)
 _NO_START = _compiled(
@@ -93,6 +94,11 @@ _ENDS_EAST_ASIAN = _compiled(rf"[\p{{L}}&&{_EAST_ASIAN}][\p{{M}}\p{{Cf}}]*\Z")
 _LAST_LETTER = _compiled(r"(?r)\p{L}")
 _FIRST_LETTER = _compiled(r"[\p{L}\p{N}]")
 _PIECE = _compiled(rf"{UNSPACED_LETTER}\p{{M}}*|(?:(?!{UNSPACED_LETTER}).)+")
+
+
+def same_form(text: str) -> str:
+    """Return the form in which canonically equivalent texts are equal (NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def as_continuation(prompt: str, answer: str, space: Space = "auto") -> Continuation:
@@ -139,7 +145,7 @@ def starts_with(generated: str, target: str) -> bool:
 
 
 def _canonical(text: str) -> str:
-    plain: str = _VARIATION.sub("", unicodedata.normalize("NFC", text))
+    plain: str = _VARIATION.sub("", same_form(text))
     return plain
 
 

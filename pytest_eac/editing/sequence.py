@@ -71,7 +71,7 @@ def solve(
     return solved
 
 
-def accountable(
+def unchanged_by(
     loaded: LoadedModel, base: str, modules: Iterable[str] = (), *, whole: bool = False
 ) -> AbstractContextManager[Callable[[], None]]:
     """Hold a method to leaving everything but its result as it was; see :func:`unchanged`.
@@ -167,7 +167,7 @@ def _update(
     else:
         start = perf_counter()
         with peak_memory(loaded.device) as peak:
-            with accountable(loaded, settings.base, edited_modules(loaded, settings)):
+            with unchanged_by(loaded, settings.base, edited_modules(loaded, settings)):
                 solved = solve(loaded, edits, settings, work)
             swallowed = apply_all(loaded.model, solved.deltas)
         cost = Cost(seconds=perf_counter() - start, peak_bytes=peak.bytes)

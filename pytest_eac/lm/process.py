@@ -273,7 +273,7 @@ def _same_state(one: Any, other: Any) -> bool:
 
 
 @contextmanager
-def kept_random() -> Iterator[None]:
+def preserved_random_state() -> Iterator[None]:
     """Put all global random numbers back on leaving: what comes next draws as if nothing had."""
     state = random_state()
     try:

@@ -18,10 +18,10 @@ from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.sequence import Step, accountable, edit_in_sequence
+from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.editing.solved import Work
 from pytest_eac.errors import SpoiledModelError
-from pytest_eac.lm.process import kept_random
+from pytest_eac.lm.process import preserved_random_state
 from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.abilities.measure import Abilities
@@ -164,8 +164,8 @@ def run_chain(
 
     with (
         _reported(so_far, stopped),
-        kept_random(),
-        accountable(loaded, base, modules, whole=base not in BUILT_IN) as require_unchanged,
+        preserved_random_state(),
+        unchanged_by(loaded, base, modules, whole=base not in BUILT_IN) as require_unchanged,
         restored(loaded.model, modules) as originals,
     ):
         tell(0, count, "editing")
@@ -267,7 +267,7 @@ def settle(
         spreads = find_method(settings.base).many_layers and not loaded.layout.normed
         wanted = AUTO_LAYERS if spreads else 1
         settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
-    with accountable(loaded, settings.base):  # a method of another package may compute them
+    with unchanged_by(loaded, settings.base):  # a method of another package may compute them
         return settings, edited_modules(loaded, settings)
 
 

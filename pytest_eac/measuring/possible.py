@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.tokens import continuation, encode
-from pytest_eac.measuring.scoring import WRITTEN_BEHIND
+from pytest_eac.measuring.scoring import MOST_EXTRA_TOKENS
 from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class _Asked:
         self._likelihoods = spec.scoring.match == "success"
         # As many tokens are written after any prompt as the longest of all answers takes. An answer
         # that its own prompt has no room for is reported there, not with every other edit.
-        own = [(edit.prompt, self._longest(edit) + WRITTEN_BEHIND) for edit in spec.edits]
+        own = [(edit.prompt, self._longest(edit) + MOST_EXTRA_TOKENS) for edit in spec.edits]
         self._written = max(
             (more for text, more in own if not list(self._room(text, more))), default=0
         )
@@ -90,7 +90,7 @@ class _Asked:
         for answer in _answers(edit):
             yield from _trouble(partial(continuation, self._loaded.tokenizer, answer))
         longest = self._longest(edit)
-        written = max(longest + WRITTEN_BEHIND, self._written)
+        written = max(longest + MOST_EXTRA_TOKENS, self._written)
         if prompt:
             yield from self._room(edit.prompt, written)
         # To compare the likelihoods of two answers, nothing is written.

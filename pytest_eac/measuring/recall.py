@@ -21,7 +21,7 @@ from pytest_eac.measuring.scoring import (
     says,
 )
 from pytest_eac.record import EditRecord, Measurement, Miss
-from pytest_eac.spec.edits import Edit, bare, question, questions, superseded
+from pytest_eac.spec.edits import Edit, normalized_answer, question, questions, superseded
 from pytest_eac.stats.intervals import wilson
 from pytest_eac.writing import Continuation
 
@@ -143,12 +143,12 @@ class Recall:
         found: list[Excluded | None] = []
         for ask, edit in zip(self._targets, self.edits, strict=True):
             # What an earlier edit has changed, the unedited model's answer says nothing of.
-            replaces = written.get(question(edit.prompt), set()) - {bare(edit.target)}
+            replaces = written.get(question(edit.prompt), set()) - {normalized_answer(edit.target)}
             held = self._told[_question(ask)].score >= 1 and not replaces
             is_truth = (ask.answer, ask.rival) in self._alike
             found.append("target is truth" if is_truth else "already held" if held else None)
             for text in questions(edit):
-                written.setdefault(text, set()).add(bare(edit.target))
+                written.setdefault(text, set()).add(normalized_answer(edit.target))
         self.excluded = tuple(found)
 
     def _same_to_success(self, asks: Iterable[_Ask]) -> set[tuple[str, str | None]]:
@@ -158,7 +158,8 @@ class Recall:
             return set()
         texts = {text for pair in pairs for text in pair if text is not None}
         tokens = {
-            text: continuation(self._loaded.tokenizer, Continuation(bare(text))) for text in texts
+            text: continuation(self._loaded.tokenizer, Continuation(normalized_answer(text)))
+            for text in texts
         }
         return {(one, other) for one, other in pairs if other and tokens[one] == tokens[other]}
 

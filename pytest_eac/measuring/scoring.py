@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # Behind the target, so that "Rome" can be told from "Romeo".
 _EXTRA_TOKENS = 3
 # How many tokens may be written behind the longest answer in all.
-WRITTEN_BEHIND = _EXTRA_TOKENS + TO_END_CHARACTER
+MOST_EXTRA_TOKENS = _EXTRA_TOKENS + TO_END_CHARACTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,9 @@ from pytest_eac.spec.words import (
     is_between_characters,
     is_inside_word,
     occurrences,
-    same_form,
     word_around,
 )
-from pytest_eac.writing import Continuation, Space, as_continuation
+from pytest_eac.writing import Continuation, Space, as_continuation, same_form
 
 if TYPE_CHECKING:
     from pytest_eac.spec.entries import InlineEdit
@@ -177,12 +176,12 @@ def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> E
 
 def same_answer(one: str, other: str) -> bool:
     """Say whether two answers are the same text, whatever their Unicode form and white space."""
-    return bare(one) == bare(other)
+    return normalized_answer(one) == normalized_answer(other)
 
 
-def bare(answer: str) -> str:
+def normalized_answer(answer: str) -> str:
     """Return an answer without what does not matter when two are compared; case does."""
-    return " ".join(unicodedata.normalize("NFC", answer).split())
+    return " ".join(same_form(answer).split())
 
 
 def superseded(edits: tuple[Edit, ...]) -> tuple[int | None, ...]:

@@ -7,27 +7,21 @@ are canonically equivalent: composed or decomposed, they read alike.
 
 from __future__ import annotations
 
-import unicodedata
 from functools import cache
 
 import regex
 
-from pytest_eac.writing import UNSPACED
+from pytest_eac.writing import KATAKANA_LETTER, UNSPACED, same_form
 
 _CHARACTER = regex.compile(r"\X")
 # A zero-width non-joiner divides a stem from its suffix (Persian), so a subject may end before it.
 _NON_JOINER = "\u200c"
 _PIECE = regex.compile(rf"[^{_NON_JOINER}]+|{_NON_JOINER}")
 _GAPLESS = regex.compile(UNSPACED, flags=regex.VERSION1)
-_KATAKANA = regex.compile(r"\p{WB=Katakana}")
+_KATAKANA = regex.compile(KATAKANA_LETTER, flags=regex.VERSION1)
 _LETTER_OR_DIGIT = regex.compile(r"[\p{Alphabetic}\p{N}]")
 # Marks and invisible characters between two letters do not divide a word; this space does.
 _INVISIBLE = regex.compile(r"[\p{M}\p{Cf}--\u200B]", flags=regex.VERSION1)
-
-
-def same_form(text: str) -> str:
-    """Return the form in which canonically equivalent texts are equal (NFC)."""
-    return unicodedata.normalize("NFC", text)
 
 
 def last_character(text: str) -> int:
