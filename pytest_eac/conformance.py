@@ -253,14 +253,14 @@ def test_reports_its_state(trial: Trial) -> None:
 
 
 def test_does_not_leak(trial: Trial) -> None:
-    """Solving leaves nothing behind: no hooks, flags or settings, no used random numbers."""
+    """Solving leaves no hooks, flags or settings behind and draws no global random numbers."""
     if trial.trouble:
         trial.ready()
     if left := trial.left:
         more = f"; and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
         trial.fail(
             f"made one edit and left behind: {'; '.join(left[:_SHOWN])}{more}",
-            "model, tokenizer and process are as before, but for what is returned",
+            "model, tokenizer and process are as before; only the returned value is new",
             "remove hooks in `finally`; take gradients of copies, by torch.func.functional_call; "
             "detach what you return; draw from a torch.Generator of your own",
         )

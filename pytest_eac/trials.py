@@ -94,8 +94,7 @@ class Trial:
     Attributes:
         name: the method's.
         bench: has the model.
-        trouble: what is wrong with a plain edit, if anything. All other tests are then skipped:
-            there is nothing to hold the method to.
+        trouble: what is wrong with a plain edit, if anything; all other tests are then skipped.
         left: what a plain edit leaves behind; likewise.
         spoils: whether a later edit has left something behind; likewise.
     """
@@ -288,10 +287,10 @@ class Trial:
 
 @contextmanager
 def seeded(seed: int) -> Iterator[Callable[[], list[str]]]:
-    """Seed all global random numbers for the time of a block.
+    """Seed all global random generators for a block.
 
     Yields:
-        A function that says of which packages some have been drawn since.
+        A function that returns the packages whose generators have been used since.
     """
     with preserved_random_state():
         torch.manual_seed(seed)

@@ -1,8 +1,8 @@
 """How scripts write words: where a word may end, and whether a space belongs between two texts.
 
 Most scripts put a space between words. Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan and
-some others do not: there a letter right behind a word says nothing about where the word ends.
-Korean puts spaces between words but writes particles onto them.
+some others do not: there, a letter right after a word does not show whether the word has ended.
+Korean puts spaces between words but attaches particles to them.
 
 The rules refine Unicode's default word boundaries (UAX #29), which know no dictionary either.
 ``docs/metrics.md`` states them for users.
@@ -17,7 +17,7 @@ import regex
 
 Space = Literal["auto", "always", "never"]
 
-# What goes on right behind a prompt: it starts with a space exactly where one belongs.
+# A text that directly follows a prompt: it starts with a space exactly where one belongs.
 Continuation = NewType("Continuation", str)
 
 
@@ -48,7 +48,7 @@ _GRAPHEME = _compiled(r"\X")
 _MARK = _compiled(r"\p{M}")
 _WORD_CHARACTER = _compiled(r"[\p{L}\p{M}\p{N}]")
 _VARIATION = _compiled(r"\p{Variation_Selector}+")
-# Joiners, direction marks, soft hyphens: nobody sees them. A zero-width space does end a word.
+# Joiners, direction marks, soft hyphens. A zero-width space, also invisible, does end a word.
 _INVISIBLE = _compiled(r"[\p{Cf}--\u200b]*")
 _TRAILING = _compiled(r"[\p{M}\p{Cf}]*\Z")
 _IDENTIFIER_GOES_ON = _compiled(r"_+[\p{L}\p{M}\p{N}]")
@@ -113,9 +113,9 @@ def as_continuation(prompt: str, answer: str, space: Space = "auto") -> Continua
 
 
 def needs_space(prompt: str, answer: str) -> bool:
-    """Say whether a space belongs between a prompt and its answer.
+    """Return whether a space belongs between a prompt and its answer.
 
-    None does
+    There is none
 
     - at the start of a line, after an opening bracket or quotation mark, or before closing
       punctuation;
@@ -135,7 +135,7 @@ def needs_space(prompt: str, answer: str) -> bool:
 
 
 def starts_with(generated: str, target: str) -> bool:
-    """Say whether a generated text starts with ``target`` as whole words.
+    """Return whether a generated text starts with ``target`` as whole words.
 
     White space before it does not count, nor does how accented letters are composed (NFC, NFD);
     case does. Where the target ends, a word must be able to end: see :func:`ends_word`.
@@ -150,9 +150,9 @@ def _canonical(text: str) -> str:
 
 
 def ends_word(text: str, at: int) -> bool:
-    """Say whether a word that starts ``text`` may end before the character at index ``at``.
+    """Return whether a word that starts ``text`` may end before the character at index ``at``.
 
-    ``text`` is in NFC. What stands at its end may be cut off, as generated texts are.
+    ``text`` is in NFC. Its last word may be cut off, as in generated texts.
     """
     behind: int = _INVISIBLE.match(text, at).end()
     if behind == len(text):
@@ -167,16 +167,16 @@ def ends_word(text: str, at: int) -> bool:
     if not _WORD_CHARACTER.match(rest):
         number_goes_on = _DIGIT.match(left) and _NUMBER_GOES_ON.match(rest)
         return not (number_goes_on or _IDENTIFIER_GOES_ON.match(rest))
-    return _parts(text[:at], left, rest)
+    return _may_end(text[:at], left, rest)
 
 
 def _starts_grapheme(text: str, at: int) -> bool:
-    """Say whether what a reader takes for one character starts at ``at``."""
+    """Return whether a character, as a reader counts them, starts at ``at``."""
     return any(found.start() == at for found in _GRAPHEME.finditer(text))
 
 
-def _parts(word: str, left: str, rest: str) -> bool:
-    """Say whether ``word``, with ``left`` as its last letter, can end before ``rest``."""
+def _may_end(word: str, left: str, rest: str) -> bool:
+    """Return whether ``word``, with ``left`` as its last letter, can end before ``rest``."""
     right = rest[0]
     if _NUMERAL.match(right) and (
         (_DIGIT.match(left) and _DIGIT.match(right)) or _NUMBER.fullmatch(word)
@@ -196,7 +196,7 @@ def _parts(word: str, left: str, rest: str) -> bool:
 
 
 def _is_run_of(particles: regex.Pattern[str], script: regex.Pattern[str], rest: str) -> bool:
-    """Say whether what a script has next is particles; at the text's end the last may be cut."""
+    """Return whether the next run of a script is particles; at the text's end, maybe cut off."""
     run = script.match(rest)[0]
     return particles.fullmatch(run, partial=len(run) == len(rest)) is not None
 

@@ -74,7 +74,7 @@ def solve(
 def unchanged_by(
     loaded: LoadedModel, base: str, modules: Iterable[str] = (), *, whole: bool = False
 ) -> AbstractContextManager[Callable[[], None]]:
-    """Hold a method to leaving everything but its result as it was; see :func:`unchanged`.
+    """Require that a method changes nothing and only returns its result; see :func:`unchanged`.
 
     Args:
         loaded: the model.
@@ -127,7 +127,7 @@ def edit_in_sequence(
 
     Raises:
         EditError, NonFiniteError: with the edit's number, subject and origin in the message.
-        SpoiledModelError: likewise; the method has left something behind.
+        SpoiledModelError: likewise; the method has left something changed.
     """
     count = len(work.edits)
     memory = open_memory(cache, loaded, settings, work)

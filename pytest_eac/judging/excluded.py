@@ -1,4 +1,4 @@
-"""Edits that do not count in a metric, in words."""
+"""How many edits do not count in a metric, in words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _COUNTED_APART: dict[str, tuple[Excluded, ...]] = {
 
 
 def excluded_text(chain: Chain, *, metric: str = "efficacy", at: int | None = None) -> str:
-    """Say how many of a chain's edits do not count in a metric, and why; empty if all count.
+    """Return how many of a chain's edits do not count in a metric, and why; empty if all count.
 
     Args:
         chain: the chain.

@@ -1,8 +1,8 @@
-"""Everything of a loaded model that later results depend on, and how it has changed since.
+"""Snapshots of everything about a loaded model that later results depend on, and how it changes.
 
 A chain's results must not depend on what ran before it in the process. Code that is given the model
 may leave more behind than weights: hooks, modules, buffers, flags, configuration, torch's defaults.
-:func:`unchanged` holds such code to leaving everything as it was.
+:func:`unchanged` requires that such code leaves everything as it was.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _SHOWN = 6
 _MISSING = object()
 _SMALL = 4096
-# What a tensor is besides its values, in the order of `_facts`; the version comes last.
+# What is compared of a tensor besides its values, as in `_facts`; the version comes last there.
 _FACTS = ("memory", "shape", "strides", "dtype", "device", "requires_grad", "gradient", "hooks")
 _HOOKS = {
     "_forward_hooks": "forward hooks of {}",
@@ -55,7 +55,7 @@ _WORDS = {
 }
 _PIPELINE = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 _ATOMS = frozenset({bool, int, float, str, type(None)})
-# Hooks that transformers adds by itself once hidden states are asked for; they do nothing else.
+# Hooks that transformers itself adds once hidden states are asked for; they have no other effect.
 _CAPTURING = "transformers.utils.output_capturing"
 
 
@@ -65,9 +65,9 @@ class Snapshot:
     Args:
         loaded: the model.
         modules: paths of modules whose weights may be written to, if they end as they were.
-        whole: compare the values of all tensors, and all of the tokenizer. Otherwise other values
-            count as unchanged where torch's version counters are, which misses what is written past
-            them (``weight.data.add_(1)``).
+        whole: compare the values of all tensors, and all of the tokenizer. Otherwise values count
+            as unchanged if torch's version counter is, which misses writes that bypass the counter
+            (``weight.data.add_(1)``).
     """
 
     def __init__(
@@ -96,7 +96,7 @@ class Snapshot:
         self._process = Process({type(loaded.tokenizer), *(each[2] for each in self._modules)})
 
     def written(self) -> list[str]:
-        """Return the names of the tensors that have other values now, of those compared."""
+        """Return the names of the compared tensors whose values have changed."""
         return [
             self._tensors[key][0]
             for key, found in self._sums.items()
@@ -104,11 +104,11 @@ class Snapshot:
         ]
 
     def differences(self, *, edited: bool = False) -> list[str]:
-        """Say what is not as it was, and where.
+        """Describe what has changed, and where.
 
         Args:
-            edited: the weights of ``modules`` may have other values now. The values of other
-                tensors are then compared as if not ``whole``.
+            edited: the weights of ``modules`` may have changed. The values of other tensors are
+                then compared as if not ``whole``.
         """
         found = [what for each in self._modules for what in _of_module(*each)]
         for key in self._tensors:
@@ -119,7 +119,7 @@ class Snapshot:
         return [*found, *self._process.differences()]
 
     def require(self, who: str, *, edited: bool = False, remedy: str = "") -> None:
-        """Raise unless everything is as it was; see :meth:`differences`.
+        """Raise if anything has changed; see :meth:`differences`.
 
         Raises:
             SpoiledModelError: ``who`` has changed something.
@@ -130,8 +130,8 @@ class Snapshot:
     def put_back(self) -> None:
         """Put back what loading the model again does not: the settings of the process.
 
-        So is how the tokenizer was last asked to pad and truncate, which every call sets for itself
-        and which is no difference.
+        Also put back is the tokenizer's padding and truncation. Every call sets them for itself, so
+        that a change of them does not count as a difference.
         """
         self._process.put_back()
         padding, truncation = self._asked
@@ -157,7 +157,7 @@ class Snapshot:
         return frozen
 
     def _freeze(self, value: Any, path: str, name: str) -> Any:
-        """Return a copy of a container all the way down; take note of the tensors in it."""
+        """Return a deep copy of a container, and keep track of the tensors in it."""
         if isinstance(value, dict):
             copy = dict(value)
             for key, each in value.items():
@@ -173,7 +173,7 @@ class Snapshot:
         return value
 
     def _flatten(self) -> dict[str, Any]:
-        """Return what the configurations, the tokenizer and the loaded model say, by name."""
+        """Return the entries of the configurations, the tokenizer and the loaded model by name."""
         found: dict[str, Any] = {}
         seen: set[int] = set()
         for name, configuration in self._configurations.values():
@@ -191,9 +191,9 @@ class Snapshot:
         name, tensor, facts = self._tensors[key]
         now = _facts(tensor)
         wrong = [
-            f"{what} of {name} (was {_show(then)}, is {_show(is_)})"
-            for what, then, is_ in zip(_FACTS, facts, now, strict=False)
-            if then != is_
+            f"{what} of {name} (was {_show(then)}, is {_show(new)})"
+            for what, then, new in zip(_FACTS, facts, now, strict=False)
+            if then != new
         ]
         if wrong:
             yield from wrong
@@ -234,7 +234,7 @@ def unchanged(
 ) -> Iterator[Callable[[], None]]:
     """Require that a block leaves the model, its tokenizer and the process as they were.
 
-    Also where the block raises. What belongs to the process is put back in any case.
+    Also if the block raises. The settings of the process are put back in any case.
 
     Args:
         loaded: the model.
@@ -244,8 +244,8 @@ def unchanged(
         remedy: what to do about it, for the message.
 
     Yields:
-        A function that requires the same in the middle of the block, but for the weights of
-        ``modules``, which may be edited there.
+        A function that requires the same inside the block, except of the weights of ``modules``,
+        which may be edited there.
 
     Raises:
         SpoiledModelError: the block has changed something.
@@ -284,7 +284,7 @@ def _blamed(error: BaseException | None) -> SpoiledModelError | None:
 
 
 def _hooks(module: nn.Module) -> tuple[dict[Any, Any], ...]:
-    """Return copies of a module's hooks, but for those of transformers that do nothing."""
+    """Return copies of a module's hooks, without those of transformers itself."""
     hooks = _hooks_of(module)
     if not any(hooks):
         return ()
@@ -349,9 +349,9 @@ def _join(path: str, name: str) -> str:
 
 
 def _is_recomputed(module: nn.Module, name: str) -> bool:
-    """Return whether transformers sets an attribute by itself, in any call of the model.
+    """Return whether transformers itself sets an attribute whenever the model is called.
 
-    Besides its hooks that is what "longrope" takes its frequencies from: the one set or the other.
+    These are its hooks, and the frequencies of "longrope", which switches between two sets.
     """
     if name == "_output_capturing_hooks_installed":
         return True
@@ -410,7 +410,7 @@ def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
         if old is new or (old is not _MISSING and new is not _MISSING and _same(old, new)):
             continue
         if name.startswith("loaded") and (old is _MISSING or name == "loaded"):
-            continue  # what is found out about a model once and kept
+            continue  # cached properties of a loaded model
         shown = name.removesuffix("_internal")
         words = ["not set" if each is _MISSING else str(each)[:40] for each in (old, new)]
         yield f"{shown} (was {words[0]}, is {words[1]})"

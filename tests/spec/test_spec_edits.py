@@ -53,7 +53,7 @@ def test_fill_takes_a_prompt_that_names_its_subject() -> None:
         ("The capital is", "the subject 'Kenya' does not occur in the prompt 'The capital is'"),
         ("Kenya and Kenya", "the subject 'Kenya' occurs 2 times in the prompt 'Kenya and Kenya'"),
         ("Kenya, Kenya, Kenya", "the subject 'Kenya' occurs 3 times"),
-        ("The Kenyans are", "stands only inside another word, 'Kenyans', in the prompt"),
+        ("The Kenyans are", "occurs only inside another word, 'Kenyans', in the prompt"),
         ("{} and {}", "{} stands 2 times in the prompt '{} and {}'"),
         ("kenya is", "does not occur"),
     ],
@@ -165,7 +165,7 @@ def test_a_subject_is_found_in_another_form_and_taken_as_the_prompt_writes_it(
 def test_a_letter_without_its_accent_is_another_letter() -> None:
     with pytest.raises(ValueError, match="does not occur"):
         place(unicodedata.normalize("NFD", "José lives in"), "Jose")
-    with pytest.raises(ValueError, match=r"'Jose' and what stands next to {} make one character"):
+    with pytest.raises(ValueError, match=r"'Jose' and the text next to {} make one character"):
         place("{}\u0301 lives in", "Jose")
 
 
@@ -173,7 +173,7 @@ def test_an_edit_made_by_hand_finds_its_subject_or_is_refused() -> None:
     assert edit_of("Art", "Unlike Arthur, Art is").start == 15
     with pytest.raises(ValueError, match="only inside another word, 'Arthur'"):
         edit_of("Art", "Arthur is")
-    with pytest.raises(ValueError, match="'Art' does not stand at 1 in 'Art is'"):
+    with pytest.raises(ValueError, match="'Art' is not at position 1 in 'Art is'"):
         replace(edit_of("Art", "Art is"), start=1)
 
 

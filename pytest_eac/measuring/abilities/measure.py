@@ -143,7 +143,7 @@ class Abilities:
             raise type(error)(f"ability {name!r}: {error}") from error
 
     def _asked(self, asked: Asked) -> Told:
-        """Ask; code that is not ours must leave the model as it is."""
+        """Ask; code of other packages must leave the model as it is."""
         if not isinstance(asked, Brought | Harness):
             return asked.ask(self._loaded)
         with preserved_random_state(), unchanged(self._loaded, "it", whole=True):
