@@ -43,11 +43,11 @@ def run(chosen: argparse.Namespace) -> int:
     spec: Spec = chosen.read_spec(chosen.spec)
     model = choose_model(spec, chosen.model)
     loaded = load(model, chosen)
-    asked = [(edit, *ask) for edit in spec.edits[: chosen.limit_edits] for ask in _asks(edit)]
+    edits = spec.edits[: chosen.limit_edits]
+    asked = [(edit, *ask) for edit in edits for ask in _asks(edit)]
     said = generate(loaded, [prompt for _, _, prompt, _ in asked], tokens=_TOKENS)
     pairs = [(prompt, edit.after(prompt, answer)) for edit, _, prompt, answer in asked if answer]
     forced = iter(force(loaded, pairs) if pairs else ())
-    edits = spec.edits[: chosen.limit_edits]
     excluded = iter(Recall(loaded, edits, spec.scoring.match).excluded)
     shown: Edit | None = None
     for (edit, kind, prompt, answer), text in zip(asked, said, strict=True):

@@ -114,7 +114,7 @@ class DeviationBounds(Strict):
     @field_validator("max", "min")
     @classmethod
     def _is_no_share(cls, limit: float | None, info: ValidationInfo) -> float | None:
-        """Refuse a limit below 1 for the L1 norm itself: every edit exceeds it, a share is meant."""
+        """Refuse a limit below 1 for the L1 norm itself: any edit exceeds it; a share is meant."""
         if limit is not None and 0 < limit < 1 and info.data.get("norm") == "l1":
             text = (
                 "which limits the L1 norm of W_t - W_0 itself; for a share of the norm of W_0 "
