@@ -1,4 +1,4 @@
-"""What a snapshot compares of modules, tensors and configurations, and names of differences."""
+"""What a snapshot compares of modules, tensors and configurations; names of differences."""
 
 from __future__ import annotations
 

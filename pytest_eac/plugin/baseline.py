@@ -56,7 +56,7 @@ class Baseline:
         file: where they are; need not be there yet if they are to be stored.
         tolerated: the metrics that must not become worse, and by how much they may.
         update: whether this run takes their place. It is still compared with them, and may differ
-            in all of :data:`pytest_eac.judging.matching.ACROSS`, but no check can fail: the user has
+            in all that ``ACROSS`` lists, but no check can fail: the user has
             accepted the change.
         across: what may differ, by the names of :data:`pytest_eac.judging.matching.ACROSS`.
     """
@@ -174,7 +174,7 @@ class Baseline:
         )
 
     def _remedy(self, held: _Held) -> str | None:
-        """Return the option that allows the differences which forbid a comparison, if there is one."""
+        """Return the option that allows what forbids a comparison, if there is one."""
         needed = [name for name in ACROSS if any(each.is_of([name]) for each in held.forbidding)]
         if not all(each.is_of(needed) for each in held.forbidding):
             return None
@@ -195,7 +195,7 @@ class Baseline:
         )
 
     def _accepted(self, old: Chain, chain: Chain) -> Iterator[str]:
-        """Yield the metrics that have become worse than is tolerated, where the run is stored anyway."""
+        """Yield metrics that are worse than is tolerated, where the run is stored anyway."""
         for metric, tolerance in self.tolerated.items() if self.update else ():
             verdict = judge_regression(old, chain, metric, tolerance)
             if verdict.outcome == "failed":
