@@ -59,7 +59,7 @@ _NUMERAL = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]")
 _UNSPACED_LETTER = _compiled(UNSPACED_LETTER)
 _KATAKANA = _compiled(KATAKANA_LETTER)
 # No word starts with these: a small kana, a length mark, a sign that repeats a character, a vowel
-# that is written behind or above its consonant. (A small tsu may: "って" is a particle.)
+# that is written after or above its consonant. (A small tsu may: "って" is a particle.)
 _NO_START = _compiled(
     r"[ぁぃぅぇぉゃゅょゎゕゖー々〻ゝゞヽヾ]|(?!\p{InPC=Visual_Order_Left})\p{InSC=Vowel_Dependent}"
 )
@@ -82,7 +82,7 @@ _KOREAN_PARTICLES = _compiled(
     "|이었습니다|였습니다|입니다|입니까|이에요|예요|인|인데|인가|인지|일|임)+"
 )
 _LINE_ENDED = _compiled(r"[\n\v\f\r\x85\u2028\u2029]\s*\Z")
-# A quotation mark opens at the start, behind a space or another opening mark; behind a letter only
+# A quotation mark opens at the start, after a space or another opening mark; after a letter only
 # where no spaces are written, and only if it looks like one.
 _OPEN = _compiled(
     rf"""\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{UNSPACED}\p{{Pi}}\Z"""
@@ -154,12 +154,12 @@ def ends_word(text: str, at: int) -> bool:
 
     ``text`` is in NFC. Its last word may be cut off, as in generated texts.
     """
-    behind: int = _INVISIBLE.match(text, at).end()
-    if behind == len(text):
+    after: int = _INVISIBLE.match(text, at).end()
+    if after == len(text):
         return True
     before = text[: at - len(_TRAILING.search(text[:at])[0])]
-    rest = text[behind:]
-    if not _starts_grapheme(text, behind) or _MARK.match(rest):
+    rest = text[after:]
+    if not _starts_grapheme(text, after) or _MARK.match(rest):
         return False
     left = before[-1:]
     if not _WORD_CHARACTER.match(left):

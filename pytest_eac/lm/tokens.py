@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError, SettingsError
-from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
+from pytest_eac.spec.words import divides_word, last_character
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,46 +93,6 @@ def chat_prompt(tokenizer: Any, text: str) -> str:
     start = tokenizer.bos_token
     adds_it = start is not None and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
     return prompt.removeprefix(start) if adds_it else prompt
-
-
-def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:
-    """Return the index of the subject's last token in ``encode(text)``.
-
-    See :meth:`Located.tokens_of`.
-
-    Args:
-        tokenizer: a fast tokenizer (one that gives offsets).
-        text: the prompt, with ``subject`` in it.
-        subject: the subject.
-        at: where the subject starts in the text; by default its first occurrence, as a word of its
-            own if there is one.
-
-    Raises:
-        EditError: the subject is not in the text, or no token holds its end.
-    """
-    return subject_span(tokenizer, text, subject, at=at)[-1]
-
-
-def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
-    """Return the indices of the subject's tokens in ``encode(text)``.
-
-    A token that holds any part of the subject belongs to it; arguments as for :func:`subject_end`.
-
-    Raises:
-        EditError: as for :func:`subject_end`.
-    """
-    return Located.encode(tokenizer, text).tokens_of(_subject_place(text, subject, at))
-
-
-def _subject_place(text: str, subject: str, at: int | None) -> range:
-    if at is not None and subject and text.startswith(subject, at):
-        return range(at, at + len(subject))
-    found = occurrences(text, subject) if at is None else []
-    free = [each for each in found if not is_inside_word(text, each)]
-    for place in (*free, *found):
-        return place
-    where = "" if at is None else f" at {at}"
-    raise EditError(f"the subject {subject!r} does not occur{where} in {text!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

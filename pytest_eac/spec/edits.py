@@ -67,6 +67,11 @@ class Edit:
             )
 
     @property
+    def subject_place(self) -> range:
+        """Where the subject is in the prompt, in code points."""
+        return range(self.start, self.start + len(self.subject))
+
+    @property
     def ending(self) -> Continuation:
         """The target as it follows the prompt."""
         return self.after(self.prompt, self.target)
@@ -123,15 +128,6 @@ def place(prompt: str, subject: str) -> Placed:
             f"prompt {text!r}"
         )
     return Placed(text=text, start=start, subject=subject)
-
-
-def fill(prompt: str, subject: str) -> str:
-    """Return a prompt with its subject in it, without white space around it: see :func:`place`.
-
-    Raises:
-        ValueError: as :func:`place`.
-    """
-    return place(prompt, subject).text
 
 
 def _only_place(text: str, subject: str) -> range:
