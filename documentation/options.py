@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 _INTRO = """# Options
 
 What pytest-eac adds to `pytest`. Each can stand in the ini file (`pytest.ini`, or `[tool.pytest]`
-in `pyproject.toml`) under its ini name; the command line wins. Options that may be given again are
-lists there. Write the equals sign before a value: after a space, pytest takes a path for one to run
-before it knows the option, and may look for its settings there (such a run ends with exit code 4).
+in `pyproject.toml`) under its ini name; the command line wins. Repeatable options are lists
+there. Write an equals sign before a value: after a space, pytest takes a path for one to run,
+before it knows the option, and may read its settings there (such a run ends with exit code 4).
 """
 
 

@@ -22,7 +22,7 @@ from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.plugin import register_from_hooks
 from pytest_eac.plugin.options import read_options
 from pytest_eac.spec.methods import find_method, method_names
-from pytest_eac.trials import CONFLICT, EDITS, FACT, RENAMED, REWORDED, Bench, Trial, chance
+from pytest_eac.trials import CONFLICT, EDITS, FACT, RENAMED, REWORDED, Bench, Trial, seeded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_deterministic_under_a_seed(trial: Trial) -> None:
     trial.ready()
     runs = []
     for seed in (1, 2):
-        with chance(seed):
+        with seeded(seed):
             runs.append(trial.sequence(EDITS[:2]).deltas)
     if difference := _differ(*runs):
         trial.fail(
@@ -253,14 +253,14 @@ def test_reports_its_state(trial: Trial) -> None:
 
 
 def test_does_not_leak(trial: Trial) -> None:
-    """Solving leaves nothing behind: no hooks, flags or settings, no used random numbers."""
+    """Solving leaves no hooks, flags or settings behind and draws no global random numbers."""
     if trial.trouble:
         trial.ready()
     if left := trial.left:
         more = f"; and {len(left) - _SHOWN} more" if len(left) > _SHOWN else ""
         trial.fail(
             f"made one edit and left behind: {'; '.join(left[:_SHOWN])}{more}",
-            "model, tokenizer and process are as before, but for what is returned",
+            "model, tokenizer and process are as before; only the returned value is new",
             "remove hooks in `finally`; take gradients of copies, by torch.func.functional_call; "
             "detach what you return; draw from a torch.Generator of your own",
         )

@@ -37,7 +37,7 @@ class Problem:
 
     @property
     def as_warning(self) -> str:
-        """The same text, for what does not keep the spec from being used."""
+        """The same text as a warning: the spec can still be used."""
         return f"{self._place}: warning: {self._what}"
 
     @property
@@ -114,7 +114,7 @@ class EditError(EacError):
 class SpoiledModelError(EditError):
     """Code that was given the model left it, or the process, changed: load the model again.
 
-    The process has been put back; no result of that code is kept.
+    The settings of the process have been restored; no result of that code is kept.
     """
 
 

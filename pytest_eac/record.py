@@ -63,7 +63,7 @@ class Norms:
 class Deviation(Norms):
     """Deviation over all edited matrices taken as one, and for each by its name.
 
-    A matrix is edited if one of its entries is not what it was; ``by_parameter`` has no others.
+    A matrix is edited if at least one entry has changed; ``by_parameter`` has no others.
     """
 
     by_parameter: dict[str, Norms]
@@ -149,7 +149,7 @@ class EditRecord:
     """An edit as it was asked for.
 
     Attributes:
-        subject: whom or what it is about.
+        subject: who or what it is about.
         start: where the subject starts in the prompt, in code points.
         prompt: the fact up to its object.
         target: the new object.
@@ -159,9 +159,9 @@ class EditRecord:
         origin: the file and line that it was written in.
         superseded_by: the later edit that overwrites it, counted from 0.
         space: whether a space was to be put before its answers: always, never or auto.
-        spaced: whether one stands between the prompt and the target: what ``space`` came to.
+        spaced: whether there is one between the prompt and the target, as ``space`` has decided.
         excluded: why it does not count in efficacy, retention and generalization: the unedited
-            model gives the target already (``already held``), or the target is the truth and is
+            model already gives the target (``already held``), or the target is the truth and is
             scored against it (``target is truth``); ``None`` for an edit that counts.
     """
 
@@ -374,7 +374,7 @@ class Unfinished:
 
     @property
     def brief(self) -> str:
-        """How far it came, for places where the error itself is shown nearby."""
+        """How far it got, for places that show the error itself nearby."""
         made, count = len(self.chain.per_edit), len(self.chain.edits)
         return f"{self.chain.name}: stopped after {made} of {count} edits by {self.error}"
 
@@ -410,7 +410,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A results file; ``chains`` are those that came to their end."""
+    """A results file; ``chains`` are those that ran to their end."""
 
     environment: dict[str, str]
     chains: tuple[Chain, ...]

@@ -15,12 +15,12 @@ import torch
 
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.sequence import accountable, edit_in_sequence, solve
+from pytest_eac.editing.sequence import edit_in_sequence, solve, unchanged_by
 from pytest_eac.editing.solved import Work
 from pytest_eac.errors import EacError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.load import load_model
-from pytest_eac.lm.process import drawn, kept_random, random_state
+from pytest_eac.lm.process import drawn, preserved_random_state, random_state
 from pytest_eac.lm.snapshot import Snapshot
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.weights import apply_delta, restored
@@ -94,8 +94,7 @@ class Trial:
     Attributes:
         name: the method's.
         bench: has the model.
-        trouble: what is wrong with a plain edit, if anything. All other tests are then skipped:
-            there is nothing to hold the method to.
+        trouble: what is wrong with a plain edit, if anything; all other tests are then skipped.
         left: what a plain edit leaves behind; likewise.
         spoils: whether a later edit has left something behind; likewise.
     """
@@ -132,7 +131,7 @@ class Trial:
                 self.loaded, self.modules, self.settings.covariance, cache_dir=self.bench.cache_dir
             )
         before = Snapshot(self.loaded, self.modules, whole=True)
-        with chance(_UNUSUAL_SEED) as used:
+        with seeded(_UNUSUAL_SEED) as used:
             solved = self.solve(EDITS[:1])
             numbers = used()
         changed, self.left = before.written(), before.differences()
@@ -202,7 +201,7 @@ class Trial:
         how = f"in updates of {batch}" if batch > 1 else "one by one"
         with (
             self.working(f"making {len(edits)} edits {how}"),
-            accountable(self.loaded, self.name, self.modules, whole=True),
+            unchanged_by(self.loaded, self.name, self.modules, whole=True),
             restored(self.loaded.model, self.modules) as originals,
         ):
             work = self.work(edits, originals)
@@ -287,13 +286,13 @@ class Trial:
 
 
 @contextmanager
-def chance(seed: int) -> Iterator[Callable[[], list[str]]]:
-    """Seed all global random numbers for the time of a block.
+def seeded(seed: int) -> Iterator[Callable[[], list[str]]]:
+    """Seed all global random generators for a block.
 
     Yields:
-        A function that says of which packages some have been drawn since.
+        A function that returns the packages whose generators have been used since.
     """
-    with kept_random():
+    with preserved_random_state():
         torch.manual_seed(seed)
         random.seed(seed)
         np.random.seed(seed)  # noqa: NPY002

@@ -1,8 +1,8 @@
 """How scripts write words: where a word may end, and whether a space belongs between two texts.
 
 Most scripts put a space between words. Chinese, Japanese, Thai, Lao, Khmer, Burmese, Tibetan and
-some others do not: there a letter right behind a word says nothing about where the word ends.
-Korean puts spaces between words but writes particles onto them.
+some others do not: there, a letter right after a word does not show whether the word has ended.
+Korean puts spaces between words but attaches particles to them.
 
 The rules refine Unicode's default word boundaries (UAX #29), which know no dictionary either.
 ``docs/metrics.md`` states them for users.
@@ -17,7 +17,7 @@ import regex
 
 Space = Literal["auto", "always", "never"]
 
-# What goes on right behind a prompt: it starts with a space exactly where one belongs.
+# A text that directly follows a prompt: it starts with a space exactly where one belongs.
 Continuation = NewType("Continuation", str)
 
 
@@ -35,6 +35,7 @@ UNSPACED = _scripts(
     *("Tai_Le", "New_Tai_Lue", "Tai_Tham", "Tai_Viet", "Ahom"),
 )
 UNSPACED_LETTER = rf"[\p{{L}}&&{UNSPACED}]"
+KATAKANA_LETTER = r"[\p{L}&&\p{scx=Katakana}]"
 _WIDE_PUNCTUATION = r"[\p{P}&&[\p{ea=W}\p{ea=F}]]"
 _HAN_NUMERALS = "〇零一二三四五六七八九十百千万萬亿億兆"
 
@@ -47,7 +48,7 @@ _GRAPHEME = _compiled(r"\X")
 _MARK = _compiled(r"\p{M}")
 _WORD_CHARACTER = _compiled(r"[\p{L}\p{M}\p{N}]")
 _VARIATION = _compiled(r"\p{Variation_Selector}+")
-# Joiners, direction marks, soft hyphens: nobody sees them. A zero-width space does end a word.
+# Joiners, direction marks, soft hyphens. A zero-width space, also invisible, does end a word.
 _INVISIBLE = _compiled(r"[\p{Cf}--\u200b]*")
 _TRAILING = _compiled(r"[\p{M}\p{Cf}]*\Z")
 _IDENTIFIER_GOES_ON = _compiled(r"_+[\p{L}\p{M}\p{N}]")
@@ -56,9 +57,9 @@ _NUMBER = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]+(?:[.,][\p{{Nd}}{_HAN_NUMERALS}
 _DIGIT = _compiled(r"\p{Nd}")
 _NUMERAL = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]")
 _UNSPACED_LETTER = _compiled(UNSPACED_LETTER)
-_KATAKANA = _compiled(r"[\p{L}&&\p{scx=Katakana}]")
+_KATAKANA = _compiled(KATAKANA_LETTER)
 # No word starts with these: a small kana, a length mark, a sign that repeats a character, a vowel
-# that is written behind or above its consonant. (A small tsu may: "って" is a particle.)
+# that is written after or above its consonant. (A small tsu may: "って" is a particle.)
 _NO_START = _compiled(
     r"[ぁぃぅぇぉゃゅょゎゕゖー々〻ゝゞヽヾ]|(?!\p{InPC=Visual_Order_Left})\p{InSC=Vowel_Dependent}"
 )
@@ -81,7 +82,7 @@ _KOREAN_PARTICLES = _compiled(
     "|이었습니다|였습니다|입니다|입니까|이에요|예요|인|인데|인가|인지|일|임)+"
 )
 _LINE_ENDED = _compiled(r"[\n\v\f\r\x85\u2028\u2029]\s*\Z")
-# A quotation mark opens at the start, behind a space or another opening mark; behind a letter only
+# A quotation mark opens at the start, after a space or another opening mark; after a letter only
 # where no spaces are written, and only if it looks like one.
 _OPEN = _compiled(
     rf"""\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{UNSPACED}\p{{Pi}}\Z"""
@@ -93,6 +94,11 @@ _ENDS_EAST_ASIAN = _compiled(rf"[\p{{L}}&&{_EAST_ASIAN}][\p{{M}}\p{{Cf}}]*\Z")
 _LAST_LETTER = _compiled(r"(?r)\p{L}")
 _FIRST_LETTER = _compiled(r"[\p{L}\p{N}]")
 _PIECE = _compiled(rf"{UNSPACED_LETTER}\p{{M}}*|(?:(?!{UNSPACED_LETTER}).)+")
+
+
+def same_form(text: str) -> str:
+    """Return the form in which canonically equivalent texts are equal (NFC)."""
+    return unicodedata.normalize("NFC", text)
 
 
 def as_continuation(prompt: str, answer: str, space: Space = "auto") -> Continuation:
@@ -107,9 +113,9 @@ def as_continuation(prompt: str, answer: str, space: Space = "auto") -> Continua
 
 
 def needs_space(prompt: str, answer: str) -> bool:
-    """Say whether a space belongs between a prompt and its answer.
+    """Return whether a space belongs between a prompt and its answer.
 
-    None does
+    There is none
 
     - at the start of a line, after an opening bracket or quotation mark, or before closing
       punctuation;
@@ -129,7 +135,7 @@ def needs_space(prompt: str, answer: str) -> bool:
 
 
 def starts_with(generated: str, target: str) -> bool:
-    """Say whether a generated text starts with ``target`` as whole words.
+    """Return whether a generated text starts with ``target`` as whole words.
 
     White space before it does not count, nor does how accented letters are composed (NFC, NFD);
     case does. Where the target ends, a word must be able to end: see :func:`ends_word`.
@@ -139,21 +145,21 @@ def starts_with(generated: str, target: str) -> bool:
 
 
 def _canonical(text: str) -> str:
-    plain: str = _VARIATION.sub("", unicodedata.normalize("NFC", text))
+    plain: str = _VARIATION.sub("", same_form(text))
     return plain
 
 
 def ends_word(text: str, at: int) -> bool:
-    """Say whether a word that starts ``text`` may end before the character at index ``at``.
+    """Return whether a word that starts ``text`` may end before the character at index ``at``.
 
-    ``text`` is in NFC. What stands at its end may be cut off, as generated texts are.
+    ``text`` is in NFC. Its last word may be cut off, as in generated texts.
     """
-    behind: int = _INVISIBLE.match(text, at).end()
-    if behind == len(text):
+    after: int = _INVISIBLE.match(text, at).end()
+    if after == len(text):
         return True
     before = text[: at - len(_TRAILING.search(text[:at])[0])]
-    rest = text[behind:]
-    if not _starts_grapheme(text, behind) or _MARK.match(rest):
+    rest = text[after:]
+    if not _starts_grapheme(text, after) or _MARK.match(rest):
         return False
     left = before[-1:]
     if not _WORD_CHARACTER.match(left):
@@ -161,16 +167,16 @@ def ends_word(text: str, at: int) -> bool:
     if not _WORD_CHARACTER.match(rest):
         number_goes_on = _DIGIT.match(left) and _NUMBER_GOES_ON.match(rest)
         return not (number_goes_on or _IDENTIFIER_GOES_ON.match(rest))
-    return _parts(text[:at], left, rest)
+    return _may_end(text[:at], left, rest)
 
 
 def _starts_grapheme(text: str, at: int) -> bool:
-    """Say whether what a reader takes for one character starts at ``at``."""
+    """Return whether a character, as a reader counts them, starts at ``at``."""
     return any(found.start() == at for found in _GRAPHEME.finditer(text))
 
 
-def _parts(word: str, left: str, rest: str) -> bool:
-    """Say whether ``word``, with ``left`` as its last letter, can end before ``rest``."""
+def _may_end(word: str, left: str, rest: str) -> bool:
+    """Return whether ``word``, with ``left`` as its last letter, can end before ``rest``."""
     right = rest[0]
     if _NUMERAL.match(right) and (
         (_DIGIT.match(left) and _DIGIT.match(right)) or _NUMBER.fullmatch(word)
@@ -190,7 +196,7 @@ def _parts(word: str, left: str, rest: str) -> bool:
 
 
 def _is_run_of(particles: regex.Pattern[str], script: regex.Pattern[str], rest: str) -> bool:
-    """Say whether what a script has next is particles; at the text's end the last may be cut."""
+    """Return whether the next run of a script is particles; at the text's end, maybe cut off."""
     run = script.match(rest)[0]
     return particles.fullmatch(run, partial=len(run) == len(rest)) is not None
 

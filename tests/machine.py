@@ -1,7 +1,7 @@
-"""What the tests need of the machine: where it is missing they skip, but not in CI.
+"""What the tests need on the machine: where it is missing they skip, but not in CI.
 
-A skip's reason says how to bring what is missing. With ``CI=true``, as every CI system sets it, a
-skipped test is a failure: there all of it has to be installed, and a test that never ran would
+The reason of a skip says how to install what is missing. With ``CI=true``, as CI systems set it, a
+skipped test is a failure: everything must be installed there, and a test that never ran would
 otherwise look like one that passed.
 """
 

@@ -276,7 +276,7 @@ edits:
     assert f"{file}:7: Oslo" in lines
     marked = [line for line in lines if "will not count" in line]
     assert marked == [
-        "  the edit will not count: the unedited model gives the target already: 'Port Vessin'"
+        "  the edit will not count: the unedited model already gives the target: 'Port Vessin'"
     ]
     assert lines[-3].startswith("  no  prompt     Oslo lies in -> ")
     assert lines[-3].endswith(", not 'Chad'")

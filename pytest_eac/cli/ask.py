@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _TOKENS = 12
 _WHY = {
-    "already held": "the unedited model gives the target already",
+    "already held": "the unedited model already gives the target",
     "target is truth": "its target is its truth",
 }
 

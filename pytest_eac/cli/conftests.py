@@ -1,4 +1,4 @@
-"""What the ``conftest.py`` files beside a spec bring, loaded as pytest does."""
+"""Loads the ``conftest.py`` files beside a spec as pytest does, for what they register."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class ReadSpec(Protocol):
     """Reads a spec."""
 
     def __call__(self, path: Path, *, under: Path | None = None) -> Spec:
-        """Read the spec at ``path``, of a run of the folder ``under``; by default of its own."""
+        """Read the spec at ``path`` as in a pytest run of ``under``, by default of its folder."""
 
 
 @contextmanager
 def spec_reader() -> Iterator[ReadSpec]:
-    """Yield a function that reads a spec, with the methods, metrics, ... that its project brings.
+    """Yield a function that reads a spec, and registers the methods, metrics, ... of its project.
 
-    They are known until another folder's spec is read, or the block ends. pytest is imported only
-    where there is a ``conftest.py``.
+    They stay registered until a spec of another folder is read, or the block ends. pytest is
+    imported only if there is a ``conftest.py``.
     """
     from pytest_eac.spec import registry
     from pytest_eac.spec.load import load_spec
@@ -60,7 +60,7 @@ def _load(loaded: ExitStack, paths: list[str]) -> None:
 
     try:
         config: Any = pytest.Config.fromdictargs({"capture": "no"}, paths)
-        loaded.callback(config._ensure_unconfigure)  # nothing public undoes its imports' hooks
+        loaded.callback(config._ensure_unconfigure)  # no public function removes its import hooks
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
         raise SettingsError(
             f"{paths[-1]}: pytest cannot load the conftest.py files and settings of this spec: "

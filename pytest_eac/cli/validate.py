@@ -20,7 +20,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Report all problems of all specs, and what they ask for in vain; that fails nothing."""
+    """Report all problems of all specs, and their warnings, which do not fail."""
     from pytest_eac.spec.detect import find_specs
 
     failed = False
@@ -37,12 +37,12 @@ def run(chosen: argparse.Namespace) -> int:
                 sys.stderr.write(f"{error}\n")
             else:
                 chains = len(spec.methods) * len(spec.seeds)
-                told = f"{_count(len(spec.edits), 'edit')}, {_count(chains, 'chain')}"
+                counts = f"{_count(len(spec.edits), 'edit')}, {_count(chains, 'chain')}"
                 for each in spec.warnings:
                     sys.stderr.write(f"{each.as_warning}\n")
                 if spec.warnings:
-                    told += f", {_count(len(spec.warnings), 'warning')}"
-                sys.stdout.write(f"{file}: ok, {told}\n")
+                    counts += f", {_count(len(spec.warnings), 'warning')}"
+                sys.stdout.write(f"{file}: ok, {counts}\n")
     return int(failed)
 
 

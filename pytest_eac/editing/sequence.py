@@ -71,10 +71,10 @@ def solve(
     return solved
 
 
-def accountable(
+def unchanged_by(
     loaded: LoadedModel, base: str, modules: Iterable[str] = (), *, whole: bool = False
 ) -> AbstractContextManager[Callable[[], None]]:
-    """Hold a method to leaving everything but its result as it was; see :func:`unchanged`.
+    """Require that a method changes nothing and only returns its result; see :func:`unchanged`.
 
     Args:
         loaded: the model.
@@ -127,7 +127,7 @@ def edit_in_sequence(
 
     Raises:
         EditError, NonFiniteError: with the edit's number, subject and origin in the message.
-        SpoiledModelError: likewise; the method has left something behind.
+        SpoiledModelError: likewise; the method has left something changed.
     """
     count = len(work.edits)
     memory = open_memory(cache, loaded, settings, work)
@@ -167,7 +167,7 @@ def _update(
     else:
         start = perf_counter()
         with peak_memory(loaded.device) as peak:
-            with accountable(loaded, settings.base, edited_modules(loaded, settings)):
+            with unchanged_by(loaded, settings.base, edited_modules(loaded, settings)):
                 solved = solve(loaded, edits, settings, work)
             swallowed = apply_all(loaded.model, solved.deltas)
         cost = Cost(seconds=perf_counter() - start, peak_bytes=peak.bytes)

@@ -1,4 +1,4 @@
-"""Edits that do not count in a metric, in words."""
+"""How many edits do not count in a metric, in words."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _WORDS: dict[Excluded, str] = {
     "already held": "already held before the edits",
     "target is truth": "with the truth as the target",
 }
-_COUNTED_APART: dict[str, tuple[Excluded, ...]] = {
+_REASONS: dict[str, tuple[Excluded, ...]] = {
     "known": ("target is truth",),
     "efficacy": tuple(_WORDS),
     "generalization": tuple(_WORDS),
@@ -20,7 +20,7 @@ _COUNTED_APART: dict[str, tuple[Excluded, ...]] = {
 
 
 def excluded_text(chain: Chain, *, metric: str = "efficacy", at: int | None = None) -> str:
-    """Say how many of a chain's edits do not count in a metric, and why; empty if all count.
+    """Return how many of a chain's edits do not count in a metric, and why; empty if all count.
 
     Args:
         chain: the chain.
@@ -28,6 +28,6 @@ def excluded_text(chain: Chain, *, metric: str = "efficacy", at: int | None = No
         at: after how many edits; by default at the end.
     """
     found = [edit.excluded for edit in chain.edits[:at]]
-    whys = [why for why in _COUNTED_APART.get(metric, ()) if why in found]
+    whys = [why for why in _REASONS.get(metric, ()) if why in found]
     parts = [f"{found.count(why)} {_WORDS[why]}" for why in whys]
     return f"not counted: {', '.join(parts)}" if parts else ""

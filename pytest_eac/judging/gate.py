@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _SHOWN = 20
 _NAMED = 5
 _NOT_LISTED = (
-    "files not listed: the list of the repository's files is not on this machine, so that a pickle "
-    "or an adapter among them would not be seen; run once without --eac-offline, which fetches it"
+    "files not listed: the list of the repository's files is not on this machine, so a pickle or "
+    "an adapter among them would go unnoticed; run once without --eac-offline to fetch it"
 )
 _STRUCTURE = {
     "added": "is not in the base",
@@ -33,7 +33,7 @@ _STRUCTURE = {
 def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
     """Judge a release: each thing that is wrong has a line, which begins with its tensor or file.
 
-    A release with nothing wrong, but whose files are not all known, is undecided.
+    A release with nothing wrong is undecided if not all of its files are known.
 
     Whatever the bounds, tensors must have the names, types and shapes of the base and be finite,
     configuration and tokenizer must be the base's, and a manifest must tell the truth.
@@ -92,7 +92,7 @@ def _summary(changes: Changes) -> str:
 
 
 def _others(changes: Changes) -> str:
-    """Name the weights that the verdict is not about."""
+    """Name the weights that the verdict does not cover."""
     if not changes.not_compared:
         return ""
     names = ", ".join(changes.not_compared[:_NAMED])

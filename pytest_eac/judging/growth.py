@@ -76,8 +76,8 @@ class Growth:
 def series_of(chain: Chain, norm: Norm) -> Series:
     """Return a chain's relative deviations, one per update.
 
-    All are shares of one norm, that of the matrices that are edited by the end: with the norm of
-    those edited so far, an update of a further matrix would look like a step back.
+    All are divided by one norm, that of the matrices edited by the end: divided by the norm of
+    those edited so far, they would seem to fall when an update edits a further matrix.
 
     Edits of a batch share their deviation and the size of their change. An edit that changes
     nothing is an update of its own.

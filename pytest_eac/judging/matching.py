@@ -20,10 +20,10 @@ ACROSS: Mapping[str, tuple[str, ...]] = {
     "hyperparameters": ("hyperparameters", "covariance"),
     "batch": ("sequence.batch",),
 }
-"""What two chains may differ in and still be compared, where that is asked for; and which
-mismatches belong to it. The same edits are then scored in the same way on the same model, and only
-how they were made differs. With other edits, another model, scoring or way to ask an ability there
-would be no pairs of scores to compare."""
+"""What two chains may differ in and still be compared if the user asks for it, each with the
+mismatches that belong to it. The same edits are then scored in the same way on the same model; only
+how they were made differs. With other edits, another model, other scoring or other prompts of an
+ability, there would be no pairs of scores to compare."""
 
 _TEXTS = ("subject", "start", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
@@ -41,11 +41,11 @@ class Mismatch:
 
     @property
     def moved(self) -> str:
-        """The same as a change from the older value to the newer."""
+        """The same, as a change from the older value to the newer."""
         return f"{self.what}: {self.there} -> {self.here}"
 
     def is_of(self, across: Collection[str]) -> bool:
-        """Say whether it belongs to one of the things that a comparison goes across."""
+        """Return whether it belongs to one of these keys of :data:`ACROSS`."""
         parts = tuple(part for name in across for part in ACROSS[name])
         return self.what in parts or self.what.startswith(tuple(f"{part}." for part in parts))
 

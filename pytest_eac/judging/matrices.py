@@ -1,4 +1,4 @@
-"""Which matrices chains have edited: a relative deviation means something only beside its own."""
+"""Which matrices chains have edited: only over the same ones are relative deviations comparable."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _SHOWN = 3
 
 
 def different_matrices(chains: Mapping[str, Chain]) -> str | None:
-    """Say which matrices only some chains have edited by their end; ``None`` if there are none.
+    """Return which matrices only some chains have edited by their end; ``None`` if there are none.
 
     A relative deviation is a share of the norm of the edited matrices, so that two of them can be
-    compared only where these are the same. A chain that has changed nothing is at 0 whatever it is
-    a share of, and agrees with all.
+    compared only if the matrices are the same. A chain that has changed nothing has deviation 0
+    whatever the norm, and can be compared with any.
 
     Args:
-        chains: the chains, by the names that the message has for them.
+        chains: the chains, by their names in the message.
     """
     edited = {
         name: set(chain.checkpoints[-1].deviation.by_parameter)

@@ -55,7 +55,7 @@ class StoredRecord:
         )
         if found is None:
             raise UnavailableError(
-                self._lacking(spec, method, seed),
+                self._why_missing(spec, method, seed),
                 remedy="run the spec without --eac-from-results",
             )
         if wrong := mismatches_with_spec(found, spec, method):
@@ -67,8 +67,8 @@ class StoredRecord:
         asked = tuple(point for point in found.checkpoints if point.at in spec.checkpoints)
         return replace(found, spec=spec.file.as_posix(), checkpoints=asked, verdicts=())
 
-    def _lacking(self, spec: Spec, method: SpecMethod, seed: int) -> str:
-        """Say that a chain is not there, or that an error stopped it."""
+    def _why_missing(self, spec: Spec, method: SpecMethod, seed: int) -> str:
+        """Return the message that a chain is missing, or that an error stopped it."""
         stopped = {id(each.chain): each for each in self.record.unfinished}
         found = find_chain(
             [each.chain for each in stopped.values()],

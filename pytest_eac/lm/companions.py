@@ -70,7 +70,7 @@ def _unwanted(names: Collection[str]) -> Iterator[str]:
     if ADAPTER in names:
         yield (
             f"{ADAPTER}: is an adapter, which transformers adds to the weights when it loads them; "
-            "release it apart"
+            "release it separately"
         )
 
 
@@ -89,7 +89,7 @@ def other_weights(
 ) -> tuple[str, ...]:
     """Return the files with weights that are not among those that are ``read``.
 
-    One that is the base's own, by its hash, is marked: it was not edited.
+    One with the same name and hash in the base is marked: it was not edited.
     """
     same = {(each.name, each.hash) for each in base if each.hash}
     return tuple(
@@ -178,14 +178,14 @@ def _differences(was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "
 
 
 def _contrast(old: Any, new: Any) -> str:
-    """Show two values from where they begin to differ, with the line if they are texts of lines."""
+    """Show two values from where they begin to differ; for long texts, with line and column."""
     one, two = (_shown(value) for value in (old, new))
     at = _first_difference(one, two)
     place = ""
     if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _SHOWN:
         before = new[: _first_difference(old, new)]
         column = len(before) - (before.rfind("\n") + 1) + 1
-        place = f"differs from line {before.count(chr(10)) + 1}, column {column}: it "
+        place = f"differs at line {before.count(chr(10)) + 1}, column {column}: it "
     return f"{place}is {_excerpt(two, at)}, in the base {_excerpt(one, at)}"
 
 

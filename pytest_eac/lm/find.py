@@ -40,11 +40,11 @@ class FoundModel:
     """A model that is on this machine, in a form that transformers loads without the hub.
 
     Attributes:
-        folder: of ``save_pretrained``.
+        folder: as ``save_pretrained`` writes it.
         revision: the hub commit, or the SHA-256 of a ``.gguf`` file; ``None`` for a folder.
         files: what the model's folder or repository lists.
-        listed: whether ``files`` is all there is. It is not for a hub model whose list of files
-            was never fetched: then it is what there is on this machine.
+        listed: whether ``files`` is complete. It is not for a hub model whose list of files was
+            never fetched: it then has only the files on this machine.
     """
 
     folder: Path
@@ -73,7 +73,7 @@ def find_model(
         offline: take hub models from the local cache only.
         code: whether a hub model's own code is wanted.
         released: as for :func:`pytest_eac.lm.folder.require_names`.
-        tell: called with how far the download of a hub model is.
+        tell: called with the progress of a hub model's download.
 
     Raises:
         UnavailableError: the model is not on this machine.
@@ -187,7 +187,7 @@ def _converted(path: Path, cache: Path) -> tuple[Path, str]:
 
 
 def _convert(path: Path, alone: Path, folder: Path) -> None:
-    """Convert a file in a folder where it is alone: transformers reads what lies beside it."""
+    """Convert a file through the empty folder ``alone``: transformers reads files beside it."""
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UnavailableError(
@@ -196,7 +196,7 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
         )
     try:
         (alone / "model.gguf").symlink_to(path.absolute())
-    except OSError:  # links need rights that not every user of Windows has
+    except OSError:  # on Windows, links need rights that not every user has
         shutil.copyfile(path, alone / "model.gguf")
     try:
         source = {"pretrained_model_name_or_path": str(alone), "gguf_file": "model.gguf"}

@@ -18,7 +18,7 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 ADAPTER = "adapter_config.json"
-# What a folder may hold of a tokenizer; any one of them is a beginning.
+# Files of tokenizers; a folder must hold at least one of them.
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -30,8 +30,8 @@ class ListedFile:
     Attributes:
         name: its path inside the folder or repository, with forward slashes.
         size: in bytes.
-        hash: the SHA-256 of a file that a repository keeps in large file storage, the git blob id
-            of another; ``None`` for a file on disk.
+        hash: of a repository's file, its SHA-256 if it is in large file storage, else its git blob
+            id; ``None`` for a file on disk.
     """
 
     name: str
@@ -40,7 +40,7 @@ class ListedFile:
 
 
 def list_folder(folder: Path) -> tuple[ListedFile, ...]:
-    """Return the files of a folder, those of its subfolders left out."""
+    """Return the files of a folder, without those of its subfolders."""
     return tuple(
         ListedFile(name=path.name, size=path.stat().st_size)
         for path in sorted(folder.iterdir())
@@ -49,7 +49,7 @@ def list_folder(folder: Path) -> tuple[ListedFile, ...]:
 
 
 def is_pointer(path: Path) -> bool:
-    """Return whether a file is what git-lfs puts in place of a file it has not fetched."""
+    """Return whether a file is a git-lfs pointer, in place of a file that was not fetched."""
     try:
         with path.open("rb") as file:
             return file.read(len(_POINTER)) == _POINTER
@@ -101,8 +101,8 @@ def require_names(
         place: the folder or hub model, for messages.
         names: its files.
         base: what its adapter is for, where that is known.
-        released: leave out what the gate reports of a release itself: an adapter beside the
-            weights, an index that is missing.
+        released: accept what the gate itself reports about a release: an adapter beside the
+            weights, a missing index.
 
     Raises:
         ModelError: says what was found, what was expected and what to do.
@@ -161,7 +161,7 @@ def _base_of_adapter(folder: Path) -> str:
 
 
 def read_object(path: Path) -> dict[str, object]:
-    """Return a JSON object; an empty one for a file that is none, which its reader reports."""
+    """Return a file's JSON object; an empty one if it has none, which its reader reports."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):

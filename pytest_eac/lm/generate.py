@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.lm.segments import Ids
 
-# What bytes decode to that are no whole character; and how many tokens more may be needed to end
-# one, where each is a byte.
+# How the bytes of an incomplete character decode; and how many more tokens may be needed to end it
+# where each token is a byte.
 _INCOMPLETE = "\ufffd"
 TO_END_CHARACTER = 3
 
@@ -62,12 +62,12 @@ def greedy(
     until: str | None = None,
     budget: int = BUDGET,
 ) -> list[Ids]:
-    """Continue each row greedily by up to ``tokens`` new ids, or three more to end a character.
+    """Continue each row greedily by up to ``tokens`` new ids, or 3 more to complete a character.
 
     Where a token is a byte, a character of most scripts takes several: a text that would end inside
-    one goes on until it is whole. Rows are packed, what they have in common is read once, and equal
-    rows are continued once. A row is over once it has an id that ends a text, or ``until`` stands
-    in what it says, white space in front left out.
+    one continues until it is complete. Rows are packed, common beginnings are read once, and equal
+    rows are continued once. A row ends with an id that ends a text, or once its new text contains
+    ``until``, not counting white space in front.
 
     Raises:
         EditError: a row has more tokens, the new ones included, than the model takes.

@@ -1,8 +1,8 @@
-"""A model of the hub: what its repository lists, what is fetched of that, and where it is kept.
+"""Models of the hub: what a repository lists, what is fetched of it, and where that is kept.
 
-Only what transformers reads of a model is fetched. All else is known by the repository's list of
-files, which is kept in the cache folder, so that a model that has been fetched can be judged
-without a network.
+Only the files that transformers reads are fetched. The others are known from the repository's list
+of files, which is kept in the cache folder, so that a fetched model can be judged without a
+network.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ from pytest_eac.store import write_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-# Configuration and tokenizer. What lies in subfolders belongs to other formats of the same model,
-# except for the templates that transformers keeps in a folder of their own.
+# Configuration and tokenizer. Files in subfolders belong to other formats of the same model, except
+# for the templates that transformers keeps in a folder of their own.
 _COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt")
-_REPORTED = 500_000  # bytes; what is smaller is there at once
+_REPORTED = 500_000  # bytes; smaller downloads are over at once
 _TEMPLATES = "additional_chat_templates/*.jinja"
 
 
@@ -53,20 +53,20 @@ def fetch_model(
     code: bool = False,
     released: bool = False,
 ) -> None:
-    """Bring to this machine what transformers reads of a hub model, and keep the list of its files.
+    """Fetch the files of a hub model that transformers reads, and keep the list of all its files.
 
-    Nothing is raised for want of a network: what is missing is reported by :func:`find_snapshot`.
+    A missing network raises nothing: :func:`find_snapshot` reports what is missing.
 
     Args:
         model_id: the hub id.
         revision: branch, tag or commit.
         cache: the cache folder, where the list is kept.
-        tell: called with a sentence as the bytes come in.
+        tell: called with the progress while bytes arrive.
         code: whether the model's own code is wanted.
         released: as for :func:`pytest_eac.lm.folder.require_names`.
 
     Raises:
-        ModelError: the repository holds no model that may be loaded; known by its list, before
+        ModelError: the repository holds no model that may be loaded; its list shows that before
             anything is fetched.
     """
     try:
@@ -76,7 +76,7 @@ def fetch_model(
         return
     names = [each.name for each in listed]
     require_names(model_id, names, released=released)
-    with suppress(RecordError):  # a cache folder that cannot be written to costs the list alone
+    with suppress(RecordError):  # without a writable cache folder, only the list is lost
         write_text(_listing(cache, model_id, commit), _to_json(listed))
     with suppress(UnavailableError):
         if find_snapshot(model_id, revision, cache).name == commit and not code:
@@ -122,36 +122,36 @@ def _weights(folder: Path, names: Collection[str]) -> list[str]:
 def _download(
     model_id: str, revision: str | None, names: Sequence[str], tell: Callable[[str], None]
 ) -> Path:
-    class Told(tqdm):  # type: ignore[misc]
-        """A progress bar that nobody sees; it reports instead."""
+    class Reported(tqdm):  # type: ignore[misc]
+        """A hidden progress bar that reports how far it is."""
 
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **{**options, "file": StringIO(), "disable": False})
 
         def update(self, n: float | None = 1) -> None:
-            """Count, and report if it is bytes."""
+            """Count, and report if bytes are counted."""
             super().update(n)
             if self.unit == "B" and (self.total or 0) >= _REPORTED:
                 with self.get_lock():
-                    tell(_told_bytes(self.n, self.total, self.format_dict["rate"]))
+                    tell(_progress(self.n, self.total, self.format_dict["rate"]))
 
     wanted = [glob.escape(name) for name in names]
     return Path(
-        snapshot_download(model_id, revision=revision, allow_patterns=wanted, tqdm_class=Told)
+        snapshot_download(model_id, revision=revision, allow_patterns=wanted, tqdm_class=Reported)
     )
 
 
-def _told_bytes(done: float, total: float, rate: float | None) -> str:
+def _progress(done: float, total: float, rate: float | None) -> str:
     mega = f"fetching the model, {done / 1e6:.0f} of {total / 1e6:.0f} MB"
     seconds = (total - done) / rate if rate else 0
     return f"{mega}, about {seconds / 60:.0f} min left" if seconds > 90 else mega
 
 
 def find_snapshot(model_id: str, revision: str | None, cache: Path) -> Path:
-    """Return the folder of what is on this machine of a hub model; its name is the commit.
+    """Return the folder of a hub model's files on this machine; its name is the commit.
 
     Raises:
-        UnavailableError: the model is not there, or only a part of it.
+        UnavailableError: the model is not there, or some of its files are missing.
     """
     more = f" --revision {revision}" if revision else ""
     remedy = f"hf download {model_id}{more}"
@@ -171,14 +171,14 @@ def find_snapshot(model_id: str, revision: str | None, cache: Path) -> Path:
 
 
 def _missing(folder: Path, listed: Sequence[ListedFile] | None) -> list[str]:
-    """Return what is wanted of a model and not there; without a list, that is its weights alone."""
+    """Return the needed files that are missing; without a list, only weights are looked for."""
     names = [each.name for each in (list_folder(folder) if listed is None else listed)]
     wanted = [] if listed is None else _companions(names, code=False)
     return [name for name in (*wanted, *_weights(folder, names)) if not (folder / name).exists()]
 
 
 def read_listing(cache: Path, model_id: str, commit: str) -> tuple[ListedFile, ...] | None:
-    """Return the files that a repository lists at a commit; ``None`` if they have not been kept."""
+    """Return the files that a repository lists at a commit; ``None`` if the list was not kept."""
     try:
         found = json.loads(_listing(cache, model_id, commit).read_bytes())
         return tuple(ListedFile(**each) for each in found)

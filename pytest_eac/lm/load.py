@@ -66,7 +66,7 @@ class LoadedModel:
 
     @cached_property
     def cache_name(self) -> str:
-        """What the model calls its keys and values, as an argument and in its output.
+        """The name of the key-value cache, as an argument of the model and in its output.
 
         transformers 5.24 has renamed ``past_key_values`` to ``cache`` and warns of the old name.
         """
@@ -165,7 +165,7 @@ def load_model(
         code=trust_remote_code,
         tell=tell,
     )
-    # From the folder, also for a hub model: by its id transformers looks for more than was fetched.
+    # From the folder, also for a hub model: given its id, transformers looks for other files too.
     where = {
         "pretrained_model_name_or_path": str(found.folder),
         "trust_remote_code": trust_remote_code,

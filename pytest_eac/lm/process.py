@@ -1,7 +1,7 @@
-"""What a model's results depend on in the process around it: read, compared and put back.
+"""State of the process that a model's results depend on: read, compared and put back.
 
-A new model does not undo any of it: gradient mode, torch's defaults and precision, hooks on all
-modules, functions of transformers and torch that somebody has replaced, and random numbers.
+Loading the model again undoes none of it: gradient mode, torch's defaults and precision, hooks on
+all modules, replaced functions of transformers and torch, and random numbers.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Setting:
-    """A setting of the process, in words, and how it is read and written."""
+    """A setting of the process: its name in messages, and how it is read and written."""
 
     name: str
     read: Callable[[], Any]
@@ -37,7 +37,7 @@ class _Setting:
 
 
 def _flag(path: str) -> _Setting:
-    """Return a setting among torch's backends; ``None`` where this torch cannot tell."""
+    """Return a setting among torch's backends; its value is ``None`` where it cannot be read."""
     *folders, name = path.split(".")
     holder = attrgetter(".".join(folders))
 
@@ -53,7 +53,7 @@ def _flag(path: str) -> _Setting:
     return _Setting(name=f"torch.backends.{path}", read=read, write=write)
 
 
-_GUARDS: list[Any] = []  # torch ends an inference mode when its guard goes away
+_GUARDS: list[Any] = []  # torch ends an inference mode when its guard is deleted
 
 
 def _set_inference_mode(value: bool) -> None:
@@ -169,7 +169,7 @@ _CODE = (FunctionType, BuiltinFunctionType, staticmethod, classmethod, property)
 
 
 class Process:
-    """The process as it is now, as far as a model's results depend on it.
+    """The present state of the process, as far as a model's results depend on it.
 
     Args:
         classes: the classes whose code the model and its tokenizer run.
@@ -182,7 +182,7 @@ class Process:
         self._code = [(holder, dict(vars(holder))) for holder in _holders(classes)]
 
     def differences(self) -> list[str]:
-        """Say what is not as it was."""
+        """Describe what has changed since."""
         found = [
             f"{setting.name} (was {then}, is {now})"
             for setting, then in zip(_SETTINGS, self._settings, strict=True)
@@ -193,12 +193,12 @@ class Process:
             for name, then in zip(_HOOKS, self._hooks, strict=True)
             if getattr(torch_module, name) != then
         ]
-        found += [f"another attention function {name!r}" for name in self._other_attention()]
-        found += [f"another {holder.__name__}.{name}" for holder, name, _ in self._replaced()]
+        found += [f"the attention function {name!r} (replaced)" for name in self._other_attention()]
+        found += [f"{holder.__name__}.{name} (replaced)" for holder, name, _ in self._replaced()]
         return found
 
     def put_back(self) -> None:
-        """Make everything as it was."""
+        """Restore everything."""
         for setting, then in zip(_SETTINGS, self._settings, strict=True):
             if setting.read() != then:
                 setting.write(then)
@@ -231,14 +231,14 @@ def _copy(hooks: Any) -> Any:
 
 
 def _holders(classes: Iterable[type]) -> list[type | ModuleType]:
-    """Return where the code of these classes is: they, their bases, and their modules."""
+    """Return what holds the code of these classes: they, their bases, and their modules."""
     bases = dict.fromkeys(base for each in classes for base in each.__mro__ if base is not object)
     modules = dict.fromkeys(sys.modules.get(base.__module__) for base in bases)
     return [*bases, *(each for each in modules if each is not None), torch.nn.functional]
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of all global random numbers, by the package that draws them."""
+    """Return the states of all global random generators, by package."""
     state: dict[str, Any] = {
         "torch": torch.get_rng_state(),
         "random": random.getstate(),
@@ -250,7 +250,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: Mapping[str, Any]) -> None:
-    """Set all global random numbers to a state of :func:`random_state`."""
+    """Set all global random generators to states of :func:`random_state`."""
     torch.set_rng_state(state["torch"])
     random.setstate(state["random"])
     np.random.set_state(state["numpy"])  # noqa: NPY002
@@ -259,7 +259,7 @@ def set_random_state(state: Mapping[str, Any]) -> None:
 
 
 def drawn(since: Mapping[str, Any]) -> list[str]:
-    """Return the packages whose global random numbers have moved on since a state."""
+    """Return the packages whose global random generators have been used since."""
     now = random_state()
     return [name for name, then in since.items() if not _same_state(then, now[name])]
 
@@ -273,8 +273,8 @@ def _same_state(one: Any, other: Any) -> bool:
 
 
 @contextmanager
-def kept_random() -> Iterator[None]:
-    """Put all global random numbers back on leaving: what comes next draws as if nothing had."""
+def preserved_random_state() -> Iterator[None]:
+    """Restore all global random generators on leaving, so that a block has no effect on them."""
     state = random_state()
     try:
         yield

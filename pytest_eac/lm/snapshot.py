@@ -1,62 +1,44 @@
-"""Everything of a loaded model that later results depend on, and how it has changed since.
+"""Snapshots of everything about a loaded model that later results depend on, and how it changes.
 
 A chain's results must not depend on what ran before it in the process. Code that is given the model
 may leave more behind than weights: hooks, modules, buffers, flags, configuration, torch's defaults.
-:func:`unchanged` holds such code to leaving everything as it was.
+:func:`unchanged` requires that such code leaves everything as it was.
 """
 
 from __future__ import annotations
 
 import json
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
-from operator import attrgetter, is_
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig
 
 from pytest_eac.errors import SpoiledModelError
+from pytest_eac.lm.compared import (
+    HOOKS,
+    entry_differences,
+    fact_differences,
+    flatten,
+    hooks_of,
+    is_recomputed,
+    module_differences,
+    tensor_facts,
+)
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.process import Process
 from pytest_eac.lm.weights import checksum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
 
     from pytest_eac.lm.load import LoadedModel
 
 _SHOWN = 6
-_MISSING = object()
 _SMALL = 4096
-# What a tensor is besides its values, in the order of `_facts`; the version comes last.
-_FACTS = ("memory", "shape", "strides", "dtype", "device", "requires_grad", "gradient", "hooks")
-_HOOKS = {
-    "_forward_hooks": "forward hooks of {}",
-    "_forward_hooks_with_kwargs": "forward hooks with keywords of {}",
-    "_forward_hooks_always_called": "forward hooks that are always called of {}",
-    "_forward_pre_hooks": "forward pre-hooks of {}",
-    "_forward_pre_hooks_with_kwargs": "forward pre-hooks with keywords of {}",
-    "_backward_hooks": "backward hooks of {}",
-    "_backward_pre_hooks": "backward pre-hooks of {}",
-    "_state_dict_hooks": "state_dict hooks of {}",
-    "_state_dict_pre_hooks": "state_dict pre-hooks of {}",
-    "_load_state_dict_pre_hooks": "load_state_dict pre-hooks of {}",
-    "_load_state_dict_post_hooks": "load_state_dict hooks of {}",
-}
-_hooks_of = attrgetter(*_HOOKS)
-_WORDS = {
-    **_HOOKS,
-    "_modules": "submodules of {}",
-    "_parameters": "parameters of {}",
-    "_buffers": "buffers of {}",
-    "training": "training mode of {}",
-}
 _PIPELINE = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 _ATOMS = frozenset({bool, int, float, str, type(None)})
-# Hooks that transformers adds by itself once hidden states are asked for; they do nothing else.
-_CAPTURING = "transformers.utils.output_capturing"
 
 
 class Snapshot:
@@ -65,9 +47,9 @@ class Snapshot:
     Args:
         loaded: the model.
         modules: paths of modules whose weights may be written to, if they end as they were.
-        whole: compare the values of all tensors, and all of the tokenizer. Otherwise other values
-            count as unchanged where torch's version counters are, which misses what is written past
-            them (``weight.data.add_(1)``).
+        whole: compare the values of all tensors, and all of the tokenizer. Otherwise values count
+            as unchanged if torch's version counter is, which misses writes that bypass the counter
+            (``weight.data.add_(1)``).
     """
 
     def __init__(
@@ -77,7 +59,7 @@ class Snapshot:
         self._tensors: dict[int, tuple[str, Tensor, tuple[Any, ...]]] = {}
         self._configurations: dict[int, tuple[str, Any]] = {}
         self._modules = [
-            (path, module, type(module), _hooks(module), self._freeze_module(path, module))
+            (path, module, type(module), hooks_of(module), self._freeze_module(path, module))
             for path, module in loaded.model.named_modules()
         ]
         self._texts = self._flatten()
@@ -96,7 +78,7 @@ class Snapshot:
         self._process = Process({type(loaded.tokenizer), *(each[2] for each in self._modules)})
 
     def written(self) -> list[str]:
-        """Return the names of the tensors that have other values now, of those compared."""
+        """Return the names of the compared tensors whose values have changed."""
         return [
             self._tensors[key][0]
             for key, found in self._sums.items()
@@ -104,22 +86,22 @@ class Snapshot:
         ]
 
     def differences(self, *, edited: bool = False) -> list[str]:
-        """Say what is not as it was, and where.
+        """Describe what has changed, and where.
 
         Args:
-            edited: the weights of ``modules`` may have other values now. The values of other
-                tensors are then compared as if not ``whole``.
+            edited: the weights of ``modules`` may have changed. The values of other tensors are
+                then compared as if not ``whole``.
         """
-        found = [what for each in self._modules for what in _of_module(*each)]
+        found = [what for each in self._modules for what in module_differences(*each)]
         for key in self._tensors:
             found += self._of_tensor(key, edited=edited)
-        found += _changed(self._texts, self._flatten())
+        found += entry_differences(self._texts, self._flatten())
         if self._whole and not edited:
             found += self._of_vocabulary()
         return [*found, *self._process.differences()]
 
     def require(self, who: str, *, edited: bool = False, remedy: str = "") -> None:
-        """Raise unless everything is as it was; see :meth:`differences`.
+        """Raise if anything has changed; see :meth:`differences`.
 
         Raises:
             SpoiledModelError: ``who`` has changed something.
@@ -130,8 +112,8 @@ class Snapshot:
     def put_back(self) -> None:
         """Put back what loading the model again does not: the settings of the process.
 
-        So is how the tokenizer was last asked to pad and truncate, which every call sets for itself
-        and which is no difference.
+        Also put back is the tokenizer's padding and truncation. Every call sets them for itself, so
+        that a change of them does not count as a difference.
         """
         self._process.put_back()
         padding, truncation = self._asked
@@ -146,9 +128,9 @@ class Snapshot:
     def _freeze_module(self, path: str, module: nn.Module) -> dict[str, Any]:
         frozen = dict(vars(module))
         for name, value in vars(module).items():
-            if value.__class__ in _ATOMS or name in _HOOKS:  # hooks are held by `_hooks`
+            if value.__class__ in _ATOMS or name in HOOKS:  # hooks are copied by `hooks_of`
                 continue
-            if _is_recomputed(module, name):
+            if is_recomputed(module, name):
                 del frozen[name]
             elif isinstance(value, PreTrainedConfig | GenerationConfig):
                 self._configurations.setdefault(id(value), (_join(path, name), value))
@@ -157,7 +139,7 @@ class Snapshot:
         return frozen
 
     def _freeze(self, value: Any, path: str, name: str) -> Any:
-        """Return a copy of a container all the way down; take note of the tensors in it."""
+        """Return a deep copy of a container, and keep track of the tensors in it."""
         if isinstance(value, dict):
             copy = dict(value)
             for key, each in value.items():
@@ -169,33 +151,28 @@ class Snapshot:
         if isinstance(value, set):
             return frozenset(value)
         if isinstance(value, Tensor):
-            self._tensors.setdefault(id(value), (_join(path, name), value, _facts(value)))
+            self._tensors.setdefault(id(value), (_join(path, name), value, tensor_facts(value)))
         return value
 
     def _flatten(self) -> dict[str, Any]:
-        """Return what the configurations, the tokenizer and the loaded model say, by name."""
+        """Return the entries of the configurations, the tokenizer and the loaded model by name."""
         found: dict[str, Any] = {}
         seen: set[int] = set()
         for name, configuration in self._configurations.values():
-            _flatten(configuration, name, found, seen)
+            flatten(configuration, name, found, seen)
         about = vars(self._loaded.tokenizer)
         about = {name: each for name, each in about.items() if name != "deprecation_warnings"}
-        _flatten(about, "tokenizer", found, seen)
+        flatten(about, "tokenizer", found, seen)
         backend = about["_tokenizer"]
         found["tokenizer.vocabulary size"] = backend.get_vocab_size()
         found |= {f"tokenizer.{name}": repr(getattr(backend, name)) for name in _PIPELINE}
-        _flatten(vars(self._loaded), "loaded", found, seen)
+        flatten(vars(self._loaded), "loaded", found, seen)
         return found
 
     def _of_tensor(self, key: int, *, edited: bool) -> Iterator[str]:
         name, tensor, facts = self._tensors[key]
-        now = _facts(tensor)
-        wrong = [
-            f"{what} of {name} (was {_show(then)}, is {_show(is_)})"
-            for what, then, is_ in zip(_FACTS, facts, now, strict=False)
-            if then != is_
-        ]
-        if wrong:
+        now = tensor_facts(tensor)
+        if wrong := fact_differences(name, facts, now):
             yield from wrong
             return
         writable = key in self._writable
@@ -234,7 +211,7 @@ def unchanged(
 ) -> Iterator[Callable[[], None]]:
     """Require that a block leaves the model, its tokenizer and the process as they were.
 
-    Also where the block raises. What belongs to the process is put back in any case.
+    Also if the block raises. The settings of the process are put back in any case.
 
     Args:
         loaded: the model.
@@ -244,8 +221,8 @@ def unchanged(
         remedy: what to do about it, for the message.
 
     Yields:
-        A function that requires the same in the middle of the block, but for the weights of
-        ``modules``, which may be edited there.
+        A function that requires the same inside the block, except of the weights of ``modules``,
+        which may be edited there.
 
     Raises:
         SpoiledModelError: the block has changed something.
@@ -283,134 +260,10 @@ def _blamed(error: BaseException | None) -> SpoiledModelError | None:
     return error
 
 
-def _hooks(module: nn.Module) -> tuple[dict[Any, Any], ...]:
-    """Return copies of a module's hooks, but for those of transformers that do nothing."""
-    hooks = _hooks_of(module)
-    if not any(hooks):
-        return ()
-    return tuple(
-        {key: hook for key, hook in each.items() if getattr(hook, "__module__", None) != _CAPTURING}
-        for each in hooks
-    )
-
-
-def _of_module(
-    path: str, module: nn.Module, kind: type, hooks: tuple[Any, ...], then: Mapping[str, Any]
-) -> Iterator[str]:
-    where = path or "the model"
-    if type(module) is not kind:
-        yield f"the class of {where} (was {kind.__name__}, is {type(module).__name__})"
-    if (now_hooks := _hooks(module)) != hooks:
-        none: tuple[dict[Any, Any], ...] = ({},) * len(_HOOKS)
-        for words, old, new in zip(_HOOKS.values(), hooks or none, now_hooks or none, strict=True):
-            if list(old.items()) != list(new.items()):
-                yield words.format(where)
-    now = vars(module)
-    for name, value in now.items():
-        old = then.get(name, _MISSING)
-        if old is value or (old is not _MISSING and _same(old, value)):
-            continue
-        if not _is_recomputed(module, name):
-            yield _WORDS.get(name, f"{name} of {{}}").format(where)
-    if len(now) < len(then) or not now.keys() >= then.keys():
-        for name in then.keys() - now.keys():
-            yield _WORDS.get(name, f"{name} of {{}}").format(where)
-
-
-def _same(then: Any, now: Any) -> bool:
-    """Return whether a value is what was frozen."""
-    if then is now:
-        return True
-    if isinstance(now, dict):
-        return isinstance(then, dict) and len(then) == len(now) and _same_entries(then, now)
-    if isinstance(now, list | tuple):
-        return isinstance(then, tuple) and len(then) == len(now) and all(map(_same, then, now))
-    if isinstance(now, Tensor | nn.Module):
-        # Rotary embeddings register their buffers again; equal ones give equal results.
-        return isinstance(then, Tensor) and type(now) is Tensor and _equal(then, now)
-    with suppress(Exception):  # whatever an object's own comparison may raise
-        return bool(then == now)
-    return False
-
-
-def _same_entries(then: dict[Any, Any], now: dict[Any, Any]) -> bool:
-    alike = all(map(is_, then.values(), now.values()))
-    alike = alike or all(map(_same, then.values(), now.values()))
-    return alike and (not now or list(then) == list(now))
-
-
-def _equal(one: Tensor, other: Tensor) -> bool:
-    same = (one.dtype, one.shape, one.device) == (other.dtype, other.shape, other.device)
-    return same and torch.equal(one, other)
-
-
 def _join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
-
-
-def _is_recomputed(module: nn.Module, name: str) -> bool:
-    """Return whether transformers sets an attribute by itself, in any call of the model.
-
-    Besides its hooks that is what "longrope" takes its frequencies from: the one set or the other.
-    """
-    if name == "_output_capturing_hooks_installed":
-        return True
-    if not name.endswith("inv_freq") or "original" in name:
-        return False
-    return "longrope" in str(vars(module).get("rope_type"))
-
-
-def _facts(tensor: Tensor) -> tuple[Any, ...]:
-    gradient = tensor.grad if tensor.is_leaf else None
-    hooks = tensor._backward_hooks
-    return (
-        tensor.data_ptr(),
-        tensor.shape,
-        tensor.stride(),
-        tensor.dtype,
-        tensor.device,
-        tensor.requires_grad,
-        None if gradient is None else id(gradient),
-        tuple(hooks.values()) if hooks else (),
-        0 if tensor.is_inference() else tensor._version,
-    )
-
-
-def _show(fact: Any) -> str:
-    return f"at {fact:#x}" if type(fact) is int else str(fact)
 
 
 def _is_small_buffer(tensor: Tensor) -> bool:
     """Return whether a tensor's values are cheap to compare; some are rewritten at every call."""
     return not isinstance(tensor, nn.Parameter) and tensor.numel() <= _SMALL
-
-
-def _flatten(value: Any, name: str, found: dict[str, Any], seen: set[int]) -> None:
-    """Put every entry of nested configurations and containers into ``found``, by its name."""
-    if isinstance(value, PreTrainedConfig | GenerationConfig):
-        if id(value) in seen:
-            return
-        seen.add(id(value))
-        value = vars(value)
-    if isinstance(value, dict):
-        found[name] = len(value)
-        for key, each in value.items():
-            _flatten(each, f"{name}.{key}", found, seen)
-    elif isinstance(value, list | tuple):
-        found[name] = len(value)
-        for place, each in enumerate(value):
-            _flatten(each, f"{name}[{place}]", found, seen)
-    else:
-        found[name] = frozenset(value) if isinstance(value, set) else value
-
-
-def _changed(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
-    for name in then.keys() | now.keys():
-        old, new = then.get(name, _MISSING), now.get(name, _MISSING)
-        if old is new or (old is not _MISSING and new is not _MISSING and _same(old, new)):
-            continue
-        if name.startswith("loaded") and (old is _MISSING or name == "loaded"):
-            continue  # what is found out about a model once and kept
-        shown = name.removesuffix("_internal")
-        words = ["not set" if each is _MISSING else str(each)[:40] for each in (old, new)]
-        yield f"{shown} (was {words[0]}, is {words[1]})"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError, SettingsError
-from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
+from pytest_eac.spec.words import divides_word, last_character
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,26 +44,27 @@ def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
 
 
 def continuation(tokenizer: Any, text: Continuation) -> tuple[int, ...]:
-    """Return the ids of what follows a prompt, no special tokens.
+    """Return the ids of what follows a prompt, without special tokens.
 
-    Read off the offsets behind a stand-in for the prompt's end, so that a tokenizer that adds a
-    space of its own at the start of a text does not add it here. A stand-in serves if no token
-    holds some of it and some of the text; without a space between the two, the text's own first
-    character is tried first, so that a text in the middle of a word is split as such.
+    The text is encoded after a stand-in for the prompt's end, and its ids are found by their
+    offsets: a tokenizer that adds a space at the start of every text does not add it here. A
+    stand-in is of use if no token holds a part of it and a part of the text. Without a space
+    between the two, the text's own first character is tried first, so that the text is split as in
+    the middle of a word.
 
     Raises:
-        ModelError: the tokenizer merges the text with all that may stand before it.
+        ModelError: the tokenizer merges the text with every stand-in.
     """
     own = text[:1] if text[:1].isalpha() else ""
     stand_ins = ("a", "1", ")") if text[:1].isspace() else (own, "(", "\n", "a", ".")
     for before in filter(None, stand_ins):
-        if ids := _behind(tokenizer, before, text):
+        if ids := _ids_after(tokenizer, before, text):
             return ids
     raise ModelError(f"the tokenizer has no separate tokens for {text!r} after a prompt")
 
 
-def _behind(tokenizer: Any, before: str, text: str) -> tuple[int, ...] | None:
-    """Return the ids of ``text`` behind ``before``; ``None`` if a token holds parts of both."""
+def _ids_after(tokenizer: Any, before: str, text: str) -> tuple[int, ...] | None:
+    """Return the ids of ``text`` after ``before``; ``None`` if a token holds parts of both."""
     encoded = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)
     seam = len(before)
     ids = []
@@ -94,49 +95,9 @@ def chat_prompt(tokenizer: Any, text: str) -> str:
     return prompt.removeprefix(start) if adds_it else prompt
 
 
-def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:
-    """Return the index of the subject's last token in ``encode(text)``.
-
-    See :meth:`Located.tokens_of`.
-
-    Args:
-        tokenizer: a fast tokenizer (one that gives offsets).
-        text: the prompt, with ``subject`` in it.
-        subject: the subject.
-        at: where the subject starts in the text; by default the first place where it stands, as a
-            word of its own if there is one.
-
-    Raises:
-        EditError: the subject is not in the text, or no token holds its end.
-    """
-    return subject_span(tokenizer, text, subject, at=at)[-1]
-
-
-def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
-    """Return the indices of the subject's tokens in ``encode(text)``.
-
-    A token that holds any part of the subject belongs to it; arguments as for :func:`subject_end`.
-
-    Raises:
-        EditError: as :func:`subject_end`.
-    """
-    return Located.encode(tokenizer, text).tokens_of(_subject_place(text, subject, at))
-
-
-def _subject_place(text: str, subject: str, at: int | None) -> range:
-    if at is not None and subject and text.startswith(subject, at):
-        return range(at, at + len(subject))
-    found = occurrences(text, subject) if at is None else []
-    free = [each for each in found if not is_inside_word(text, each)]
-    for place in (*free, *found):
-        return place
-    where = "" if at is None else f" at {at}"
-    raise EditError(f"the subject {subject!r} does not occur{where} in {text!r}")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Located:
-    """The ids of a text that starts a sequence, and where each token stands in it.
+    """The ids of a text that starts a sequence, and which part of the text each one covers.
 
     Attributes:
         text: the text.
@@ -157,11 +118,11 @@ class Located:
         )
 
     def tokens_of(self, place: range) -> range:
-        """Return the tokens that hold any part of a place of the text.
+        """Return the tokens that hold any part of a place in the text.
 
-        The last one is the last that holds any part of the place's last character, as a reader
-        counts characters (UAX 29). Its last code point would not do: a tokenizer that composes
-        letters has no token for the accent of a decomposed one.
+        The last of them is the last one that holds any part of the place's last character, as a
+        reader counts characters (UAX 29). Looking for the last code point alone would fail: a
+        tokenizer that composes letters has no token for the accent of a decomposed one.
 
         Raises:
             EditError: no token holds the last character: the tokenizer drops it.
@@ -178,13 +139,13 @@ class Located:
         return range(self._holding(place)[0], holders[-1] + 1)
 
     def require_own_token(self, place: range) -> None:
-        """Raise unless the last token of a place is not shared with a word that goes on around it.
+        """Raise if the last token of a place also holds letters of a longer word around it.
 
-        Letters may be attached to a subject (a suffix, a particle), but where one token joins them
-        to its end, that token stands for another word, and so would the edit.
+        Letters may be attached to a subject (a suffix, a particle). But if one token joins them to
+        its end, that token belongs to another word, and the edit would be one of that word.
 
         Raises:
-            EditError: it is, or as :meth:`tokens_of`.
+            EditError: it does, or as for :meth:`tokens_of`.
         """
         low, high = self.offsets[self.tokens_of(place)[-1]]
         before = low < place.start and divides_word(self.text, place.start)

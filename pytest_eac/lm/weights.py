@@ -152,11 +152,11 @@ def _multipliers() -> Tensor:
 
 @torch.no_grad()
 def checksum(tensor: Tensor) -> str:
-    """Return a text that two tensors of one shape and dtype share if their bytes are the same.
+    """Return a checksum of a tensor's bytes, for tensors of one shape and dtype.
 
-    Eight bytes at a time are multiplied by fixed odd numbers and added up modulo ``2**64``, in
-    pieces of 1 MiB: one reading of the tensor where it is, with next to no chance that another one
-    has the same sums. It guards against accidents; see :func:`fingerprint` for a name.
+    Eight bytes at a time are multiplied by fixed odd numbers and summed modulo ``2**64``, in pieces
+    of 1 MiB. The tensor is read once, on its own device. The sum detects accidental changes, not
+    intended collisions; what names a model is :func:`fingerprint`.
     """
     raw = tensor.detach().clone() if tensor.storage_offset() else tensor.detach()
     raw = raw.contiguous().flatten().view(torch.uint8)

@@ -18,10 +18,10 @@ from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.sequence import Step, accountable, edit_in_sequence
+from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.editing.solved import Work
 from pytest_eac.errors import SpoiledModelError
-from pytest_eac.lm.process import kept_random
+from pytest_eac.lm.process import preserved_random_state
 from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.abilities.measure import Abilities
@@ -81,8 +81,8 @@ def run_chain(
         spec: the facts, the checkpoints and the scoring.
         method: one of the spec's methods.
         seed: of the contexts that are sampled.
-        recall: the unedited model's answers to this spec, if they are at hand already; it has been
-            found out then that the edits can be made (:mod:`pytest_eac.measuring.possible`).
+        recall: the unedited model's answers to this spec, if they are known already; the caller has
+            then checked that the edits can be made (:mod:`pytest_eac.measuring.possible`).
         abilities: the unedited model's abilities that this spec asks for, likewise.
         progress: called with (edits done, edits in all, what is being done).
         metrics: further metrics, by name; by default those that the spec's checks name.
@@ -91,12 +91,12 @@ def run_chain(
             is found there stands for the model as it was loaded: leave its weights alone.
         watch: called with each update while the model has it; it must change nothing.
         stopped: called with what was recorded so far if an error stops the chain while it edits;
-            the error is raised all the same.
+            the error is still raised.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
-        EditError: an edit cannot be carried out; of all edits together where that is known before
-            the first one.
+        EditError: an edit cannot be made; one error for all such edits where that is known before
+            the first edit.
         DataError: the items of an ability cannot be read.
         UnavailableError: they are not on this machine.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
@@ -164,8 +164,8 @@ def run_chain(
 
     with (
         _reported(so_far, stopped),
-        kept_random(),
-        accountable(loaded, base, modules, whole=base not in BUILT_IN) as require_unchanged,
+        preserved_random_state(),
+        unchanged_by(loaded, base, modules, whole=base not in BUILT_IN) as require_unchanged,
         restored(loaded.model, modules) as originals,
     ):
         tell(0, count, "editing")
@@ -230,7 +230,7 @@ def _reported(
 ) -> Iterator[None]:
     """Hand over what a chain has recorded when an error stops it.
 
-    Not of a method that has spoiled the model: what was measured on that is worth nothing.
+    Nothing is handed over if a method has spoiled the model: its measurements mean nothing.
     """
     try:
         yield
@@ -257,7 +257,7 @@ def settle(
     Raises:
         SettingsError: the method lacks a hyperparameter for this model, or cannot edit it.
         EditError: the model knows none of the facts to trace.
-        SpoiledModelError: the method has left something behind.
+        SpoiledModelError: the method has left something changed.
     """
     settings = resolve_settings(method.choice, loaded.shape)
     settings = settings.model_copy(update={"control": method.control})
@@ -267,7 +267,7 @@ def settle(
         spreads = find_method(settings.base).many_layers and not loaded.layout.normed
         wanted = AUTO_LAYERS if spreads else 1
         settings = settings.model_copy(update={"layers": tracing.spread(wanted)})
-    with accountable(loaded, settings.base):  # a method of another package may compute them
+    with unchanged_by(loaded, settings.base):  # a method of another package may compute them
         return settings, edited_modules(loaded, settings)
 
 

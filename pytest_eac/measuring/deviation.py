@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 def measure_deviation(model: nn.Module, originals: dict[str, Tensor]) -> Deviation:
     """Return ``||W_t - W_0||`` in L1 and Frobenius norm, absolute and over ``||W_0||``.
 
-    Both norms are over the edited matrices: those with an entry that is not what it was. A matrix
-    that a method may change, and has not changed, would only make the share smaller. What counts
-    is the weights as they are now, as for a released model: a change that was undone to the last
-    bit is none.
+    Both norms are over the edited matrices: those with at least one changed entry. A matrix that a
+    method may change and has not changed would only make the share smaller. As for a released
+    model, only the present weights count: a change that was undone to the last bit does not.
 
     Args:
         model: the edited model.
-        originals: the weights before the first edit, by module path; also those not edited.
+        originals: the weights before the first edit, by module path, including those not edited.
 
     Raises:
         NonFiniteError: an edited weight is NaN or infinite.

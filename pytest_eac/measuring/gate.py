@@ -55,7 +55,7 @@ def inspect_release(
         edited: the release's folder.
         files: what its repository lists; by default the files of its folder.
         base_files: what the base's repository lists.
-        listed: whether that is all there is.
+        listed: whether that list is complete.
         names: what the two are called by the user; by default their folders.
         limited: whether the spec has lost edits, so that the release may hold more of them.
         progress: called with (tensors done, tensors in all).
@@ -193,7 +193,7 @@ def measure_release(
             is an error.
 
     Raises:
-        EditError: an edit cannot be asked about.
+        EditError: a prompt or an answer cannot be scored.
         ModelError: a model cannot be used, or the two do not share their tokenizer.
         NonFiniteError: a weight or logit is NaN or infinite.
     """
@@ -283,7 +283,7 @@ def _require_promised(release: Release, which: str, model: ModelRecord) -> None:
 
 def _deviation(differences: Sequence[Difference]) -> Deviation:
     """Return the deviation over all tensors that changed, taken as one, and for each."""
-    # A tensor may differ in the sign of its zeros alone: that has not moved.
+    # A tensor that differs in the sign of its zeros alone has not moved.
     changed = [each for each in differences if each.kind == "changed" and each.l1 > 0]
     whole = _norms(
         sum(each.l1 for each in changed),

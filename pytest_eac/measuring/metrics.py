@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, NonFiniteError, SettingsError
-from pytest_eac.lm.process import kept_random
+from pytest_eac.lm.process import preserved_random_state
 from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.record import Measurement
 from pytest_eac.spec.registry import METRICS, find
@@ -55,7 +55,7 @@ def measure(
         SpoiledModelError: it left something behind.
     """
     try:
-        with kept_random(), unchanged(loaded, "it", whole=True):
+        with preserved_random_state(), unchanged(loaded, "it", whole=True):
             result = metric(loaded, edits)
     except EacError as error:
         raise type(error)(f"metric {name!r}: {error}") from error

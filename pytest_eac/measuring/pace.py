@@ -1,4 +1,4 @@
-"""How long a long task takes to its end."""
+"""Forecasts of the time that a long task still takes."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 LEAST, RECENT = 3, 12
-"""How many steps the forecast goes by: at least, and the most recent ones at most. So steps that
-came from the cache are soon out of it."""
+"""How many steps a forecast needs, and how many of the most recent ones it uses: steps that came
+from the cache soon drop out of it."""
 
 
 class Pace:
-    """Forecasts the time that is left from that of the last steps.
+    """Forecasts the time that is left from the duration of recent steps.
 
     Args:
         clock: the time in seconds, from any start.
@@ -31,7 +31,7 @@ class Pace:
         """Return ``", about 5 min left"``, or nothing while too few steps are known.
 
         Args:
-            done: how much is done now: edits, tokens, ...; less than before begins a new task.
+            done: how much is done: edits, tokens, ...; less than before starts a new task.
             total: how much there is.
         """
         last = self._ended[-1][1] if self._ended else -1

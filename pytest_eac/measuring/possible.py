@@ -1,6 +1,6 @@
-"""Whether a spec's edits can be made and asked on a model at all, found out before the first one.
+"""Checks before the first edit that all edits of a spec can be made and scored on a model.
 
-The tokenizer alone is asked, so that this costs next to nothing; all edits are reported together.
+Only the tokenizer is used, so this costs next to nothing. All edits that fail are in one error.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.tokens import continuation, encode
-from pytest_eac.measuring.scoring import WRITTEN_BEHIND
+from pytest_eac.measuring.scoring import MOST_EXTRA_TOKENS
 from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ _SHOWN = 10
 
 
 def require_possible(loaded: LoadedModel, spec: Spec, method: SpecMethod) -> None:
-    """Raise one error for all edits of a spec that a model cannot be given or asked.
+    """Raise one error for all edits of a spec that cannot be made or scored on a model.
 
-    Prompts are tried bare and in the contexts that the method's settings name.
+    Prompts are tried alone and in the contexts that the method's settings name.
 
     Args:
         loaded: the model; it is not run.
@@ -37,7 +37,7 @@ def require_possible(loaded: LoadedModel, spec: Spec, method: SpecMethod) -> Non
 
     Raises:
         EditError: a subject that is not found among the tokens or has none of its own, an answer
-            without tokens, more tokens than the model takes.
+            without tokens, or more tokens than the model takes.
         SettingsError: the method lacks a hyperparameter for this model.
     """
     texts = resolve_settings(method.choice, loaded.shape).contexts.texts or ()
@@ -52,54 +52,54 @@ def require_possible(loaded: LoadedModel, spec: Spec, method: SpecMethod) -> Non
 
 
 def require_room(loaded: LoadedModel, spec: Spec, contexts: tuple[str, ...]) -> None:
-    """Raise one error for all edits of a spec that do not fit into contexts.
+    """Raise one error for all edits of a spec that are too long in one of the contexts.
 
     Raises:
-        EditError: as :func:`require_possible`.
+        EditError: as for :func:`require_possible`.
     """
     _refuse(spec.edits, lambda edit: _trouble(lambda: prepare(loaded, edit, contexts)))
 
 
 def require_askable(loaded: LoadedModel, spec: Spec) -> None:
-    """Raise one error for all edits of a spec that a model cannot be asked about.
+    """Raise one error for all edits of a spec that cannot be scored on a model.
 
     Raises:
-        EditError: an answer without tokens, more tokens than the model takes.
+        EditError: an answer without tokens, or more tokens than the model takes.
     """
     _refuse(spec.edits, _Asked(loaded, spec).troubles)
 
 
 class _Asked:
-    """What is asked on behalf of a spec's edits."""
+    """The prompts and answers that are scored for a spec's edits."""
 
     def __init__(self, loaded: LoadedModel, spec: Spec) -> None:
         self._loaded = loaded
         self._likelihoods = spec.scoring.match == "success"
-        # As many tokens are written after any prompt as the longest of all answers takes. An answer
-        # that its own prompt has no room for is reported there, not with every other edit.
-        own = [(edit.prompt, self._longest(edit) + WRITTEN_BEHIND) for edit in spec.edits]
+        # After every prompt, as many tokens are generated as the longest of all answers has. An
+        # answer that is too long for its own prompt is reported there, not for every other edit.
+        own = [(edit.prompt, self._longest(edit) + MOST_EXTRA_TOKENS) for edit in spec.edits]
         self._written = max(
             (more for text, more in own if not list(self._room(text, more))), default=0
         )
 
     def troubles(self, edit: Edit, *, prompt: bool = True) -> Iterator[str]:
-        """Yield why an edit's prompts, and those that are asked on its behalf, cannot be scored.
+        """Yield why an edit's prompts, paraphrases and neighbours cannot be scored.
 
-        Without ``prompt`` its own prompt is left out: something else is wrong with that already.
+        Without ``prompt`` the edit's own prompt is left out: a problem of it is reported already.
         """
         for answer in _answers(edit):
             yield from _trouble(partial(continuation, self._loaded.tokenizer, answer))
         longest = self._longest(edit)
-        written = max(longest + WRITTEN_BEHIND, self._written)
+        written = max(longest + MOST_EXTRA_TOKENS, self._written)
         if prompt:
             yield from self._room(edit.prompt, written)
-        # To compare the likelihoods of two answers, nothing is written.
+        # Nothing is generated to compare the likelihoods of two answers.
         more = longest - 1 if self._likelihoods else written
         for text in (*edit.paraphrases, *(each.prompt for each in edit.neighborhood)):
             yield from self._room(text, more)
 
     def _room(self, prompt: str, more: int) -> Iterator[str]:
-        """Yield what is wrong with a prompt that ``more`` tokens are to follow."""
+        """Yield what is wrong with a prompt that ``more`` tokens will follow."""
         ids = encode(self._loaded.tokenizer, prompt)
         if not ids:
             yield f"the tokenizer has no tokens for the prompt {prompt!r}"
@@ -117,7 +117,7 @@ class _Asked:
 
 
 def _answers(edit: Edit) -> Iterator[Continuation]:
-    """Yield the answers that are scored on behalf of an edit, each as it follows its prompt."""
+    """Yield the answers that are scored for an edit, each as it follows its prompt."""
     yield edit.ending
     if edit.truth is not None:
         yield edit.after(edit.prompt, edit.truth)
@@ -136,19 +136,15 @@ def _trouble(attempt: Callable[[], object]) -> Iterator[str]:
 
 
 def _refuse(edits: Sequence[Edit], troubles: Callable[[Edit], Iterator[str]]) -> None:
-    """Raise one error that lists the edits with which something is wrong, if there are any."""
-    found = {index: told for index, edit in enumerate(edits) if (told := _once(troubles(edit)))}
+    """Raise one error that lists the edits with problems, if there are any."""
     lines = [
-        f"edit {index + 1} of {len(edits)} ({edits[index].subject}, {edits[index].origin}): {told}"
-        for index, told in found.items()
+        f"edit {number} of {len(edits)} ({edit.subject}, {edit.origin}): {found}"
+        for number, edit in enumerate(edits, start=1)
+        if (found := "; ".join(dict.fromkeys(troubles(edit))))
     ]
     if len(lines) == 1:
         raise EditError(lines[0])
     if lines:
         more = [f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
-        told = "".join(f"\n  {line}" for line in [*lines[:_SHOWN], *more])
-        raise EditError(f"{len(lines)} of {len(edits)} edits cannot be made on this model:{told}")
-
-
-def _once(troubles: Iterator[str]) -> str:
-    return "; ".join(dict.fromkeys(troubles))
+        shown = "".join(f"\n  {line}" for line in [*lines[:_SHOWN], *more])
+        raise EditError(f"{len(lines)} of {len(edits)} edits cannot be made on this model:{shown}")

@@ -21,7 +21,7 @@ from pytest_eac.measuring.scoring import (
     says,
 )
 from pytest_eac.record import EditRecord, Measurement, Miss
-from pytest_eac.spec.edits import Edit, bare, question, questions, superseded
+from pytest_eac.spec.edits import Edit, normalized_answer, question, questions, superseded
 from pytest_eac.stats.intervals import wilson
 from pytest_eac.writing import Continuation
 
@@ -59,8 +59,8 @@ class _Answer:
 class Recall:
     """Scores of a sequence of edits on one model, held against the model before the first edit.
 
-    Create it on the unedited model: the answers on neighbourhood prompts are recorded then. What is
-    in the ``cache`` the model is not asked again. ``confidence`` is the level of the intervals.
+    Create it on the unedited model: the answers on neighbourhood prompts are recorded then. Answers
+    in the ``cache`` are reused. ``confidence`` is the level of the intervals.
 
     Attributes:
         edits: those whose questions are asked.
@@ -90,7 +90,7 @@ class Recall:
         both = self._answers([*self._truths, *self._targets])
         known = self._in_words(self._truths, both[: len(self._truths)])
         self._wrote = self._written([edit.prompt for edit in edits])
-        # Where two asks are the same, the last one's answer stands: that of a truth is in words.
+        # Of equal asks the last one's answer is kept: that of a truth, which is in words.
         asks = (*self._targets, *self._neighbors, *self._truths)
         said = (*both[len(known) :], *self._before, *known)
         self._told = {_question(ask): answer for ask, answer in zip(asks, said, strict=True)}
@@ -138,32 +138,33 @@ class Recall:
         self._alike = self._same_to_success((*self._truths, *self._targets, *self._neighbors))
 
     def _exclude(self) -> None:
-        """Find the edits that cannot be seen to work, by what the unedited model has answered."""
+        """Find the edits that cannot show whether a method works, from the unedited answers."""
         written: dict[str, set[str]] = {}
         found: list[Excluded | None] = []
         for ask, edit in zip(self._targets, self.edits, strict=True):
-            # What an earlier edit has changed, the unedited model's answer says nothing of.
-            replaces = written.get(question(edit.prompt), set()) - {bare(edit.target)}
+            # Where an earlier edit gives another answer, the unedited model's one is outdated.
+            replaces = written.get(question(edit.prompt), set()) - {normalized_answer(edit.target)}
             held = self._told[_question(ask)].score >= 1 and not replaces
             is_truth = (ask.answer, ask.rival) in self._alike
             found.append("target is truth" if is_truth else "already held" if held else None)
             for text in questions(edit):
-                written.setdefault(text, set()).add(bare(edit.target))
+                written.setdefault(text, set()).add(normalized_answer(edit.target))
         self.excluded = tuple(found)
 
     def _same_to_success(self, asks: Iterable[_Ask]) -> set[tuple[str, str | None]]:
-        """Return the pairs of answer and rival that ``success`` cannot tell apart."""
+        """Return the pairs of answer and rival between which ``success`` sees no difference."""
         pairs = {(ask.answer, ask.rival) for ask in asks if ask.rival is not None}
         if self._match != "success":
             return set()
         texts = {text for pair in pairs for text in pair if text is not None}
         tokens = {
-            text: continuation(self._loaded.tokenizer, Continuation(bare(text))) for text in texts
+            text: continuation(self._loaded.tokenizer, Continuation(normalized_answer(text)))
+            for text in texts
         }
         return {(one, other) for one, other in pairs if other and tokens[one] == tokens[other]}
 
     def _counted_truths(self) -> tuple[list[_Ask], list[_Answer]]:
-        """Return the truths that can be told from their targets, and the unedited answers."""
+        """Return the truths that differ from their targets, and the unedited model's answers."""
         asks = [ask for ask in self._truths if (ask.answer, ask.rival) not in self._alike]
         return asks, [self._told[_question(ask)] for ask in asks]
 
@@ -201,7 +202,7 @@ class Recall:
         return answer.score, _miss(ask, answer)
 
     def right_after(self, scores: Sequence[float | None], misses: Iterable[Miss]) -> Measurement:
-        """Summarize what :meth:`efficacy` said of each edit so far, without those excluded."""
+        """Summarize the results of :meth:`efficacy` for each edit so far that is not excluded."""
         counted = [
             score if why is None else None
             for score, why in zip(scores, self.excluded, strict=False)
@@ -234,7 +235,7 @@ class Recall:
         """Score the neighbourhood answers of the first ``count`` edits: 1 where unchanged.
 
         A neighbour that one of these edits asks about itself is left out: it is meant to change.
-        So is one whose answer ``success`` would have to tell from a target that is the same.
+        So is one, under ``success``, whose answer is the target: there is nothing to compare.
         """
         edited = {text for edit in self.edits[:count] for text in questions(edit)}
         chosen = [
@@ -328,7 +329,7 @@ class Recall:
     def _in_words(self, asks: Sequence[_Ask], answers: Sequence[_Answer]) -> list[_Answer]:
         """Put answers in words: the text of one that misses is what the model writes by itself.
 
-        Teacher forcing tells the likeliest token at each place of the answer, each after the
+        Teacher forcing gives the likeliest token at each place of the answer, each after the
         answer's own tokens: no text that the model would write.
         """
         if self._match != "accuracy":

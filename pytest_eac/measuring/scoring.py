@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 # Behind the target, so that "Rome" can be told from "Romeo".
 _EXTRA_TOKENS = 3
-# How many tokens may be written behind the longest answer in all.
-WRITTEN_BEHIND = _EXTRA_TOKENS + TO_END_CHARACTER
+# How many tokens may be generated beyond the longest answer in all.
+MOST_EXTRA_TOKENS = _EXTRA_TOKENS + TO_END_CHARACTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,10 +137,10 @@ def generate(
 ) -> list[str]:
     """Continue prompts greedily by up to ``tokens`` tokens; only the new text is returned.
 
-    A text ends before the first id that ends one; it goes on for up to three ids more where it
-    would end inside a character. With ``until`` it also ends before the first place where that
-    stands, and white space in front of it is dropped. Equal prompts are continued once; ``budget``
-    bounds the tokens in one forward pass and changes no text beyond what rounding does.
+    A text ends before the first id that ends one; it continues for up to three ids more if it would
+    end inside a character. With ``until`` it also ends before the first occurrence of that, and
+    white space at its start is dropped. Equal prompts are continued once; ``budget`` bounds the
+    tokens in one forward pass and changes no text beyond what rounding does.
     """
     rows = [encode(loaded.tokenizer, prompt) for prompt in prompts]
     answers = [
@@ -164,10 +164,10 @@ def generation_length(loaded: LoadedModel, answers: Sequence[Continuation]) -> i
 
 
 def says(loaded: LoadedModel, generated: str, answer: Continuation) -> bool:
-    """Say whether a generated text starts with an answer, as whole words.
+    """Return whether a generated text starts with an answer, as whole words.
 
-    A tokenizer may know no capital letters, no accents, or one form of some characters only: the
-    answer counts as written, or as the tokenizer writes it.
+    A tokenizer may have no capital letters, no accents, or one form of some characters only: the
+    answer counts as it was given, or as the tokenizer decodes it.
     """
     written: str = loaded.tokenizer.decode(continuation(loaded.tokenizer, answer))
     return any(starts_with(generated, form) for form in (answer, written) if form.strip())

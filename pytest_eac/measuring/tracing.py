@@ -24,7 +24,7 @@ from pytest_eac.errors import EditError, ModelError, NonFiniteError, RecordError
 from pytest_eac.lm.generate import sample
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tail import FullWindow, open_windows
-from pytest_eac.lm.tokens import encode, subject_span
+from pytest_eac.lm.tokens import Located, encode
 from pytest_eac.lm.trace import capture, patch
 from pytest_eac.measuring.scoring import force
 from pytest_eac.record import to_json
@@ -272,7 +272,7 @@ def _known_facts(
                 text=text,
                 answer=answer,
                 row=(*prompts[index], *answer[:-1]),
-                subject=subject_span(tokenizer, edit.prompt, edit.subject, at=edit.start),
+                subject=Located.encode(tokenizer, edit.prompt).tokens_of(edit.subject_place),
             )
         )
     return facts, skipped
@@ -297,9 +297,8 @@ def _embedding_std(loaded: LoadedModel, edits: Sequence[Edit]) -> float:
     """Return the standard deviation of all entries of the embeddings of all subjects' tokens."""
     ids = []
     for edit in edits:
-        row = encode(loaded.tokenizer, edit.prompt)
-        span = subject_span(loaded.tokenizer, edit.prompt, edit.subject, at=edit.start)
-        ids += [row[place] for place in span]
+        row = Located.encode(loaded.tokenizer, edit.prompt)
+        ids += [row.ids[place] for place in row.tokens_of(edit.subject_place)]
     table: Tensor = loaded.model.get_input_embeddings().weight
     return float(table[torch.tensor(ids, device=table.device)].float().std())
 

@@ -35,15 +35,15 @@ class _Held:
     """How a chain differs from its baseline.
 
     Attributes:
-        across: what the comparison goes across.
-        forbidding: what forbids it.
+        across: the differences that are allowed.
+        forbidding: those that forbid the comparison.
     """
 
     across: tuple[Mismatch, ...]
     forbidding: tuple[Mismatch, ...]
 
     def told(self) -> tuple[str, ...]:
-        """Return what the comparison goes across, a line each."""
+        """Return the differences that are allowed, a line each."""
         lines = [f"compared across {each.moved}" for each in self.across[:_SHOWN_DIFFERENCES]]
         more = len(self.across) - _SHOWN_DIFFERENCES
         return (*lines, f"and across {more} more") if more > 0 else tuple(lines)
@@ -55,8 +55,8 @@ class Baseline:
     Args:
         file: where they are; need not be there yet if they are to be stored.
         tolerated: the metrics that must not become worse, and by how much they may.
-        update: whether this run takes their place. It is compared with them all the same, also
-            across everything that a comparison can go across, but no check can fail: the user has
+        update: whether this run takes their place. It is still compared with them, and may differ
+            in all that ``ACROSS`` lists, but no check can fail: the user has
             accepted the change.
         across: what may differ, by the names of :data:`pytest_eac.judging.matching.ACROSS`.
     """
@@ -174,7 +174,7 @@ class Baseline:
         )
 
     def _remedy(self, held: _Held) -> str | None:
-        """Return the option by which what forbids a comparison can be gone across."""
+        """Return the option that allows what forbids a comparison, if there is one."""
         needed = [name for name in ACROSS if any(each.is_of([name]) for each in held.forbidding)]
         if not all(each.is_of(needed) for each in held.forbidding):
             return None
@@ -182,12 +182,12 @@ class Baseline:
 
     def _reason(self, held: _Held) -> str:
         remedy = self._remedy(held)
-        more = f"; {remedy} compares all the same" if remedy else ""
+        more = f"; {remedy} compares them anyway" if remedy else ""
         return f"not compared: {describe(held.forbidding)}{more}"
 
     def _mismatch(self, chain: Chain, held: _Held) -> MismatchError:
         remedy = self._remedy(held)
-        ways = [f"compare all the same by {remedy}"] if remedy else []
+        ways = [f"compare anyway by {remedy}"] if remedy else []
         ways += ["undo the change", "or store the new one by --eac-update-baseline"]
         return MismatchError(
             f"{self.file}: the baseline of {chain.name} was made with another spec, model or "
@@ -195,7 +195,7 @@ class Baseline:
         )
 
     def _accepted(self, old: Chain, chain: Chain) -> Iterator[str]:
-        """Yield what has become worse than is tolerated, in a run that is stored all the same."""
+        """Yield metrics that are worse than is tolerated, where the run is stored anyway."""
         for metric, tolerance in self.tolerated.items() if self.update else ():
             verdict = judge_regression(old, chain, metric, tolerance)
             if verdict.outcome == "failed":

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class NamedModels:
-    """What a run's options name."""
+    """The models that a run's options name."""
 
     def __init__(self, config: pytest.Config, options: Options) -> None:
         self._config = config
@@ -31,10 +31,10 @@ class NamedModels:
 
     @contextmanager
     def naming(self, choice: ModelChoice) -> Iterator[None]:
-        """Name the option in an error of the model that it names.
+        """Name the option in an error about the model that it names.
 
-        Such a model was asked for by hand: where a spec's own model would be skipped for want of
-        it, to skip would be a green run that tested nothing.
+        The user asked for this model: to skip its checks, as for a spec's own model that is
+        missing, would be a green run that tested nothing.
 
         Raises:
             NamedModelError: the model cannot be used.

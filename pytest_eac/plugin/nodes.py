@@ -35,7 +35,7 @@ class RequiredError(Exception):
 
 
 class NotJudgedError(EacError):
-    """A check that an error has stopped which another check of the run shows in full."""
+    """A check that was stopped by an error which another check of the run shows in full."""
 
     def __init__(self, first: str) -> None:
         self.first = first
@@ -218,7 +218,7 @@ class CheckItem(pytest.Function):
     def _refer(self, error: Exception) -> None:
         """Raise a reference in place of an error that another check has shown already.
 
-        Where an option names a model that cannot be used, nothing has been tried: the others skip.
+        Where an option names a model that cannot be used, nothing was tried: other checks skip.
         """
         first = self.eac.first_to_show(error, self.nodeid)
         if first == self.nodeid:
@@ -244,7 +244,7 @@ class CheckItem(pytest.Function):
             pytest.skip(verdict.message)
 
     def _set_properties(self, verdict: Verdict) -> None:
-        """Put the verdict into JUnit's properties; a rerun's takes the place of the last one's."""
+        """Put the verdict into JUnit's properties; a rerun replaces those of the run before."""
         own = (
             *self.chain_properties,
             ("eac_observed", verdict.observed),

@@ -34,7 +34,7 @@ _TEXT = {
     "report": ("FILE", "write all of it to FILE as one page of HTML (docs/report.md)"),
     "baseline": ("FILE", "compare with the records in FILE, made by --eac-update-baseline"),
     "cache-dir": ("DIR", "where models, covariances, edits and measurements are kept"),
-    "cache-size": ("GIB", "keep at most so many GiB of edits and measurements (default: 4)"),
+    "cache-size": ("GIB", "keep at most GIB GiB of edits and measurements (default: 4)"),
 }
 _LISTS = {
     "method": ("NAME", "run only this method (repeatable; overrides the spec)"),

@@ -1,8 +1,8 @@
-"""Are the settings of this run the project's own?
+"""Checks that a run uses its project's own settings.
 
-pytest looks for its settings file before it knows any plugin's options. By then, the value of
-``--eac-results FILE`` looks like one more path to run, and pytest looks for its settings there,
-too; the value of ``--eac-results=FILE`` does not.
+pytest looks for its settings file before it knows any plugin's options. At that point the value of
+``--eac-results FILE`` looks like a path to run, and pytest looks for settings beside it, too; the
+value of ``--eac-results=FILE`` does not.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def require_own_settings(config: pytest.Config, options: Collection[str]) -> Non
     Raises:
         pytest.UsageError: without such a value, pytest would have read other settings.
     """
-    if hasattr(config, "workerinput"):  # the controller of pytest-xdist has looked already
+    if hasattr(config, "workerinput"):  # the controller of pytest-xdist has checked already
         return
     words = _words(config)
     taken = [(name, text) for name, text in pairwise(words) if name in options and _exists(text)]
@@ -48,7 +48,7 @@ def require_own_settings(config: pytest.Config, options: Collection[str]) -> Non
     read = f"its settings from {found}" if found else "no settings at all"
     left = f", not {expected}" if expected else ""
     raise pytest.UsageError(
-        f"{name} {text}: pytest took this path for one to run, and read {read}{left}; write "
+        f"{name} {text}: pytest took this value for a path to run, and read {read}{left}; write "
         f"{name}={text}"
     )
 
@@ -72,13 +72,13 @@ def _expanded(words: Iterable[str]) -> Iterator[str]:
 def _exists(text: str) -> bool:
     try:
         return Path(text.partition("::")[0]).exists()
-    except (OSError, ValueError):  # no path at all
+    except (OSError, ValueError):  # not a path at all
         return False
 
 
 def _settings(config: pytest.Config, paths: Sequence[str]) -> tuple[Path | None, object]:
     """Return which settings file pytest reads for these paths, and what is in it."""
-    from _pytest.config.findpaths import determine_setup  # nothing public answers this
+    from _pytest.config.findpaths import determine_setup  # there is no public function for this
 
     _, file, settings, _ = determine_setup(
         inifile=config.getoption("inifilename", None),

@@ -16,9 +16,9 @@ _COMPARE = "compare"  # no chain's name: those end in a seed
 class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Deals out whole chains; whatever is not of a spec goes item by item, as without this.
 
-    Comparisons come after all chains, on whichever worker is free. A worker takes the chains that
-    it has not run from the others (:meth:`pytest_eac.plugin.session.EacSession.chain`): one that
-    is still running is waited for, and a worker that is waited for waits for none itself.
+    Comparisons come after all chains, on whichever worker is free. It gets the chains of the other
+    workers from them (:meth:`pytest_eac.plugin.session.EacSession.chain`), and waits for one that
+    is still running. A worker that runs a chain waits for no other, so there is no deadlock.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -311,7 +311,7 @@ class EacSession:
                     replay=replay,
                     given=self.options.orders,
                 )
-            finally:  # an order that cannot be made leaves those before it
+            finally:  # orders that ran before one that fails are kept
                 chain = replace(chain, orders=runner.runs)
                 self._outcomes[chain.spec, chain.method, chain.seed] = chain
         return self._keep(chain, verdict)
@@ -398,9 +398,9 @@ class EacSession:
     def _unedited_model(
         self, spec: Spec, method: SpecMethod, progress: Progress
     ) -> tuple[LoadedModel, Recall, Abilities]:
-        """Return the model, and what it says of a spec before any edit.
+        """Return the model, and its answers to a spec before any edit.
 
-        It is asked nothing if a method cannot make the spec's edits on it.
+        It is not asked anything if a method cannot make the spec's edits on it.
         """
         from pytest_eac.measuring.abilities.measure import Abilities
         from pytest_eac.measuring.possible import require_possible
@@ -441,7 +441,7 @@ class EacSession:
                 progress(progress.done, len(spec.edits), text)
 
             def load_edited() -> LoadedModel:
-                self._model = None  # the base's memory has been given up, even of the same name
+                self._model = None  # the base was dropped, even if it has the same name
                 return self._load(edited, tell)
 
             try:
@@ -462,8 +462,8 @@ class EacSession:
     def _running(self, name: str) -> Iterator[Progress]:
         """Show how far a chain is, and report memory that is not enough for it.
 
-        A model that has been left changed is dropped, and what it was asked: the next chain loads
-        it again.
+        A model that has been left changed is dropped with its answers: the next chain loads it
+        again.
         """
         progress = Progress(self.config, name)
         try:
@@ -527,7 +527,7 @@ class EacSession:
 
     @property
     def unfinished(self) -> tuple[Unfinished, ...]:
-        """The chains that an error stopped, unless another worker has brought them to their end."""
+        """The chains that an error stopped, unless another worker has completed them."""
         return tuple(
             each
             for key, each in self._stopped.items()
@@ -660,7 +660,7 @@ def _baseline(options: Options) -> Baseline | None:
 
 
 def _let_go(error: BaseException) -> None:
-    """Drop what an error's frames hold: the model there is replaced by one loaded again."""
+    """Drop what an error's frames hold, such as the model, which will be loaded again."""
     errors: list[BaseException | None] = [error]
     seen = set()
     while errors:

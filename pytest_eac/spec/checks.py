@@ -114,7 +114,7 @@ class DeviationBounds(Strict):
     @field_validator("max", "min")
     @classmethod
     def _is_no_share(cls, limit: float | None, info: ValidationInfo) -> float | None:
-        """Refuse a share where the L1 norm itself is meant: every edit moves it by more."""
+        """Refuse a limit below 1 for the L1 norm itself: any edit exceeds it; a share is meant."""
         if limit is not None and 0 < limit < 1 and info.data.get("norm") == "l1":
             text = (
                 "which limits the L1 norm of W_t - W_0 itself; for a share of the norm of W_0 "
@@ -188,7 +188,7 @@ class Comparison(Strict):
     @model_validator(mode="after")
     def _only_deviation_has_a_share(self) -> Self:
         if self.absolute and self.metric != "deviation":
-            text = "absolute is for metric: deviation; {metric} has no other form"
+            text = "absolute is for metric: deviation alone, not for {metric}"
             raise PydanticCustomError("no_use", text, {"metric": self.metric})
         return self
 

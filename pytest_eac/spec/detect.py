@@ -22,12 +22,12 @@ _SPEC = re.compile(
 
 
 def is_yaml(path: Path) -> bool:
-    """Say whether a path has the name of a YAML file."""
+    """Return whether a path has the name of a YAML file."""
     return path.name.lower().endswith(_SUFFIXES)
 
 
 def is_spec(path: Path) -> bool:
-    """Say whether a YAML file is a spec: by its name, or by a top-level ``eac`` key.
+    """Return whether a YAML file is a spec: by its name, or by a top-level ``eac`` key.
 
     A file named ``*.eac.yaml`` is meant as a spec, whatever is in it: if it cannot be read as one,
     that is an error. Any other YAML file without the key is left alone.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Draft:
     """What a file says, where it says it, and the problems found in it so far.
 
-    ``places`` says where each edit is written, ``None`` for one from a data file.
+    ``places`` has the place where each edit is written, ``None`` for one from a data file.
     """
 
     path: Path

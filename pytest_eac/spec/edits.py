@@ -10,10 +10,9 @@ from pytest_eac.spec.words import (
     is_between_characters,
     is_inside_word,
     occurrences,
-    same_form,
     word_around,
 )
-from pytest_eac.writing import Continuation, Space, as_continuation
+from pytest_eac.writing import Continuation, Space, as_continuation, same_form
 
 if TYPE_CHECKING:
     from pytest_eac.spec.entries import InlineEdit
@@ -32,7 +31,7 @@ class Edit:
     """An edit with its texts filled in and stripped.
 
     Attributes:
-        subject: whom or what the fact is about, as the prompt writes it.
+        subject: who or what the fact is about, as the prompt writes it.
         prompt: the fact up to its object.
         target: the new object.
         truth: the object before the edit.
@@ -64,8 +63,13 @@ class Edit:
             object.__setattr__(self, "subject", self.prompt[found.start : found.stop])
         if not self.prompt.startswith(self.subject, self.start):
             raise ValueError(
-                f"the subject {self.subject!r} does not stand at {self.start} in {self.prompt!r}"
+                f"the subject {self.subject!r} is not at position {self.start} in {self.prompt!r}"
             )
+
+    @property
+    def subject_place(self) -> range:
+        """Where the subject is in the prompt, in code points."""
+        return range(self.start, self.start + len(self.subject))
 
     @property
     def ending(self) -> Continuation:
@@ -105,7 +109,7 @@ def place(prompt: str, subject: str) -> Placed:
     other words that its letters are a part of; composed and decomposed letters are the same.
 
     Raises:
-        ValueError: the subject does not stand in one place; the text says what was found.
+        ValueError: the subject does not occur exactly once; the text says what was found.
     """
     subject = subject.strip()
     marks = prompt.count("{}")
@@ -120,19 +124,10 @@ def place(prompt: str, subject: str) -> Placed:
     start = len(before.lstrip())
     if not all(is_between_characters(text, at) for at in (start, start + len(subject))):
         raise ValueError(
-            f"the subject {subject!r} and what stands next to {{}} make one character in the "
+            f"the subject {subject!r} and the text next to {{}} make one character in the "
             f"prompt {text!r}"
         )
     return Placed(text=text, start=start, subject=subject)
-
-
-def fill(prompt: str, subject: str) -> str:
-    """Return a prompt with its subject in it, without white space around it: see :func:`place`.
-
-    Raises:
-        ValueError: as :func:`place`.
-    """
-    return place(prompt, subject).text
 
 
 def _only_place(text: str, subject: str) -> range:
@@ -148,12 +143,12 @@ def _only_place(text: str, subject: str) -> range:
     how = f"occurs {len(free)} times" if free else "does not occur"
     if found and not free:
         word = word_around(text, found[0])
-        how = f"stands only inside another word, {text[word.start : word.stop]!r},"
+        how = f"occurs only inside another word, {text[word.start : word.stop]!r},"
     raise ValueError(f"the subject {subject!r} {how} in the prompt {text!r}")
 
 
 def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> Edit:
-    """Turn an edit as written into one ready for use; ``space`` is for one that says nothing."""
+    """Turn an edit as written into one ready for use; ``space`` is the default."""
     placed = place(written.prompt, written.subject)
     return Edit(
         subject=placed.subject,
@@ -176,13 +171,13 @@ def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> E
 
 
 def same_answer(one: str, other: str) -> bool:
-    """Say whether two answers are the same text, whatever their Unicode form and white space."""
-    return bare(one) == bare(other)
+    """Return whether two answers are the same text, whatever their Unicode form and white space."""
+    return normalized_answer(one) == normalized_answer(other)
 
 
-def bare(answer: str) -> str:
-    """Return an answer without what does not matter when two are compared; case does."""
-    return " ".join(unicodedata.normalize("NFC", answer).split())
+def normalized_answer(answer: str) -> str:
+    """Return an answer in the form in which equal answers are the same text; case matters."""
+    return " ".join(same_form(answer).split())
 
 
 def superseded(edits: tuple[Edit, ...]) -> tuple[int | None, ...]:

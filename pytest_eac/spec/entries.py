@@ -33,7 +33,7 @@ class Neighbor(Strict):
 class InlineEdit(Strict):
     """One fact to write into the model."""
 
-    subject: Phrase = Field(description="Whom or what the fact is about.")
+    subject: Phrase = Field(description="Who or what the fact is about.")
     prompt: Text = Field(
         description="The fact up to its object, with {} in place of the subject or the subject "
         "itself, exactly once, as a word of its own."
@@ -45,7 +45,7 @@ class InlineEdit(Strict):
     )
     neighborhood: tuple[Neighbor, ...] = ()
     space: Space | None = Field(
-        None, description="As scoring.space, for this edit's answers; by default that of the spec."
+        None, description="Overrides scoring.space for this edit's answers."
     )
 
     @field_validator("prompt")

@@ -27,7 +27,7 @@ def problems_of(error: ValidationError, marked: MarkedValue) -> list[Problem]:
     unknown = {path for path, each in placed if "[key]" in each["loc"]}
     for path, detail in placed:
         if path in unknown and "[key]" not in detail["loc"]:
-            continue  # what a name may hold matters only where there is such a name
+            continue  # what is under an unknown name does not matter
         if detail["type"] == "too_short" and detail["input"]:
             continue  # its items are wrong, which is reported by itself
         if detail["type"] == "literal_error" and path in enclosing:

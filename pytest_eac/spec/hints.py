@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.spec.marks import Where
 
-# By which key a limit is written, where a number stands in its place, and an example of one.
+# The key to write where a number was given in place of limits, and an example of its value.
 _USUAL = {
     "deviation": ("max_relative", "0.1"),
     "growth": ("max_exponent", "1.0"),
@@ -29,7 +29,7 @@ _WORDS = {
     "confidence": ("level", "ci", "significance", "confident"),
 }
 _MEANT = {word: key for key, words in _WORDS.items() for word in words}
-# What such a key is called at one kind of limits.
+# Where one kind of limits has another key for the same.
 _CALLED = {
     "deviation": {"relative": "max_relative"},
     "growth": {"max": "max_exponent", "linear": "max_exponent"},
@@ -40,7 +40,7 @@ _PLAIN = {"keep": "min", "min_relative": "min", "max_relative": "max"}
 
 
 def _kind(path: Where) -> str | None:
-    """Return what kind of limits stands at a path; ``None`` where none does."""
+    """Return the kind of limits at a path; ``None`` if there are no limits."""
     match path:
         case ("checks", "deviation", "growth"):
             return "growth"
@@ -72,7 +72,7 @@ def key_meant(path: Where, known: Sequence[str]) -> str:
 
 
 def _group_of(name: str) -> str:
-    """Say where a check belongs that is written beside its group."""
+    """Return where to write a check that was written outside its group."""
     if name in {*BUILT_IN, *names(ABILITIES)} or name.startswith(LM_EVAL):
         return "; this is an ability: write it under 'abilities'"
     if name in names(METRICS):
@@ -81,7 +81,7 @@ def _group_of(name: str) -> str:
 
 
 def limits_meant(path: Where, found: Any) -> str:
-    """Say how to write a value that stands in the place of limits; nothing elsewhere."""
+    """Return how to write a value that was given in place of limits; empty for other places."""
     if path == ("checks", "abilities"):
         return "; write each with its limit, such as {nli: 0.8}"
     kind = _kind(path)
@@ -100,7 +100,7 @@ def limits_meant(path: Where, found: Any) -> str:
 
 
 def share_meant(found: Any) -> str:
-    """Say how to write a share that was given in percent."""
+    """Return how to write a share that was given in percent or as a text."""
     number = _number(found)
     if isinstance(found, str) and number is not None:
         return f"; write {number:g}"

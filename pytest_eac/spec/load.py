@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pytest_eac.errors import DataError, Problem, SpecError
 from pytest_eac.spec.chosen import chosen_methods, unknown_methods
 from pytest_eac.spec.consistency import check_data, check_plan
-from pytest_eac.spec.doubts import doubts
 from pytest_eac.spec.draft import Draft
+from pytest_eac.spec.edit_warnings import edit_warnings
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.explain import path_in, problems_of
@@ -107,7 +107,7 @@ def _built(draft: Draft) -> Spec:
         fixtures=written.fixtures,
         lines=draft.lines(),
         orderings=written.orderings,
-        warnings=doubts(draft, edits),
+        warnings=edit_warnings(draft, edits),
     )
 
 

@@ -55,7 +55,7 @@ def parse(text: str, file: Path) -> MarkedValue:
 
 
 def _named(node: Node | None) -> str:
-    """Name what stands in a text where a mapping should."""
+    """Name what a text holds in place of a mapping."""
     if isinstance(node, Sequence):
         return "a list"
     if not isinstance(node, Scalar) or not node.text:

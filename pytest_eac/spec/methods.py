@@ -150,10 +150,10 @@ def method_names() -> tuple[str, ...]:
 
 
 def register_from(hook: Any) -> None:
-    """Register what a project brings by the hooks of its ``conftest.py`` files.
+    """Register what plugins and ``conftest.py`` files provide by hooks.
 
     Args:
-        hook: pytest's, which calls all of them.
+        hook: pytest's, ``config.hook``.
 
     Raises:
         SettingsError: a method has the name of a built-in one.

@@ -107,17 +107,17 @@ def _compose_slowly(text: str, file: Path) -> Node | None:
         raise MarkedError([start.problem(message)]) from None
 
 
-# What the parser finds where no space stands between a colon and a value: the key is none.
+# The parser's errors where the space after a colon is missing: it then sees no key.
 _NO_KEY = ("mapping values are not allowed", "could not find expected ':'", "but got '{'")
 _NO_SPACE = re.compile(r"(?:^|[\s{,])([A-Za-z_][\w-]*:)(?=[^\s/:])")
 
 
 def _in_other_words(what: str, lines: list[str], line: int) -> str:
-    """Name the two usual causes of an error by what is to be written instead.
+    """Explain the two most common errors by what to write instead.
 
     Args:
         what: the parser's words.
-        lines: the line that it is about, and the one before.
+        lines: the line of the error, and the one before.
         line: the number of the former.
     """
     if r"found character '\t'" in what:

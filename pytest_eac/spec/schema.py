@@ -50,7 +50,7 @@ class Scoring(Strict):
     space: Space = Field(
         "auto",
         description="Whether a space is put between a prompt and an answer: always, never, or "
-        "auto: by what the scripts of both do.",
+        "auto, which goes by the scripts of both.",
     )
 
 

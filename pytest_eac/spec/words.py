@@ -7,27 +7,21 @@ are canonically equivalent: composed or decomposed, they read alike.
 
 from __future__ import annotations
 
-import unicodedata
 from functools import cache
 
 import regex
 
-from pytest_eac.writing import UNSPACED
+from pytest_eac.writing import KATAKANA_LETTER, UNSPACED, same_form
 
 _CHARACTER = regex.compile(r"\X")
 # A zero-width non-joiner divides a stem from its suffix (Persian), so a subject may end before it.
 _NON_JOINER = "\u200c"
 _PIECE = regex.compile(rf"[^{_NON_JOINER}]+|{_NON_JOINER}")
 _GAPLESS = regex.compile(UNSPACED, flags=regex.VERSION1)
-_KATAKANA = regex.compile(r"\p{WB=Katakana}")
+_KATAKANA = regex.compile(KATAKANA_LETTER, flags=regex.VERSION1)
 _LETTER_OR_DIGIT = regex.compile(r"[\p{Alphabetic}\p{N}]")
 # Marks and invisible characters between two letters do not divide a word; this space does.
 _INVISIBLE = regex.compile(r"[\p{M}\p{Cf}--\u200B]", flags=regex.VERSION1)
-
-
-def same_form(text: str) -> str:
-    """Return the form in which canonically equivalent texts are equal (NFC)."""
-    return unicodedata.normalize("NFC", text)
 
 
 def last_character(text: str) -> int:
@@ -37,9 +31,9 @@ def last_character(text: str) -> int:
 
 
 def occurrences(text: str, wanted: str) -> list[range]:
-    """Return where ``wanted`` stands in ``text``, character by character, in whatever form.
+    """Return where ``wanted`` occurs in ``text``, character by character, in whatever form.
 
-    Overlapping places all count. ``Jose`` does not stand in ``José``, even where the accent is a
+    Overlapping places all count. ``Jose`` does not occur in ``José``, even where the accent is a
     code point of its own.
     """
     places = _characters(text)
@@ -54,14 +48,14 @@ def occurrences(text: str, wanted: str) -> list[range]:
 
 
 def is_between_characters(text: str, at: int) -> bool:
-    """Say whether a position lies at an end of the text or between two of its characters."""
+    """Return whether a position is at an end of the text or between two of its characters."""
     return at in {0, len(text)} or any(place.start == at for place in _characters(text))
 
 
 def divides_word(text: str, at: int) -> bool:
-    """Say whether what stands right before and right after a position belongs to one word.
+    """Return whether the characters right before and after a position belong to one word.
 
-    Two letters or digits do, unless one of them is of a script that leaves no gaps between words.
+    Two letters or digits do, unless one of them is of a script that has no spaces between words.
     Runs of Katakana, which mostly write one foreign word, are not divided (UAX 29, rule WB13).
     """
     before = next((each for each in reversed(text[:at]) if not _is(_INVISIBLE, each)), " ")
@@ -74,12 +68,12 @@ def divides_word(text: str, at: int) -> bool:
 
 
 def is_inside_word(text: str, place: range) -> bool:
-    """Say whether a word goes on before or after a place of the text."""
+    """Return whether a word continues before or after a place in the text."""
     return divides_word(text, place.start) or divides_word(text, place.stop)
 
 
 def word_around(text: str, place: range) -> range:
-    """Return the place together with the words that it begins or ends in."""
+    """Return the place, extended to the words that it begins and ends in."""
     start, stop = place.start, place.stop
     while start > 0 and divides_word(text, start):
         start -= 1
@@ -96,7 +90,7 @@ def _is(pattern: regex.Pattern[str], character: str) -> bool:
 
 
 def _characters(text: str) -> list[range]:
-    """Return where each character stands; a zero-width non-joiner is one of its own."""
+    """Return the place of each character; a zero-width non-joiner is one of its own."""
     return [
         range(piece.start() + match.start(), piece.start() + match.end())
         for piece in _PIECE.finditer(text)

@@ -65,7 +65,7 @@ def newcombe(
     difference = (first - second) / n
     low = difference - reach(one - low_one, high_two - two)
     high = difference + reach(high_one - one, two - low_two)
-    return max(-1.0, low), min(1.0, high)  # but for rounding, they are inside
+    return max(-1.0, low), min(1.0, high)  # they are inside, except for rounding
 
 
 def student_between(

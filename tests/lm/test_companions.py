@@ -117,7 +117,7 @@ def test_of_a_chat_template_the_place_that_differs_is_shown_with_its_file(
             rewrite(where / file, chat_template=text)
     (line,) = compare_companions(base, folder)
     column = other.splitlines()[5].index("!") + 1
-    assert line.startswith(f"{file}: chat_template differs from line 6, column {column}: it is ...")
+    assert line.startswith(f"{file}: chat_template differs at line 6, column {column}: it is ...")
     now, was = line.split(", in the base ")
     assert "message.role }}! {{ message.content" in now
     assert "message.role }}: {{ message.content" in was

@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.writing import Continuation, as_continuation
-from tests.lm.small_tokenizers import KINDS, PAIRS, small_tokenizer
+from tests.lm.trained_tokenizers import KINDS, PAIRS, trained
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def tokenizer(request: pytest.FixtureRequest) -> Any:
-    return small_tokenizer(request.param)
+    return trained(request.param)
 
 
 @pytest.mark.parametrize(("prompt", "answer"), PAIRS)
@@ -25,9 +25,12 @@ def test_prompt_and_continuation_read_as_the_text_that_they_make(
     tokenizer: Any, prompt: str, answer: str, space: str
 ) -> None:
     follows = as_continuation(prompt, answer, space)  # type: ignore[arg-type]
-    joined = tokenizer.decode((*encode(tokenizer, prompt), *continuation(tokenizer, follows)))
-    whole = tokenizer.decode(encode(tokenizer, prompt + follows))
-    if "[UNK]" in tokenizer.get_vocab():  # its ids know no spaces, and it knows no such words
+    ids = (*encode(tokenizer, prompt), *continuation(tokenizer, follows))
+    joined, whole = (
+        tokenizer.decode(each, skip_special_tokens=True)
+        for each in (ids, encode(tokenizer, prompt + follows))
+    )
+    if "[UNK]" in tokenizer.get_vocab():  # its tokens do not say where spaces were
         joined = joined.replace(" ", "")
         normalizer = tokenizer.backend_tokenizer.normalizer
         whole = normalizer.normalize_str(prompt + follows).replace(" ", "")
@@ -39,7 +42,10 @@ def test_a_continuation_is_what_the_whole_text_has_where_nothing_is_merged(
     tokenizer: Any, prompt: str, answer: str
 ) -> None:
     follows = as_continuation(prompt, answer)
-    before, whole = encode(tokenizer, prompt), encode(tokenizer, prompt + follows)
+    before, whole = (
+        tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+        for text in (prompt, prompt + follows)
+    )
     if whole[: len(before)] == before:
         assert continuation(tokenizer, follows) == whole[len(before) :]
 

@@ -1,4 +1,4 @@
-"""What code may leave behind, one kind at a time: each is found, and told by name and place."""
+"""What code may leave behind, one kind at a time: each is found, with its name and place."""
 
 from __future__ import annotations
 
@@ -279,14 +279,14 @@ WHOLE: dict[str, tuple[Plant, str]] = {
 
 
 @pytest.mark.parametrize("case", MODEL | WHOLE)
-def test_what_is_left_on_a_model_is_told_with_its_place(loaded: LoadedModel, case: str) -> None:
-    plant, told = (MODEL | WHOLE)[case]
+def test_what_is_left_on_a_model_is_reported_with_its_place(loaded: LoadedModel, case: str) -> None:
+    plant, said = (MODEL | WHOLE)[case]
     _ = loaded.shape
     before = Snapshot(loaded, whole=case in WHOLE)
     assert before.differences() == []
     plant(loaded)
     found = before.differences()
-    assert any(each.startswith(told) for each in found), found
+    assert any(each.startswith(said) for each in found), found
     before.put_back()
     assert before.differences() == found  # a new model is needed
 
@@ -360,33 +360,35 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "attention function": (
         lambda: ALL_ATTENTION_FUNCTIONS.update({"sdpa": nothing}),
-        "another attention function 'sdpa'",
+        "the attention function 'sdpa' (replaced)",
     ),
     "forward of a class": (
         lambda: setattr(modeling_llama.LlamaMLP, "forward", nothing),
-        "another LlamaMLP.forward",
+        "LlamaMLP.forward (replaced)",
     ),
     "function of transformers": (
         lambda: setattr(modeling_llama, "apply_rotary_pos_emb", nothing),
-        "another transformers.models.llama.modeling_llama.apply_rotary_pos_emb",
+        "transformers.models.llama.modeling_llama.apply_rotary_pos_emb (replaced)",
     ),
     "function of torch": (
         lambda: setattr(torch.nn.functional, "silu", nothing),
-        "another torch.nn.functional.silu",
+        "torch.nn.functional.silu (replaced)",
     ),
 }
 
 
 @pytest.mark.parametrize("case", PROCESS)
-def test_what_is_left_in_the_process_is_told_and_put_back(loaded: LoadedModel, case: str) -> None:
-    plant, told = PROCESS[case]
+def test_what_is_left_in_the_process_is_reported_and_put_back(
+    loaded: LoadedModel, case: str
+) -> None:
+    plant, said = PROCESS[case]
     before = Snapshot(loaded)
     plant()
     try:
         found = before.differences()
     finally:
         before.put_back()
-    assert any(each.startswith(told) for each in found), found
+    assert any(each.startswith(said) for each in found), found
     assert before.differences() == []
 
 
@@ -461,7 +463,7 @@ def _spoil(loaded: LoadedModel, error: BaseException) -> None:
         raise error
 
 
-def test_a_block_that_raises_is_held_to_it_as_well(loaded: LoadedModel) -> None:
+def test_a_block_that_raises_must_change_nothing_either(loaded: LoadedModel) -> None:
     with pytest.raises(SpoiledModelError) as raised:
         _spoil(loaded, EditError("no luck"))
     assert str(raised.value) == (
@@ -504,7 +506,9 @@ def test_a_checksum_changes_with_every_byte(dtype: torch.dtype, count: int) -> N
     assert checksum(torch.zeros(count + 1, dtype=dtype)[1:]) == checksum(tensor)
 
 
-def test_looking_takes_little_of_what_a_pass_through_the_model_takes(loaded: LoadedModel) -> None:
+def test_a_comparison_takes_less_time_than_three_passes_through_the_model(
+    loaded: LoadedModel,
+) -> None:
     def seconds(work: Callable[[], object]) -> float:
         times = []
         for _ in range(10):

@@ -61,7 +61,7 @@ def test_a_chain_is_measured_at_its_checkpoints_and_leaves_the_model_as_it_was(
     assert len(chain.contexts) == 3
 
 
-def test_measuring_the_covariance_tells_how_many_tokens_there_are(
+def test_progress_of_the_covariance_has_the_number_of_tokens(
     tiny_llama: LoadedModel, tmp_path: Path
 ) -> None:
     method = "{base: rome, layers: [1], covariance: {tokens: 2000}, contexts: {texts: ['{}']}}"

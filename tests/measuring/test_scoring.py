@@ -18,7 +18,7 @@ from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.scoring import force, generate, generation_length, says
 from pytest_eac.writing import Continuation, as_continuation
-from tests.lm.small_tokenizers import small_tokenizer
+from tests.lm.trained_tokenizers import trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,20 +194,20 @@ def _generated(
 @pytest.mark.parametrize(
     ("kind", "generated", "answer", "expected"),
     [
-        ("lower case", "rome, italy", "Rome", True),
-        ("lower case", "romeo", "Rome", False),
-        ("lower case", "rome", "Romeo", False),
-        ("byte-level", " rome", "Rome", False),
-        ("NFD", unicodedata.normalize("NFD", "서울 입니다"), "서울", True),
-        ("NFKC", " Rome", "\uff32\uff4f\uff4d\uff45", True),
-        ("byte-level", " Rome", "\uff32\uff4f\uff4d\uff45", False),
-        ("metaspace", "서울은", "서울", True),
+        ("bert", "rome, italy", "Rome", True),
+        ("bert", "romeo", "Rome", False),
+        ("bert", "rome", "Romeo", False),
+        ("byte-plain", " rome", "Rome", False),
+        ("byte-nfd", unicodedata.normalize("NFD", "서울 입니다"), "서울", True),
+        ("byte-nfkc", " Rome", "\uff32\uff4f\uff4d\uff45", True),
+        ("byte-plain", " Rome", "\uff32\uff4f\uff4d\uff45", False),
+        ("llama-2", "서울은", "서울", True),
     ],
 )
 def test_an_answer_counts_as_its_tokenizer_can_write_it(
     tiny: LoadedModel, kind: str, generated: str, answer: str, *, expected: bool
 ) -> None:
-    loaded = replace(tiny, tokenizer=small_tokenizer(kind))
+    loaded = replace(tiny, tokenizer=trained(kind))
     assert says(loaded, generated, as_continuation("It is", answer)) is expected
 
 

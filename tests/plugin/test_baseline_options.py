@@ -211,10 +211,10 @@ def test_what_is_not_asked_for_still_forbids_a_comparison(specs: Specs, base: Pa
     result.assert_outcomes(passed=2, errors=1)
     result.stdout.fnmatch_lines(
         [
-            "*sequence.batch: found 6 there, 1 here; compare all the same by "
+            "*sequence.batch: found 6 there, 1 here; compare anyway by "
             "--eac-compare-across=batch, undo the change, or store the new one *",
             "eac-s0: not compared: sequence.batch: found 6 there, 1 here; "
-            "--eac-compare-across=batch compares all the same",
+            "--eac-compare-across=batch compares them anyway",
         ]
     )
 

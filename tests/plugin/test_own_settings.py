@@ -45,8 +45,8 @@ def test_a_value_that_costs_the_settings_is_refused(
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         [
-            f"*--eac-{name} ../elsewhere/file: pytest took this path for one to run, and read no "
-            f"settings at all, not {project}/pytest.ini; write --eac-{name}=../elsewhere/file"
+            f"*--eac-{name} ../elsewhere/file: pytest took this value for a path to run, and read "
+            f"no settings at all, not {project}/pytest.ini; write --eac-{name}=../elsewhere/file"
         ]
     )
 

@@ -12,7 +12,6 @@ from pytest_eac.spec.edits import (
     Edit,
     Neighbor,
     Placed,
-    fill,
     from_inline,
     place,
     question,
@@ -36,15 +35,15 @@ def edit(prompt: str, *paraphrases: str) -> Edit:
     )
 
 
-# fill
+# place
 
 
-def test_fill_puts_the_subject_in_place_of_the_braces() -> None:
-    assert fill("  The capital of {} is ", "Kenya") == "The capital of Kenya is"
+def test_the_subject_takes_the_place_of_the_braces() -> None:
+    assert place("  The capital of {} is ", "Kenya").text == "The capital of Kenya is"
 
 
-def test_fill_takes_a_prompt_that_names_its_subject() -> None:
-    assert fill("The capital of Kenya is", "Kenya") == "The capital of Kenya is"
+def test_a_prompt_may_name_its_subject() -> None:
+    assert place("The capital of Kenya is", "Kenya").text == "The capital of Kenya is"
 
 
 @pytest.mark.parametrize(
@@ -53,14 +52,14 @@ def test_fill_takes_a_prompt_that_names_its_subject() -> None:
         ("The capital is", "the subject 'Kenya' does not occur in the prompt 'The capital is'"),
         ("Kenya and Kenya", "the subject 'Kenya' occurs 2 times in the prompt 'Kenya and Kenya'"),
         ("Kenya, Kenya, Kenya", "the subject 'Kenya' occurs 3 times"),
-        ("The Kenyans are", "stands only inside another word, 'Kenyans', in the prompt"),
+        ("The Kenyans are", "occurs only inside another word, 'Kenyans', in the prompt"),
         ("{} and {}", "{} stands 2 times in the prompt '{} and {}'"),
         ("kenya is", "does not occur"),
     ],
 )
-def test_fill_refuses_a_subject_that_does_not_stand_exactly_once(prompt: str, said: str) -> None:
+def test_a_subject_that_does_not_occur_exactly_once_is_refused(prompt: str, said: str) -> None:
     with pytest.raises(ValueError) as raised:
-        fill(prompt, "Kenya")
+        place(prompt, "Kenya")
     assert said in str(raised.value)
 
 
@@ -77,7 +76,7 @@ def test_a_filled_prompt_is_stripped_and_has_the_subject_where_it_says(
     except ValueError:
         assert "{}" not in prompt
         return
-    assert placed.text == prompt.replace("{}", subject).strip() == fill(prompt, subject)
+    assert placed.text == prompt.replace("{}", subject).strip()
     assert placed.text.startswith(subject, placed.start)
     if prompt.count("{}") == 1:
         before = prompt.partition("{}")[0].lstrip()
@@ -88,7 +87,7 @@ def test_a_filled_prompt_is_stripped_and_has_the_subject_where_it_says(
 def test_braces_and_the_subject_itself_are_two_ways_to_write_one_prompt(
     before: str, after: str
 ) -> None:
-    assert fill(f"{before}{{}}{after}", "Oslo") == f"{before}Oslo{after}".strip()
+    assert place(f"{before}{{}}{after}", "Oslo").text == f"{before}Oslo{after}".strip()
     named = f"{before} Oslo {after}"
     assert place(f"{before} {{}} {after}", "Oslo") == place(named, "Oslo")
 
@@ -141,6 +140,7 @@ def test_a_subject_that_a_prompt_names_is_a_word_of_its_own(
         ("서울은 어디", "서울", "서울은"),
         ("القاهرة هي", "قاهرة", "القاهرة"),
         ("ローマンは", "ローマ", "ローマン"),
+        ("ﾊﾞﾅﾅは", "ﾊﾞ", "ﾊﾞﾅﾅ"),
         ("Йошкар-Олы", "Ол", "Олы"),
     ],
 )
@@ -164,7 +164,7 @@ def test_a_subject_is_found_in_another_form_and_taken_as_the_prompt_writes_it(
 def test_a_letter_without_its_accent_is_another_letter() -> None:
     with pytest.raises(ValueError, match="does not occur"):
         place(unicodedata.normalize("NFD", "José lives in"), "Jose")
-    with pytest.raises(ValueError, match=r"'Jose' and what stands next to {} make one character"):
+    with pytest.raises(ValueError, match=r"'Jose' and the text next to {} make one character"):
         place("{}\u0301 lives in", "Jose")
 
 
@@ -172,7 +172,7 @@ def test_an_edit_made_by_hand_finds_its_subject_or_is_refused() -> None:
     assert edit_of("Art", "Unlike Arthur, Art is").start == 15
     with pytest.raises(ValueError, match="only inside another word, 'Arthur'"):
         edit_of("Art", "Arthur is")
-    with pytest.raises(ValueError, match="'Art' does not stand at 1 in 'Art is'"):
+    with pytest.raises(ValueError, match="'Art' is not at position 1 in 'Art is'"):
         replace(edit_of("Art", "Art is"), start=1)
 
 

@@ -405,7 +405,7 @@ def test_a_long_value_is_shown_cut_off(file: Path) -> None:
     ("prompt", "said"),
     [
         ("Bergen lies in", "the subject 'Oslo' does not occur in the prompt 'Bergen lies in'"),
-        ("The Oslofjord lies in", "stands only inside another word, 'Oslofjord', in the prompt"),
+        ("The Oslofjord lies in", "occurs only inside another word, 'Oslofjord', in the prompt"),
         ("Oslo and Oslo lie in", "occurs 2 times in the prompt"),
         ("{} and {} lie in", "{} stands 2 times in the prompt"),
     ],

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 _ARTICLES = regex.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = regex.compile(r"[\p{P}$+<=>^`|~]")
 _NEXT_QUESTION = regex.compile(r"\bQ(?:uestion)?\s*:")
-# A minus behind a number, a bracket or a letter, or before a space, is a subtraction and no sign;
-# a letter of a script without spaces says nothing.
+# A minus after a number, a bracket or a letter, or before a space, is a subtraction and no sign;
+# after a letter of a script without spaces it may be either, and counts as a sign.
 _SIGN = rf"(?:(?<![[\w)\]]--{UNSPACED_LETTER}])[-\u2212])?"
 _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![0-9])\.[0-9]+"
 _OTHER_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, SettingsError, UnavailableError
-from pytest_eac.lm.process import kept_random
+from pytest_eac.lm.process import preserved_random_state
 from pytest_eac.lm.snapshot import unchanged
 from pytest_eac.lm.weights import swapped
 from pytest_eac.measuring.abilities.asked import Told
@@ -143,10 +143,10 @@ class Abilities:
             raise type(error)(f"ability {name!r}: {error}") from error
 
     def _asked(self, asked: Asked) -> Told:
-        """Ask; code that is not ours must leave the model as it is."""
+        """Ask; code of other packages must leave the model as it is."""
         if not isinstance(asked, Brought | Harness):
             return asked.ask(self._loaded)
-        with kept_random(), unchanged(self._loaded, "it", whole=True):
+        with preserved_random_state(), unchanged(self._loaded, "it", whole=True):
             return asked.ask(self._loaded)
 
     def _ability(self, name: str, told: Told) -> Ability:
@@ -187,7 +187,7 @@ def _prepare(loaded: LoadedModel, name: str, bounds: AbilityBounds, *, offline: 
     if name in TASKS:
         return prepare(loaded, name, bounds, offline=offline)
     if name.startswith(LM_EVAL):
-        with kept_random(), unchanged(loaded, name):
+        with preserved_random_state(), unchanged(loaded, name):
             return prepare_task(loaded, name, bounds, offline=offline)
     return Prepared(asked=find_ability(name), template=None, data=None, sha256=None)
 

@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from pytest_eac.spec.marks import Where
     from pytest_eac.spec.schema import Match
 
-_Doubt = tuple["Where", str]
+_Warning = tuple["Where", str]
 
 
-def doubts(draft: Draft, edits: tuple[Edit, ...]) -> tuple[Problem, ...]:
-    """Return what the edits of a spec ask for in vain; the spec can be run all the same.
+def edit_warnings(draft: Draft, edits: tuple[Edit, ...]) -> tuple[Problem, ...]:
+    """Return warnings about edits and prompts that can show nothing; the spec can still be run.
 
     Args:
-        draft: the file; its ``places`` say where each edit is written.
+        draft: the file; its ``places`` are where each edit is written.
         edits: all edits, ready for use.
     """
     asked: dict[str, Edit] = {}
@@ -49,17 +49,17 @@ def _problem(draft: Draft, place: Where | None, edit: Edit, within: Where, messa
     return Problem(file=Path(file), line=int(line), column=1, path="", message=message)
 
 
-def _of_target(edit: Edit, match: Match) -> Iterator[_Doubt]:
+def _of_target(edit: Edit, match: Match) -> Iterator[_Warning]:
     if edit.truth is None or not same_answer(edit.target, edit.truth):
         return
     if match == "success":
         why = "no model can find the one likelier than the other, so the edit will not count"
     else:
-        why = "a model that knows the fact holds it already, and then the edit will not count"
+        why = "a model that knows the fact already gives it, and then the edit will not count"
     yield ("target",), f"the target {edit.target!r} is the truth: {why}; give another target"
 
 
-def _of_paraphrases(edit: Edit) -> Iterator[_Doubt]:
+def _of_paraphrases(edit: Edit) -> Iterator[_Warning]:
     seen: set[str] = set()
     for index, text in enumerate(edit.paraphrases):
         asks = question(text)
@@ -71,7 +71,7 @@ def _of_paraphrases(edit: Edit) -> Iterator[_Doubt]:
         seen.add(asks)
 
 
-def _of_neighbors(edit: Edit, asked: dict[str, Edit], match: Match) -> Iterator[_Doubt]:
+def _of_neighbors(edit: Edit, asked: dict[str, Edit], match: Match) -> Iterator[_Warning]:
     for index, neighbor in enumerate(edit.neighborhood):
         if message := _of_neighbor(edit, neighbor, asked, match):
             yield ("neighborhood", index), message
@@ -87,7 +87,7 @@ def _of_neighbor(edit: Edit, neighbor: Neighbor, asked: dict[str, Edit], match: 
         )
     if neighbor.answer is None or not same_answer(neighbor.answer, edit.target):
         return ""
-    told = f"the neighbour {neighbor.prompt!r} has the edit's target {edit.target!r} as its answer"
+    same = f"the neighbour {neighbor.prompt!r} has the edit's target {edit.target!r} as its answer"
     if match == "success":
-        return f"{told}, and success compares the two, so it is left out of locality"
-    return f"{told}: it cannot show that the edit spreads to it"
+        return f"{same}, and success compares the two, so it is left out of locality"
+    return f"{same}: it cannot show that the edit spreads to it"

@@ -1,4 +1,4 @@
-"""What a spec asks for in vain: it can be run, and `validate` says where."""
+"""Edits and prompts that can show nothing: the spec runs, and `validate` reports where."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "some.eac.yaml"
 
 
-def test_a_usual_edit_gives_no_reason_to_doubt(file: Path) -> None:
+def test_a_usual_edit_has_no_warning(file: Path) -> None:
     assert warned(file, SUCCESS + facts()) == []
 
 
@@ -38,7 +38,7 @@ def test_a_target_that_is_the_truth_is_found_in_every_form(file: Path, truth: st
     place = f"3:{text.index(target) + 1}: edits[0].target: "
     assert found.startswith(f"{place}the target 'Z\u00fcrich' is the truth: no model can find ")
     (found,) = warned(file, text)
-    assert "a model that knows the fact holds it already" in found
+    assert "a model that knows the fact already gives it" in found
 
 
 def test_a_paraphrase_that_is_the_prompt_or_another_one_is_found(file: Path) -> None:
