@@ -33,6 +33,7 @@ def test_a_worker_that_is_still_collecting_is_dealt_nothing() -> None:
     scheduling: Any = ChainScheduling.__new__(ChainScheduling)
     ready, collecting = Node(), Node()  # in place of two that died
     scheduling.log = lambda *_: None
+    scheduling.numnodes = 1
     scheduling.collection = IDS
     scheduling.workqueue = OrderedDict({"a.eac.yaml::eac-s0": {IDS[3]: False}})
     scheduling.assigned_work = {collecting: {}, ready: {}}
