@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from pytest_eac.errors import RecordError
+from pytest_eac.outputs import is_stream, replacing, stream, target
 from pytest_eac.record import Record, from_json, to_json
 from pytest_eac.spec.files import utf8
 
@@ -78,30 +79,33 @@ def require_new(folder: Path) -> None:
     try:
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
     except OSError as error:
-        raise RecordError(f"{folder}: cannot be written: {error.strerror}") from None
+        raise _unwritable(folder, error) from None
     if taken or folder.is_symlink():
         raise RecordError(f"{folder}: is there already; give a folder that is new or empty")
+
+
+def _unwritable(path: Path, error: Exception) -> RecordError:
+    why = (error.strerror if isinstance(error, OSError) else None) or error
+    return RecordError(f"{path}: cannot be written: {why}")
 
 
 def new_folder(folder: Path, build: Callable[[Path], Result]) -> Result:
     """Make a folder, filled by ``build`` beside its place: it is there whole or not at all.
 
     Raises:
-        RecordError: there is something in its place, or it cannot be written.
+        RecordError: there is something in its place, another process is making it, or it cannot be
+            written.
     """
     require_new(folder)
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
-        try:
-            result = build(part)
-            part.chmod(0o755)
-            part.rename(folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        with replacing(folder, wait=False) as part:
+            require_new(folder)  # another process may have made it since
+            part.mkdir()
+            return build(part)
+    except Timeout:
+        raise RecordError(f"{folder}: is being written by another process") from None
     except OSError as error:
-        raise RecordError(f"{folder}: cannot be written: {error.strerror}") from error
-    return result
+        raise _unwritable(folder, error) from error
 
 
 @contextlib.contextmanager
@@ -129,16 +133,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(dict(tensors), part, metadata=dict(about))
-        part.replace(path)
+        with replacing(path) as part:
+            part.touch()
+            mode = part.stat().st_mode  # safetensors would have nobody else read the file
+            save_file(dict(tensors), part, metadata=dict(about))
+            part.chmod(mode)
     except (OSError, SafetensorError) as error:
-        raise RecordError(f"{path}: cannot be written: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -175,38 +177,63 @@ def write_record(path: Path, record: Record) -> None:
     write_text(path, to_json(record))
 
 
+def update_record(path: Path, change: Callable[[Record | None], Record]) -> None:
+    """Replace a results file by what ``change`` makes of it (of ``None``, where there is none).
+
+    Processes that update the same file wait for each other, so that none undoes what another one
+    has written.
+
+    Raises:
+        RecordError: the file is no results file, or cannot be written.
+    """
+    try:
+        with replacing(target(path)) as part:
+            old = read_record(path) if path.exists() else None
+            part.write_text(to_json(change(old)), encoding="utf-8")
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def require_writable(path: Path) -> None:
-    """Find out before any work is done whether a file can be written.
+    """Find out before any work is done whether a file, a device or a pipe can be written.
 
     Raises:
         RecordError: it cannot.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if is_stream(path):
+            if path.stat() and not os.access(path, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return
         if path.is_dir():
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
-        with tempfile.TemporaryFile(dir=path.parent):
+        folder = target(path).parent
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror}") from None
+        raise _unwritable(path, error) from None
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a file; the old one stays until the new one is whole.
 
+    A symbolic link stays, and the file that it leads to is replaced. A device or a pipe is written
+    to.
+
     Raises:
         RecordError: the file cannot be written.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
+        opened = stream(path)
+        if opened is not None:
+            with opened:
+                opened.write(text)
+            return
+        with replacing(target(path)) as part:
+            part.write_text(text, encoding="utf-8")
     except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
+        raise _unwritable(path, error) from error
 
 
 def append_text(path: Path, text: str) -> None:
@@ -216,10 +243,10 @@ def append_text(path: Path, text: str) -> None:
         RecordError: the file cannot be written.
     """
     try:
-        with path.open("a", encoding="utf-8") as file:
+        with stream(path) or path.open("a", encoding="utf-8") as file:
             file.write(text)
     except OSError as error:
-        raise RecordError(f"{path}: cannot be written: {error.strerror}") from error
+        raise _unwritable(path, error) from error
 
 
 def read_record(path: Path) -> Record:

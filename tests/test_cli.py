@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -198,6 +199,20 @@ def test_a_conftest_that_cannot_be_loaded_is_named_and_other_specs_are_checked(
     )
     assert "No module named 'nothing_of_this_name'" in first
     assert second.startswith("pytest_eac_register_methods: 'rome' is a built-in method; give yours")
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
+def test_what_an_encoding_cannot_show_is_escaped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    file = write(tmp_path / "Ōsaka-\udcff.eac.yaml", GOOD)  # a name of other bytes than UTF-8's
+    shown = BytesIO()
+    monkeypatch.setattr("sys.stdout", TextIOWrapper(shown, encoding=encoding))
+    assert main(["validate", str(file)]) == 0
+    sys.stdout.flush()
+    name = {"ascii": "\\u014csaka", "utf-8": "Ōsaka"}[encoding]
+    end = f"{name}-\\udcff.eac.yaml: ok, 1 edit, 6 chains\n"
+    assert shown.getvalue().decode(encoding).endswith(end)
 
 
 def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> None:

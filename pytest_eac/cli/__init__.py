@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -33,6 +34,9 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the helper; returns the exit code: 0 fine, 1 problems found, 2 wrong usage."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # specs hold what not every encoding can show
+            stream.reconfigure(errors="backslashreplace")
     given = sys.argv[1:] if arguments is None else list(arguments)
     parser = argparse.ArgumentParser(prog="pytest-eac", description=__doc__)
     parser.add_argument("--version", action="version", version=f"pytest-eac {__version__}")

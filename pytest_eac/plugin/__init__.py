@@ -41,21 +41,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options, and register the marker that every item of a spec carries."""
     config.stash[_OPTIONS] = read_options(config)
-    if config.getoption("dist", "no") != "no":
-        config.pluginmanager.register(_OfWorkers(config))
     config.addinivalue_line("markers", "eac: an edit specification of pytest-eac")
-
-
-class _OfWorkers:
-    """Tells how to go on where workers of pytest-xdist were stopped, which cannot tell it."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self.config = config
-
-    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note Ctrl-C; pytest's own interruptions (``-x``, broken specs) are of other classes."""
-        if excinfo.type is KeyboardInterrupt and _has_spec(self.config):
-            _session(self.config).tell_interrupted()
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -68,6 +54,24 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
     register_from_hooks(parent.config)  # a conftest.py beside this spec has come since the last one
     return SpecNode.from_parent(parent, path=file_path, eac=_session(parent.config))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note the order of the chains."""
+    eac = session.config.stash.get(_SESSION, None)
+    if eac:
+        eac.note_order([item.nodeid for item in session.items])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
+    """Note the order of the chains, which workers of pytest-xdist end in any other."""
+    from pytest_eac.spec.detect import is_spec, is_yaml
+
+    config: pytest.Config = node.config
+    files = (config.rootpath / each for each in {nodeid.partition("::")[0] for nodeid in ids})
+    if any(is_yaml(file) and is_spec(file) for file in files):
+        _session(config).note_order(ids)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -104,9 +108,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
     code = pytest.ExitCode
     ended = exitstatus in {code.OK, code.TESTS_FAILED, code.NO_TESTS_COLLECTED}
-    stopped = session.shouldfail or session.shouldstop
+    stopped = session.shouldfail or session.shouldstop or eac.workers_died
     eac.finish(outcomes(session.config), complete=ended and not stopped)
-    if eac.trouble:
+    if eac.troubles:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -127,8 +131,11 @@ def pytest_configure_node(node: Any) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """Take over what a worker of pytest-xdist has measured."""
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take over what a worker of pytest-xdist has measured, and note one that has died."""
+    eac = node.config.stash.get(_SESSION, None)
+    if eac and error and error != "keyboard-interrupt":
+        eac.note_worker_died()
     text = getattr(node, "workeroutput", {}).get("eac_record")
     if text:
         from pytest_eac.record import from_json
@@ -203,9 +210,13 @@ def _session(config: pytest.Config) -> EacSession:
         from pytest_eac.plugin.session import EacSession
 
         shared = getattr(config, "workerinput", {}).get(_CHAINS)
-        config.stash[_SESSION] = EacSession(
+        eac = config.stash[_SESSION] = EacSession(
             config, config.stash[_OPTIONS], shared=Path(shared) if shared else None
         )
+        if not hasattr(config, "workerinput"):
+            from pytest_eac.plugin.stopping import Stopping
+
+            config.pluginmanager.register(Stopping(config, eac))
     return config.stash[_SESSION]
 
 

@@ -17,7 +17,7 @@ from pytest_eac.reporting.markdown import escape
 from pytest_eac.spec.abilities import BUILT_IN, LM_EVAL
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
-from pytest_eac.store import read_record, write_record
+from pytest_eac.store import read_record, update_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -47,6 +47,10 @@ class _Held:
         lines = [f"compared across {each.moved}" for each in self.across[:_SHOWN_DIFFERENCES]]
         more = len(self.across) - _SHOWN_DIFFERENCES
         return (*lines, f"and across {more} more") if more > 0 else tuple(lines)
+
+
+def _by_key(record: Record) -> dict[tuple[str, str, int], Chain]:
+    return {(each.spec, each.method, each.seed): each for each in record.chains}
 
 
 class Baseline:
@@ -203,7 +207,9 @@ class Baseline:
                 yield f"accepted by --eac-update-baseline: {first}"
 
     def store(self, record: Record, *, complete: bool) -> str:
-        """Store a run's chains; those of the file that did not run this time stay in it.
+        """Store a run's chains and releases; those that did not run this time stay in the file.
+
+        The file is read again, since another run may have stored its own in the meantime.
 
         Args:
             record: the run.
@@ -213,18 +219,40 @@ class Baseline:
             What was done, in words.
 
         Raises:
-            RecordError: the file cannot be written.
+            RecordError: the file cannot be written, or is no results file any more.
         """
         if not complete or not record.chains:
             why = "nothing was measured" if complete else "the run did not come to its end"
             return f"baseline {self.file} left as it was: {why}"
-        ran = {(each.spec, each.method, each.seed) for each in record.chains}
-        kept = [
-            each for each in self.read().chains if (each.spec, each.method, each.seed) not in ran
-        ]
-        chains = (*kept, *record.chains)
-        write_record(self.file, replace(record, chains=chains, comparisons=(), unfinished=()))
-        return f"baseline written to {self.file}: {len(record.chains)} chains, {len(kept)} kept"
+        told = ""
+
+        def merge(there: Record | None) -> Record:
+            nonlocal told
+            there = there or Record(environment={}, chains=())
+            told = self._describe(there, record)
+            chains = _by_key(there) | _by_key(record)
+            releases = {each.spec: each for each in (*there.releases, *record.releases)}
+            return replace(
+                record,
+                chains=tuple(chains.values()),
+                releases=tuple(releases.values()),
+                comparisons=(),
+                unfinished=(),
+            )
+
+        update_record(self.file, merge)
+        return f"baseline written to {self.file}: {told}"
+
+    def _describe(self, there: Record, record: Record) -> str:
+        """Say what becomes of the chains in the file, those of other runs included."""
+        before, now, ran = _by_key(self.read()), _by_key(there), _by_key(record)
+        replaced = [key for key in ran if key in now]
+        told = f"chains: {len(replaced)} replaced, {len(ran) - len(replaced)} added"
+        told += f", {len(now) - len(replaced)} of other runs kept"
+        twice = [ran[key].name for key in replaced if now[key] != before.get(key)]
+        if twice:
+            told += f"; another run had stored {', '.join(twice)} since this one began"
+        return told
 
     def _find(self, chain: Chain) -> Chain | None:
         chains = self.read().chains

@@ -186,17 +186,17 @@ def _path(config: pytest.Config, text: str | None) -> Path | None:
 
 
 def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None:
-    """Find out before any work is done whether a file can be written."""
+    """Find out before any work is done whether a file can be written; workers write none."""
     file = _path(config, text)
-    if file is None:
-        return None
+    if file is None or hasattr(config, "workerinput"):
+        return file
+    from pytest_eac.errors import RecordError
+    from pytest_eac.store import require_writable
+
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        trouble = "it is a folder" if file.is_dir() else None
-    except OSError as error:
-        trouble = error.strerror
-    if trouble:
-        raise pytest.UsageError(f"--eac-{name}: {file} cannot be written: {trouble}")
+        require_writable(file)
+    except RecordError as error:
+        raise pytest.UsageError(f"--eac-{name}: {error}") from None
     return file
 
 
@@ -204,9 +204,15 @@ def _baseline(config: pytest.Config, value: Callable[[str], Any]) -> Path | None
     for name in ("compare-fail", "compare-across", "update-baseline"):
         if value(name) and not value("baseline"):
             raise pytest.UsageError(f"--eac-{name}: there is no baseline; give --eac-baseline=FILE")
-    if value("update-baseline"):
-        return _writable(config, "baseline", value("baseline"))
-    return _path(config, value("baseline"))
+    file = _path(config, value("baseline"))
+    if file is None or not value("update-baseline"):
+        return file
+    if file.exists() and not file.is_file():
+        raise pytest.UsageError(
+            f"--eac-baseline: {file}: is no file; --eac-update-baseline reads the old records from "
+            "a file and writes the new ones into it"
+        )
+    return _writable(config, "baseline", value("baseline"))
 
 
 def _across(given: Iterable[str]) -> tuple[str, ...]:

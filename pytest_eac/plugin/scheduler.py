@@ -25,6 +25,11 @@ class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
         file, _, rest = nodeid.partition("::")
         return f"{file}::{rest.partition('::')[0]}" if file.endswith(_SPEC) else nodeid
 
+    def _reschedule(self, node: WorkerController) -> None:
+        """Leave out a worker that is still collecting: it has taken the place of one that died."""
+        if node in self.registered_collections:
+            super()._reschedule(node)
+
     def _assign_work_unit(self, node: WorkerController) -> None:
         first = next((scope for scope in self.workqueue if not _is_comparison(scope)), None)
         if first is not None:

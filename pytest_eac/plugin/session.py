@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property, partial
 from hashlib import sha256
+from math import inf
+from os.path import normpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -24,6 +26,7 @@ from pytest_eac.errors import (
 )
 from pytest_eac.plugin.named import NamedModels
 from pytest_eac.plugin.progress import Progress
+from pytest_eac.plugin.results import ResultsFile
 from pytest_eac.record import Chain, Comparison, Record, Release, Unfinished, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines, wrapped
@@ -63,7 +66,7 @@ class EacSession:
         self.options = options
         self._shared = shared
         self.specs: list[Spec] = []
-        self.trouble: str | None = None
+        self.troubles: dict[str, str] = {}
         self._outcomes: dict[tuple[Any, ...], Chain | BaseException] = {}
         self._stopped: dict[tuple[Any, ...], Unfinished] = {}
         self._verdicts: dict[tuple[Any, ...], dict[str, Verdict]] = {}
@@ -77,8 +80,13 @@ class EacSession:
         self.baseline = _baseline(options)
         self._shown: dict[int | str, tuple[Exception, str]] = {}
         self._told: list[str] = []
+        self._interrupted = False
+        self.workers_died = 0
+        self._places: dict[tuple[str, ...], int] = {}
         self._fresh: list[Chain | Unfinished] = []
         self._of_others: set[tuple[Any, ...]] = set()
+        results = None if hasattr(config, "workerinput") else options.results
+        self._results = ResultsFile(results) if results else None  # workers write none
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
@@ -99,6 +107,18 @@ class EacSession:
 
         file = self.options.from_results
         return StoredRecord(file=file, record=read_record(file)) if file else None
+
+    def note_order(self, nodeids: Sequence[str]) -> None:
+        """Note where each chain and comparison stands in the order of collection."""
+        for place, nodeid in enumerate(nodeids):
+            name, *parts = nodeid.split("::")
+            file = normpath(self.config.rootpath / name)
+            for end in range(1, len(parts) + 1):
+                self._places.setdefault((file, *parts[:end]), place)
+
+    def _place(self, spec: str, *parts: str) -> float:
+        file = normpath(self.config.invocation_params.dir / spec)
+        return self._places.get((file, *parts), inf)
 
     def adapt(self, spec: Spec) -> Spec:
         """Lay the command line over a spec.
@@ -485,8 +505,17 @@ class EacSession:
 
     def tell_interrupted(self, where: str = "") -> None:
         """Say how to go on, below the tables."""
+        if not self._interrupted:
+            self._told.append(f"interrupted{where}; {self._way_on()}")
+        self._interrupted = True
+
+    def note_worker_died(self) -> None:
+        """Note that a worker of pytest-xdist has died: the run may miss what it had to do."""
+        self.workers_died += 1
+
+    def _way_on(self, how: str = "") -> str:
         kept = "solved edits are kept" if self._cache else "with --eac-no-cache nothing is kept"
-        self._told.append(f"interrupted{where}; to go on, run the same command again: {kept}")
+        return f"to go on, run the same command again{how}: {kept}"
 
     def _choice(self, spec: Spec) -> choices.ModelChoice:
         if spec.model is None:
@@ -522,16 +551,20 @@ class EacSession:
 
     @property
     def chains(self) -> tuple[Chain, ...]:
-        """The chains that ran to their end."""
-        return tuple(each for each in self._outcomes.values() if isinstance(each, Chain))
+        """The chains that ran to their end, in the order of collection."""
+        ended = (each for each in self._outcomes.values() if isinstance(each, Chain))
+        return tuple(sorted(ended, key=lambda each: self._place(each.spec, each.name)))
 
     @property
     def unfinished(self) -> tuple[Unfinished, ...]:
         """The chains that an error stopped, unless another worker has completed them."""
-        return tuple(
+        stopped = (
             each
             for key, each in self._stopped.items()
             if not isinstance(self._outcomes.get(key), Chain)
+        )
+        return tuple(
+            sorted(stopped, key=lambda each: self._place(each.chain.spec, each.chain.name))
         )
 
     def print_summary(self, reporter: pytest.TerminalReporter) -> None:
@@ -557,10 +590,14 @@ class EacSession:
         if shown and self.baseline:
             for line in self.baseline.lines(self.record()):
                 reporter.write_line(line)
-        if self.trouble:
-            reporter.write_line(self.trouble, red=True)
-        elif self.options.results:
+        if self.options.results and "results" not in self.troubles:
             reporter.write_line(f"results written to {self.options.results}")
+        for line in self.troubles.values():
+            reporter.write_line(line, red=True)
+        if self.workers_died:
+            workers = f"{self.workers_died} worker{'s' * (self.workers_died > 1)} of pytest-xdist"
+            way = self._way_on(", with fewer workers (-n) if memory is short")
+            reporter.write_line(f"{workers} died (killed, or out of memory); {way}", red=True)
         for line in self._told:
             reporter.write_line(line)
 
@@ -575,8 +612,18 @@ class EacSession:
         return Record(
             environment=self._environment(),
             chains=self.chains,
-            comparisons=tuple(self._comparisons.values()),
-            releases=tuple(each for each in self._releases.values() if isinstance(each, Release)),
+            comparisons=tuple(
+                sorted(
+                    self._comparisons.values(),
+                    key=lambda each: self._place(each.spec, "compare", each.check),
+                )
+            ),
+            releases=tuple(
+                sorted(
+                    (each for each in self._releases.values() if isinstance(each, Release)),
+                    key=lambda each: self._place(each.spec, "edited"),
+                )
+            ),
             unfinished=self.unfinished,
         )
 
@@ -605,19 +652,25 @@ class EacSession:
         for release in record.releases:
             self._releases[release.spec] = release
 
-    def write(self) -> None:
-        """Write the results file, if one was asked for; workers leave that to the controller.
+    def write(self, *, last: bool = False) -> None:
+        """Write the results file, if one was asked for; it may leave that to the next call.
 
-        A disk that is full costs the file, not the verdicts: it is told at the end.
+        A disk that is full costs the file, not the verdicts: it is reported at the end.
         """
-        if self.options.results is None or hasattr(self.config, "workerinput"):
-            return
-        from pytest_eac.store import write_record
+        results = self._results
+        if results:
+            self._attempt("results", lambda: results.write(self.record, last=last))
 
+    def _attempt(self, output: str, write: Callable[[], str | None]) -> None:
+        """Write an output; one that cannot be written keeps no other from it."""
         try:
-            write_record(self.options.results, self.record())
+            told = write()
         except RecordError as error:
-            self.trouble = str(error)
+            self.troubles[output] = str(error)
+            return
+        self.troubles.pop(output, None)
+        if told:
+            self._told.append(told)
 
     def finish(self, outcomes: Sequence[Outcome], *, complete: bool) -> None:
         """Write what is written once, at the end of the run.
@@ -629,21 +682,17 @@ class EacSession:
         from pytest_eac.plugin.outcomes import write_report, write_summary
         from pytest_eac.reporting.outcomes import stopped
 
-        self.write()
+        self.write(last=True)
         if not complete:
             outcomes = (stopped(), *outcomes)
-        try:
-            if self.baseline and self.baseline.update:
-                self._told.append(self.baseline.store(self.record(), complete=complete))
-            if self.options.summary:
-                told = write_summary(self.options.summary, self.record(), outcomes, self.baseline)
-                self._told.append(told)
-            if self.options.report:
-                arguments = [str(each) for each in self.config.invocation_params.args]
-                told = write_report(self.options.report, self.record(), outcomes, arguments)
-                self._told.append(told)
-        except RecordError as error:
-            self.trouble = str(error)
+        options, record, baseline = self.options, self.record(), self.baseline
+        arguments = [str(each) for each in self.config.invocation_params.args]
+        if baseline and baseline.update:
+            self._attempt("baseline", lambda: baseline.store(record, complete=complete))
+        if file := options.summary:
+            self._attempt("summary", lambda: write_summary(file, record, outcomes, baseline))
+        if page := options.report:
+            self._attempt("report", lambda: write_report(page, record, outcomes, arguments))
 
 
 def _baseline(options: Options) -> Baseline | None:

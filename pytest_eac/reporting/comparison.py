@@ -140,7 +140,7 @@ def comparison_json(comparison: Comparison) -> str:
         "comparisons": [_as_data(pair) for pair in comparison.pairs],
         "unmatched": list(comparison.unmatched),
     }
-    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(data, indent=1, allow_nan=False) + "\n"
 
 
 def _as_data(pair: Pair) -> dict[str, Any]:

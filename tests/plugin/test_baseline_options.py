@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.record import Chain, Measurement, Record
+from pytest_eac.changes import Changes
+from pytest_eac.plugin.baseline import Baseline
+from pytest_eac.record import Chain, Measurement, Record, Release
 from pytest_eac.store import read_record, write_record
 from tests.judging.hand_made_chains import MODEL
 from tests.plugin.conftest import QUICK, SIX
@@ -22,6 +24,8 @@ JUDGE = "--eac-from-results=stored.json"
 FILE = "base.json"
 UPDATE = (JUDGE, f"--eac-baseline={FILE}", "--eac-update-baseline")
 LOCALITY = (JUDGE, f"--eac-baseline={FILE}", "--eac-compare-fail=locality:2%")
+NOTHING = Changes(tensors=1, differences=(), troubles=(), rank_limit=1)
+RELEASE = Release(spec="b.yaml", base="a", edited="b", changes=NOTHING, manifest=False)
 CHECKS = "{efficacy: {min: 0.0}, locality: {min: 0.0}}"
 
 
@@ -32,7 +36,7 @@ def base(specs: Specs, stored: Path) -> Path:
     change(stored, with_locality(0.5))
     result = specs.run(*UPDATE)
     assert result.ret == pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["baseline written to *base.json: 1 chains, 0 kept"])
+    result.stdout.fnmatch_lines(["baseline written to *base.json: chains: 0 replaced, 1 added, *"])
     return specs.pytester.path / FILE
 
 
@@ -127,8 +131,26 @@ def test_a_chain_without_a_baseline_is_undecided(specs: Specs, base: Path) -> No
 def test_chains_that_did_not_run_stay_in_the_baseline(specs: Specs, base: Path) -> None:
     change(base, lambda chain: replace(chain, seed=4))
     result = specs.run(*UPDATE)
-    result.stdout.fnmatch_lines(["baseline written to *: 1 chains, 1 kept"])
+    result.stdout.fnmatch_lines(["*: chains: 0 replaced, 1 added, 1 of other runs kept"])
     assert [each.seed for each in read_record(base).chains] == [4, 0]
+
+
+def test_a_baseline_that_another_run_updates_meanwhile_loses_nothing(
+    specs: Specs, base: Path
+) -> None:
+    [own] = read_record(base).chains
+    before = Baseline(base, (), update=True)
+    before.read()  # as a run does that begins now
+    other, same = replace(own, seed=4), replace(own, seconds=9.0)
+    write_record(base, Record(environment={}, chains=(same, other), releases=(RELEASE,)))
+    told = before.store(Record(environment={}, chains=(own, replace(own, seed=5))), complete=True)
+    assert told == (
+        f"baseline written to {base}: chains: 1 replaced, 1 added, 1 of other runs kept; "
+        "another run had stored eac-s0 since this one began"
+    )
+    stored = read_record(base)
+    assert stored.chains == (own, other, replace(own, seed=5))
+    assert stored.releases == (RELEASE,)
 
 
 def test_a_run_that_was_stopped_stores_nothing(specs: Specs, base: Path) -> None:
@@ -161,7 +183,7 @@ def test_an_update_compares_first_and_accepts_what_has_become_worse(
             "  worse: locality",
             "  compared across hyperparameters.value.steps: 20 -> 2",
             f"  {accepted}, was 1.000: down by 0.500 *, tolerated a fall of 0.02",
-            "baseline written to *base.json: 1 chains, 0 kept",
+            "baseline written to *base.json: chains: 1 replaced, 0 added, 0 of other *",
         ]
     )
     summary = (specs.pytester.path / "out.md").read_text(encoding="utf-8")

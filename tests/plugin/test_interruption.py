@@ -96,10 +96,13 @@ def test_a_killed_run_goes_on_from_its_last_edit_to_the_same_record(
 
 
 @pytest.mark.slow
-def test_ctrl_c_tells_how_far_it_came_and_how_to_go_on(specs: Specs) -> None:
+@pytest.mark.parametrize("with_", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_tells_how_far_it_came_and_how_to_go_on(
+    specs: Specs, with_: signal.Signals
+) -> None:
     folder = specs.pytester.path
     specs.write("{efficacy: {min: 0.0}}", methods=TWO, edits=EIGHT)
-    text = stop(command(folder, "cache"), folder, 11, signal.SIGINT)
+    text = stop(command(folder, "cache"), folder, 11, with_)
     assert "KeyboardInterrupt" in text
     kept = solved(folder, "cache")
     told = [line for line in text.splitlines() if line.startswith("interrupted after ")]
@@ -124,13 +127,42 @@ def test_a_killed_run_of_several_workers_has_the_chains_that_had_ended(specs: Sp
 
 
 @pytest.mark.slow
-def test_ctrl_c_with_workers_tells_how_to_go_on(specs: Specs) -> None:
+@pytest.mark.parametrize("with_", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_of_workers_that_is_stopped_tells_how_to_go_on(
+    specs: Specs, with_: signal.Signals
+) -> None:
     folder = specs.pytester.path
     specs.write("{efficacy: {min: 0.0}}", methods=TWO, edits=EIGHT)
-    text = stop(command(folder, "cache", "-n", "1"), folder, 3, signal.SIGINT)
+    text = stop(command(folder, "cache", "-n", "1"), folder, 3, with_)
     assert "KeyboardInterrupt" in text
     told = "interrupted; to go on, run the same command again: solved edits are kept"
     assert text.splitlines().count(told) == 1, text
+
+
+@pytest.mark.slow
+def test_a_run_whose_workers_are_all_killed_goes_on_with_new_ones(specs: Specs) -> None:
+    folder = specs.pytester.path
+    specs.write("{efficacy: {min: 0.0}}", methods=TWO, edits=EIGHT)
+    specs.pytester.makeconftest(
+        """
+        import os, signal
+        from pathlib import Path
+        def pytest_runtest_setup(item):
+            for name in ("first", "second"):
+                if not Path(name).exists():
+                    Path(name).touch()
+                    os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    run = command(folder, "cache", "-n", "2")
+    text = run.communicate(timeout=240)[0]
+    assert run.returncode == pytest.ExitCode.TESTS_FAILED, text
+    assert (
+        "2 workers of pytest-xdist died (killed, or out of memory); to go on, run the same command "
+        "again, with fewer workers (-n) if memory is short: solved edits are kept"
+    ) in text
+    record = read_record(folder / "cache.json")
+    assert [chain.name for chain in record.chains] == ["eac-s0", "plain-s0"]
 
 
 def test_stopping_at_the_first_failure_is_no_interruption(specs: Specs) -> None:

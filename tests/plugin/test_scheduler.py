@@ -20,11 +20,26 @@ IDS = [
 class Node:
     """A worker that writes down what it is sent."""
 
+    shutting_down = False
+
     def __init__(self) -> None:
         self.sent: list[list[str]] = []
 
     def send_runtest_some(self, indices: list[int]) -> None:
         self.sent.append([IDS[index] for index in indices])
+
+
+def test_a_worker_that_is_still_collecting_is_dealt_nothing() -> None:
+    scheduling: Any = ChainScheduling.__new__(ChainScheduling)
+    ready, collecting = Node(), Node()  # in place of two that died
+    scheduling.log = lambda *_: None
+    scheduling.numnodes = 1
+    scheduling.collection = IDS
+    scheduling.workqueue = OrderedDict({"a.eac.yaml::eac-s0": {IDS[3]: False}})
+    scheduling.assigned_work = {collecting: {}, ready: {}}
+    scheduling.registered_collections = {ready: IDS}
+    scheduling.schedule()
+    assert (ready.sent, collecting.sent) == ([[IDS[3]]], [])
 
 
 def test_comparisons_are_dealt_out_after_all_chains_and_other_tests() -> None:

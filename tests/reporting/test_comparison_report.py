@@ -61,6 +61,12 @@ def test_what_differs_is_said() -> None:
     assert "differs" not in comparison_text(compared())
 
 
+def test_json_can_be_read_back_from_any_encoding() -> None:
+    text = comparison_json(compared(scoring="Ōsaka"))
+    assert text.isascii()
+    assert "Ōsaka" in str(json.loads(text))
+
+
 def test_json_has_every_flip_and_the_p_values() -> None:
     data = json.loads(comparison_json(compared()))
     [pair] = data["comparisons"]

@@ -1,0 +1,132 @@
+"""How an output takes its place: whole and under its name, or into a device or a pipe.
+
+:mod:`pytest_eac.store` is the only module that writes, and writes through these.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import stat
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from filelock import FileLock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TextIO
+
+_MOST_LINKS = 40  # in a row, as on Linux
+
+
+@contextlib.contextmanager
+def replacing(path: Path, *, wait: bool = True) -> Iterator[Path]:
+    """Yield a name beside ``path``; what is made there takes the place of ``path`` at the end.
+
+    Until then, and if an exception leaves the block, what ``path`` was stays as it is. Under the
+    lock nobody else uses the name, so what is found there was left by a run that was killed, and is
+    removed.
+
+    Raises:
+        OSError: it cannot be written.
+        Timeout: another process is writing it, and ``wait`` is not set.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _lock_beside(path, wait=wait) as is_alone:
+        part = path.with_name(
+            f".{path.name}.part" if is_alone else f".{path.name}.{os.getpid()}.part"
+        )
+        _remove(part)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                _remove(part)
+
+
+@contextlib.contextmanager
+def _lock_beside(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a lock file beside ``path``; yields ``False`` where the file system has no locks.
+
+    The lock file is removed while it is held: who waits for it notices, and makes a new one.
+    """
+    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except NotImplementedError:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes no file that is open
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path leads to a device, a pipe or an open file of this process.
+
+    What is written there cannot be replaced by something else later.
+
+    Raises:
+        OSError: it leads nowhere, or to a disk or a socket.
+    """
+    if _descriptor(path) is not None:
+        return True
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return False
+    if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
+        kind = "disk" if stat.S_ISBLK(mode) else "socket"
+        raise OSError(errno.EINVAL, f"it is a {kind}; expected a file, a pipe or a terminal")
+    return stat.S_ISCHR(mode) or stat.S_ISFIFO(mode)
+
+
+def _descriptor(path: Path) -> int | None:
+    """Return the number of an open file that a path names, as ``/dev/stdout`` or ``/dev/fd/3``.
+
+    Opened by its path, a regular file would be written from its start.
+    """
+    own = Path("/dev/fd").resolve()
+    for _ in range(_MOST_LINKS):
+        if path.name.isdecimal() and path.parent.resolve() == own:
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+
+
+def stream(path: Path) -> TextIO | None:
+    """Open a device, a pipe or an open file of this process for writing; ``None`` for a file."""
+    if not is_stream(path):
+        return None
+    number = _descriptor(path)
+    if number is not None:
+        return os.fdopen(os.dup(number), "w", encoding="utf-8")
+    try:  # a pipe that nobody reads is an error at once, rather than waited for
+        opened = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno == errno.ENXIO:
+            raise OSError(errno.ENXIO, "it is a pipe that no process reads") from None
+        raise
+    os.set_blocking(opened, True)
+    return os.fdopen(opened, "w", encoding="utf-8")
+
+
+def target(path: Path) -> Path:
+    """Return the file that a symbolic link leads to, whether it is there yet or not."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
