@@ -12,13 +12,15 @@ from scipy import stats
 from pytest_eac.stats.paired import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_eac.stats.growth import Fit
     from pytest_eac.stats.series import Floats, Series
 
 _RESAMPLES = 399
 _PERMUTATIONS = 1999
+_ENTRIES = 2**18
+"""So many numbers of the resamples or permutations are held at once, or one row of them."""
 _MOST_TIMES = 100
 """Beyond so many times the steps at hand, an estimate of how many are needed says nothing."""
 _MOST_POINTS = 60
@@ -122,11 +124,17 @@ def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: in
     residuals = np.array(fitted.residuals)
     spread = math.sqrt(n / fitted.freedom)
     generator = np.random.default_rng(seed)
-    drawn = 1 + spread * (generator.choice(residuals, (_RESAMPLES, n)) - 1)
-    steps = np.vstack([series.steps, fitted.expected(series.edges) * drawn])
-    totals = np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])
     kept = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(int))
-    slopes = _median_slopes(series.edges[kept], totals[:, kept])
+    expected = fitted.expected(series.edges)
+
+    def totals(steps: Floats) -> Floats:
+        return np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])[:, kept]
+
+    found = [totals(np.array([series.steps]))]
+    for many in _batches(_RESAMPLES, n):
+        drawn = 1 + spread * (generator.choice(residuals, (many, n)) - 1)
+        found.append(totals(expected * drawn))
+    slopes = _median_slopes(series.edges[kept], np.vstack(found))
     value, error = float(slopes[0]), float(slopes[1:].std(ddof=1))
     error = error / value if value > 0 else error
     half = float(stats.t.ppf((1 + confidence) / 2, fitted.freedom)) * error
@@ -189,11 +197,13 @@ def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
         return None
     ranks = stats.rankdata(values)
     generator = np.random.default_rng(seed)
-    shuffled = generator.permuted(np.tile(ranks, (_PERMUTATIONS, 1)), axis=1)
-    scores = _rank_scores(np.vstack([ranks, np.sort(ranks), shuffled]))
-    best = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
-    by_chance = best[2:, None] >= best[:2]
-    p, smallest = (1 + by_chance.sum(axis=0)) / (1 + _PERMUTATIONS)
+    scores = _rank_scores(np.vstack([ranks, np.sort(ranks)]))
+    least = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
+    by_chance = np.zeros(2)
+    for many in _batches(_PERMUTATIONS, n):
+        shuffled = generator.permuted(np.tile(ranks, (many, 1)), axis=1)
+        by_chance += (_rank_scores(shuffled).max(axis=1)[:, None] >= least).sum(axis=0)
+    p, smallest = (1 + by_chance) / (1 + _PERMUTATIONS)
     index = int(scores[0].argmax()) + SHORTEST_REGIME
     before, after = np.mean(values[:index]), np.mean(values[index:])
     return Onset(
@@ -202,6 +212,13 @@ def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
         p=float(p),
         smallest_p=float(smallest),
     )
+
+
+def _batches(count: int, n: int) -> Iterator[int]:
+    """Yield how many of ``count`` rows of ``n`` numbers to draw at once, for bounded memory."""
+    rows = max(1, _ENTRIES // n)
+    for start in range(0, count, rows):
+        yield min(rows, count - start)
 
 
 def _rank_scores(ranks: Floats) -> Floats:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,9 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t, theilslopes
 
+from pytest_eac.stats import trends
 from pytest_eac.stats.growth import fit
 from pytest_eac.stats.trends import Slope, mann_kendall, needed_steps, neighbours, onset, theil_sen
 from tests.stats.growing import power, scattered, total_of, usual
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RUNS = 300
 
@@ -215,3 +221,47 @@ def test_neighbours_that_resemble_one_another_are_noticed() -> None:
     assert sum(each > 2 for each in independent) <= usual(RUNS, 0.025)[1]
     assert neighbours([1.0] * 10 + [2.0] * 10) > 3
     assert neighbours([1.0] * 10) == 0.0
+
+
+@pytest.mark.parametrize("entries", [1, 100, 12_345])
+@pytest.mark.parametrize("n", [10, 57])
+def test_resamples_in_batches_give_what_all_at_once_give(
+    monkeypatch: pytest.MonkeyPatch, n: int, entries: int
+) -> None:
+    """One batch that holds everything is the twin."""
+    series = total_of(scattered(power(n, 1.3), 0.5, np.random.default_rng(n)))
+    fitted = fit(series, "power")
+    assert fitted is not None
+
+    def found() -> tuple[object, ...]:
+        return onset(series.steps), theil_sen(series, fitted)
+
+    monkeypatch.setattr(trends, "_ENTRIES", 2**40)
+    whole = found()
+    monkeypatch.setattr(trends, "_ENTRIES", entries)
+    assert found() == whole
+
+
+def peak_of(act: Callable[[], object]) -> int:
+    """The most bytes that are allocated at a time."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_resamples_of_twice_as_many_edits_take_no_more_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trends, "_ENTRIES", 2**16)
+    peaks = []
+    for n in (1_000, 2_000):
+        series = total_of(scattered(power(n, 1.0), 0.5, np.random.default_rng(n)))
+        fitted = fit(series, "linear")
+        assert fitted is not None
+        values = series.steps.tolist()
+        peaks.append((peak_of(lambda: onset(values)), peak_of(lambda: theil_sen(series, fitted))))  # noqa: B023
+    assert peaks[1][0] < 1.3 * peaks[0][0]
+    assert peaks[1][1] < 1.3 * peaks[0][1]
