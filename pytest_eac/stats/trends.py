@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from pytest_eac.stats.batches import batches
 from pytest_eac.stats.paired import Interval
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from pytest_eac.stats.growth import Fit
     from pytest_eac.stats.series import Floats, Series
 
 _RESAMPLES = 399
 _PERMUTATIONS = 1999
-_ENTRIES = 2**18
-"""So many numbers of the resamples or permutations are held at once, or one row of them."""
 _MOST_TIMES = 100
 """Beyond so many times the steps at hand, an estimate of how many are needed says nothing."""
 _MOST_POINTS = 60
@@ -131,8 +130,9 @@ def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: in
         return np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])[:, kept]
 
     found = [totals(np.array([series.steps]))]
-    for many in _batches(_RESAMPLES, n):
-        drawn = 1 + spread * (generator.choice(residuals, (many, n)) - 1)
+    for part in batches(_RESAMPLES, n):
+        chosen = generator.choice(residuals, (part.stop - part.start, n))
+        drawn = 1 + spread * (chosen - 1)
         found.append(totals(expected * drawn))
     slopes = _median_slopes(series.edges[kept], np.vstack(found))
     value, error = float(slopes[0]), float(slopes[1:].std(ddof=1))
@@ -160,11 +160,15 @@ def needed_steps(p: float, *, n: int, freedom: int, level: float, power: float =
     Returns:
         More than ``n``; ``None`` where ``_MOST_TIMES`` as many would not do.
     """
-    counts = np.arange(n + 1, _MOST_TIMES * n + 1)
-    reached = float(stats.t.isf(p, freedom)) * np.sqrt(counts / n)
-    wanted = stats.t.isf(level, counts - n + freedom) + stats.norm.ppf(power)
-    enough: list[int] = counts[reached >= wanted].tolist()
-    return enough[0] if enough else None
+    now = float(stats.t.isf(p, freedom))
+    for part in batches(_MOST_TIMES * n - n, 1):
+        counts = np.arange(n + 1 + part.start, n + 1 + part.stop)
+        reached = now * np.sqrt(counts / n)
+        wanted = stats.t.isf(level, counts - n + freedom) + stats.norm.ppf(power)
+        enough: list[int] = counts[reached >= wanted].tolist()
+        if enough:
+            return enough[0]
+    return None
 
 
 def _median_slopes(at: Floats, totals: Floats) -> Floats:
@@ -200,8 +204,8 @@ def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
     scores = _rank_scores(np.vstack([ranks, np.sort(ranks)]))
     least = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
     by_chance = np.zeros(2)
-    for many in _batches(_PERMUTATIONS, n):
-        shuffled = generator.permuted(np.tile(ranks, (many, 1)), axis=1)
+    for part in batches(_PERMUTATIONS, n):
+        shuffled = generator.permuted(np.tile(ranks, (part.stop - part.start, 1)), axis=1)
         by_chance += (_rank_scores(shuffled).max(axis=1)[:, None] >= least).sum(axis=0)
     p, smallest = (1 + by_chance) / (1 + _PERMUTATIONS)
     index = int(scores[0].argmax()) + SHORTEST_REGIME
@@ -212,13 +216,6 @@ def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
         p=float(p),
         smallest_p=float(smallest),
     )
-
-
-def _batches(count: int, n: int) -> Iterator[int]:
-    """Yield how many of ``count`` rows of ``n`` numbers to draw at once, for bounded memory."""
-    rows = max(1, _ENTRIES // n)
-    for start in range(0, count, rows):
-        yield min(rows, count - start)
 
 
 def _rank_scores(ranks: Floats) -> Floats:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import math
 import tracemalloc
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t, theilslopes
 
-from pytest_eac.stats import trends
+from pytest_eac.stats import batches
+from pytest_eac.stats.forecast import forecast
 from pytest_eac.stats.growth import fit
 from pytest_eac.stats.trends import Slope, mann_kendall, needed_steps, neighbours, onset, theil_sen
 from tests.stats.growing import power, scattered, total_of, usual
@@ -234,11 +236,16 @@ def test_resamples_in_batches_give_what_all_at_once_give(
     assert fitted is not None
 
     def found() -> tuple[object, ...]:
-        return onset(series.steps), theil_sen(series, fitted)
+        return (
+            onset(series.steps),
+            theil_sen(series, fitted),
+            forecast(series, [fitted], 2 * series.total[-1]),
+            needed_steps(0.2, n=n, freedom=n - 1, level=1e-3),
+        )
 
-    monkeypatch.setattr(trends, "_ENTRIES", 2**40)
+    monkeypatch.setattr(batches, "ENTRIES", 2**40)
     whole = found()
-    monkeypatch.setattr(trends, "_ENTRIES", entries)
+    monkeypatch.setattr(batches, "ENTRIES", entries)
     assert found() == whole
 
 
@@ -255,13 +262,17 @@ def peak_of(act: Callable[[], object]) -> int:
 def test_resamples_of_twice_as_many_edits_take_no_more_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(trends, "_ENTRIES", 2**16)
+    monkeypatch.setattr(batches, "ENTRIES", 2**16)
     peaks = []
     for n in (1_000, 2_000):
         series = total_of(scattered(power(n, 1.0), 0.5, np.random.default_rng(n)))
-        fitted = fit(series, "linear")
+        fitted = fit(series, "power")
         assert fitted is not None
-        values = series.steps.tolist()
-        peaks.append((peak_of(lambda: onset(values)), peak_of(lambda: theil_sen(series, fitted))))  # noqa: B023
-    assert peaks[1][0] < 1.3 * peaks[0][0]
-    assert peaks[1][1] < 1.3 * peaks[0][1]
+        acts: tuple[Callable[[], object], ...] = (
+            partial(onset, series.steps),
+            partial(theil_sen, series, fitted),
+            partial(forecast, series, [fitted], 2 * series.total[-1]),
+            partial(needed_steps, 0.2, n=n, freedom=n, level=1e-9),
+        )
+        peaks.append([peak_of(act) for act in acts])
+    assert all(more < 1.3 * less for less, more in zip(*peaks, strict=True)), peaks
