@@ -83,7 +83,7 @@ class TensorFile:
                 file.seek(self.start)
                 for first in range(0, count, step):
                     data = bytearray(min(step, count - first) * width * kind.itemsize)
-                    if file.readinto(data) != len(data):  # type: ignore[attr-defined]
+                    if file.readinto(data) != len(data):
                         raise ModelError(f"{self.file}: {self.name} is cut off; fetch it again")
                     yield torch.frombuffer(data, dtype=kind).reshape(-1, width)
         except OSError as error:

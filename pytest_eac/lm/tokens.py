@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.errors import EditError, ModelError, SettingsError
+from pytest_eac.errors import EditError, ModelError
 from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
@@ -73,25 +73,6 @@ def _behind(tokenizer: Any, before: str, text: str) -> tuple[int, ...] | None:
         if start >= seam and end > start:
             ids.append(token)
     return tuple(ids) if len(ids) < len(encoded["input_ids"]) else None
-
-
-def chat_prompt(tokenizer: Any, text: str) -> str:
-    """Return a text as a user's message in the tokenizer's chat template, up to the answer.
-
-    A start token that :func:`encode` will add is left out.
-
-    Raises:
-        SettingsError: the tokenizer has no chat template.
-    """
-    if not tokenizer.chat_template:
-        raise SettingsError("chat: true: the model's tokenizer has no chat template; drop it")
-    messages = [{"role": "user", "content": text}]
-    prompt: str = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True
-    )
-    start = tokenizer.bos_token
-    adds_it = start is not None and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
-    return prompt.removeprefix(start) if adds_it else prompt
 
 
 def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:

@@ -16,7 +16,6 @@ from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
 
 
 class NotRegularError(OSError):
@@ -26,7 +25,7 @@ class NotRegularError(OSError):
 _KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> io.BufferedIOBase:
     """Open a regular file for reading, or what a link to one names.
 
     Never waits: neither for the other end of a pipe, nor for a device. A file that claims to be
@@ -79,7 +78,7 @@ def file_trouble(path: Path, expected: str = "a file") -> str | None:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """Open a file that a spec names.
 
     Raises:
