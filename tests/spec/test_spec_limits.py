@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,6 @@ from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import BinaryIO
 
 needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
@@ -29,7 +29,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 class _Reads:
     """A file that adds what is read of it to a counter."""
 
-    def __init__(self, file: BinaryIO, counter: Counter[str]) -> None:
+    def __init__(self, file: io.BufferedIOBase, counter: Counter[str]) -> None:
         self.file = file
         self.counter = counter
 
@@ -81,7 +81,7 @@ def test_no_more_than_a_prefix_of_a_long_yaml_file_is_read(
 ) -> None:
     times = 2 * detect.PREFIX_BYTES // len(filler)
     one, two = (write(tmp_path / f"{n}.yaml", filler * times * n + "eac: 1\n") for n in (1, 2))
-    counts = [counts_of(reads, lambda file=file: detect.is_spec(file)) for file in (one, two)]
+    counts = [counts_of(reads, partial(detect.is_spec, file)) for file in (one, two)]
     assert counts[0] == counts[1] == {"opens": 1, "bytes": detect.PREFIX_BYTES}
 
 
@@ -213,7 +213,7 @@ def test_each_file_is_read_and_merged_once_however_many_extend_it(
     monkeypatch.setattr(inherit, "_lay_over", counted)
     for levels in (6, 12, 24):
         file = diamond(tmp_path / str(levels), levels)
-        counts = counts_of(reads, lambda file=file: load_spec(file))
+        counts = counts_of(reads, partial(load_spec, file))
         assert counts["opens"] == 2 * levels + 1
         assert counts["merged"] == 4 * levels - 2
 
@@ -338,7 +338,7 @@ def test_a_file_that_shrinks_during_a_draw_is_reported(
     file = write(tmp_path / "x", records(10))
     plain = files.open_regular
 
-    def shrinking(path: Path) -> BinaryIO:
+    def shrinking(path: Path) -> io.BytesIO:
         with plain(path) as file:
             found = file.read()
         write(path, records(1))

@@ -237,7 +237,7 @@ def test_resamples_in_batches_give_what_all_at_once_give(
 
     def found() -> tuple[object, ...]:
         return (
-            onset(series.steps),
+            onset(series.steps.tolist()),
             theil_sen(series, fitted),
             forecast(series, [fitted], 2 * series.total[-1]),
             needed_steps(0.2, n=n, freedom=n - 1, level=1e-3),
@@ -269,7 +269,7 @@ def test_resamples_of_twice_as_many_edits_take_no_more_memory(
         fitted = fit(series, "power")
         assert fitted is not None
         acts: tuple[Callable[[], object], ...] = (
-            partial(onset, series.steps),
+            partial(onset, series.steps.tolist()),
             partial(theil_sen, series, fitted),
             partial(forecast, series, [fitted], 2 * series.total[-1]),
             partial(needed_steps, 0.2, n=n, freedom=n, level=1e-9),

@@ -198,12 +198,12 @@ def _wrapped(loaded: LoadedModel, rows: int) -> Any:
 
     def apply(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         try:
-            return rendered(loaded.tokenizer, history, answer=add_generation_prompt)
+            return rendered(model.tokenizer, history, answer=add_generation_prompt)
         except ModelError:  # as lm-eval does: some templates know no such role
             rest = [message for message in history if message["role"] != "system"]
             if len(rest) == len(history):
                 raise
-            return rendered(loaded.tokenizer, rest, answer=add_generation_prompt)
+            return rendered(model.tokenizer, rest, answer=add_generation_prompt)
 
     model.apply_chat_template = apply
     return model
