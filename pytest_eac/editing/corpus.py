@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import DataError, UnavailableError
-from pytest_eac.spec.files import NotUtf8Error, require_utf8_start
+from pytest_eac.spec.files import NotUtf8Error, opened, require_utf8_start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -54,13 +54,11 @@ def _open_file(path: Path, column: str) -> Corpus:
             f"{', '.join(_BUILDERS)}"
         )
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
             file.seek(0)
             if builder != "parquet":
                 require_utf8_start(file.read(4))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except NotUtf8Error as error:
         raise DataError(f"{path}: {error}") from None
     more = {"sample_by": "paragraph", "encoding": "utf-8-sig"} if builder == "text" else {}

@@ -14,7 +14,8 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.folder import INDEX, WEIGHTS, require_fetched
+from pytest_eac.lm.folder import INDEX, TEXT_BYTES, WEIGHTS, require_fetched
+from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,42 +24,72 @@ if TYPE_CHECKING:
 
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20
-_CHUNKS = 4  # are read of a file before it is mapped anew
-_TEXT_BYTES = 64 * 2**20
+_LENGTH = 8  # bytes of a file of safetensors say how long its header is
+_TYPES = {
+    "BOOL": torch.bool,
+    "U8": torch.uint8,
+    "I8": torch.int8,
+    "F8_E5M2": torch.float8_e5m2,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E8M0": torch.float8_e8m0fnu,
+    "I16": torch.int16,
+    "U16": torch.uint16,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I32": torch.int32,
+    "U32": torch.uint32,
+    "F32": torch.float32,
+    "F64": torch.float64,
+    "I64": torch.int64,
+    "U64": torch.uint64,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TensorFile:
-    """A tensor and where it is; ``dtype`` as safetensors names it (``F32``, ``BF16``)."""
+    """A tensor and where it is.
+
+    Attributes:
+        name: the tensor's.
+        file: where it is.
+        start: at which byte of the file it begins.
+        shape: its own; a size of 0 makes it empty, whatever the others claim.
+        dtype: as safetensors names it (``F32``, ``BF16``).
+    """
 
     name: str
     file: Path
+    start: int
     shape: tuple[int, ...]
     dtype: str
 
     def chunks(self) -> Iterator[Tensor]:
         """Yield the tensor in order as matrices of whole rows, (rows, entries of a row).
 
-        A vector has rows of one entry. The file is mapped anew every few chunks: pages of a mapped
-        file that have been read count as the process's memory until it is closed.
+        A vector has rows of one entry, an empty tensor has no chunks. The file is opened once and
+        its header is not read again.
 
         Raises:
             ModelError: the file has changed or cannot be read.
         """
-        width = max(1, prod(self.shape[1:]))
+        if 0 in self.shape:
+            return
+        width = prod(self.shape[1:])
         step = max(1, _ENTRIES // width)
         count = self.shape[0] if self.shape else 1
+        kind = _TYPES[self.dtype]
         try:
-            for first in range(0, count, step * _CHUNKS):
-                with safe_open(self.file, framework="pt") as file:
-                    if not self.shape:
-                        yield file.get_tensor(self.name).reshape(1, 1)
-                        return
-                    rows = file.get_slice(self.name)
-                    for start in range(first, min(first + step * _CHUNKS, count), step):
-                        yield rows[start : start + step].reshape(-1, width)
-        except (OSError, SafetensorError) as error:
-            raise ModelError(f"{self.file}: {self.name} cannot be read: {error}") from error
+            with open_regular(self.file) as file:
+                file.seek(self.start)
+                for first in range(0, count, step):
+                    data = bytearray(min(step, count - first) * width * kind.itemsize)
+                    if file.readinto(data) != len(data):
+                        raise ModelError(f"{self.file}: {self.name} is cut off; fetch it again")
+                    yield torch.frombuffer(data, dtype=kind).reshape(-1, width)
+        except OSError as error:
+            raise ModelError(
+                f"{self.file}: {self.name} cannot be read: {error.strerror}"
+            ) from error
 
     def whole(self) -> Tensor:
         """Return a copy of the tensor in memory.
@@ -66,7 +97,8 @@ class TensorFile:
         Raises:
             ModelError: as for :meth:`chunks`.
         """
-        return torch.cat([chunk.clone() for chunk in self.chunks()]).reshape(self.shape)
+        chunks = list(self.chunks()) or [torch.empty(0, dtype=_TYPES[self.dtype])]
+        return torch.cat(chunks).reshape(self.shape)
 
     def sha256(self) -> str:
         """Return the SHA-256 of the tensor's dtype, shape and bytes."""
@@ -170,23 +202,41 @@ def _read_index(path: Path) -> dict[str, str]:
 
 
 def _read_header(path: Path) -> list[TensorFile]:
+    """Return the tensors of a file; the header is checked by safetensors, and read once."""
     if not path.is_file():
         raise ModelError(f"{path}: is missing; expected a part of the weights")
     require_fetched(path.parent, [path.name])
     try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return [
-                TensorFile(
-                    name=name,
-                    file=path,
-                    shape=tuple(each.get_shape()),
-                    dtype=each.get_dtype(),
-                )
-                for name, each in slices.items()
-            ]
-    except (OSError, SafetensorError) as error:
+        with open_regular(path) as file:
+            size = int.from_bytes(file.read(_LENGTH), "little")
+            if size > TEXT_BYTES:
+                raise ValueError(f"its header has {size:,} bytes, expected at most {TEXT_BYTES:,}")
+            header = file.read(size)
+        with safe_open(path, framework="pt") as checked:
+            names = set(checked.keys())
+        described = json.loads(header, object_pairs_hook=_unique)
+        return [_described(path, _LENGTH + size, name, described[name]) for name in names]
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: is damaged or cut off: {error}; fetch it again") from error
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key of its header is given twice")
+    return found
+
+
+def _described(path: Path, start: int, name: str, found: dict[str, Any]) -> TensorFile:
+    if found["dtype"] not in _TYPES:
+        raise ModelError(f"{path}: {name} is {found['dtype']}, expected one of {', '.join(_TYPES)}")
+    return TensorFile(
+        name=name,
+        file=path,
+        start=start + int(found["data_offsets"][0]),
+        shape=tuple(map(int, found["shape"])),
+        dtype=found["dtype"],
+    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -211,10 +261,10 @@ def read_text(path: Path) -> str:
         ModelError: it cannot be read, or is larger than any such file is.
     """
     try:
-        with path.open("rb") as file:
-            found = file.read(_TEXT_BYTES + 1)
-        if len(found) > _TEXT_BYTES:
-            raise ModelError(f"{path}: is larger than {_TEXT_BYTES} bytes, which no such file is")
+        with open_regular(path) as file:
+            found = file.read(TEXT_BYTES + 1)
+        if len(found) > TEXT_BYTES:
+            raise ModelError(f"{path}: is larger than {TEXT_BYTES:,} bytes, which no such file is")
         return found.decode("utf-8-sig")
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None

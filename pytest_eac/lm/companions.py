@@ -11,7 +11,7 @@ from transformers import AutoConfig, AutoTokenizer
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json
 from pytest_eac.lm.find import quiet
-from pytest_eac.lm.folder import ADAPTER, list_folder
+from pytest_eac.lm.folder import ADAPTER, TEMPLATES, list_folder, require_companions
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -46,6 +46,11 @@ def compare_companions(
     """
     files = list_folder(edited) if files is None else files
     found = [*_unwanted([each.name for each in files]), *_other_sizes(edited, files)]
+    require_companions(base)
+    try:
+        require_companions(edited)
+    except ModelError as error:
+        return [*found, str(error).removeprefix(f"{edited}/")]
     for name, read in (
         ("config.json", _config),
         ("generation_config.json", _generation),
@@ -133,7 +138,7 @@ def _compare_templates(
 
 def _template_file(name: str, folder: Path) -> str:
     """Return the file that a chat template comes from."""
-    own = "chat_template.jinja" if name == "default" else f"additional_chat_templates/{name}.jinja"
+    own = "chat_template.jinja" if name == "default" else f"{TEMPLATES}/{name}.jinja"
     return own if (folder / own).is_file() else "tokenizer_config.json"
 
 

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
 from pytest_eac.manifest import MANIFEST
+from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
+TEMPLATES = "additional_chat_templates"
 ADAPTER = "adapter_config.json"
 # Files of tokenizers; a folder must hold at least one of them.
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
+# Configuration and tokenizer. What lies in subfolders belongs to other formats of the same model,
+# except for the templates that transformers keeps in a folder of their own.
+COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt")
+TEXT_BYTES = 64 * 2**20
+"""How large a file of configuration or tokenizer may be, and the header of a file of weights."""
+MAX_PARTS = 10_000
+"""How many layers, experts or labels a configuration may claim: a list is made of each."""
+_PARTS = re.compile(r"(layers?|experts|labels|depth)$")
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -46,6 +57,44 @@ def list_folder(folder: Path) -> tuple[ListedFile, ...]:
         for path in sorted(folder.iterdir())
         if path.is_file()
     )
+
+
+def require_companions(folder: Path) -> None:
+    """Raise if a configuration or tokenizer cannot be meant: reading it would fill the memory.
+
+    transformers reads these files whole and makes lists as long as the configuration says, so they
+    are looked at before it sees them.
+
+    Raises:
+        ModelError: a file is larger than ``TEXT_BYTES``, or ``config.json`` claims more than
+            ``MAX_PARTS`` layers, experts or labels.
+    """
+    for place in (folder, folder / TEMPLATES):
+        for each in list_folder(place) if place.is_dir() else ():
+            known = any(fnmatchcase(each.name, pattern) for pattern in COMPANIONS)
+            if known and each.size > TEXT_BYTES:
+                raise ModelError(
+                    f"{place / each.name}: found {each.size:,} bytes, expected at most "
+                    f"{TEXT_BYTES:,}, which no such file of a model has"
+                )
+    claimed = next(_claimed_parts(read_object(folder / CONFIG)), None)
+    if claimed:
+        raise ModelError(
+            f"{folder / CONFIG}: found {claimed[0]}: {claimed[1]:,}, expected at most {MAX_PARTS:,}"
+        )
+
+
+def _claimed_parts(config: Mapping[str, object]) -> Iterator[tuple[str, float]]:
+    """Yield what a configuration, or a part of it, claims too many of."""
+    parts: list[object] = [config]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, dict):
+            for name, value in part.items():
+                if isinstance(value, int | float) and value > MAX_PARTS and _PARTS.search(name):
+                    yield name, value
+        if isinstance(part, dict | list):
+            parts.extend(part.values() if isinstance(part, dict) else part)
 
 
 def is_pointer(path: Path) -> bool:
@@ -83,6 +132,7 @@ def require_model(folder: Path, *, released: bool = False) -> None:
     """
     names = [each.name for each in list_folder(folder)]
     require_fetched(folder, names)
+    require_companions(folder)
     require_names(folder, names, base=_base_of_adapter(folder), released=released)
     named = read_object(folder / CONFIG).get("transformers_weights")
     if named not in {None, WEIGHTS, INDEX}:
@@ -161,9 +211,14 @@ def _base_of_adapter(folder: Path) -> str:
 
 
 def read_object(path: Path) -> dict[str, object]:
-    """Return a file's JSON object; an empty one if it has none, which its reader reports."""
+    """Return a file's JSON object; an empty one if it has none, which its reader reports.
+
+    A file larger than ``TEXT_BYTES`` is not read.
+    """
     try:
-        found = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            data = file.read(TEXT_BYTES + 1)
+        found = json.loads(data) if len(data) <= TEXT_BYTES else {}
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -24,8 +24,10 @@ from tqdm import tqdm
 from pytest_eac.errors import RecordError, UnavailableError
 from pytest_eac.lm.folder import (
     ADAPTER,
+    COMPANIONS,
     CONFIG,
     INDEX,
+    TEMPLATES,
     WEIGHTS,
     ListedFile,
     list_folder,
@@ -37,11 +39,8 @@ from pytest_eac.store import write_text
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
-# Configuration and tokenizer. Files in subfolders belong to other formats of the same model, except
-# for the templates that transformers keeps in a folder of their own.
-_COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt")
 _REPORTED = 500_000  # bytes; smaller downloads are over at once
-_TEMPLATES = "additional_chat_templates/*.jinja"
+_TEMPLATES = f"{TEMPLATES}/*.jinja"
 
 
 def fetch_model(
@@ -99,7 +98,7 @@ def _list(model_id: str, commit: str) -> tuple[ListedFile, ...]:
 
 def _companions(names: Collection[str], *, code: bool) -> list[str]:
     """Return the files that come with the weights, and the index if the weights need it."""
-    patterns = [*_COMPANIONS, *(["*.py"] if code else [])]
+    patterns = [*COMPANIONS, *(["*.py"] if code else [])]
     return [
         name
         for name in names

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.errors import EditError, ModelError, SettingsError
-from pytest_eac.spec.words import divides_word, last_character
+from pytest_eac.errors import EditError, ModelError
+from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,23 +76,44 @@ def _ids_after(tokenizer: Any, before: str, text: str) -> tuple[int, ...] | None
     return tuple(ids) if len(ids) < len(encoded["input_ids"]) else None
 
 
-def chat_prompt(tokenizer: Any, text: str) -> str:
-    """Return a text as a user's message in the tokenizer's chat template, up to the answer.
+def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:
+    """Return the index of the subject's last token in ``encode(text)``.
 
-    A start token that :func:`encode` will add is left out.
+    See :meth:`Located.tokens_of`.
+
+    Args:
+        tokenizer: a fast tokenizer (one that gives offsets).
+        text: the prompt, with ``subject`` in it.
+        subject: the subject.
+        at: where the subject starts in the text; by default the first place where it stands, as a
+            word of its own if there is one.
 
     Raises:
-        SettingsError: the tokenizer has no chat template.
+        EditError: the subject is not in the text, or no token holds its end.
     """
-    if not tokenizer.chat_template:
-        raise SettingsError("chat: true: the model's tokenizer has no chat template; drop it")
-    messages = [{"role": "user", "content": text}]
-    prompt: str = tokenizer.apply_chat_template(
-        messages, tokenize=False, add_generation_prompt=True
-    )
-    start = tokenizer.bos_token
-    adds_it = start is not None and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
-    return prompt.removeprefix(start) if adds_it else prompt
+    return subject_span(tokenizer, text, subject, at=at)[-1]
+
+
+def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
+    """Return the indices of the subject's tokens in ``encode(text)``.
+
+    A token that holds any part of the subject belongs to it; arguments as for :func:`subject_end`.
+
+    Raises:
+        EditError: as :func:`subject_end`.
+    """
+    return Located.encode(tokenizer, text).tokens_of(_subject_place(text, subject, at))
+
+
+def _subject_place(text: str, subject: str, at: int | None) -> range:
+    if at is not None and subject and text.startswith(subject, at):
+        return range(at, at + len(subject))
+    found = occurrences(text, subject) if at is None else []
+    free = [each for each in found if not is_inside_word(text, each)]
+    for place in (*free, *found):
+        return place
+    where = "" if at is None else f" at {at}"
+    raise EditError(f"the subject {subject!r} does not occur{where} in {text!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

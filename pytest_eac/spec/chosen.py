@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.files import expanded
-from pytest_eac.spec.inherit import exists
+from pytest_eac.spec.files import expanded, file_trouble
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, method_names
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.ready import SpecMethod, built_in, is_method, trouble_with
@@ -85,8 +84,8 @@ def _with_corpus(draft: Draft, method: SpecMethod, at: Where) -> SpecMethod:
         return method
     place = (*at, method.name, "covariance", "corpus")
     path = draft.marked.mark(place).file.parent / expanded(covariance.corpus)
-    if not exists(path):
-        found = f"found {covariance.corpus!r}, expected a file, built-in or hub:NAME"
+    if trouble := file_trouble(path):
+        found = f"found {covariance.corpus!r}, {trouble}, built-in or hub:NAME"
         draft.complain(place, found)
     settled = covariance.model_copy(update={"corpus": str(path.absolute())})
     choice = method.choice.model_copy(update={"covariance": settled})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_eac.spec.amounts import too_many_items, too_many_scores
 from pytest_eac.spec.checks import METRICS_OF_EDITS
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.ready import SpecMethod, batch_trouble, comparison_id
@@ -19,9 +20,13 @@ def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
     written = draft.written
     if message := batch_trouble(written.sequence.batch, methods):
         draft.complain(("sequence", "batch"), message)
+    if too_many_items(draft, methods):
+        return
+    seen = set()
     for index, seed in enumerate(written.seeds):
-        if seed in written.seeds[:index]:
+        if seed in seen:
             draft.complain(("seeds", index), f"seed {seed} is given twice")
+        seen.add(seed)
     _check_names(draft, methods)
 
 
@@ -95,6 +100,8 @@ def check_data(draft: Draft, edits: tuple[Edit, ...]) -> None:
     checks = draft.written.checks
     _check_orderings_data(draft, edits)
     count = len(edits)
+    if too_many_scores(draft, count):
+        return
     for index, at in enumerate(draft.written.sequence.checkpoints):
         if message := _no_checkpoint(draft, at, count):
             draft.complain(("sequence", "checkpoints", index), message)

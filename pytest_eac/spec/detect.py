@@ -6,19 +6,18 @@ import os
 import re
 from pathlib import Path
 
-MAX_CHARACTERS = 16 * 2**20
-"""How long a spec may be; no more of a file is read to see whether it is one."""
+from pytest_eac.spec.files import open_regular
+
+PREFIX_BYTES = 2**20
+"""How much of a YAML file is read to see whether it is a spec."""
 
 _SUFFIXES = (".yaml", ".yml")
 _OWN = (".eac.yaml", ".eac.yml")
-_KEY = r"""["']?eac["']?[ \t]*:(?:\s|$)"""
-# The possessive repeats (*+) keep the search linear in files that begin with many empty lines.
-_SPEC = re.compile(
-    rf"^\ufeff?(?:---[ \t]+)?{_KEY}"  # a line of its own, not indented
-    # or the first key of a mapping in braces
-    rf"|\A\ufeff?(?:\s|#.*\n)*+(?:---\s)?\s*+\{{\s*+{_KEY}",
-    re.MULTILINE,
-)
+_KEY = rb"""["']?eac["']?[ \t]*:(?:\s|\Z)"""
+_MARK = rb"(?:\xef\xbb\xbf)?"
+_OWN_LINE = re.compile(rb"(?:\A" + _MARK + rb"|[\r\n])(?:---[ \t]+)?" + _KEY)
+# The possessive repeats (*+) keep the match linear in files that begin with many empty lines.
+_IN_BRACES = re.compile(_MARK + rb"(?:\s|#.*\n)*+(?:---\s)?\s*+\{\s*+" + _KEY)
 
 
 def is_yaml(path: Path) -> bool:
@@ -30,15 +29,17 @@ def is_spec(path: Path) -> bool:
     """Return whether a YAML file is a spec: by its name, or by a top-level ``eac`` key.
 
     A file named ``*.eac.yaml`` is meant as a spec, whatever is in it: if it cannot be read as one,
-    that is an error. Any other YAML file without the key is left alone.
+    that is an error. In any other, the key is looked for in the first ``PREFIX_BYTES``: at the
+    start of a line, or first in a mapping in braces. What is no regular file is left alone.
     """
     if path.name.lower().endswith(_OWN) and not path.name.startswith("."):
         return not path.is_dir()
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return _SPEC.search(file.read(MAX_CHARACTERS)) is not None
-    except OSError:
+        with open_regular(path) as file:
+            start = file.read(PREFIX_BYTES)
+    except (OSError, ValueError):
         return False
+    return b"eac" in start and bool(_OWN_LINE.search(start) or _IN_BRACES.match(start))
 
 
 def find_specs(path: Path) -> list[Path]:

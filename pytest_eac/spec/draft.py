@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.files import expanded
-from pytest_eac.spec.inherit import exists
+from pytest_eac.spec.files import expanded, file_trouble
 from pytest_eac.spec.ready import comparison_id
 
 if TYPE_CHECKING:
@@ -37,9 +36,10 @@ class Draft:
     def beside(self, place: Where, written: str, *, hub: bool) -> str:
         """Return the absolute path of a file that is named relative to the file that names it."""
         path = self.marked.mark(place).file.parent / expanded(written)
-        if not exists(path):
-            expected = "a file or hub:NAME" if hub else "a YAML file or a folder of them"
-            self.complain(place, f"found {written!r}, expected {expected}")
+        trouble = file_trouble(path, "a file" if hub else "a YAML file")
+        if trouble and (hub or not path.is_dir()):
+            more = " or hub:NAME" if hub else " or a folder of them"
+            self.complain(place, f"found {written!r}, {trouble}{more}")
         return str(path.absolute())
 
     def is_list(self, key: str) -> bool:

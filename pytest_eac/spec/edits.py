@@ -130,6 +130,15 @@ def place(prompt: str, subject: str) -> Placed:
     return Placed(text=text, start=start, subject=subject)
 
 
+def fill(prompt: str, subject: str) -> str:
+    """Return a prompt with its subject in it, without white space around it: see :func:`place`.
+
+    Raises:
+        ValueError: as :func:`place`.
+    """
+    return place(prompt, subject).text
+
+
 def _only_place(text: str, subject: str) -> range:
     """Return the one place where a subject stands as a word (or several) of its own.
 

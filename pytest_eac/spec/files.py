@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
+import stat
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,24 +16,82 @@ from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import BinaryIO
+
+
+class NotRegularError(OSError):
+    """A directory, a pipe or a device where a file is expected; ``strerror`` says which."""
+
+
+_KINDS = {stat.S_IFDIR: "a directory", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+
+
+def open_regular(path: Path) -> io.BufferedIOBase:
+    """Open a regular file for reading, or what a link to one names.
+
+    Never waits: neither for the other end of a pipe, nor for a device. A file that claims to be
+    empty is read as empty; those of ``/proc`` do, whatever can be read from them.
+
+    Raises:
+        OSError: it is not there or cannot be opened; a :class:`NotRegularError` if it is no
+            regular file.
+        ValueError: no file can have this path.
+    """
+    _require_regular(path.stat())  # before it is opened: that alone can set a device going
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.fdopen(os.open(path, flags), "rb")
+    try:
+        found = os.fstat(file.fileno())  # it may have been replaced in between
+        _require_regular(found)
+    except OSError:
+        file.close()
+        raise
+    if found.st_size == 0:
+        file.close()
+        return io.BytesIO()
+    return file
+
+
+def _require_regular(found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        kind = _KINDS.get(stat.S_IFMT(found.st_mode), "a device")
+        raise NotRegularError(errno.EINVAL, f"is {kind}; expected a regular file")
+
+
+def exists(path: Path) -> bool:
+    """Say whether a path exists; one that no file can have does not."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or not a path at all
+        return False
+
+
+def file_trouble(path: Path, expected: str = "a file") -> str | None:
+    """Say what is wrong with a path that is to be a regular file, if so; nothing is opened."""
+    if not exists(path):
+        return f"expected {expected}"
+    try:
+        _require_regular(path.stat())
+    except OSError as error:
+        reason = str(error.strerror).partition(";")[0]
+        return f"which {reason}: expected {expected}"
+    return None
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     """Open a file that a spec names.
 
     Raises:
-        DataError: it is not there, or cannot be opened or read to its end.
+        DataError: it is not there, is no regular file, or cannot be opened or read to its end.
     """
     try:
-        if path.exists() and not (path.is_file() or path.is_dir()):
-            raise DataError(f"{path}: is a device or a pipe; expected a plain file")
-        file = path.open("rb")
+        file = open_regular(path)
     except FileNotFoundError:
         raise DataError(
             f"{path}: there is no such file; the path is relative to the spec"
         ) from None
+    except NotRegularError as error:
+        raise DataError(f"{path}: {error.strerror}") from None
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
@@ -38,6 +101,40 @@ def opened(path: Path) -> Iterator[BinaryIO]:
             yield file
         except OSError as error:
             raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+LINE_LIMIT = 1_000_000
+"""How many bytes a record of a data file may have."""
+
+
+def lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield a file's lines with their ends and numbers, from 1; one line at a time is held.
+
+    Raises:
+        DataError: the file cannot be read, is not UTF-8, or a line is longer than ``LINE_LIMIT``.
+    """
+    with opened(path) as file:
+        start = 0
+        for number in count(1):
+            line = file.readline(LINE_LIMIT + 1)
+            if not line:
+                return
+            require_record_size(len(line), f"{path}:{number}", "line")
+            yield number, decoded(f"{path}:{number}", line, start=start)
+            start += len(line)
+
+
+def require_record_size(size: int, where: str, what: str) -> None:
+    """Refuse a line, record or cell that is larger than any record is.
+
+    Raises:
+        DataError: names the place and the limit.
+    """
+    if size > LINE_LIMIT:
+        raise DataError(
+            f"{where}: found a {what} of more than 1 MB; expected at most that for each record; "
+            "is this a file of examples?"
+        )
 
 
 def expanded(written: str) -> Path:
@@ -141,7 +238,8 @@ def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tup
     if under is not None and wrapped:
         at = _value_under(path, text, at, under)
     if text[at : at + 1] != "[":
-        raise DataError(f"{path}:1: found {text[at : at + 20]!r}, expected a JSON list of records")
+        found = json_kind(text[at : at + 1])
+        raise DataError(f"{path}:1: found {found}, expected a JSON list of records")
     at = _skip_blank(text, at + 1)
     line, counted = 1, 0
     while text[at : at + 1] not in {"]", ""}:
@@ -158,6 +256,13 @@ def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tup
             break
     if not wrapped:
         _check_end(path, text, at)
+
+
+def json_kind(text: str) -> str:
+    """Name what a text begins with; its content is not shown: the file may be no data at all."""
+    kinds = {"": "nothing", "{": "an object", "[": "a list", '"': "a text"}
+    first = text[:1]
+    return kinds.get(first, "a number" if first.isdecimal() else "something else")
 
 
 def _value_under(path: Path, text: str, at: int, key: str) -> int:
@@ -184,7 +289,7 @@ def _check_end(path: Path, text: str, at: int) -> None:
         raise DataError(f"{path}:{here}: not JSON: expected ',' or ']' after a record")
     if text[at_end:]:
         here = text.count("\n", 0, at_end) + 1
-        raise DataError(f"{path}:{here}: found {text[at_end : at_end + 20]!r} after the list")
+        raise DataError(f"{path}:{here}: found more text after the list, expected its end")
     if text[at : at + 1] != "]":
         last = text.count("\n") + 1
         raise DataError(f"{path}:{last}: the list of records is not closed; is the file cut off?")

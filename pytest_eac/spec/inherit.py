@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.spec.files import NotUtf8Error, utf8
+from pytest_eac.spec.files import NotRegularError, NotUtf8Error, exists, open_regular, utf8
 from pytest_eac.spec.marked import parse
 from pytest_eac.spec.marks import Mark, MarkedError, MarkedValue, Where
 
@@ -13,56 +14,99 @@ if TYPE_CHECKING:
 
     from pytest_eac.errors import Problem
 
+MAX_BYTES = 16 * 2**20
+"""How large a spec may be."""
+MAX_EXTENDS = 100
+"""How many entries the ``extends`` of a spec and of all that it is laid over may have together."""
 
-def read_with_parents(
-    path: Path, above: tuple[Path, ...], problems: list[Problem]
-) -> MarkedValue | None:
+
+def read_with_parents(path: Path, problems: list[Problem]) -> MarkedValue | None:
     """Parse ``path`` and lay it over the specs that it extends."""
-    try:
-        marked = parse(_text(path), path)
-    except MarkedError as error:
-        problems.extend(error.problems)
-        return None
-    parents = marked.value.get("extends", ())
-    names = (parents,) if isinstance(parents, str) else parents
-    if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
-        return marked  # a type error, which the schema reports
-    for name in reversed(names):
-        message = None
-        there = exists(path.parent / name)
-        parent = (path.parent / name).resolve() if there else None
-        if parent in {file.resolve() for file in (*above, path)}:
-            message = f"{name!r} extends this file in turn; a spec cannot extend itself"
-        elif parent is None or not parent.is_file():
-            message = f"there is no file {name!r}; the path is relative to this spec"
-        if message:
-            problems.append(marked.mark(("extends",)).problem(message, ("extends",)))
-            continue
-        base = read_with_parents(path.parent / name, (*above, path), problems)
-        if base is not None:
-            marked = _lay_over(base, marked)
-    return marked
+    return _Family(problems=problems).read(path, ())
+
+
+@dataclass(slots=True, kw_only=True)
+class _Family:
+    """A spec and all that it extends, each file read once however many extend it.
+
+    ``read_files`` has what came of each, its own parents included, by its real path.
+    """
+
+    problems: list[Problem]
+    read_files: dict[Path, MarkedValue | None] = field(default_factory=dict)
+    entries: int = 0
+
+    def read(self, path: Path, above: tuple[Path, ...]) -> MarkedValue | None:
+        """Return a file laid over its parents; ``above`` are the real paths of its children."""
+        real = path.resolve()
+        if real not in self.read_files:
+            self.read_files[real] = self._read(path, (*above, real))
+        return self.read_files[real]
+
+    def _read(self, path: Path, line: tuple[Path, ...]) -> MarkedValue | None:
+        try:
+            marked = parse(_text(path), path)
+        except MarkedError as error:
+            self.problems.extend(error.problems)
+            return None
+        parents = marked.value.get("extends", ())
+        names = (parents,) if isinstance(parents, str) else parents
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            return marked  # a type error, which the schema reports
+        at = marked.mark(("extends",))
+        self.entries += len(names)
+        if self.entries > MAX_EXTENDS:
+            message = (
+                f"found {self.entries:,} entries with those of the files above, expected at most "
+                f"{MAX_EXTENDS}: merge some of the files"
+            )
+            self.problems.append(at.problem(message, ("extends",)))
+            return None
+        for name in reversed(names):
+            if trouble := _trouble_with(path, name, line):
+                self.problems.append(at.problem(trouble, ("extends",)))
+                continue
+            base = self.read(path.parent / name, line)
+            if base is not None:
+                marked = _lay_over(base, marked)
+        return marked
+
+
+def _trouble_with(path: Path, name: str, line: tuple[Path, ...]) -> str | None:
+    """Say why ``path``, the last of a line of children and parents, cannot extend a file."""
+    parent = path.parent / name
+    if not exists(parent):
+        return f"there is no file {name!r}; the path is relative to this spec"
+    if parent.resolve() in line:
+        return f"{name!r} extends this file in turn; a spec cannot extend itself"
+    return None
 
 
 def _text(path: Path) -> str:
     """Read a spec's text.
 
     Raises:
-        MarkedError: it cannot be read, or is not UTF-8.
+        MarkedError: it is too large, cannot be read, or is not UTF-8.
     """
+    start = Mark(file=path, line=1, column=1)
     data = b""
     try:
-        data = path.read_bytes()
-        return utf8(data)
+        with open_regular(path) as file:
+            data = file.read(MAX_BYTES + 1)
+        if len(data) <= MAX_BYTES:
+            return utf8(data)
     except NotUtf8Error as error:
         before = data[: error.at]
         column = len(before.rpartition(b"\n")[2].decode("utf-8", errors="replace")) + 1
         mark = Mark(file=path, line=before.count(b"\n") + 1, column=column)
         raise MarkedError([mark.problem(str(error))]) from None
+    except NotRegularError as error:
+        raise MarkedError([start.problem(str(error.strerror))]) from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        mark = Mark(file=path, line=1, column=1)
-        raise MarkedError([mark.problem(f"cannot be read: {reason}")]) from None
+        raise MarkedError([start.problem(f"cannot be read: {reason}")]) from None
+    message = f"found more than {MAX_BYTES:,} bytes, expected at most that for a spec"
+    raise MarkedError([start.problem(f"{message}: keep long edit lists in a data file (from:)")])
 
 
 def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
@@ -92,11 +136,3 @@ def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
         keys=remaining(base.keys) | top.keys,
         values=remaining(base.values) | top.values,
     )
-
-
-def exists(path: Path) -> bool:
-    """Say whether a path exists; one that no file can have does not."""
-    try:
-        return path.exists()
-    except (OSError, ValueError):  # too long, or not a path at all
-        return False

@@ -15,8 +15,8 @@ from pytest_eac.spec.edit_warnings import edit_warnings
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource
 from pytest_eac.spec.explain import path_in, problems_of
-from pytest_eac.spec.files import expanded, is_gguf
-from pytest_eac.spec.inherit import exists, read_with_parents
+from pytest_eac.spec.files import exists, expanded, is_gguf
+from pytest_eac.spec.inherit import read_with_parents
 from pytest_eac.spec.ready import Spec
 from pytest_eac.spec.schema import SpecFile
 from pytest_eac.spec.sources import read_source
@@ -35,7 +35,7 @@ def load_spec(path: str | Path) -> Spec:
     """
     path = Path(path)
     problems: list[Problem] = []
-    marked = read_with_parents(path, (), problems)
+    marked = read_with_parents(path, problems)
     if marked is None or problems:
         raise SpecError(_ordered(problems))
     try:

@@ -14,7 +14,6 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
-from pytest_eac.spec.detect import MAX_CHARACTERS
 from pytest_eac.spec.marks import Mark, MarkedError, MarkedValue, Where
 from pytest_eac.spec.nodes import TAG, Mapping, Node, Scalar, Sequence, compose
 
@@ -36,13 +35,10 @@ def parse(text: str, file: Path) -> MarkedValue:
     """Parse one YAML document.
 
     Raises:
-        MarkedError: the text is not YAML, is too large or too deep, or holds tags, duplicate keys
+        MarkedError: the text is not YAML, is too deep, or holds tags, duplicate keys
             or aliases that expand beyond the limits; every problem found is in it.
     """
     start = Mark(file=file, line=1, column=1)
-    if len(text) > MAX_CHARACTERS:
-        found = f"{len(text):,} characters; a spec may have {MAX_CHARACTERS:,}"
-        raise MarkedError([start.problem(f"{found}: keep long edit lists in a data file (from:)")])
     node = compose(text, file)
     if not isinstance(node, Mapping):
         message = f"found {_named(node)}, expected a mapping that starts with 'eac: 1'"
@@ -60,7 +56,9 @@ def _named(node: Node | None) -> str:
         return "a list"
     if not isinstance(node, Scalar) or not node.text:
         return "nothing"
-    return repr(node.text if len(node.text) <= 40 else f"{node.text[:37]}...")
+    # Any file can be named as a spec: no more is shown of a text than what was meant as the key.
+    key = node.text.partition(" ")[0]
+    return repr(key) if key.startswith("eac") and len(key) <= 40 else "a text"
 
 
 class _LimitReachedError(Exception):

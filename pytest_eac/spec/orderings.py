@@ -36,7 +36,7 @@ class Budget(Strict):
 class Orderings(Strict):
     """Orders of the edits to try, and what must hold under them."""
 
-    examples: Count = Field(10, description="How many orders to draw.")
+    examples: Count = Field(10, le=10_000, description="How many orders to draw.")
     hold: tuple[Text, ...] | None = Field(
         None,
         description="Checks that must hold under every order; by default those of the "

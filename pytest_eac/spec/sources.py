@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 import random
+from array import array
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field, ValidationError
@@ -16,16 +18,21 @@ from pydantic import ConfigDict, Field, ValidationError
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource, InlineEdit, Neighbor
-from pytest_eac.spec.files import decoded, elements, opened
+from pytest_eac.spec.files import decoded, elements, lines, opened
 from pytest_eac.spec.registry import SOURCES, find
 from pytest_eac.spec.settings import Strict
 from pytest_eac.spec.types import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from pytest_eac.writing import Space
+
+    _Numbered = tuple[int, tuple[int, str]]  # of a record: its number, its line and its text
+
+LIST_BYTES = 512 * 2**20
+"""How large a JSON list may be: it is in memory whole, as its text."""
 
 
 class _Loose(Strict):
@@ -100,18 +107,18 @@ def _zsre(record: str) -> InlineEdit:
 
 
 def _read_json_list(path: Path) -> Iterator[tuple[int, str]]:
-    return elements(path, _read(path))
+    with opened(path) as file:
+        data = file.read(LIST_BYTES + 1)
+    if len(data) > LIST_BYTES:
+        raise DataError(
+            f"{path}: found a JSON list of more than {LIST_BYTES:,} bytes, which is read whole; "
+            "write one record a line and take format: jsonl"
+        )
+    return elements(path, decoded(path, data))
 
 
 def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(_read(path).split("\n"), start=1):
-        if line.strip():
-            yield number, line
-
-
-def _read(path: Path) -> str:
-    with opened(path) as file:
-        return decoded(path, file.read())
+    return ((number, line) for number, line in lines(path) if line.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,17 +171,40 @@ def read_source(source: EditSource, path: Path, *, space: Space = "auto") -> tup
             are fewer records than ``take`` asks for.
     """
     form = _FORMATS.get(source.format) or _brought(source.format)
-    records = list(enumerate(form.read(path), start=1))
-    if not records:
-        raise DataError(f"{path}: no records in it; expected at least one")
-    if source.take is not None and source.take > len(records):
-        raise DataError(f"{path}: found {len(records)} records, expected take: {source.take}")
-    if source.seed is not None:
-        random.Random(source.seed).shuffle(records)  # noqa: S311 - a reproducible draw
     return tuple(
         _convert(form, path, number, line, record, space=space)
-        for number, (line, record) in records[: source.take]
+        for number, (line, record) in _taken(source, form, path)
     )
+
+
+def _taken(source: EditSource, form: _Format, path: Path) -> Iterable[_Numbered]:
+    """Return the records that are used, numbered from 1; no others are held in memory.
+
+    Without a draw, none behind the last one is read. A draw reads twice: to count the records, and
+    to take those of the chosen numbers.
+    """
+    if source.seed is None:
+        found = list(islice(enumerate(form.read(path), start=1), source.take))
+        _require(source, path, len(found))
+        return found
+    count = sum(1 for _ in form.read(path))
+    _require(source, path, count)
+    order = array("L", range(1, count + 1))
+    random.Random(source.seed).shuffle(order)  # noqa: S311 - a reproducible draw
+    chosen = order[: source.take]
+    wanted = set(chosen)
+    numbered = enumerate(form.read(path), start=1)
+    drawn = {number: (number, each) for number, each in numbered if number in wanted}
+    if len(drawn) < len(chosen):
+        raise DataError(f"{path}: has changed while it was read; run again")
+    return [drawn[number] for number in chosen]
+
+
+def _require(source: EditSource, path: Path, count: int) -> None:
+    if not count:
+        raise DataError(f"{path}: no records in it; expected at least one")
+    if source.take is not None and source.take > count:
+        raise DataError(f"{path}: found {count} records, expected take: {source.take}")
 
 
 def _convert(
@@ -196,6 +226,8 @@ def _field_problem(detail: Any, names: dict[str, str]) -> str:
         return f"field {field} is missing"
     if detail["type"] == "extra_forbidden":
         return f"field {field} is unknown; known are {', '.join(InlineEdit.model_fields)}"
+    if not detail["loc"]:  # no more of it is shown: the file may be no data at all
+        return f"{field} is no JSON object: {detail['msg']}"
     found = repr(detail["input"])
     short = found if len(found) <= 60 else found[:57] + "..."
     return f"field {field}: found {short}: {detail['msg']}"

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from scipy import optimize, stats
 
+from pytest_eac.stats.batches import batches
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -246,8 +248,15 @@ def parameters(
     high = min(bounds[1], fitted.parameter + _TAIL * (high - fitted.parameter))
     grid = np.linspace(low, high, _GRID)[:, None]
     edges, freedom = series.edges, fitted.freedom
-    rise = _deviance(fitted.shape, series.steps, edges, grid) - fitted.criterion
+    shape, steps = fitted.shape, series.steps
+    deviances = [_deviance(shape, steps, edges, grid[part]) for part in batches(_GRID, len(steps))]
+    rise = np.concatenate(deviances) - fitted.criterion
     density = (1 + np.maximum(rise, 0) / (fitted.dispersion * freedom)) ** (-(freedom + 1) / 2)
-    chosen = grid[generator.choice(_GRID, many, p=density / density.sum())]
-    scale = np.mean(series.steps * np.exp(-_log_steps(fitted.shape, chosen, edges)), axis=-1)
-    return np.asarray(scale[:, None] * np.exp(_log_steps(fitted.shape, chosen, ahead)))
+    chosen = generator.choice(_GRID, many, p=density / density.sum())
+    scale = np.concatenate(
+        [
+            np.mean(steps * np.exp(-_log_steps(shape, grid[part], edges)), axis=-1)
+            for part in batches(_GRID, len(steps))
+        ]
+    )[chosen]
+    return np.asarray(scale[:, None] * np.exp(_log_steps(shape, grid[chosen], ahead)))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
+from pytest_eac.stats.batches import batches
 from pytest_eac.stats.paired import Interval
 
 if TYPE_CHECKING:
@@ -122,11 +123,18 @@ def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: in
     residuals = np.array(fitted.residuals)
     spread = math.sqrt(n / fitted.freedom)
     generator = np.random.default_rng(seed)
-    drawn = 1 + spread * (generator.choice(residuals, (_RESAMPLES, n)) - 1)
-    steps = np.vstack([series.steps, fitted.expected(series.edges) * drawn])
-    totals = np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])
     kept = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(int))
-    slopes = _median_slopes(series.edges[kept], totals[:, kept])
+    expected = fitted.expected(series.edges)
+
+    def totals(steps: Floats) -> Floats:
+        return np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])[:, kept]
+
+    found = [totals(np.array([series.steps]))]
+    for part in batches(_RESAMPLES, n):
+        chosen = generator.choice(residuals, (part.stop - part.start, n))
+        drawn = 1 + spread * (chosen - 1)
+        found.append(totals(expected * drawn))
+    slopes = _median_slopes(series.edges[kept], np.vstack(found))
     value, error = float(slopes[0]), float(slopes[1:].std(ddof=1))
     error = error / value if value > 0 else error
     half = float(stats.t.ppf((1 + confidence) / 2, fitted.freedom)) * error
@@ -152,11 +160,15 @@ def needed_steps(p: float, *, n: int, freedom: int, level: float, power: float =
     Returns:
         More than ``n``; ``None`` where ``_MOST_TIMES`` as many would not do.
     """
-    counts = np.arange(n + 1, _MOST_TIMES * n + 1)
-    reached = float(stats.t.isf(p, freedom)) * np.sqrt(counts / n)
-    wanted = stats.t.isf(level, counts - n + freedom) + stats.norm.ppf(power)
-    enough: list[int] = counts[reached >= wanted].tolist()
-    return enough[0] if enough else None
+    now = float(stats.t.isf(p, freedom))
+    for part in batches(_MOST_TIMES * n - n, 1):
+        counts = np.arange(n + 1 + part.start, n + 1 + part.stop)
+        reached = now * np.sqrt(counts / n)
+        wanted = stats.t.isf(level, counts - n + freedom) + stats.norm.ppf(power)
+        enough: list[int] = counts[reached >= wanted].tolist()
+        if enough:
+            return enough[0]
+    return None
 
 
 def _median_slopes(at: Floats, totals: Floats) -> Floats:
@@ -189,11 +201,13 @@ def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
         return None
     ranks = stats.rankdata(values)
     generator = np.random.default_rng(seed)
-    shuffled = generator.permuted(np.tile(ranks, (_PERMUTATIONS, 1)), axis=1)
-    scores = _rank_scores(np.vstack([ranks, np.sort(ranks), shuffled]))
-    best = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
-    by_chance = best[2:, None] >= best[:2]
-    p, smallest = (1 + by_chance.sum(axis=0)) / (1 + _PERMUTATIONS)
+    scores = _rank_scores(np.vstack([ranks, np.sort(ranks)]))
+    least = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
+    by_chance = np.zeros(2)
+    for part in batches(_PERMUTATIONS, n):
+        shuffled = generator.permuted(np.tile(ranks, (part.stop - part.start, 1)), axis=1)
+        by_chance += (_rank_scores(shuffled).max(axis=1)[:, None] >= least).sum(axis=0)
+    p, smallest = (1 + by_chance) / (1 + _PERMUTATIONS)
     index = int(scores[0].argmax()) + SHORTEST_REGIME
     before, after = np.mean(values[:index]), np.mean(values[index:])
     return Onset(

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
@@ -125,7 +126,7 @@ def test_an_index_that_is_too_large_is_not_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shard(folder)
-    monkeypatch.setattr(checkpoint, "_TEXT_BYTES", 100)
+    monkeypatch.setattr(checkpoint, "TEXT_BYTES", 100)
     with pytest.raises(ModelError, match="is larger than 100 bytes"):
         open_checkpoint(folder)
 
@@ -176,3 +177,81 @@ def test_a_pickled_checkpoint_is_refused_with_the_remedy(folder: Path) -> None:
     (folder / WEIGHTS).rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"found pytorch_model\.bin.*convert with model\.save_pre"):
         find_model(str(folder))
+
+
+def written_by_hand(path: Path, header: dict[str, Any] | bytes, data: bytes = b"") -> None:
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+@pytest.mark.parametrize("shape", [[2**60, 0], [0, 2**60], [0], [2**40, 0, 2**40]])
+def test_an_empty_tensor_takes_no_time_whatever_its_shape_claims(
+    folder: Path, shape: list[int]
+) -> None:
+    described = {"dtype": "F32", "shape": shape, "data_offsets": [0, 0]}
+    written_by_hand(folder / WEIGHTS, {"empty": described})
+    tensor = open_checkpoint(folder).tensors["empty"]
+    assert list(tensor.chunks()) == []
+    assert tensor.whole().shape == tuple(shape)
+    assert tensor.sha256() == tensor.sha256_of([])
+
+
+def test_a_header_is_read_once_however_many_tensors_there_are(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: Counter[str] = Counter()
+
+    def counted(name: str) -> Any:
+        act = getattr(checkpoint, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            counts[name] += 1
+            return act(*args, **more)
+
+        return call
+
+    for name in ("safe_open", "open_regular"):
+        monkeypatch.setattr(checkpoint, name, counted(name))
+    for many in (100, 200):
+        save_file({str(n): torch.zeros(3, 2) for n in range(many)}, folder / WEIGHTS)
+        counts.clear()
+        for tensor in open_checkpoint(folder).tensors.values():
+            assert sum(len(chunk) for chunk in tensor.chunks()) == 3
+        assert counts == {"safe_open": 1, "open_regular": 1 + many}
+
+
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        (b'{"a": {"dtype": "F32"', "is damaged or cut off"),
+        ({"a": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}, "a is F4, expected one of"),
+        (
+            b'{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},'
+            b'"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}',
+            "is damaged or cut off",
+        ),
+    ],
+)
+def test_a_header_that_cannot_be_meant_is_refused(
+    folder: Path, header: dict[str, Any] | bytes, said: str
+) -> None:
+    written_by_hand(folder / WEIGHTS, header, b"\0")
+    with pytest.raises(ModelError, match=f"model.safetensors: {said}"):
+        open_checkpoint(folder)
+
+
+def test_a_header_that_is_too_large_is_not_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "TEXT_BYTES", 100)
+    for size in (101, 202):
+        written_by_hand(folder / WEIGHTS, b" " * size)
+        with pytest.raises(ModelError, match=f"its header has {size} bytes, expected at most 100"):
+            open_checkpoint(folder)
+
+
+def test_a_file_that_is_cut_off_after_it_was_opened_is_an_error(folder: Path) -> None:
+    tensor = open_checkpoint(folder).tensors["model.norm.weight"]
+    (folder / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes()[: tensor.start + 1])
+    with pytest.raises(ModelError, match=r"model\.norm\.weight is cut off; fetch it again"):
+        tensor.sha256()

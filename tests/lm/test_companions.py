@@ -3,13 +3,16 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
+from pytest_eac.lm import companions
 from pytest_eac.lm.companions import compare_companions
+from pytest_eac.lm.folder import TEXT_BYTES, read_object, require_companions, require_model
 from tests.conftest import FIXTURES
 
 BASE = FIXTURES / "tiny-llama"
@@ -140,3 +143,69 @@ def test_of_a_long_value_the_part_that_differs_is_shown(folder: Path) -> None:
     (line,) = compare_companions(base, folder)
     assert "[777]]" in line
     assert "[199]]" in line
+
+
+@pytest.fixture
+def unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Transformers must not see these files: it fails the test if it does."""
+
+    def fail(*_: Any, **__: Any) -> None:
+        pytest.fail("transformers was given a file that cannot be meant")
+
+    for name in ("AutoConfig", "AutoTokenizer"):
+        monkeypatch.setattr(companions, name, SimpleNamespace(from_pretrained=fail))
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"num_hidden_layers": 2_000_000_000}, "num_hidden_layers: 2,000,000,000"),
+        ({"n_layer": 1_000_000}, "n_layer: 1,000,000"),
+        ({"num_labels": 10_001}, "num_labels: 10,001"),
+        ({"text_config": {"num_hidden_layers": 1e9}}, "num_hidden_layers: 1,000,000,000.0"),
+        ({"parts": [{"n_routed_experts": 10_001}]}, "n_routed_experts: 10,001"),
+    ],
+)
+@pytest.mark.usefixtures("unread")
+def test_a_configuration_that_claims_too_many_parts_is_not_loaded(
+    folder: Path, changes: dict[str, Any], named: str
+) -> None:
+    rewrite(folder / "config.json", **changes)
+    said = f"config.json: found {named}, expected at most 10,000"
+    assert compare_companions(BASE, folder) == [said]
+    for act in (lambda: compare_companions(folder, BASE), lambda: require_model(folder)):
+        with pytest.raises(ModelError) as raised:
+            act()
+        assert str(raised.value) == f"{folder}/{said}"
+
+
+def test_as_many_layers_as_may_be_are_no_trouble(folder: Path) -> None:
+    rewrite(folder / "config.json", num_hidden_layers=10_000, intermediate_size=20_000)
+    require_companions(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "merges.txt",
+        "chat_template.jinja",
+        "additional_chat_templates/tools.jinja",
+    ],
+)
+@pytest.mark.usefixtures("unread")
+def test_a_companion_that_is_too_large_is_not_read(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    with (folder / name).open("ab") as file:
+        file.truncate(TEXT_BYTES + 1)
+    (said,) = compare_companions(BASE, folder)
+    expected = (
+        "found 67,108,865 bytes, expected at most 67,108,864, which no such file of a model has"
+    )
+    assert said == f"{name}: {expected}"
+    with pytest.raises(ModelError, match="found 67,108,865 bytes"):
+        require_model(folder)
+    assert read_object(folder / name) == {}

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError
 from pytest_eac.lm.find import find_model
-from pytest_eac.lm.tokens import Located, encode
+from pytest_eac.lm.tokens import encode, subject_end, subject_span
 from pytest_eac.spec.edits import Placed, place
 from tests.conftest import REAL_MODEL, USER_CACHE
 from tests.lm.trained_tokenizers import KINDS, trained
@@ -109,17 +109,6 @@ def normalized(tokenizer: Any, text: str) -> str:
     return normalizer.normalize_str(text) if normalizer else text
 
 
-def last_token(tokenizer: Any, placed: Placed) -> int:
-    subject = range(placed.start, placed.start + len(placed.subject))
-    return Located.encode(tokenizer, placed.text).tokens_of(subject)[-1]
-
-
-def tokens_of(tokenizer: Any, subject: str) -> range:
-    """The tokens of a subject in a prompt."""
-    text = f"In {subject} live"
-    return Located.encode(tokenizer, text).tokens_of(range(3, 3 + len(subject)))
-
-
 def every_kind() -> dict[str, Any]:
     return {kind: trained(kind) for kind in KINDS}
 
@@ -141,7 +130,7 @@ def check(tokenizers: dict[str, Any], before: str, subject: str, after: str) -> 
     for name, tokenizer in tokenizers.items():
         wanted = slow_last_token(tokenizer, placed)
         try:
-            found = last_token(tokenizer, placed)
+            found = subject_end(tokenizer, placed.text, subject, at=placed.start)
         except EditError:
             assert wanted is None, name
             continue
@@ -164,7 +153,8 @@ def check_other_form(tokenizers: dict[str, Any], subject: str) -> None:
         for name, tokenizer in tokenizers.items():
             wanted = slow_last_token(tokenizer, placed)
             if wanted is not None:
-                assert last_token(tokenizer, placed) == wanted, name
+                at = subject_end(tokenizer, placed.text, placed.subject)
+                assert at == wanted, name
 
 
 @given(before=AROUND, subject=SUBJECTS, after=AROUND)
@@ -205,7 +195,7 @@ def test_a_composed_and_a_decomposed_subject_end_in_one_token_if_the_tokenizer_m
     tokenizer = trained(kind)
     composed, apart = (unicodedata.normalize(form, name) for form in ("NFC", "NFD"))
     if encode(tokenizer, f"In {composed} live") == encode(tokenizer, f"In {apart} live"):
-        spans = {tokens_of(tokenizer, each) for each in (composed, apart)}
+        spans = {subject_span(tokenizer, f"In {each} live", each) for each in (composed, apart)}
         assert len(spans) == 1
     else:
         assert kind in {"byte-plain", "metaspace", "llama-2"}  # the kinds that normalise nothing
@@ -213,4 +203,4 @@ def test_a_composed_and_a_decomposed_subject_end_in_one_token_if_the_tokenizer_m
 
 def test_a_subject_whose_end_the_tokenizer_drops_is_reported() -> None:
     with pytest.raises(EditError, match=r"no token holds the end of 'A\\u200b' .* drops '\\u200b'"):
-        tokens_of(trained("bert"), "A\u200b")
+        subject_end(trained("bert"), "In A\u200b live", "A\u200b")

@@ -12,6 +12,7 @@ from pytest_eac.spec.edits import (
     Edit,
     Neighbor,
     Placed,
+    fill,
     from_inline,
     place,
     question,
@@ -35,15 +36,15 @@ def edit(prompt: str, *paraphrases: str) -> Edit:
     )
 
 
-# place
+# fill
 
 
-def test_the_subject_takes_the_place_of_the_braces() -> None:
-    assert place("  The capital of {} is ", "Kenya").text == "The capital of Kenya is"
+def test_fill_puts_the_subject_in_place_of_the_braces() -> None:
+    assert fill("  The capital of {} is ", "Kenya") == "The capital of Kenya is"
 
 
-def test_a_prompt_may_name_its_subject() -> None:
-    assert place("The capital of Kenya is", "Kenya").text == "The capital of Kenya is"
+def test_fill_takes_a_prompt_that_names_its_subject() -> None:
+    assert fill("The capital of Kenya is", "Kenya") == "The capital of Kenya is"
 
 
 @pytest.mark.parametrize(
@@ -57,9 +58,9 @@ def test_a_prompt_may_name_its_subject() -> None:
         ("kenya is", "does not occur"),
     ],
 )
-def test_a_subject_that_does_not_occur_exactly_once_is_refused(prompt: str, said: str) -> None:
+def test_fill_refuses_a_subject_that_does_not_stand_exactly_once(prompt: str, said: str) -> None:
     with pytest.raises(ValueError) as raised:
-        place(prompt, "Kenya")
+        fill(prompt, "Kenya")
     assert said in str(raised.value)
 
 
@@ -76,7 +77,7 @@ def test_a_filled_prompt_is_stripped_and_has_the_subject_where_it_says(
     except ValueError:
         assert "{}" not in prompt
         return
-    assert placed.text == prompt.replace("{}", subject).strip()
+    assert placed.text == prompt.replace("{}", subject).strip() == fill(prompt, subject)
     assert placed.text.startswith(subject, placed.start)
     if prompt.count("{}") == 1:
         before = prompt.partition("{}")[0].lstrip()
@@ -87,7 +88,7 @@ def test_a_filled_prompt_is_stripped_and_has_the_subject_where_it_says(
 def test_braces_and_the_subject_itself_are_two_ways_to_write_one_prompt(
     before: str, after: str
 ) -> None:
-    assert place(f"{before}{{}}{after}", "Oslo").text == f"{before}Oslo{after}".strip()
+    assert fill(f"{before}{{}}{after}", "Oslo") == f"{before}Oslo{after}".strip()
     named = f"{before} Oslo {after}"
     assert place(f"{before} {{}} {after}", "Oslo") == place(named, "Oslo")
 

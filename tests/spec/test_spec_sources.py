@@ -403,7 +403,8 @@ def test_a_file_without_records_is_refused(file: Path, text: str, form: str) -> 
 @pytest.mark.parametrize("form", ["counterfact", "zsre", "jsonl"])
 def test_a_file_that_is_not_utf_8_is_refused(file: Path, form: str) -> None:
     said = error_of(file, b'[{"subject": "caf\xe9"}]', form)
-    assert said == f"{file}: not UTF-8 (byte 17); save the file as UTF-8"
+    place = f"{file}:1" if form == "jsonl" else str(file)
+    assert said == f"{place}: not UTF-8 (byte 17); save the file as UTF-8"
 
 
 @pytest.mark.parametrize("form", ["counterfact", "zsre", "jsonl"])
@@ -421,7 +422,7 @@ def test_a_file_that_is_not_there_or_a_folder_is_refused(tmp_path: Path) -> None
     assert str(raised.value).startswith(f"{tmp_path / 'x'}: there is no such file")
     with pytest.raises(DataError) as raised:
         read_source(source, tmp_path)
-    assert str(raised.value) == f"{tmp_path}: cannot be read: Is a directory"
+    assert str(raised.value) == f"{tmp_path}: is a directory; expected a regular file"
 
 
 # The published samples

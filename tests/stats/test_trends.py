@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
+from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -9,9 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t, theilslopes
 
+from pytest_eac.stats import batches
+from pytest_eac.stats.forecast import forecast
 from pytest_eac.stats.growth import fit
 from pytest_eac.stats.trends import Slope, mann_kendall, needed_steps, neighbours, onset, theil_sen
 from tests.stats.growing import power, scattered, total_of, usual
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RUNS = 300
 
@@ -215,3 +223,56 @@ def test_neighbours_that_resemble_one_another_are_noticed() -> None:
     assert sum(each > 2 for each in independent) <= usual(RUNS, 0.025)[1]
     assert neighbours([1.0] * 10 + [2.0] * 10) > 3
     assert neighbours([1.0] * 10) == 0.0
+
+
+@pytest.mark.parametrize("entries", [1, 100, 12_345])
+@pytest.mark.parametrize("n", [10, 57])
+def test_resamples_in_batches_give_what_all_at_once_give(
+    monkeypatch: pytest.MonkeyPatch, n: int, entries: int
+) -> None:
+    """One batch that holds everything is the twin."""
+    series = total_of(scattered(power(n, 1.3), 0.5, np.random.default_rng(n)))
+    fitted = fit(series, "power")
+    assert fitted is not None
+
+    def found() -> tuple[object, ...]:
+        return (
+            onset(series.steps.tolist()),
+            theil_sen(series, fitted),
+            forecast(series, [fitted], 2 * series.total[-1]),
+            needed_steps(0.2, n=n, freedom=n - 1, level=1e-3),
+        )
+
+    monkeypatch.setattr(batches, "ENTRIES", 2**40)
+    whole = found()
+    monkeypatch.setattr(batches, "ENTRIES", entries)
+    assert found() == whole
+
+
+def peak_of(act: Callable[[], object]) -> int:
+    """The most bytes that are allocated at a time."""
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_resamples_of_twice_as_many_edits_take_no_more_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(batches, "ENTRIES", 2**16)
+    peaks = []
+    for n in (1_000, 2_000):
+        series = total_of(scattered(power(n, 1.0), 0.5, np.random.default_rng(n)))
+        fitted = fit(series, "power")
+        assert fitted is not None
+        acts: tuple[Callable[[], object], ...] = (
+            partial(onset, series.steps.tolist()),
+            partial(theil_sen, series, fitted),
+            partial(forecast, series, [fitted], 2 * series.total[-1]),
+            partial(needed_steps, 0.2, n=n, freedom=n, level=1e-9),
+        )
+        peaks.append([peak_of(act) for act in acts])
+    assert all(more < 1.3 * less for less, more in zip(*peaks, strict=True)), peaks

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import DataError
-from pytest_eac.measuring.abilities.files import read_file, shown
+from pytest_eac.measuring.abilities.files import columns, read_file, shown
 from pytest_eac.measuring.abilities.hub import read_hub
 from pytest_eac.spec.names import closest, nearest
 
@@ -183,7 +183,7 @@ def _field(row: Row, names: Sequence[str]) -> tuple[str, Any]:
             raise DataError(f"{row.origin}: {name}: found nothing in it; expected a value")
     near = next(filter(None, (nearest(name, row.fields) for name in names)), "")
     raise DataError(
-        f"{row.origin}: found the columns {', '.join(row.fields)}; expected {wanted}{near}"
+        f"{row.origin}: found the columns {columns(row.fields)}; expected {wanted}{near}"
     )
 
 

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import csv
 import json
-from itertools import count
+import re
+from itertools import islice
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import DataError
-from pytest_eac.spec.files import decoded, elements, opened
+from pytest_eac.spec.files import decoded, elements, json_kind, lines, opened, require_record_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-LIMIT = 1_000_000
 JSON_LIMIT = 64_000_000
 _SHOWN = 60
+_NAME = re.compile(r"\w[\w .-]{0,39}")
+_COLUMNS = 20  # of a table are named in a message
 
 Numbered = tuple[int, dict[str, Any]]
 
@@ -51,6 +53,16 @@ def shown(found: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
+def columns(names: Iterable[str]) -> str:
+    """Write the names of columns for a message.
+
+    Any file can be named as data: what does not look like a name is not shown.
+    """
+    told = (name if _NAME.fullmatch(name) else "(no name)" for name in islice(names, _COLUMNS + 1))
+    written = list(told)
+    return ", ".join([*written[:_COLUMNS], *(["..."] if len(written) > _COLUMNS else [])])
+
+
 def checked(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return a record of a table that was not read as text.
 
@@ -61,34 +73,12 @@ def checked(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
         size = len(json.dumps(fields, ensure_ascii=False, allow_nan=False, default=str))
     except ValueError:
         raise DataError(f"{where}: found NaN or an infinity; expected finite numbers") from None
-    _check_size(size, where, "record")
+    require_record_size(size, where, "record")
     return dict(fields)
 
 
-def _check_size(size: int, where: str, what: str) -> None:
-    if size > LIMIT:
-        raise DataError(
-            f"{where}: found a {what} of more than 1 MB; expected at most that for each record; "
-            "is this a file of examples?"
-        )
-
-
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines with their ends; no more of a line is read than a record may have."""
-    with opened(path) as file:
-        start = 0
-        for number in count(1):
-            line = file.readline(LIMIT + 1)
-            if not line:
-                return
-            where = f"{path}:{number}"
-            _check_size(len(line), where, "line")
-            yield number, decoded(where, line, start=start)
-            start += len(line)
-
-
 def _tsv(path: Path) -> Iterator[Numbered]:
-    rows = ((number, line.rstrip("\r\n")) for number, line in _lines(path))
+    rows = ((number, line.rstrip("\r\n")) for number, line in lines(path))
     return _table(path, ((number, line.split("\t")) for number, line in rows if line))
 
 
@@ -97,7 +87,7 @@ def _csv(path: Path) -> Iterator[Numbered]:
 
 
 def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader((line for _, line in _lines(path)), strict=True)
+    reader = csv.reader((line for _, line in lines(path)), strict=True)
     start = 1
     try:
         for cells in reader:
@@ -116,20 +106,20 @@ def _table(path: Path, rows: Iterable[tuple[int, list[str]]]) -> Iterator[Number
             header = [cell.strip() for cell in cells]
             if "" in header or len(set(header)) < len(header):
                 raise DataError(
-                    f"{path}:{number}: found the header {shown(header)}; "
+                    f"{path}:{number}: found the header {columns(header)}; "
                     "expected a different name for each column"
                 )
         elif len(cells) != len(header):
             raise DataError(
                 f"{path}:{number}: found {len(cells)} cells; expected {len(header)}, one for each "
-                f"column ({', '.join(header)})"
+                f"column ({columns(header)})"
             )
         else:
             yield number, dict(zip(header, cells, strict=True))
 
 
 def _json_lines(path: Path) -> Iterator[Numbered]:
-    for number, line in _lines(path):
+    for number, line in lines(path):
         if line.strip():
             yield number, _object(line.rstrip("\r\n"), f"{path}:{number}")
 
@@ -147,7 +137,7 @@ def _json_list(path: Path) -> Iterator[Numbered]:
         return
     for number, element in elements(path, text, under="data"):
         where = f"{path}:{number}"
-        _check_size(len(element), where, "record")
+        require_record_size(len(element), where, "record")
         yield number, _object(element, where)
 
 
@@ -159,7 +149,7 @@ def _object(text: str, where: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON as expected: {error}") from None
     if not isinstance(found, dict):
-        raise DataError(f"{where}: found {shown(found)}; expected a JSON object")
+        raise DataError(f"{where}: found {json_kind(text.lstrip())}; expected a JSON object")
     return found
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.errors import DataError, EacError, NonFiniteError, SettingsError
+from pytest_eac.errors import DataError, EacError, ModelError, NonFiniteError, SettingsError
+from pytest_eac.lm.chat import rendered
 from pytest_eac.measuring.abilities.asked import Shares, Told
 from pytest_eac.measuring.abilities.data import Row, digest
 from pytest_eac.measuring.abilities.lm_eval_items import (
@@ -193,7 +194,19 @@ def _wrapped(loaded: LoadedModel, rows: int) -> Any:
     """Return the live model as lm-eval takes it; the tokenizer is a copy, which it may change."""
     from lm_eval.models.huggingface import HFLM
 
-    return HFLM(pretrained=loaded.model, tokenizer=deepcopy(loaded.tokenizer), batch_size=rows)
+    model = HFLM(pretrained=loaded.model, tokenizer=deepcopy(loaded.tokenizer), batch_size=rows)
+
+    def apply(history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        try:
+            return rendered(model.tokenizer, history, answer=add_generation_prompt)
+        except ModelError:  # as lm-eval does: some templates know no such role
+            rest = [message for message in history if message["role"] != "system"]
+            if len(rest) == len(history):
+                raise
+            return rendered(model.tokenizer, rest, answer=add_generation_prompt)
+
+    model.apply_chat_template = apply
+    return model
 
 
 def _rows(loaded: LoadedModel) -> int:

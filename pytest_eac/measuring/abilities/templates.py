@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ruamel.yaml import YAML
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.lm.tokens import chat_prompt
+from pytest_eac.lm.chat import chat_prompt
 from pytest_eac.measuring.abilities.data import text
 from pytest_eac.spec.abilities import FIELD
 from pytest_eac.writing import as_continuation

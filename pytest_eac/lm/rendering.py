@@ -1,0 +1,60 @@
+"""The child process that runs a chat template; see :mod:`pytest_eac.lm.chat`."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+
+def serve(memory: int, characters: int) -> None:
+    """Answer lines of JSON: a template with its special tokens, then the messages of each prompt.
+
+    Args:
+        memory: how many bytes more than now may be taken.
+        characters: how long an answer may be.
+    """
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    setting = json.loads(sys.stdin.readline())
+    _limit_memory(memory)
+    _answer({})
+    for line in sys.stdin:
+        asked = json.loads(line)
+        try:
+            rendered, _ = render_jinja_template(
+                conversations=[asked["messages"]],
+                chat_template=setting["template"],
+                add_generation_prompt=asked["answer"],
+                continue_final_message=not asked["answer"],
+                **setting["special"],
+            )
+            text = rendered[0]
+        except MemoryError:
+            _answer({"error": "out of memory"})
+        except Exception as error:  # whatever a template can bring about
+            lines = str(error).strip().splitlines()
+            _answer({"error": f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]})
+        else:
+            if len(text) > characters:
+                _answer({"error": f"its text is longer than {characters:,} characters"})
+            else:
+                _answer({"text": text})
+
+
+def _answer(found: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
+
+
+def _limit_memory(more: int) -> None:
+    """Limit the address space, where the system has that and says how much is taken."""
+    with suppress(ImportError, OSError, ValueError):
+        import resource
+
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limit = pages * os.sysconf("SC_PAGE_SIZE") + more
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
