@@ -27,6 +27,7 @@ from pytest_eac.plugin.progress import Progress
 from pytest_eac.record import Chain, Comparison, Record, Release, Unfinished, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines, wrapped
+from pytest_eac.safe import line
 from pytest_eac.spec import checks, choices
 from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.orders import show_order
@@ -140,7 +141,7 @@ class EacSession:
         if self.config.get_verbosity() < 0:
             return []
         if self.options.from_results and self.specs:
-            return [f"eac: records from {self.options.from_results}, no model is loaded"]
+            return [line(f"eac: records from {self.options.from_results}, no model is loaded")]
         for spec in self.specs:
             if spec.model is None:
                 lines["eac: no model: give --eac-model or a model in the spec"] = None
@@ -154,7 +155,7 @@ class EacSession:
             lines[f"eac: only the first {self.options.limit_edits} edits (--eac-limit-edits)"] = (
                 None
             )
-        return list(lines)
+        return [line(each) for each in lines]
 
     def chain(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
         """Return a chain's record, running the chain if it has not run yet.
@@ -546,29 +547,29 @@ class EacSession:
         stopped = [f"{each.chain.spec}: {each.brief}" for each in self.unfinished]
         if shown and (self.chains or skipped or stopped):
             reporter.write_sep("=", "edits")
-            lines = (
+            printed = (
                 *summary_lines(self.chains),
                 *causality_lines(self.chains),
                 *skipped,
-                *(part for line in (*stopped, *self._diagnoses()) for part in wrapped(line)),
+                *(part for text in (*stopped, *self._diagnoses()) for part in wrapped(text)),
             )
-            for line in lines:
-                reporter.write_line(line)
+            for each in printed:
+                reporter.write_line(line(each))
         if shown and self.baseline:
-            for line in self.baseline.lines(self.record()):
-                reporter.write_line(line)
+            for each in self.baseline.lines(self.record()):
+                reporter.write_line(line(each))
         if self.trouble:
-            reporter.write_line(self.trouble, red=True)
+            reporter.write_line(line(self.trouble), red=True)
         elif self.options.results:
-            reporter.write_line(f"results written to {self.options.results}")
-        for line in self._told:
-            reporter.write_line(line)
+            reporter.write_line(line(f"results written to {self.options.results}"))
+        for each in self._told:
+            reporter.write_line(line(each))
 
     def _diagnoses(self) -> list[str]:
         """Return what each chain's failures point to; known here, since all its checks have run."""
         from pytest_eac.judging.diagnosis import diagnose
 
-        return [f"{chain.name}: {line}" for chain in self.chains for line in diagnose(chain)]
+        return [f"{chain.name}: {found}" for chain in self.chains for found in diagnose(chain)]
 
     def record(self) -> Record:
         """Return what has been measured and judged so far."""
