@@ -51,15 +51,20 @@ class SpecNode(pytest.Module):
 
     def __init__(self, *, eac: EacSession, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.name = line(self.name)
         self.eac = eac
         self.obj = ModuleType(self.path.stem)
         self._wrong_at = 1
 
-    @property
-    def nodeid(self) -> str:
-        """The id, which pytest prints as it is; the file's name may hold anything."""
-        return line(super().nodeid)
+    @classmethod
+    def of(cls, path: Path, parent: pytest.Collector, eac: EacSession) -> SpecNode:
+        """Make the node of a file; pytest prints names and ids as they are, so they are escaped."""
+        root = parent.config.rootpath
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        own = {}
+        if (escaped := line(shown.as_posix())) != shown.as_posix():
+            nodeid = escaped.replace("::", r"\x3a\x3a")  # by which pytest would take it apart
+            own = {"nodeid": nodeid, "name": line(path.name)}
+        return cls.from_parent(parent, path=path, eac=eac, **own)
 
     def collect(self) -> Iterator[pytest.Collector]:
         """Yield a node per chain, and one for the comparisons between chains.
@@ -278,17 +283,21 @@ class CheckItem(pytest.Function):
         return lines.get(self.name) or lines.get(self.name.removeprefix("baseline-"), 1)
 
     def _line(self) -> str:
-        return f"{self.spec.file}:{self.line}: the check"
+        return f"{self._file}:{self.line}: the check"
+
+    @property
+    def _file(self) -> str:
+        return line(str(self.spec.file))
 
     def _with_place(self, error: EacError) -> str:
         """Return an error's text and the line of the spec that it belongs to."""
         place = self.spec.lines.get("model")
         if about := self.spec.lines.get(error.check or ""):
-            return f"{error}\n{self.spec.file}:{about}: the check"
+            return f"{error}\n{self._file}:{about}: the check"
         options = self.eac.options
         named = options.model or options.edited
         if isinstance(error, ModelError | UnavailableError) and place and not named:
-            return f"{error}\n{self.spec.file}:{place}: the model"
+            return f"{error}\n{self._file}:{place}: the model"
         return f"{error}\n{self._line()}"
 
     def reword(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
