@@ -443,7 +443,7 @@ class EacSession:
 
             def load_edited() -> LoadedModel:
                 self._model = None  # the base's memory has been given up, even of the same name
-                return self._load(edited, tell)
+                return self._load(edited, tell, released=True)
 
             try:
                 return measure_release(
@@ -496,8 +496,13 @@ class EacSession:
             )
         return spec.model
 
-    def _load(self, choice: choices.ModelChoice, tell: Callable[[str], None]) -> LoadedModel:
-        """Return the model, keeping only the last one so that two are never held."""
+    def _load(
+        self, choice: choices.ModelChoice, tell: Callable[[str], None], *, released: bool = False
+    ) -> LoadedModel:
+        """Return the model, keeping only the last one so that two are never held.
+
+        The code of a ``released`` one is never run: ``--eac-trust-remote-code`` is for bases.
+        """
         from pytest_eac.lm.load import load_model
 
         if self._model is None or self._model[0] != choice:
@@ -511,7 +516,7 @@ class EacSession:
                         device=choice.device,
                         cache_dir=self.options.cache_dir,
                         offline=self.options.offline,
-                        trust_remote_code=self.options.trust_remote_code,
+                        trust_remote_code=self.options.trust_remote_code and not released,
                         tell=tell,
                     )
                 self._model = (choice, loaded)
