@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_eac.safe import line, lines
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -33,12 +35,12 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self._place}: {self._what}"
+        return line(f"{self._place}: {self._what}")
 
     @property
     def as_warning(self) -> str:
         """The same text as a warning: the spec can still be used."""
-        return f"{self._place}: warning: {self._what}"
+        return line(f"{self._place}: warning: {self._what}")
 
     @property
     def _place(self) -> str:
@@ -132,3 +134,6 @@ class MismatchError(RecordError):
 
 class EacWarning(UserWarning):
     """Something that costs time or leaves a gap, but makes no number wrong."""
+
+    def __str__(self) -> str:
+        return lines(super().__str__())

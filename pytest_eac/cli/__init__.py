@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_eac import __version__
 from pytest_eac.cli.conftests import spec_reader
 from pytest_eac.errors import EacError
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,5 +53,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with spec_reader() as chosen.read_spec:
             return int(chosen.run(chosen))
     except EacError as error:
-        sys.stderr.write(f"{error}\n")
+        say(str(error), sys.stderr)
         return 1

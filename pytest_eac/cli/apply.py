@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -36,5 +37,5 @@ def run(chosen: argparse.Namespace) -> int:
     )
     how = "exactly" if exact else "up to rounding (exact.safetensors is not there)"
     done = "taken away" if chosen.reverse else "added"
-    sys.stdout.write(f"written to {chosen.out}: deltas {done} {how}\n")
+    say(f"written to {chosen.out}: deltas {done} {how}")
     return 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
+from pytest_eac.safe import line, say
 
 if TYPE_CHECKING:
     import argparse
@@ -54,15 +54,15 @@ def run(chosen: argparse.Namespace) -> int:
     shown: Edit | None = None
     for (edit, kind, prompt, answer), text in zip(asked, said, strict=True):
         if edit is not shown:
-            sys.stdout.write(f"{edit.origin}: {edit.subject}\n")
+            say(line(f"{edit.origin}: {edit.subject}"))
             if why := next(excluded):
-                sys.stdout.write(f"  the edit will not count: {_WHY[why]}: {edit.target!r}\n")
+                say(f"  the edit will not count: {_WHY[why]}: {edit.target!r}")
             shown = edit
         is_so = next(forced).accuracy == 1 if answer else None
         verdict = {True: "yes", False: "no", None: "-"}[is_so]
         wanted = f", not {answer!r}" if is_so is False else ""
         words = " ".join(text.split())
-        sys.stdout.write(f"  {verdict:<3} {kind:<10} {prompt} -> {words!r}{wanted}\n")
+        say(line(f"  {verdict:<3} {kind:<10} {prompt} -> {words!r}{wanted}"))
     return 0
 
 

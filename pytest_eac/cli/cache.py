@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
 from pytest_eac.cache.kinds import KINDS, clear
 from pytest_eac.cache.table import cache_lines
+from pytest_eac.safe import say_each
 from pytest_eac.store import default_cache_dir
 
 
@@ -30,7 +30,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.action == "clear":
         wanted = dict.fromkeys(chosen.kinds or KINDS)
         lines = [f"{root}", *(f"  {kind}: {clear(root, kind)} removed" for kind in wanted)]
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    say_each(lines)
     return 0
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -36,5 +37,5 @@ def run(chosen: argparse.Namespace) -> int:
         "markdown": comparison.comparison_markdown,
         "json": comparison.comparison_json,
     }
-    sys.stdout.write(show[chosen.format](compare_runs(runs, metrics=chosen.metric)))
+    say(show[chosen.format](compare_runs(runs, metrics=chosen.metric)))
     return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import shutil
-import sys
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,6 +14,7 @@ from packaging.requirements import Requirement
 from pytest_eac import __version__
 from pytest_eac.cli.common import MODEL, add_options, choose_model
 from pytest_eac.errors import EacError, RecordError, UnavailableError
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -68,11 +68,11 @@ def run(chosen: argparse.Namespace) -> int:
         ("Model", model(chosen, cache_dir)),
         ("Cache", cache(cache_dir)),
     ):
-        sys.stdout.write(f"{title}\n")
+        say(title)
         for each in found:
-            sys.stdout.write(f"  {each}\n")
+            say(f"  {each}")
             missing |= each.essential and not each.there
-    sys.stdout.write("something is missing\n" if missing else "all is well\n")
+    say("something is missing" if missing else "all is well")
     return int(missing)
 
 

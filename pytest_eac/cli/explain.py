@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
+from pytest_eac.safe import say_each
 
 if TYPE_CHECKING:
     import argparse
@@ -37,7 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     asked = _asked(chosen.node, chosen.read_spec)
     records = {file: read_record(Path(file)) for file in chosen.results}
-    sys.stdout.write("".join(f"{line}\n" for line in explanation(asked, records)))
+    say_each(explanation(asked, records))
     return 0
 
 

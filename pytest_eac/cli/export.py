@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
 from pytest_eac.errors import SettingsError
 from pytest_eac.manifest import Form
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -84,10 +84,10 @@ def run(chosen: argparse.Namespace) -> int:
             cache=Cache(chosen.cache_dir),
         )
     for verdict in exported.verdicts:
-        sys.stdout.write(f"{verdict.outcome}: {verdict.check}, required {verdict.required}\n")
+        say(f"{verdict.outcome}: {verdict.check}, required {verdict.required}")
     if exported.error:
-        sys.stdout.write(f"largest error of a weight: {exported.error:.3g}\n")
-    sys.stdout.write(f"written to {chosen.out}, {len(exported.edits)} edits as {exported.form}\n")
+        say(f"largest error of a weight: {exported.error:.3g}")
+    say(f"written to {chosen.out}, {len(exported.edits)} edits as {exported.form}")
     return 0
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -40,10 +40,10 @@ def run(chosen: argparse.Namespace) -> int:
     if file.exists() or file.is_symlink():
         raise SettingsError(f"{file}: is there already; move it away, or give another folder")
     write_text(file, template())
-    sys.stdout.write(
+    say(
         f"written to {file}; next:\n"
         "  pytest-eac doctor                # is everything there that it needs?\n"
-        f"  pytest {_quoted(file)}\n"
+        f"  pytest {_quoted(file)}"
     )
     return 0
 

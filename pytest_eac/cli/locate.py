@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
+from pytest_eac.safe import say, say_each
 
 if TYPE_CHECKING:
     import argparse
@@ -44,10 +44,10 @@ def run(chosen: argparse.Namespace) -> int:
         require_writable(chosen.picture)
     tracing = _trace(spec, model, chosen)
     name = f"{spec.file}: {model.id}"
-    sys.stdout.write("".join(f"{line}\n" for line in tracing_lines(tracing, name)))
+    say_each(tracing_lines(tracing, name))
     if chosen.picture:
         write_text(chosen.picture, tracing_svg(tracing, model.id))
-        sys.stdout.write(f"picture written to {chosen.picture}\n")
+        say(f"picture written to {chosen.picture}")
     return 0
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING
+
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -18,5 +19,5 @@ def run(_: argparse.Namespace) -> int:
     """Print the schema."""
     from pytest_eac.spec.schema import json_schema
 
-    sys.stdout.write(json.dumps(json_schema(), indent=2) + "\n")
+    say(json.dumps(json_schema(), indent=2))
     return 0

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, load
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -51,8 +51,8 @@ def run(chosen: argparse.Namespace) -> int:
         for path, moment in moments.items():
             line = f"{path}: {moment.describe()}"
             if line not in told:
-                sys.stdout.write(f"{line}\n")
+                say(line)
             told.add(line)
     if not told:
-        sys.stdout.write(f"{spec.file}: no method reads a covariance\n")
+        say(f"{spec.file}: no method reads a covariance")
     return 0

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import EacError
+from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
@@ -28,21 +29,21 @@ def run(chosen: argparse.Namespace) -> int:
         found = find_specs(path)
         if not found:
             failed = True
-            sys.stderr.write(f"{path}: no spec here; a spec is a YAML file with 'eac: 1'\n")
+            say(f"{path}: no spec here; a spec is a YAML file with 'eac: 1'", sys.stderr)
         for file in found:
             try:
                 spec: Spec = chosen.read_spec(file, under=path)
             except EacError as error:
                 failed = True
-                sys.stderr.write(f"{error}\n")
+                say(str(error), sys.stderr)
             else:
                 chains = len(spec.methods) * len(spec.seeds)
                 counts = f"{_count(len(spec.edits), 'edit')}, {_count(chains, 'chain')}"
                 for each in spec.warnings:
-                    sys.stderr.write(f"{each.as_warning}\n")
+                    say(each.as_warning, sys.stderr)
                 if spec.warnings:
                     counts += f", {_count(len(spec.warnings), 'warning')}"
-                sys.stdout.write(f"{file}: ok, {counts}\n")
+                say(f"{file}: ok, {counts}")
     return int(failed)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from pytest_eac.safe import markdown
+
 if TYPE_CHECKING:
     from pytest_eac.manifest import Manifest
 
@@ -36,17 +38,17 @@ def model_card(manifest: Manifest) -> str:
         f"base_model: {json.dumps(base.id)}",
         "tags: [model-editing, pytest-eac]",
         "---",
-        f"# {_cell(base.id)}, edited: {_cell(manifest.spec)}",
+        f"# {markdown(base.id)}, edited: {markdown(manifest.spec)}",
         "",
-        f"{len(manifest.edits)} edits by `{manifest.method}` (seed {manifest.seed}), made and "
-        f"measured by pytest-eac {manifest.version}. {_WHAT[manifest.form]}",
+        f"{len(manifest.edits)} edits by {markdown(manifest.method)} (seed {manifest.seed}), made "
+        f"and measured by pytest-eac {manifest.version}. {_WHAT[manifest.form]}",
         "",
         f"    {_USE[manifest.form]}".replace("\n", "\n    "),
         "",
         *_error(manifest),
         f"Base weights {base.fingerprint[:12]}, edited weights {manifest.edited_fingerprint[:12]} "
-        f"({base.dtype}). `edit-manifest.json` has all of this for machines; with the spec, "
-        "`pytest --eac-model=BASE --eac-edited=EDITED SPEC` holds the edited model to it.",
+        f"({markdown(base.dtype)}). `edit-manifest.json` has all of this for machines; with the "
+        "spec, `pytest --eac-model=BASE --eac-edited=EDITED SPEC` holds the edited model to it.",
         "",
         "## Measured",
         "",
@@ -55,13 +57,12 @@ def model_card(manifest: Manifest) -> str:
     ]
     for found in manifest.verdicts:
         observed = "-" if found.observed is None else f"{found.observed:.4g}"
-        lines.append(
-            f"| {_cell(found.check)} | {found.outcome} | {observed} | {_cell(found.required)} |"
-        )
+        cells = (found.check, found.outcome, observed, found.required)
+        lines.append(f"| {' | '.join(map(markdown, cells))} |")
     lines += ["", "## Changed tensors", ""]
-    lines += [f"- `{name}`" for name in manifest.changed]
+    lines += [f"- {markdown(name)}" for name in manifest.changed]
     lines += ["", "## Edits", "", "| prompt | target |", "|---|---|"]
-    lines += [f"| {_cell(each.prompt)} | {_cell(each.target)} |" for each in manifest.edits]
+    lines += [f"| {markdown(each.prompt)} | {markdown(each.target)} |" for each in manifest.edits]
     return "\n".join(lines) + "\n"
 
 
@@ -72,9 +73,3 @@ def _error(manifest: Manifest) -> list[str]:
         f"Largest absolute difference of a weight from the edited model's: {manifest.error:.3g}.",
         "",
     ]
-
-
-def _cell(text: str) -> str:
-    """Keep a text from ending its cell or line, or being read as markup."""
-    flat = " ".join(text.split())
-    return "".join(f"\\{sign}" if sign in "\\|`<>[]*_#" else sign for sign in flat)

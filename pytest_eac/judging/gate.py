@@ -6,6 +6,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pytest_eac.record import Verdict
+from pytest_eac.safe import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,13 +44,13 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
         wrong.append("edit-manifest.json: is missing, and the spec asks for it (manifest: true)")
     for difference in release.changes.differences:
         wrong += (
-            f"{difference.name} ({difference.file}): {line}"
-            for line in _trouble_with(difference, bounds, release.changes)
+            f"{difference.name} ({difference.file}): {trouble}"
+            for trouble in _trouble_with(difference, bounds, release.changes)
         )
     required = _required(bounds)
     changed = [each for each in release.changes.differences if each.kind == "changed"]
     head = f"changed of {release.edited}: {_summary(release.changes)}; required {required}"
-    shown = [f"  {line}" for line in wrong[:_SHOWN]]
+    shown = [f"  {line(each)}" for each in wrong[:_SHOWN]]
     more = [f"  and {len(wrong) - _SHOWN} more"] if len(wrong) > _SHOWN else []
     unlisted = [] if release.changes.listed else [f"  {_NOT_LISTED}"]
     return Verdict(
@@ -57,7 +58,7 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
         outcome="failed" if wrong else "passed" if release.changes.listed else "undecided",
         observed=float(len(changed)),
         required=required,
-        message="\n".join([head, *shown, *more, *unlisted]),
+        message="\n".join([line(head), *shown, *more, *unlisted]),
     )
 
 

@@ -7,18 +7,25 @@ import json
 from dataclasses import dataclass
 from itertools import takewhile
 from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.folder import INDEX, TEXT_BYTES, WEIGHTS, require_fetched
+from pytest_eac.lm.folder import (
+    INDEX,
+    TEXT_BYTES,
+    WEIGHTS,
+    placed_tensors,
+    require_fetched,
+    require_inside,
+)
 from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -188,23 +195,15 @@ def _read_index(path: Path) -> dict[str, str]:
     """Return which file of the folder each tensor is in."""
     if not path.is_file():
         raise ModelError(f"{path.parent}: found neither {WEIGHTS} nor {INDEX}, expected one")
-    listed = read_json(path).get("weight_map")
-    if not isinstance(listed, dict) or not listed:
-        raise ModelError(f"{path}: has no weight_map; expected the file of each tensor in it")
-    for name, file in listed.items():
-        if not isinstance(file, str) or Path(file).name != file or "\\" in file:
-            raise ModelError(
-                f"{path}: says that {name} is in {file!r}, expected a file of the same folder"
-            )
-        if not file.endswith(".safetensors"):
-            raise ModelError(f"{path}: says that {name} is in {file!r}, expected a .safetensors")
-    return listed
+    require_inside(path.parent, [path.name])
+    return placed_tensors(path, read_json(path).get("weight_map"))
 
 
 def _read_header(path: Path) -> list[TensorFile]:
     """Return the tensors of a file; the header is checked by safetensors, and read once."""
     if not path.is_file():
         raise ModelError(f"{path}: is missing; expected a part of the weights")
+    require_inside(path.parent, [path.name])
     require_fetched(path.parent, [path.name])
     try:
         with open_regular(path) as file:

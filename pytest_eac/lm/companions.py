@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoTokenizer
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json
+from pytest_eac.lm.code import foreign_code
 from pytest_eac.lm.find import quiet
 from pytest_eac.lm.folder import ADAPTER, TEMPLATES, list_folder, require_companions
 
@@ -29,7 +30,10 @@ _BEFORE = 20  # of those, the ones before the place where two values differ
 
 
 def compare_companions(
-    base: Path, edited: Path, files: Sequence[ListedFile] | None = None
+    base: Path,
+    edited: Path,
+    files: Sequence[ListedFile] | None = None,
+    base_files: Sequence[ListedFile] = (),
 ) -> list[str]:
     """Return what differs between two checkpoints' other files, a line each, the file first.
 
@@ -40,12 +44,17 @@ def compare_companions(
         base: the base's folder.
         edited: the release's folder.
         files: what the release's repository lists; by default the files of its folder.
+        base_files: what the base's repository lists.
 
     Raises:
         ModelError: the base's own cannot be read.
     """
     files = list_folder(edited) if files is None else files
-    found = [*_unwanted([each.name for each in files]), *_other_sizes(edited, files)]
+    found = [
+        *_unwanted([each.name for each in files]),
+        *_other_sizes(edited, files),
+        *foreign_code(base, edited, files, base_files),
+    ]
     require_companions(base)
     try:
         require_companions(edited)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -199,7 +199,11 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
     except OSError:  # on Windows, links need rights that not every user has
         shutil.copyfile(path, alone / "model.gguf")
     try:
-        source = {"pretrained_model_name_or_path": str(alone), "gguf_file": "model.gguf"}
+        source: dict[str, Any] = {
+            "pretrained_model_name_or_path": str(alone),
+            "gguf_file": "model.gguf",
+            "trust_remote_code": False,
+        }
         find_layout(AutoConfig.from_pretrained(**source))
         model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**source)

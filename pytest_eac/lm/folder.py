@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
@@ -14,7 +15,6 @@ from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
-    from pathlib import Path
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -125,7 +125,7 @@ def require_model(folder: Path, *, released: bool = False) -> None:
 
     Args:
         folder: of ``save_pretrained``.
-        released: as for :func:`require_names`.
+        released: as for :func:`require_names`; what its index names, the gate reports, too.
 
     Raises:
         ModelError: says what was found, what was expected and what to do.
@@ -134,12 +134,62 @@ def require_model(folder: Path, *, released: bool = False) -> None:
     require_fetched(folder, names)
     require_companions(folder)
     require_names(folder, names, base=_base_of_adapter(folder), released=released)
+    single = WEIGHTS in names
     named = read_object(folder / CONFIG).get("transformers_weights")
-    if named not in {None, WEIGHTS, INDEX}:
+    if named not in {None, WEIGHTS if single else INDEX}:
         raise ModelError(
             f"{folder / CONFIG}: found transformers_weights: {named!r}, but weights are read from "
-            f"{WEIGHTS} or {INDEX}; save the model again with model.save_pretrained"
+            f"{WEIGHTS if single else INDEX}; save the model again with model.save_pretrained"
         )
+    if released:
+        return
+    require_inside(folder, [WEIGHTS] if single else [INDEX])
+    if not single:
+        placed = read_object(folder / INDEX).get("weight_map")
+        require_inside(folder, placed_tensors(folder / INDEX, placed).values())
+
+
+def placed_tensors(path: Path, weight_map: object) -> dict[str, str]:
+    """Return which file each tensor is in, as the index at ``path`` has it.
+
+    transformers reads whatever file an index names, a pickle or one of another folder among them.
+
+    Raises:
+        ModelError: it names none, or one that is no ``.safetensors`` file of the same folder.
+    """
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ModelError(f"{path}: has no weight_map; expected the file of each tensor in it")
+    for name, file in weight_map.items():
+        if not isinstance(file, str) or Path(file).name != file or "\\" in file:
+            raise ModelError(
+                f"{path}: says that {name} is in {file!r}, expected a file of the same folder"
+            )
+        if not file.endswith(".safetensors"):
+            raise ModelError(
+                f"{path}: says that {name} is in {file!r}, expected a .safetensors; pickle files "
+                "can run code when they are loaded: save the model with model.save_pretrained"
+            )
+    return weight_map
+
+
+def require_inside(folder: Path, names: Iterable[str]) -> None:
+    """Raise if one of these files is a link to a file outside the folder.
+
+    A snapshot in the hub's cache links to the blobs of its own repository; that is inside.
+
+    Raises:
+        ModelError: names the link and its target.
+    """
+    inside = folder.resolve()
+    if inside.parent.name == "snapshots":
+        inside = inside.parent.parent
+    for name in dict.fromkeys(names):
+        path = folder / name
+        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+            raise ModelError(
+                f"{path}: is a link to {path.resolve()}, expected a file of the same folder; copy "
+                "the file there, or give the folder that it is in"
+            )
 
 
 def require_names(

@@ -21,7 +21,7 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.hf_api import RepoFile
 from tqdm import tqdm
 
-from pytest_eac.errors import RecordError, UnavailableError
+from pytest_eac.errors import ModelError, RecordError, UnavailableError
 from pytest_eac.lm.folder import (
     ADAPTER,
     COMPANIONS,
@@ -31,6 +31,7 @@ from pytest_eac.lm.folder import (
     WEIGHTS,
     ListedFile,
     list_folder,
+    placed_tensors,
     read_object,
     require_names,
 )
@@ -66,7 +67,7 @@ def fetch_model(
 
     Raises:
         ModelError: the repository holds no model that may be loaded; its list shows that before
-            anything is fetched.
+            anything is fetched, or its index, before any weights are.
     """
     try:
         commit = str(HfApi().model_info(model_id, revision=revision).sha)
@@ -80,9 +81,13 @@ def fetch_model(
     with suppress(UnavailableError):
         if find_snapshot(model_id, revision, cache).name == commit and not code:
             return
-    with suppress(Exception):
+    try:
         folder = _download(model_id, revision, _companions(names, code=code), tell)
         _download(model_id, revision, _weights(folder, names), tell)
+    except ModelError:
+        raise
+    except Exception:
+        return
 
 
 def _list(model_id: str, commit: str) -> tuple[ListedFile, ...]:
@@ -110,12 +115,17 @@ def _companions(names: Collection[str], *, code: bool) -> list[str]:
 
 
 def _weights(folder: Path, names: Collection[str]) -> list[str]:
-    """Return the files that transformers reads weights from: one, or else those of the index."""
+    """Return the files that transformers reads weights from: one, or else those of the index.
+
+    Raises:
+        ModelError: the index names a file that must not be read.
+    """
     if WEIGHTS in names or INDEX not in names:
         return [WEIGHTS]
+    if not (folder / INDEX).is_file():
+        return []
     placed = read_object(folder / INDEX).get("weight_map")
-    shards = placed.values() if isinstance(placed, dict) else ()
-    return sorted({each for each in shards if isinstance(each, str)})
+    return sorted({*placed_tensors(folder / INDEX, placed).values()})
 
 
 def _download(
@@ -151,6 +161,7 @@ def find_snapshot(model_id: str, revision: str | None, cache: Path) -> Path:
 
     Raises:
         UnavailableError: the model is not there, or some of its files are missing.
+        ModelError: its index names a file that must not be read.
     """
     more = f" --revision {revision}" if revision else ""
     remedy = f"hf download {model_id}{more}"

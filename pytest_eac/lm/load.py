@@ -146,7 +146,7 @@ def load_model(
         device: ``auto`` (a GPU if there is one), or a torch device name.
         cache_dir: where a converted GGUF file is kept; by default the user's cache folder.
         offline: take hub models from the local cache only.
-        trust_remote_code: let a hub model bring its own code.
+        trust_remote_code: run the code that the model brings; never for a release.
         tell: called with how far the download of a hub model is.
 
     Raises:
@@ -208,6 +208,7 @@ def _load_config(model_id: str, where: dict[str, Any]) -> Any:
     try:
         return AutoConfig.from_pretrained(**where)
     except ValueError as error:
+        _require_no_code(model_id, error)
         if "model type" not in str(error) and "model_type" not in str(error):
             raise ModelError(f"{model_id}: {_first_line(error)}") from error
         known = ", ".join(sorted(LAYOUTS))
@@ -238,6 +239,7 @@ def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any])
             "KeyError",
         }:
             raise
+        _require_no_code(model_id, error)
         raise ModelError(f"{model_id}: weights cannot be read: {_first_line(error)}") from error
     if info["missing_keys"]:
         names = ", ".join(sorted(info["missing_keys"])[:5])
@@ -249,6 +251,7 @@ def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
     try:
         tokenizer = AutoTokenizer.from_pretrained(**where)
     except (OSError, ValueError) as error:
+        _require_no_code(model_id, error)
         raise ModelError(f"{model_id}: no usable tokenizer: {_first_line(error)}") from error
     if not tokenizer("a")["input_ids"]:
         raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
@@ -258,6 +261,15 @@ def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
             "expected a fast tokenizer (tokenizer.json)"
         )
     return tokenizer
+
+
+def _require_no_code(model_id: str, error: Exception) -> None:
+    """Raise in place of what transformers raises when a model needs code that was not allowed."""
+    if "custom code" in str(error):
+        raise ModelError(
+            f"{model_id}: cannot be loaded without code of its own, which was not run; "
+            "--eac-trust-remote-code allows that for a base, and never for a release"
+        ) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -65,7 +65,7 @@ def compare_checkpoints(
     """
     original = open_checkpoint(base).tensors
     files = list_folder(edited) if files is None else files
-    troubles = compare_companions(base, edited, files)
+    troubles = compare_companions(base, edited, files, base_files)
     differences: list[Difference] = []
     read: set[str] = set()
     try:

@@ -53,7 +53,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     from pytest_eac.plugin.nodes import SpecNode
 
     register_from_hooks(parent.config)  # a conftest.py beside this spec has come since the last one
-    return SpecNode.from_parent(parent, path=file_path, eac=_session(parent.config))
+    return SpecNode.of(file_path, parent, _session(parent.config))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

@@ -13,7 +13,7 @@ from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.stored import find_chain
 from pytest_eac.record import Chain, Record, Verdict
 from pytest_eac.reporting.comparison import change_lines, changes_table
-from pytest_eac.reporting.markdown import escape
+from pytest_eac.safe import markdown
 from pytest_eac.spec.abilities import BUILT_IN, LM_EVAL
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
@@ -152,16 +152,16 @@ class Baseline:
         """Return the same as Markdown."""
         if not (record.chains and self.read().chains):
             return ""
-        lines = ["", f"### Against the baseline {escape(str(self.file))}"]
+        lines = ["", f"### Against the baseline {markdown(str(self.file))}"]
         found = environment_changes(self.read(), record)
-        lines += ["", *(f"- {escape(str(each))} (only told)" for each in found)]
+        lines += ["", *(f"- {markdown(str(each))} (only told)" for each in found)]
         for chain, old, held in self._pairs(record.chains):
             if held.forbidding:
-                lines += ["", escape(f"{chain.name}: {self._reason(held)}")]
+                lines += ["", markdown(f"{chain.name}: {self._reason(held)}")]
                 continue
-            lines += ["", escape(chain.name), "", *changes_table(changes(old, chain)), ""]
+            lines += ["", markdown(chain.name), "", *changes_table(changes(old, chain)), ""]
             more = (*held.told(), *self._accepted(old, chain))
-            lines += [f"- {escape(line)}" for line in more]
+            lines += [f"- {markdown(line)}" for line in more]
         return "\n".join(lines).rstrip("\n") + "\n"
 
     def _pairs(self, chains: Sequence[Chain]) -> Iterator[tuple[Chain, Chain, _Held]]:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_eac.errors import EacError, ModelError, NamedModelError, SpecError, UnavailableError
-from pytest_eac.plugin.outcomes import set_place, set_referring, set_told
+from pytest_eac.plugin.outcomes import make_safe, set_place, set_referring, set_told
+from pytest_eac.safe import line, visible
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pytest_eac.plugin.gate import ReleaseNode
     from pytest_eac.plugin.session import EacSession
@@ -53,6 +54,17 @@ class SpecNode(pytest.Module):
         self.eac = eac
         self.obj = ModuleType(self.path.stem)
         self._wrong_at = 1
+
+    @classmethod
+    def of(cls, path: Path, parent: pytest.Collector, eac: EacSession) -> SpecNode:
+        """Make the node of a file; pytest prints names and ids as they are, so they are escaped."""
+        root = parent.config.rootpath
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        own = {}
+        if (escaped := line(shown.as_posix())) != shown.as_posix():
+            nodeid = escaped.replace("::", r"\x3a\x3a")  # by which pytest would take it apart
+            own = {"nodeid": nodeid, "name": line(path.name)}
+        return cls.from_parent(parent, path=path, eac=eac, **own)
 
     def collect(self) -> Iterator[pytest.Collector]:
         """Yield a node per chain, and one for the comparisons between chains.
@@ -105,6 +117,7 @@ class SpecNode(pytest.Module):
     def mark(self, report: pytest.CollectReport) -> None:
         """Mark a report on this file with the line that it is about."""
         set_place(report, self._shown_path().as_posix(), self._wrong_at)
+        make_safe(report)
 
 
 class ChainNode(pytest.Collector):
@@ -248,7 +261,7 @@ class CheckItem(pytest.Function):
         own = (
             *self.chain_properties,
             ("eac_observed", verdict.observed),
-            ("eac_required", verdict.required),
+            ("eac_required", visible(verdict.required)),
             ("eac_outcome", verdict.outcome),
             *((f"eac_{name}", getattr(verdict, name)) for name in _worth(verdict)),
         )
@@ -270,17 +283,21 @@ class CheckItem(pytest.Function):
         return lines.get(self.name) or lines.get(self.name.removeprefix("baseline-"), 1)
 
     def _line(self) -> str:
-        return f"{self.spec.file}:{self.line}: the check"
+        return f"{self._file}:{self.line}: the check"
+
+    @property
+    def _file(self) -> str:
+        return line(str(self.spec.file))
 
     def _with_place(self, error: EacError) -> str:
         """Return an error's text and the line of the spec that it belongs to."""
-        line = self.spec.lines.get("model")
+        place = self.spec.lines.get("model")
         if about := self.spec.lines.get(error.check or ""):
-            return f"{error}\n{self.spec.file}:{about}: the check"
+            return f"{error}\n{self._file}:{about}: the check"
         options = self.eac.options
         named = options.model or options.edited
-        if isinstance(error, ModelError | UnavailableError) and line and not named:
-            return f"{error}\n{self.spec.file}:{line}: the model"
+        if isinstance(error, ModelError | UnavailableError) and place and not named:
+            return f"{error}\n{self._file}:{place}: the model"
         return f"{error}\n{self._line()}"
 
     def reword(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
@@ -292,8 +309,8 @@ class CheckItem(pytest.Function):
         if self.verdict:
             set_told(report, self.verdict.message)
         if report.skipped and isinstance(report.longrepr, tuple):
-            line = self.line if self.verdict else 1
-            report.longrepr = (str(self.path), line, report.longrepr[2])
+            place = self.line if self.verdict else 1
+            report.longrepr = (str(self.path), place, report.longrepr[2])
         elif call.excinfo and isinstance(call.excinfo.value, NotJudgedError):
             set_referring(report)
             report.longrepr = str(call.excinfo.value)
@@ -303,10 +320,11 @@ class CheckItem(pytest.Function):
             name = call.excinfo.value.argname
             reason = call.excinfo.value.msg or "no such fixture, or one that needs parameters"
             report.longrepr = f"{self.spec.file}: fixture {name!r}: {reason}"
+        make_safe(report)
 
     def reportinfo(self) -> tuple[Path, int, str]:
         """Place the item at its check's line in the YAML file."""
-        return self.path, self.line - 1, self.title
+        return Path(line(str(self.path))), self.line - 1, self.title
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
         """Show our own errors as their text; anything else is a bug and keeps its traceback."""

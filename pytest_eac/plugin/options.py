@@ -56,7 +56,7 @@ _FLAGS = {
     "no-cache": "recompute everything; do not use the cache",
     "offline": "take hub models from the local cache only",
     "require": "fail, instead of skip, when a model or device is missing or data are too few",
-    "trust-remote-code": "let a hub model bring its own code",
+    "trust-remote-code": "run the code that a base model brings; that of a release is never run",
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome
+from pytest_eac.safe import coloured, line, lines
 from pytest_eac.store import append_text, write_text
 
 if TYPE_CHECKING:
@@ -39,6 +40,22 @@ def set_told(report: pytest.TestReport, message: str) -> None:
 def set_referring(report: pytest.TestReport) -> None:
     """Mark a report that only refers to the error that another one shows."""
     setattr(report, _REFERS, True)
+
+
+def make_safe(report: pytest.TestReport | pytest.CollectReport) -> None:
+    """Make harmless what pytest prints of a report as it is: it may quote models, data and specs.
+
+    A traceback loses its colours where that changes it; what was captured keeps them.
+    """
+    found = report.longrepr
+    if isinstance(found, tuple):
+        path, at, reason = found
+        report.longrepr = (line(path), at, lines(reason))
+    elif found is not None and lines(text := report.longreprtext) != text:
+        report.longrepr = lines(text)
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = line(report.wasxfail)
+    report.sections = [(heading, coloured(text)) for heading, text in report.sections]
 
 
 def outcomes(config: pytest.Config) -> tuple[Outcome, ...]:

@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pytest_eac.measuring.pace import Pace
+from pytest_eac.safe import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +55,7 @@ class Progress:
     def __call__(self, done: int, total: int, doing: str) -> None:
         """Tell how many of the edits are made, and what is being done."""
         self.done, self.total = done, total
-        text = f"{self._name}: {done}/{total} edits, {doing}{self._pace.left(done, total)}"
+        text = line(f"{self._name}: {done}/{total} edits, {doing}{self._pace.left(done, total)}")
         if self._rewrites:
             width = get_terminal_size().columns - 1
             self._write(lambda reporter: reporter.rewrite(text[:width], erase=True))

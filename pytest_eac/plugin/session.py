@@ -30,6 +30,7 @@ from pytest_eac.plugin.results import ResultsFile
 from pytest_eac.record import Chain, Comparison, Record, Release, Unfinished, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines, wrapped
+from pytest_eac.safe import line
 from pytest_eac.spec import checks, choices
 from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.orders import show_order
@@ -160,7 +161,7 @@ class EacSession:
         if self.config.get_verbosity() < 0:
             return []
         if self.options.from_results and self.specs:
-            return [f"eac: records from {self.options.from_results}, no model is loaded"]
+            return [line(f"eac: records from {self.options.from_results}, no model is loaded")]
         for spec in self.specs:
             if spec.model is None:
                 lines["eac: no model: give --eac-model or a model in the spec"] = None
@@ -174,7 +175,7 @@ class EacSession:
             lines[f"eac: only the first {self.options.limit_edits} edits (--eac-limit-edits)"] = (
                 None
             )
-        return list(lines)
+        return [line(each) for each in lines]
 
     def chain(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
         """Return a chain's record, running the chain if it has not run yet.
@@ -462,7 +463,7 @@ class EacSession:
 
             def load_edited() -> LoadedModel:
                 self._model = None  # the base was dropped, even if it has the same name
-                return self._load(edited, tell)
+                return self._load(edited, tell, released=True)
 
             try:
                 return measure_release(
@@ -524,8 +525,13 @@ class EacSession:
             )
         return spec.model
 
-    def _load(self, choice: choices.ModelChoice, tell: Callable[[str], None]) -> LoadedModel:
-        """Return the model, keeping only the last one so that two are never held."""
+    def _load(
+        self, choice: choices.ModelChoice, tell: Callable[[str], None], *, released: bool = False
+    ) -> LoadedModel:
+        """Return the model, keeping only the last one so that two are never held.
+
+        The code of a ``released`` one is never run: ``--eac-trust-remote-code`` is for bases.
+        """
         from pytest_eac.lm.load import load_model
 
         if self._model is None or self._model[0] != choice:
@@ -539,7 +545,7 @@ class EacSession:
                         device=choice.device,
                         cache_dir=self.options.cache_dir,
                         offline=self.options.offline,
-                        trust_remote_code=self.options.trust_remote_code,
+                        trust_remote_code=self.options.trust_remote_code and not released,
                         tell=tell,
                     )
                 self._model = (choice, loaded)
@@ -579,33 +585,33 @@ class EacSession:
         stopped = [f"{each.chain.spec}: {each.brief}" for each in self.unfinished]
         if shown and (self.chains or skipped or stopped):
             reporter.write_sep("=", "edits")
-            lines = (
+            printed = (
                 *summary_lines(self.chains),
                 *causality_lines(self.chains),
                 *skipped,
-                *(part for line in (*stopped, *self._diagnoses()) for part in wrapped(line)),
+                *(part for text in (*stopped, *self._diagnoses()) for part in wrapped(text)),
             )
-            for line in lines:
-                reporter.write_line(line)
+            for each in printed:
+                reporter.write_line(line(each))
         if shown and self.baseline:
-            for line in self.baseline.lines(self.record()):
-                reporter.write_line(line)
+            for each in self.baseline.lines(self.record()):
+                reporter.write_line(line(each))
         if self.options.results and "results" not in self.troubles:
-            reporter.write_line(f"results written to {self.options.results}")
-        for line in self.troubles.values():
-            reporter.write_line(line, red=True)
+            reporter.write_line(line(f"results written to {self.options.results}"))
+        for each in self.troubles.values():
+            reporter.write_line(line(each), red=True)
         if self.workers_died:
             workers = f"{self.workers_died} worker{'s' * (self.workers_died > 1)} of pytest-xdist"
             way = self._way_on(", with fewer workers (-n) if memory is short")
             reporter.write_line(f"{workers} died (killed, or out of memory); {way}", red=True)
-        for line in self._told:
-            reporter.write_line(line)
+        for each in self._told:
+            reporter.write_line(line(each))
 
     def _diagnoses(self) -> list[str]:
         """Return what each chain's failures point to; known here, since all its checks have run."""
         from pytest_eac.judging.diagnosis import diagnose
 
-        return [f"{chain.name}: {line}" for chain in self.chains for line in diagnose(chain)]
+        return [f"{chain.name}: {found}" for chain in self.chains for found in diagnose(chain)]
 
     def record(self) -> Record:
         """Return what has been measured and judged so far."""

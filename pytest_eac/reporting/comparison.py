@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.reporting.markdown import escape, table
+from pytest_eac.reporting.markdown import table
 from pytest_eac.reporting.terminal import fit, summary_lines
+from pytest_eac.safe import json_text, line, markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,8 +30,8 @@ def change_lines(name: str, found: Sequence[Change]) -> Iterator[str]:
     yield _row(HEADINGS)
     for change in found:
         yield _row(cells(change))
-    for line in _notes(found):
-        yield from (f"  {part}" for part in textwrap.wrap(line, 78, break_on_hyphens=False))
+    for note in _notes(found):
+        yield from (f"  {part}" for part in textwrap.wrap(note, 78, break_on_hyphens=False))
     for kind, change, flips in _flipped(found):
         yield f"  {change.metric}, {kind}:"
         yield from (f"    {fit(_flip(each), 76)}" for each in flips[:_SHOWN_FLIPS])
@@ -79,7 +79,7 @@ def comparison_text(comparison: Comparison) -> str:
         lines += [f"  differs: {each}" for each in pair.differs]
         lines += [*change_lines(pair.chain, pair.changes), ""]
     lines += comparison.unmatched
-    return "\n".join(lines).rstrip("\n") + "\n"
+    return "\n".join(map(line, lines)).rstrip("\n") + "\n"
 
 
 def comparison_markdown(comparison: Comparison) -> str:
@@ -93,15 +93,15 @@ def comparison_markdown(comparison: Comparison) -> str:
     lines = ["# Comparison of runs", "", *table(names, rows)]
     for pair in comparison.pairs:
         title = f"{pair.chain} of {pair.spec}: {_against(pair)}"
-        lines += ["", f"## {escape(title)}", ""]
-        lines += [f"- differs: {escape(str(each))}" for each in pair.differs]
+        lines += ["", f"## {markdown(title)}", ""]
+        lines += [f"- differs: {markdown(str(each))}" for each in pair.differs]
         lines += ["", *changes_table(pair.changes)]
         for kind, change, flips in _flipped(pair.changes):
-            lines += ["", f"{escape(change.metric)}, {kind}:", ""]
-            lines += [f"- {escape(_flip(each))}" for each in flips[:_SHOWN_FLIPS]]
+            lines += ["", f"{markdown(change.metric)}, {kind}:", ""]
+            lines += [f"- {markdown(_flip(each))}" for each in flips[:_SHOWN_FLIPS]]
             more = len(flips) - _SHOWN_FLIPS
             lines += [f"- and {more} more"] if more > 0 else []
-    lines += ["", *(f"- {escape(each)}" for each in comparison.unmatched)]
+    lines += ["", *(f"- {markdown(each)}" for each in comparison.unmatched)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -114,7 +114,7 @@ def _against(pair: Pair) -> str:
 def changes_table(found: Sequence[Change]) -> list[str]:
     """Return how metrics have moved as a Markdown table."""
     lines = table(HEADINGS, [cells(change) for change in found])
-    return [*lines, *(part for line in _notes(found) for part in ("", escape(line)))]
+    return [*lines, *(part for note in _notes(found) for part in ("", markdown(note)))]
 
 
 def comparison_json(comparison: Comparison) -> str:
@@ -140,7 +140,7 @@ def comparison_json(comparison: Comparison) -> str:
         "comparisons": [_as_data(pair) for pair in comparison.pairs],
         "unmatched": list(comparison.unmatched),
     }
-    return json.dumps(data, indent=1, allow_nan=False) + "\n"
+    return json_text(data) + "\n"
 
 
 def _as_data(pair: Pair) -> dict[str, Any]:

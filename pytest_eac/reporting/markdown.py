@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import html
-import re
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
+from pytest_eac.safe import fenced, line, markdown, markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -14,22 +13,13 @@ if TYPE_CHECKING:
     from pytest_eac.record import Ability, Chain, Measurement, Unfinished
     from pytest_eac.reporting.outcomes import Outcome
 
-_SPECIAL = re.compile(r"([\\`*_\[\]|~#!])")
 _METRICS = ("known", "efficacy", "generalization", "locality", "retention")
-
-
-def escape(text: str) -> str:
-    """Return a text that Markdown and HTML show as it is, in one line."""
-    return _SPECIAL.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     """Return a Markdown table of plain texts."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return [
-        "| " + " | ".join(text if text == "---" else escape(text) for text in line) + " |"
-        for line in lines
-    ]
+    written = [[markdown(cell) for cell in row] for row in (headings, *rows)]
+    return [f"| {' | '.join(row)} |" for row in (written[0], ["---"] * len(headings), *written[1:])]
 
 
 def summary(
@@ -48,17 +38,17 @@ def summary(
         model = mine[0].model
         about = f"{model.id}, {model.dtype}, weights {model.fingerprint[:12]}"
         level = f"intervals at {mine[0].confidence:.4g}"
-        about = f"{escape(about)}; match: {mine[0].scoring}; {level}"
-        lines += [f"### {escape(spec)}", "", about, ""]
+        about = f"{markdown(about)}; match: {markdown(mine[0].scoring)}; {level}"
+        lines += [f"### {markdown(spec)}", "", about, ""]
         rows = [_row(chain) for chain in mine]
         lines += [*table(("chain", "edits", *_METRICS, "deviation"), rows), ""]
         for chain in mine:
             if excluded := excluded_text(chain):
-                lines += [escape(f"{chain.name}: {excluded}"), ""]
+                lines += [markdown(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
     if unfinished:
         lines += ["### Stopped by an error", ""]
-        lines += [f"- {escape(f'{each.chain.spec}: {each.brief}')}" for each in unfinished]
+        lines += [f"- {markdown(f'{each.chain.spec}: {each.brief}')}" for each in unfinished]
         lines += [""]
     for outcome in outcomes:
         if outcome.is_bad and not outcome.refers:
@@ -68,13 +58,13 @@ def summary(
     passed = [each for each in outcomes if each.outcome == "passed" and each.message]
     if passed:
         lines += ["", f"<details><summary>passed: {len(passed)}</summary>", ""]
-        lines += [f"- {escape('; '.join(each.message.splitlines()))}" for each in passed]
+        lines += [f"- {markdown('; '.join(each.message.splitlines()))}" for each in passed]
         lines += ["", "</details>"]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _listed(heading: str, outcomes: Sequence[Outcome]) -> list[str]:
-    lines = [f"- {escape(each.name)}: {escape(each.message)}" for each in outcomes]
+    lines = [f"- {markdown(each.name)}: {markdown(each.message)}" for each in outcomes]
     return [f"### {heading}", "", *lines, ""] if lines else []
 
 
@@ -124,9 +114,7 @@ def _ability_row(chain: str, name: str, ability: Ability) -> list[str]:
 
 
 def _details(outcome: Outcome) -> list[str]:
-    """Fold a message away under its node id; its own backticks must not close the block."""
-    longest = max((len(run) for run in re.findall("`+", outcome.message)), default=0)
-    fence = "`" * max(3, longest + 1)
-    name = html.escape(f"{outcome.outcome}: {outcome.name}")
+    """Fold a message away under its node id."""
+    name = markup(line(f"{outcome.outcome}: {outcome.name}"))
     heading = f"<details open><summary>{name}</summary>"
-    return [heading, "", f"{fence}text", outcome.message, fence, "", "</details>", ""]
+    return [heading, "", *fenced(outcome.message), "", "</details>", ""]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_eac.safe import github_error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -42,17 +44,5 @@ def stopped() -> Outcome:
 
 
 def annotation(outcome: Outcome) -> str:
-    """Return the workflow command by which GitHub shows a message at the line of a file.
-
-    Source: GitHub Actions, "Workflow commands", and the escapes of its ``@actions/core``.
-    """
-    place = f"file={_property(outcome.file)},line={outcome.line},title={_property(outcome.name)}"
-    return f"::error {place}::{_data(outcome.message)}"
-
-
-def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")
+    """Return the workflow command by which GitHub shows what became of a check."""
+    return github_error(outcome.message, file=outcome.file, line=outcome.line, title=outcome.name)

@@ -6,9 +6,9 @@ from math import ceil, floor, log10
 from statistics import fmean
 from textwrap import wrap
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 from pytest_eac.reporting.terminal import fit
+from pytest_eac.safe import markup
 from pytest_eac.traced import layers_around
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIZE[0]} {_SIZE[1]}" '
             f'width="{_SIZE[0]}" height="{_SIZE[1]}" role="img" font-family="sans-serif" '
             f'font-size="13" fill="{_INK}">',
-            f"<title>{escape(title)}</title>",
+            f"<title>{markup(title)}</title>",
             f'<rect width="{_SIZE[0]}" height="{_SIZE[1]}" fill="white"/>',
             _text(_LEFT, 26, fit(title, 74), extra='font-size="17" font-weight="bold"'),
             *_legend(f"MLP outputs of {_window(tracing)} put back, mean of {facts}, 95 % interval"),
@@ -289,4 +289,4 @@ def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
 
 
 def _text(x: float, y: float, text: str, anchor: str = "start", extra: str = "") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" {extra}>{escape(text)}</text>'
+    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" {extra}>{markup(text)}</text>'

@@ -12,7 +12,13 @@ from transformers import AutoTokenizer
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import companions
 from pytest_eac.lm.companions import compare_companions
-from pytest_eac.lm.folder import TEXT_BYTES, read_object, require_companions, require_model
+from pytest_eac.lm.folder import (
+    TEXT_BYTES,
+    ListedFile,
+    read_object,
+    require_companions,
+    require_model,
+)
 from tests.conftest import FIXTURES
 
 BASE = FIXTURES / "tiny-llama"
@@ -209,3 +215,31 @@ def test_a_companion_that_is_too_large_is_not_read(folder: Path, name: str) -> N
     with pytest.raises(ModelError, match="found 67,108,865 bytes"):
         require_model(folder)
     assert read_object(folder / name) == {}
+
+
+def test_code_that_is_not_the_bases_is_named(folder: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(BASE, tmp_path / "base"))
+    for each in (base, folder):
+        (each / "modeling_own.py").write_text("own = 1\n")
+        rewrite(each / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", None]})
+    assert compare_companions(base, folder) == []
+    (folder / "modeling_own.py").write_text("own = 2\n")
+    (folder / "custom_generate").mkdir()
+    (folder / "custom_generate" / "generate.py").write_text("")
+    rewrite(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["other.T", None]})
+    (folder / "processor_config.json").write_text('{"auto_map": {"AutoProcessor": "x.P"}}')
+    found = compare_companions(base, folder)
+    assert [line.partition(": ")[0] for line in found] == [
+        "custom_generate/generate.py",
+        "modeling_own.py",
+        "processor_config.json",
+        "tokenizer_config.json",
+    ]
+    assert all("not run: release no code" in line for line in found)
+
+
+def test_code_of_a_repository_is_known_by_its_hash(folder: Path) -> None:
+    listed = [ListedFile(name=f"{n}.py", size=1, hash=n) for n in "ab"]
+    base = [listed[0], ListedFile(name="b.py", size=1, hash="other")]
+    (line,) = compare_companions(BASE, folder, listed, base)
+    assert line.startswith("b.py: is code, which is not the base's")

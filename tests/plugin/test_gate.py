@@ -235,3 +235,43 @@ def test_deltas_are_no_release_until_they_are_on_their_base(specs: Specs) -> Non
     result.stdout.fnmatch_lines(["*deltas: no config.json in it; *with pytest-eac apply"])
     assert main(["apply", str(deltas), str(FIXTURES / "tiny-llama"), "--out", str(edited)]) == 0
     specs.run("--eac-edited=edited").assert_outcomes(passed=5)
+
+
+CODE = "from pathlib import Path\nPath({mark!r}).write_text('ran')\n"
+OWN = {
+    "config.json": {"auto_map": {"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M"}},
+    "tokenizer_config.json": {"auto_map": {"AutoTokenizer": ["own.T", "own.T"]}},
+}
+
+
+@pytest.mark.parametrize("needed", [False, True])
+def test_code_of_a_release_is_never_run_and_is_named(
+    specs: Specs, released: Path, monkeypatch: pytest.MonkeyPatch, *, needed: bool
+) -> None:
+    mark = specs.pytester.path / "ran"
+    modules = specs.pytester.path / "modules"
+    monkeypatch.setattr("transformers.dynamic_module_utils.HF_MODULES_CACHE", str(modules))
+    monkeypatch.syspath_prepend(str(modules))
+    (released / "custom_generate").mkdir()
+    for name in ("own.py", "custom_generate/generate.py"):
+        (released / name).write_text(CODE.format(mark=str(mark)), encoding="utf-8")
+    for name, more in OWN.items():
+        data = json.loads((released / name).read_text(encoding="utf-8")) | more
+        if needed and name == "config.json":
+            data["model_type"] = "own"
+        (released / name).write_text(json.dumps(data), encoding="utf-8")
+    result = specs.run("--eac-edited=released", "--eac-trust-remote-code", "-rA")
+    assert not mark.exists()
+    result.stdout.fnmatch_lines(
+        [
+            "  custom_generate/generate.py: is code, which is not the base's; it was not run*",
+            "  own.py: is code, which is not the base's*",
+            "  tokenizer_config.json: auto_map names code*",
+            "  config.json: *",
+        ]
+    )
+    if needed:
+        result.assert_outcomes(failed=1, errors=1, skipped=3)
+        result.stdout.fnmatch_lines(["*cannot be loaded without code of its own, which was not*"])
+    else:
+        result.assert_outcomes(failed=1, passed=4)

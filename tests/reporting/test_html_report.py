@@ -16,6 +16,7 @@ from pytest_eac.reporting.html.plots import MOST_POINTS, Point, thinned, ticks
 from pytest_eac.reporting.html.rows import script_data
 from pytest_eac.reporting.html.words import headline
 from pytest_eac.reporting.outcomes import Outcome
+from pytest_eac.safe import visible
 from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint
 
 NASTY = "</script><script>alert(1)</script><!-- & \"quoted\" 'x' \u2028"
@@ -45,13 +46,17 @@ def test_no_text_of_an_edit_leaves_the_place_it_is_put_in() -> None:
     assert "<!--" not in text
     found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S)
     assert found is not None
-    assert json.loads(found[1])["chains"][0]["edits"][0]["prompt"] == NASTY
+    assert json.loads(found[1])["chains"][0]["edits"][0]["prompt"] == visible(NASTY)
 
 
 def test_an_edit_brings_what_failed_of_it() -> None:
     (row, *_) = json.loads(script_data([nasty()]))["chains"][0]["edits"]
     (miss,) = row["misses"]
-    assert (miss["metric"], miss["expected"], miss["got"]) == ("retention", NASTY, NASTY)
+    assert (miss["metric"], miss["expected"], miss["got"]) == (
+        "retention",
+        visible(NASTY),
+        visible(NASTY),
+    )
 
 
 def test_the_page_names_no_other_place() -> None:

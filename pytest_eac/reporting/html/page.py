@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
@@ -12,6 +12,7 @@ from pytest_eac.judging.growth import growth
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import curves, words
 from pytest_eac.reporting.html.rows import script_data
+from pytest_eac.safe import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,6 +66,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
     environment = Environment(
         loader=PackageLoader("pytest_eac.reporting.html", "."),
         autoescape=True,
+        finalize=_visible,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -90,6 +92,11 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         changes=_changes,
         excluded=excluded_text,
     )
+
+
+def _visible(value: Any) -> Any:
+    """Show what is invisible in a text; the page's own script, style and drawings are markup."""
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _by_model(chains: Sequence[Chain]) -> list[tuple[Chain, ...]]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from html import escape
 from math import floor, log10
 from typing import TYPE_CHECKING
+
+from pytest_eac.safe import markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -88,8 +89,8 @@ def line_plot(lines: Iterable[Line], *, title: str, x: str, y: str, width: int =
     )
     body = frame.axes(x, y) + "".join(_line(line, frame) for line in drawn)
     return (
-        f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{body}</svg>"
+        f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{markup(title)}">'
+        f"<title>{markup(title)}</title>{body}</svg>"
     )
 
 
@@ -121,9 +122,9 @@ class _Frame:
             f'<text x="{self.left(each)}" y="{bottom + 16}">{each:g}</text>' for each in self.xs
         ]
         middle = (TOP + bottom) / 2
-        parts.append(f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 6}">{escape(x)}</text>')
+        parts.append(f'<text x="{(LEFT + right) / 2}" y="{HEIGHT - 6}">{markup(x)}</text>')
         turned = f'transform="rotate(-90 14 {middle})"'
-        parts.append(f'<text x="14" y="{middle}" {turned}>{escape(y)}</text></g>')
+        parts.append(f'<text x="14" y="{middle}" {turned}>{markup(y)}</text></g>')
         return "".join(parts)
 
 
@@ -131,7 +132,7 @@ def _line(line: Line, frame: _Frame) -> str:
     points = thinned(line.points)
     places = [(frame.left(point.x), frame.top(point.y)) for point in points]
     kind = "fitted" if line.fitted else "measured"
-    parts = [f'<g class="{kind} s{line.style}"><title>{escape(line.name)}</title>']
+    parts = [f'<g class="{kind} s{line.style}"><title>{markup(line.name)}</title>']
     for point, (x, _) in zip(points, places, strict=True):
         if point.low is not None and point.high is not None:
             low, high = frame.top(point.low), frame.top(point.high)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.safe import visible_data
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -31,9 +33,11 @@ def script_data(chains: Sequence[Chain]) -> str:
             for chain in chains
         ]
     }
-    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(
+        visible_data(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False
+    )
     # No text of an edit ends the script element, or begins a comment that hides its end.
-    return text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
+    return text.replace("<", "\\u003c")
 
 
 def _edits(chain: Chain) -> list[dict[str, Any]]:

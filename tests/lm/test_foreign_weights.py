@@ -1,0 +1,144 @@
+"""Weights that an index or a link would have read from elsewhere, or as a pickle: never read."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pytest_eac.cli import main
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoint import open_checkpoint
+from pytest_eac.lm.find import find_model
+from pytest_eac.lm.folder import CONFIG, INDEX, WEIGHTS
+from pytest_eac.lm.load import load_model
+from pytest_eac.lm.presence import find_on_disk
+from tests.conftest import FIXTURES
+from tests.hub_server import ID, WANTED, Hub, serving
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "model"))
+
+
+def index_of(folder: Path, file: str) -> None:
+    """Have an index in place of the single file say that all tensors are in ``file``."""
+    tensors = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    (folder / INDEX).write_text(json.dumps({"weight_map": dict.fromkeys(tensors, file)}))
+
+
+def pickled(folder: Path) -> None:
+    """All weights in a pickle that an index names, beside a file that is as it should be."""
+    shutil.copy(folder / WEIGHTS, folder / "other.safetensors")
+    torch.save(load_file(folder / WEIGHTS), folder / "pytorch_model.bin")
+    index_of(folder, "pytorch_model.bin")
+
+
+def above(folder: Path) -> None:
+    """The weights in the folder above."""
+    shutil.copy(folder / WEIGHTS, folder.parent / "out.safetensors")
+    index_of(folder, "../out.safetensors")
+
+
+def absolute(folder: Path) -> None:
+    """The weights at an absolute path."""
+    shutil.copy(folder / WEIGHTS, folder.parent / "out.safetensors")
+    index_of(folder, str(folder.parent / "out.safetensors"))
+
+
+def linked_part(folder: Path) -> None:
+    """A part of the weights that is a link out of the folder."""
+    shutil.copy(folder / WEIGHTS, folder.parent / "out.safetensors")
+    (folder / "part.safetensors").symlink_to("../out.safetensors")
+    index_of(folder, "part.safetensors")
+
+
+def linked(folder: Path) -> None:
+    """The single file as such a link."""
+    (folder / WEIGHTS).rename(folder.parent / "out.safetensors")
+    (folder / WEIGHTS).symlink_to("../out.safetensors")
+
+
+def linked_index(folder: Path) -> None:
+    """The index as such a link."""
+    shutil.copy(folder / WEIGHTS, folder / "part.safetensors")
+    index_of(folder, "part.safetensors")
+    (folder / INDEX).rename(folder.parent / INDEX)
+    (folder / INDEX).symlink_to(f"../{INDEX}")
+
+
+FOREIGN = (pickled, above, absolute, linked_part, linked, linked_index)
+EXPECTED = r"expected a (file of the same folder|\.safetensors)"
+
+
+@pytest.mark.parametrize("make", FOREIGN)
+def test_weights_from_elsewhere_are_not_read(
+    make: Callable[[Path], None], folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make(folder)
+    for read in (load_model, find_model):
+        with pytest.raises(ModelError, match=EXPECTED):
+            read(str(folder))
+    with pytest.raises(ModelError, match=EXPECTED):
+        find_on_disk(str(folder), revision=None, cache_dir=folder.parent)
+    with pytest.raises(ModelError, match=EXPECTED):
+        open_checkpoint(folder)  # by which the gate, exports and deltas read
+    assert main(["apply", "deltas", str(folder), f"--out={folder.parent / 'new'}"]) == 1
+    assert "expected a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("file", ["pytorch_model.bin", "../out.safetensors", "/etc/passwd"])
+def test_a_hub_model_whose_index_names_another_file_is_refused_before_its_weights_are_fetched(
+    file: str, hub: Hub, tmp_path: Path
+) -> None:
+    index = json.dumps({"weight_map": {"model.norm.weight": file}}).encode()
+    rest = {name: body for name, body in WANTED.items() if name != WEIGHTS}
+    hub.files = rest | {INDEX: index, "pytorch_model.bin": b"a pickle", "a.safetensors": b""}
+    for offline in (False, True):
+        with pytest.raises(ModelError, match=EXPECTED):
+            find_model(ID, cache_dir=tmp_path, offline=offline)
+    assert "pytorch_model.bin" not in hub.fetched
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serving(tmp_path, monkeypatch) as found:
+        yield found
+
+
+def test_links_inside_a_folder_and_of_the_hubs_cache_are_followed(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "real.safetensors")
+    (folder / WEIGHTS).symlink_to("real.safetensors")
+    snapshot = folder.parent / "models--a--b" / "snapshots" / "abc"
+    shutil.copytree(folder, snapshot)
+    blob = snapshot.parents[1] / "blobs" / "1234"
+    blob.parent.mkdir()
+    (snapshot / WEIGHTS).rename(blob)
+    (snapshot / WEIGHTS).symlink_to("../../blobs/1234")
+    (folder.parent / "name").symlink_to(folder)
+    for place in (folder, snapshot, folder.parent / "name"):
+        assert find_model(str(place)).folder == place
+        assert open_checkpoint(place).files == (place / WEIGHTS,)
+
+
+def test_a_configuration_may_not_have_an_index_read_in_place_of_the_single_file(
+    folder: Path,
+) -> None:
+    tensors = load_file(folder / WEIGHTS)
+    shutil.copy(folder / WEIGHTS, folder / "other.safetensors")
+    index = {"weight_map": dict.fromkeys(tensors, "other.safetensors")}
+    (folder / INDEX).write_text(json.dumps(index))
+    config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    (folder / CONFIG).write_text(json.dumps({**config, "transformers_weights": INDEX}))
+    with pytest.raises(ModelError, match=rf"weights are read from {WEIGHTS}; save"):
+        load_model(str(folder))

@@ -1,0 +1,287 @@
+"""Every text that others wrote, made as bad as it can be, in every output that quotes it."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from safetensors.torch import load_file, save_file
+
+from pytest_eac.cli import main
+from pytest_eac.errors import RecordError
+from pytest_eac.record import Record, from_json, to_json
+from pytest_eac.reporting.html.page import report_page
+from pytest_eac.reporting.markdown import summary
+from pytest_eac.reporting.outcomes import Outcome, annotation
+from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint, miss, share
+from tests.plugin.conftest import FIXTURES, QUICK
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.plugin.conftest import Specs
+
+NASTY = (
+    "x\x1b[2J\x9b2J\r\n::error::injected\n ##[error]y\n%0A::warning::z\u202e\u2066\u200b"
+    "<script>alert(1)</script>```\n| `b` | --- |\n\n# heading"
+)
+SHORT = "x\x1b[2J\n::error::y\u202e|`"  # a prompt has room for it
+CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def assert_harmless(text: str) -> None:
+    """Nothing acts on a terminal, and no line is a command but our own annotations."""
+    assert not CONTROLS.search(text), repr(text[max(0, CONTROLS.search(text).start() - 80) :][:160])
+    for line in text.splitlines():
+        own = line.startswith("::error file=")
+        assert own or not line.lstrip().startswith("::"), line
+        assert "##[" not in line, line
+
+
+def assert_markdown(text: str) -> None:
+    """Tables have as many cells in each row as in their heading; no markup stands outside code."""
+    assert_harmless(text)
+    plain = re.sub(r"(?ms)^(`{3,})text$.*?^\1$", "", text)
+    assert "<script" not in plain
+    assert "\n# heading" not in plain
+    width = 0
+    for line in plain.splitlines():
+        cells = len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) if line.startswith("|") else 0
+        assert not (width and cells) or cells == width, line
+        width = cells
+
+
+def assert_page(text: str) -> None:
+    """No text of others is a script of the page."""
+    assert not CONTROLS.search(text)
+    assert "<script>alert" not in text
+    assert text.count("<script") == 2
+
+
+def leaves(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the way to each text in data, to the first item of each list alone."""
+    if isinstance(value, str):
+        yield path
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield from leaves(each, (*path, key))
+    elif isinstance(value, list) and value:
+        yield from leaves(value[0], (*path, 0))
+
+
+def spoiled(value: Any, path: tuple[Any, ...]) -> Any:
+    """The same data with a text replaced."""
+    if not path:
+        return NASTY
+    copy = value.copy()
+    copy[path[0]] = spoiled(value[path[0]], path[1:])
+    return copy
+
+
+def measured() -> dict[str, Any]:
+    """A record with a text in each of its fields."""
+    bad = share(0.25, 2, miss(0))
+    first = chain(able(2, nli=ABILITY), method="rome")
+    second = chain(checkpoint(2, bad, locality=bad), method="memit", seed=1)
+    data: dict[str, Any] = json.loads(
+        to_json(Record(environment={"torch": "2"}, chains=(first, second)))
+    )
+    for each in data["chains"]:
+        each["before"] = ["Rome", "Rome"]
+        each["verdicts"] = [
+            {"check": "efficacy", "outcome": "failed", "observed": 0.5, "required": "at least 1",
+             "message": "too low"}
+        ]  # fmt: skip
+    data["unfinished"] = [{"chain": data["chains"][0], "reason": "stopped"}]
+    return data
+
+
+RECORD = measured()
+
+
+@pytest.mark.parametrize("path", [*leaves(RECORD)], ids=lambda path: ".".join(map(str, path)))
+def test_a_text_of_a_record_is_harmless_in_all_that_reads_it(
+    path: tuple[Any, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = [tmp_path / "old.json", tmp_path / "new.json"]
+    for file, data in zip(files, (RECORD, spoiled(RECORD, path)), strict=True):
+        file.write_text(json.dumps(data), encoding="utf-8")
+    for form in ("table", "markdown", "json"):
+        for order in (files, files[::-1], files[1:]):
+            main(["compare", *map(str, order), f"--format={form}"])
+            printed = capsys.readouterr()
+            assert_harmless(printed.out + printed.err)
+            if form == "markdown":
+                assert_markdown(printed.out)
+            if form == "json" and printed.out:
+                json.loads(printed.out)
+    try:
+        record = from_json(files[1].read_text(encoding="utf-8"))
+    except (RecordError, ValueError):
+        return
+    judged = [
+        Outcome(
+            name=each.spec, outcome=found.outcome, file=each.spec, line=1, message=found.message
+        )
+        for each in record.chains
+        for found in each.verdicts
+    ]
+    assert_markdown(summary(record.chains, judged, record.unfinished))
+    assert_page(report_page(record, judged, command="pytest", version="1"))
+    for each in judged:
+        assert_harmless(annotation(each))
+
+
+def outputs(specs: Specs, *arguments: str, colour: str = "no") -> str:
+    """Run pytest with all outputs, look at each, and return what the terminal shows."""
+    result = specs.run(
+        "-v", "-rA", f"--color={colour}", "--junitxml=junit.xml", "--eac-results=results.json",
+        "--eac-summary=summary.md", "--eac-report=page.html", *arguments,
+    )  # fmt: skip
+    terminal = result.stdout.str() + result.stderr.str()
+    assert "INTERNALERROR" not in terminal
+    assert_harmless(terminal)
+    folder = specs.pytester.path
+    ET.parse(folder / "junit.xml")
+    if (folder / "results.json").exists():
+        json.loads((folder / "results.json").read_text(encoding="utf-8"))
+        assert_markdown((folder / "summary.md").read_text(encoding="utf-8"))
+        assert_page((folder / "page.html").read_text(encoding="utf-8"))
+    return terminal
+
+
+@pytest.fixture(autouse=True)
+def _on_github(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+
+
+def spec_of(edit: dict[str, Any], **more: Any) -> str:
+    data = {
+        "eac": 1,
+        "name": NASTY,
+        "model": str(FIXTURES / "tiny-llama"),
+        "methods": yaml.safe_load(QUICK),
+        "checks": {"efficacy": {"min": 1}, "locality": {"min": 1}, "known": {"min": 1}},
+        "known_issues": [{"check": "known", "reason": NASTY}],
+        "edits": [edit],
+        **more,
+    }
+    return yaml.safe_dump(data)
+
+
+def edit_of(facts: dict[str, Any]) -> dict[str, Any]:
+    """An edit whose texts all are nasty, so that it fails its checks."""
+    return {
+        "subject": facts["subject"],
+        "prompt": f"{SHORT} {facts['subject']} is",
+        "target": SHORT,
+        "truth": f"other {SHORT}",
+        "paraphrases": [f"{SHORT} of {facts['subject']}"],
+        "neighborhood": [{"prompt": f"{SHORT} near", "answer": f"near {SHORT}"}],
+    }
+
+
+def test_texts_of_a_spec_and_the_name_of_its_file_are_harmless(
+    specs: Specs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = specs.pytester.path / "a\x1b[2J\n::error::x\u202e##[y]|`b`<script>.eac.yaml".replace(
+        "/", ""
+    )
+    path.write_text(spec_of(edit_of(specs.facts[0])), encoding="utf-8")
+    terminal = outputs(specs)
+    assert "efficacy" in terminal
+    assert r"\x1b[2J" in terminal
+    assert "XFAIL" in terminal
+    outputs(specs, "--collect-only")
+    capsys.readouterr()
+    for command in ("validate", "ask"):
+        main([command, str(path)])
+        printed = capsys.readouterr()
+        assert_harmless(printed.out + printed.err)
+
+
+def test_texts_of_a_data_file_are_harmless(specs: Specs) -> None:
+    (specs.pytester.path / "rows.jsonl").write_text(json.dumps(edit_of(specs.facts[0])) + "\n")
+    specs.write("{efficacy: {min: 1}}", edits="[{from: rows.jsonl, format: jsonl}]", methods=QUICK)
+    assert "efficacy FAILED" in outputs(specs)
+
+
+WRONG = {
+    "key": {NASTY: 1},
+    "model": {"model": NASTY},
+    "dtype": {"model": {"id": "x", "dtype": NASTY}},
+    "method": {"methods": [NASTY]},
+    "base": {"methods": [{"a": {"base": NASTY}}]},
+    "option": {"methods": [{"a": {"base": "rome", NASTY: 1}}]},
+    "check": {"checks": {NASTY: {"min": 1}}},
+    "ability": {"checks": {"abilities": {NASTY: {}}}},
+    "mark": {"marks": [NASTY]},
+    "known issue": {"known_issues": [{"check": NASTY, "reason": "x"}]},
+    "extends": {"extends": NASTY},
+    "source": {"edits": [{"from": NASTY}]},
+    "format": {"edits": [{"from": "x.jsonl", "format": NASTY}]},
+    "seed": {"seeds": [NASTY]},
+    "subject": {"edits": [{"subject": NASTY, "prompt": "x", "target": "y"}]},
+    "target": {"edits": [{"subject": "x", "prompt": "x is", "target": [NASTY]}]},
+    "compare": {"checks": {"compare": [{"metric": NASTY, "subject": NASTY, "than": NASTY}]}},
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_in_a_spec_is_reported_harmlessly(
+    name: str, specs: Specs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = specs.pytester.path / "small.eac.yaml"
+    edit = {"subject": "x", "prompt": "x is", "target": "y"}
+    path.write_text(spec_of(edit, **WRONG[name]), encoding="utf-8")
+    terminal = outputs(specs)
+    assert "Traceback" not in terminal
+    capsys.readouterr()
+    main(["validate", str(path)])
+    printed = capsys.readouterr()
+    assert_harmless(printed.out + printed.err)
+
+
+def test_texts_of_a_release_are_harmless(specs: Specs) -> None:
+    out = specs.pytester.path / "released"
+    path = specs.write("{efficacy: {min: 0.0}, changed: {manifest: true}}", methods=QUICK)
+    assert main(["export", str(path), "--out", str(out)]) == 0
+    assert_markdown((out / "README.md").read_text(encoding="utf-8"))
+    manifest = json.loads((out / "edit-manifest.json").read_text(encoding="utf-8"))
+    for way in leaves(manifest):
+        if way not in {("form",), ("base", "dtype")}:
+            manifest = spoiled(manifest, way)
+    manifest["changed"][NASTY] = {"before": NASTY, "after": NASTY}
+    (out / "edit-manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    for name in ("config.json", "generation_config.json", "tokenizer_config.json"):
+        file = out / name
+        data = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        data |= {NASTY: NASTY, "chat_template": NASTY}
+        file.write_text(json.dumps(data), encoding="utf-8")
+    tensors = load_file(out / "model.safetensors")
+    tensors[NASTY] = tensors["model.norm.weight"].clone()
+    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
+    (out / "a\x1b[2J\n::error::x\u202e.bin").write_bytes(b"")
+    terminal = outputs(specs, "--eac-edited=released")
+    assert "chat_template" in terminal
+    assert r"a\x1b[2J\n\x3a:error::x\u202e.bin: is a pickle" in terminal
+    shutil.rmtree(out)
+
+
+def test_texts_of_a_baseline_and_of_stored_records_are_harmless(specs: Specs, stored: Path) -> None:
+    data = json.loads(stored.read_text(encoding="utf-8"))
+    kept = {"spec", "method", "scoring", "prompt", "target", "subject", "excluded", "outcome"}
+    for way in leaves(data):
+        if not kept & set(way) and "hyperparameters" not in way and "fingerprint" not in way:
+            data = spoiled(data, way)
+    hostile = specs.pytester.path / "hostile.json"
+    hostile.write_text(json.dumps(data), encoding="utf-8")
+    outputs(specs, f"--eac-from-results={hostile.name}")
+    outputs(specs, f"--eac-from-results={stored.name}", f"--eac-baseline={hostile.name}",
+            "--eac-compare-fail=efficacy:0.5")  # fmt: skip
