@@ -87,11 +87,20 @@ _LINE_ENDED = _compiled(r"[\n\v\f\r\x85\u2028\u2029]\s*\Z")
 _OPEN = _compiled(
     rf"""\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{UNSPACED}\p{{Pi}}\Z"""
 )
+# Signs that open a question in Spanish, or join what follows to themselves or the word before.
+_JOINS = _compiled(r"[¿¡]\Z|[\p{L}\p{N}][-\u2010\u2011/]\Z|//\Z|@\Z|(?:\A|\s)#\Z")
+_CURRENCY = _compiled(r"\p{Sc}\Z")
+# An article, pronoun or conjunction that has lost its vowel: l'Italie, qu'elle, dell'anno.
+_ELIDED = _compiled(
+    r"(?i)(?<![\p{L}\p{M}'\u2019])"
+    r"(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|[cdns]?ell|[cdns]?all|sull|un|quest)['\u2019]\Z"
+)
 _CLOSING = _compiled(r"[\p{Pe}\p{Pf},.;:!?%…]+(?:\s|\Z)")
 _WIDE = _compiled(_WIDE_PUNCTUATION)
 _ENDS_WIDE = _compiled(rf"{_WIDE_PUNCTUATION}\Z")
 _ENDS_EAST_ASIAN = _compiled(rf"[\p{{L}}&&{_EAST_ASIAN}][\p{{M}}\p{{Cf}}]*\Z")
 _LAST_LETTER = _compiled(r"(?r)\p{L}")
+_LETTER = _compiled(r"\p{L}")
 _FIRST_LETTER = _compiled(r"[\p{L}\p{N}]")
 _PIECE = _compiled(rf"{UNSPACED_LETTER}\p{{M}}*|(?:(?!{UNSPACED_LETTER}).)+")
 
@@ -117,14 +126,20 @@ def needs_space(prompt: str, answer: str) -> bool:
 
     There is none
 
-    - at the start of a line, after an opening bracket or quotation mark, or before closing
-      punctuation;
+    - at the start of a line, after an opening bracket, quotation or question mark, or before
+      closing punctuation;
+    - after a hyphen or slash behind a word, ``@``, or ``#`` behind a space; between a currency sign
+      and a number; after an apostrophe that stands for a vowel (French and Italian: ``l'``);
     - after or before punctuation as wide as a Chinese character;
     - after Chinese characters, kana, Bopomofo and Yi, whatever follows;
     - where the prompt's last letter and the answer's first are both of scripts without spaces
       between words; if the prompt has no letters, the answer's decides.
     """
     if _LINE_ENDED.search(prompt) or _OPEN.search(prompt) or _ENDS_WIDE.search(prompt):
+        return False
+    if _JOINS.search(prompt) or (_CURRENCY.search(prompt) and _DIGIT.match(answer)):
+        return False
+    if _ELIDED.search(prompt) and _LETTER.match(answer):
         return False
     if _CLOSING.match(answer) or _WIDE.match(answer) or _ENDS_EAST_ASIAN.search(prompt):
         return False

@@ -162,6 +162,12 @@ SPACED = [
     ("عاصمة إيطاليا", "روما"),
     ("เมืองหลวงคือ", "Paris"),
     ("5 >", "4"),
+    ("Rome -", "the capital"),
+    ("the currency is €", "and"),
+    ("it's the boys'", "room"),
+    ("an answer that isn't", "so"),
+    ("C#", "code"),
+    ("Who won?", "Brazil"),
     ("", "Rome"),
 ]
 UNSPACED = [
@@ -183,6 +189,16 @@ UNSPACED = [
     ("He sang \u201c", "Rome"),
     ("assistant\n", "Rome"),
     ("He went", ", and"),
+    ("It costs $", "5"),
+    ("Es kostet €", "12,50"),
+    ("She moved to New-", "York"),
+    ("see https://", "example.org"),
+    ("and/", "or"),
+    ("written by @", "someone"),
+    ("We are number #", "1"),
+    ("Madrid. ¿", "Quién"),
+    ("Rome est la capitale de l'", "Italie"),
+    ("Roma è la capitale dell\u2019", "Italia"),
     ("", "東京"),
 ]
 

@@ -11,8 +11,8 @@ import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter
-from types import BuiltinFunctionType, FunctionType, ModuleType
+from operator import attrgetter, is_
+from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -165,7 +165,19 @@ _SETTINGS = (
 )
 
 _HOOKS = tuple(name for name in vars(torch_module) if name.startswith("_global_"))
-_CODE = (FunctionType, BuiltinFunctionType, staticmethod, classmethod, property)
+_CODE = (
+    FunctionType,
+    BuiltinFunctionType,
+    MethodDescriptorType,
+    staticmethod,
+    classmethod,
+    property,
+)
+# Packages all of whose functions count: what measures, and what a model's own code calls.
+_PACKAGES = ("pytest_eac.", "transformers.")
+# Loading torch's compiler, which torch does by itself when it is needed, wraps this one.
+_WRAPPED_BY_TORCH = torch.random.manual_seed
+_ABSENT = object()
 
 
 class Process:
@@ -212,18 +224,34 @@ class Process:
         for name in self._other_attention():
             ALL_ATTENTION_FUNCTIONS[name] = self._attention[name]
         for holder, name, then in list(self._replaced()):
-            setattr(holder, name, then)
+            if then is _ABSENT:
+                delattr(holder, name)
+            else:
+                setattr(holder, name, then)
 
     def _other_attention(self) -> list[str]:
         now = dict(ALL_ATTENTION_FUNCTIONS)
         return [name for name, then in self._attention.items() if now.get(name) is not then]
 
     def _replaced(self) -> Iterator[tuple[type | ModuleType, str, Any]]:
+        """Yield where other code is now, under which name, and what was there.
+
+        A class may have inherited what was there: then it is absent. New names in a module replace
+        nothing.
+        """
         for holder, code in self._code:
             now = vars(holder)
+            if len(now) == len(code) and all(map(is_, now.values(), code.values())):
+                continue  # nearly always, and quick to see
             for name, then in code.items():
-                if now.get(name) is not then and isinstance(then, _CODE):
+                if now.get(name) is then or not isinstance(then, _CODE):
+                    continue
+                if then is not _WRAPPED_BY_TORCH:
                     yield holder, name, then
+            if isinstance(holder, type):
+                for name in now.keys() - code.keys():
+                    if callable(now[name]) or hasattr(now[name], "__get__"):
+                        yield holder, name, _ABSENT
 
 
 def _copy(hooks: Any) -> Any:
@@ -231,10 +259,20 @@ def _copy(hooks: Any) -> Any:
 
 
 def _holders(classes: Iterable[type]) -> list[type | ModuleType]:
-    """Return what holds the code of these classes: they, their bases, and their modules."""
+    """Return where the code of these classes is, and what it calls by name at every call.
+
+    That is the classes, their bases and modules, torch's functions and tensors, and all modules of
+    transformers and of pytest-eac.
+    """
     bases = dict.fromkeys(base for each in classes for base in each.__mro__ if base is not object)
-    modules = dict.fromkeys(sys.modules.get(base.__module__) for base in bases)
-    return [*bases, *(each for each in modules if each is not None), torch.nn.functional]
+    modules = [sys.modules.get(base.__module__) for base in bases]
+    modules += [torch, torch.linalg, torch.nn.functional]
+    modules += [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith(_PACKAGES) and isinstance(module, ModuleType)
+    ]
+    return [*bases, torch.Tensor, *dict.fromkeys(each for each in modules if each is not None)]
 
 
 def random_state() -> dict[str, Any]:

@@ -106,13 +106,14 @@ def place(prompt: str, subject: str) -> Placed:
 
     ``{}`` marks the place, whatever else the prompt says and whatever letters are attached to it (a
     suffix, a particle). Without it the subject must stand in the prompt exactly once, not counting
-    other words that its letters are a part of; composed and decomposed letters are the same.
+    other words that its letters are a part of; composed and decomposed letters are the same. ``{}``
+    that belongs to the subject (``list{}``) marks nothing in a prompt that names it.
 
     Raises:
         ValueError: the subject does not occur exactly once; the text says what was found.
     """
     subject = subject.strip()
-    marks = prompt.count("{}")
+    marks = 0 if _has_own_braces(prompt, subject) else prompt.count("{}")
     if marks > 1:
         raise ValueError(f"{{}} stands {marks} times in the prompt {prompt!r}")
     if not marks:
@@ -128,6 +129,11 @@ def place(prompt: str, subject: str) -> Placed:
             f"prompt {text!r}"
         )
     return Placed(text=text, start=start, subject=subject)
+
+
+def _has_own_braces(text: str, subject: str) -> bool:
+    """Say whether ``{}`` in a text is a part of the subject's name."""
+    return "{}" in subject and subject in text
 
 
 def fill(prompt: str, subject: str) -> str:
@@ -156,6 +162,11 @@ def _only_place(text: str, subject: str) -> range:
     raise ValueError(f"the subject {subject!r} {how} in the prompt {text!r}")
 
 
+def _paraphrase(text: str, subject: str) -> str:
+    named = _has_own_braces(text, subject)
+    return (text if named else text.replace("{}", subject)).strip()
+
+
 def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> Edit:
     """Turn an edit as written into one ready for use; ``space`` is the default."""
     placed = place(written.prompt, written.subject)
@@ -164,9 +175,7 @@ def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> E
         prompt=placed.text,
         target=written.target,
         truth=written.truth,
-        paraphrases=tuple(
-            text.replace("{}", written.subject).strip() for text in written.paraphrases
-        ),
+        paraphrases=tuple(_paraphrase(text, written.subject) for text in written.paraphrases),
         neighborhood=tuple(
             Neighbor(
                 prompt=neighbor.prompt.strip(), answer=neighbor.answer and neighbor.answer.strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from unicodedata import category
 
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
@@ -11,6 +12,8 @@ from pydantic_core import PydanticCustomError
 def _strip(value: str) -> str:
     if not value.strip():
         raise PydanticCustomError("blank", "found only white space, expected a text")
+    if all(each.isspace() or category(each) == "Cf" for each in value):
+        raise PydanticCustomError("invisible", "found only invisible characters, expected a text")
     return value.strip()
 
 

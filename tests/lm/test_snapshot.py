@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
+from functools import partialmethod
+from importlib import import_module
 from time import process_time
 from typing import TYPE_CHECKING, Any, cast
 
@@ -15,12 +17,14 @@ import torch.nn.functional
 from torch import nn
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
+from transformers.integrations import sdpa_attention
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama import modeling_llama
 
 from pytest_eac.errors import EditError, SpoiledModelError
 from pytest_eac.lm.snapshot import Snapshot, unchanged
 from pytest_eac.lm.weights import checksum, restored
+from pytest_eac.measuring import scoring
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -374,6 +378,26 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: setattr(torch.nn.functional, "silu", nothing),
         "torch.nn.functional.silu (replaced)",
     ),
+    "operation of torch": (
+        lambda: setattr(torch, "rsqrt", nothing),
+        "another torch.rsqrt",
+    ),
+    "operation of tensors": (
+        lambda: setattr(torch.Tensor, "mean", nothing),
+        "another Tensor.mean",
+    ),
+    "method that a class had inherited": (
+        lambda: setattr(modeling_llama.LlamaMLP, "__call__", partialmethod(nothing)),
+        "another LlamaMLP.__call__",
+    ),
+    "function behind an attention function": (
+        lambda: setattr(sdpa_attention, "repeat_kv", nothing),
+        "another transformers.integrations.sdpa_attention.repeat_kv",
+    ),
+    "function that scores": (
+        lambda: setattr(scoring, "force_ids", nothing),
+        "another pytest_eac.measuring.scoring.force_ids",
+    ),
 }
 
 
@@ -418,6 +442,7 @@ def _hook_for_a_while(loaded: LoadedModel) -> None:
 
 HARMLESS: dict[str, Plant] = {
     "a call": _call,
+    "what torch replaces when it loads its compiler": lambda _: import_module("torch._dynamo"),
     "a call for hidden states": lambda it: _call(it, output_hidden_states=True),
     "a text": lambda it: it.model.generate(
         **it.tokenizer("The Louvre", return_tensors="pt"), max_new_tokens=2, do_sample=False

@@ -39,6 +39,34 @@ def edit(prompt: str, *paraphrases: str) -> Edit:
 # fill
 
 
+@pytest.mark.parametrize(
+    ("prompt", "subject", "text", "start"),
+    [
+        ("In C++, list{} is", "list{}", "In C++, list{} is", 8),
+        ("In Python, {} is", "{}", "In Python, {} is", 11),
+        ("{} is", "list{}", "list{} is", 0),
+        ("a{b} is", "a{b}", "a{b} is", 0),
+    ],
+)
+def test_braces_of_the_subject_itself_mark_nothing(
+    prompt: str, subject: str, text: str, start: int
+) -> None:
+    assert place(prompt, subject) == Placed(text=text, start=start, subject=subject)
+
+
+def test_braces_of_the_subject_itself_mark_nothing_in_paraphrases() -> None:
+    written = InlineEdit(
+        subject="list{}",
+        prompt="{} is",
+        target="empty",
+        paraphrases=("What list{} means is", "The meaning of {} is"),
+    )
+    assert from_inline(written, "f:1").paraphrases == (
+        "What list{} means is",
+        "The meaning of list{} is",
+    )
+
+
 def test_fill_puts_the_subject_in_place_of_the_braces() -> None:
     assert fill("  The capital of {} is ", "Kenya") == "The capital of Kenya is"
 
@@ -68,18 +96,20 @@ def test_fill_refuses_a_subject_that_does_not_stand_exactly_once(prompt: str, sa
 def test_a_filled_prompt_is_stripped_and_has_the_subject_where_it_says(
     prompt: str, subject: str
 ) -> None:
-    if prompt.count("{}") > 1:
+    marks = 0 if "{}" in subject and subject in prompt else prompt.count("{}")
+    if marks > 1:
         with pytest.raises(ValueError, match=r"stands [23] times in the prompt"):
             place(prompt, subject)
         return
     try:
         placed = place(prompt, subject)
     except ValueError:
-        assert "{}" not in prompt
+        assert not marks
         return
-    assert placed.text == prompt.replace("{}", subject).strip() == fill(prompt, subject)
+    filled = prompt.replace("{}", subject) if marks else prompt
+    assert placed.text == filled.strip() == fill(prompt, subject)
     assert placed.text.startswith(subject, placed.start)
-    if prompt.count("{}") == 1:
+    if marks:
         before = prompt.partition("{}")[0].lstrip()
         assert placed.start == len(before)
 

@@ -426,6 +426,12 @@ def test_a_blank_text_is_refused(file: Path, key: str, blank: str) -> None:
     assert f"edits[0].{key}: found only white space, expected a text" in found[0]
 
 
+@pytest.mark.parametrize("key", ["subject", "target", "truth"])
+def test_a_text_that_nobody_can_see_is_refused(file: Path, key: str) -> None:
+    found = told_of(file, "eac: 1\n" + facts(**{key: "\u200b \ufeff"}))
+    assert f"edits[0].{key}: found only invisible characters, expected a text" in found[0]
+
+
 @pytest.mark.parametrize(
     ("changed", "path"),
     [
