@@ -22,7 +22,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_eac.cache.kinds import LIMIT, LIMITED, LOCK, kept, sweep
+from pytest_eac.cache.kinds import LIMIT, LIMITED, LOCK, entry_path, kept, sweep
 from pytest_eac.errors import EacWarning, RecordError
 from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
 
@@ -157,8 +157,7 @@ class Cache:
         self._warn(f"{path}: {fault}; it is removed, and its content computed again")
 
     def _path(self, kind: str, key: Key) -> Path:
-        name = digest(key)
-        return self.root / kind / name[:2] / f"{name}.safetensors"
+        return entry_path(self.root, kind, digest(key))
 
     def _make_room(self, written: int) -> None:
         """Sweep, and remove what was used least recently beyond the limit; the lock must be held.

@@ -37,9 +37,14 @@ KINDS = (MODELS, *ENTRIES)
 LIMITED = (EDITS, MEASUREMENTS)
 LOCK = "entries.lock"
 
-# Names below the kind's folder, which bears the kind's name; a pattern for each level.
-_ENTRY = (r"[0-9a-f]{2}", r"[0-9a-f]{64}\.safetensors")
-_NAMES = {MODELS: (r".+-[0-9a-f]{16}",), **dict.fromkeys(ENTRIES, _ENTRY)}
+# Names below the kind's folder, which bears the kind's name; a pattern for each level. Of the
+# limited kinds there may be very many: they are spread over folders.
+_ENTRY = r"[0-9a-f]{64}\.safetensors"
+_NAMES = {
+    MODELS: (r".+-[0-9a-f]{16}",),
+    **dict.fromkeys(ENTRIES, (_ENTRY,)),
+    **dict.fromkeys(LIMITED, (r"[0-9a-f]{2}", _ENTRY)),
+}
 
 GIB = 2**30
 # Default of what the limited kinds may take together, in bytes.
@@ -53,6 +58,12 @@ class Kept:
     path: Path
     size: int
     used: float
+
+
+def entry_path(root: Path, kind: str, digest: str) -> Path:
+    """Return where the entry of a key with this SHA-256 is."""
+    folder = root / kind / digest[:2] if kind in LIMITED else root / kind
+    return folder / f"{digest}.safetensors"
 
 
 def kept(root: Path, kind: str) -> list[Kept]:
@@ -74,8 +85,8 @@ def sweep(root: Path) -> None:
     folder is built under a lock of its own: its parts are left alone while that is held.
     """
     for kind in ENTRIES:
-        folder, name = _NAMES[kind]
-        for part in _below(root / kind, folder, rf"\.{name}\.\d+\.part"):
+        *folders, name = _NAMES[kind]
+        for part in _below(root / kind, *folders, rf"\.{name}\.\d+\.part"):
             part.unlink(missing_ok=True)
     (name,) = _NAMES[MODELS]
     for part in _below(root / MODELS, rf"\.{name}\.part-\w+"):

@@ -143,7 +143,7 @@ def trace(
     cache = cache or Cache()
     found = _read(cache, key)
     if found is None:
-        with cache.working(TRACINGS, digest(key)[:2]):  # another run may be tracing the same
+        with cache.working(TRACINGS, f"{digest(key)[:2]}-"):  # another run may be tracing the same
             found = _read(cache, key)
             if found is None:
                 found = _trace(
