@@ -39,8 +39,8 @@ class TensorFile:
     def chunks(self) -> Iterator[Tensor]:
         """Yield the tensor in order as matrices of whole rows, (rows, entries of a row).
 
-        A vector has rows of one entry. The file is mapped anew every few chunks: pages of a mapped
-        file that have been read count as the process's memory until it is closed.
+        A vector has rows of one entry. The file is read, not mapped: what is yielded stays as it
+        is, and a file that is cut off meanwhile is an error.
 
         Raises:
             ModelError: the file has changed or cannot be read.
@@ -50,13 +50,13 @@ class TensorFile:
         count = self.shape[0] if self.shape else 1
         try:
             for first in range(0, count, step * _CHUNKS):
-                with safe_open(self.file, framework="pt") as file:
+                with safe_open(self.file, framework="pt", backend="pread") as file:
                     if not self.shape:
                         yield file.get_tensor(self.name).reshape(1, 1)
                         return
                     rows = file.get_slice(self.name)
                     for start in range(first, min(first + step * _CHUNKS, count), step):
-                        yield rows[start : start + step].reshape(-1, width)
+                        yield rows[start : min(start + step, count)].reshape(-1, width)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{self.file}: {self.name} cannot be read: {error}") from error
 

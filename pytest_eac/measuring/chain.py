@@ -99,11 +99,13 @@ def run_chain(
             the first one.
         DataError: the items of an ability cannot be read.
         UnavailableError: they are not on this machine.
+        ModelError: a file that the model was loaded from has changed since.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
         SpoiledModelError: a method, metric or ability has left the model, its tokenizer or the
             process changed: load the model again.
     """
     start = perf_counter()
+    loaded.require_files()
     found_before = cache.hits[MEASUREMENTS] if cache else 0
     tell = progress or (lambda *_: None)
     count = len(spec.edits)
@@ -207,6 +209,7 @@ def run_chain(
                 )
             require_unchanged()
             tell(done, count, "editing")
+        loaded.require_files()
     return so_far()
 
 

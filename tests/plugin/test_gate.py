@@ -235,3 +235,22 @@ def test_deltas_are_no_release_until_they_are_on_their_base(specs: Specs) -> Non
     result.stdout.fnmatch_lines(["*deltas: no config.json in it; *with pytest-eac apply"])
     assert main(["apply", str(deltas), str(FIXTURES / "tiny-llama"), "--out", str(edited)]) == 0
     specs.run("--eac-edited=edited").assert_outcomes(passed=5)
+
+
+CHANGE_LATER = """
+from pathlib import Path
+def pytest_runtest_teardown(item):
+    if item.name == "changed":
+        with Path("released/model.safetensors").open("r+b") as file:
+            file.seek(-300, 2)
+            file.write(bytes(300))
+"""
+
+
+def test_a_release_that_changes_after_it_was_compared_is_an_error(
+    specs: Specs, released: Path
+) -> None:
+    specs.pytester.makeconftest(CHANGE_LATER)
+    result = specs.run("--eac-edited=released", "-k", "changed or deviation")
+    result.assert_outcomes(passed=1, failed=1, deselected=3)
+    result.stdout.fnmatch_lines(["*model.safetensors: was changed * after it was compared*"])
