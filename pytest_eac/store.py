@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -39,34 +40,47 @@ def _unusable(folder: Path, error: OSError) -> RecordError:
     )
 
 
-def cached_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
-    """Return the folder ``root/name``, built by ``build`` if it is not there yet.
+def cached_folder(
+    root: Path,
+    name: str,
+    build: Callable[[Path], None],
+    *,
+    sound: Callable[[Path], bool] = Path.is_dir,
+) -> Path:
+    """Return the folder ``root/name``, built by ``build`` if it is not there yet or not sound.
 
     ``build`` fills an empty folder beside it, which takes the name only once it is whole: a run
     that is killed leaves nothing that another one would take for finished. Two runs wait for each
     other.
 
     Raises:
-        RecordError: the cache folder cannot be made.
+        RecordError: the cache folder cannot be made or written to.
     """
     folder = root / name
     try:
-        if folder.is_dir():
+        if folder.is_dir() and sound(folder):
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise _unusable(root, error) from error
-    with FileLock(folder.parent / f".{folder.name}.lock"):
-        if folder.is_dir():
+    with locked(folder.parent / f".{folder.name}.lock"):
+        if folder.is_dir() and sound(folder):
             return folder
         for leftover in folder.parent.glob(f".{folder.name}.part-*"):
             shutil.rmtree(leftover, ignore_errors=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.part-", dir=folder.parent))
+        part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+        try:
+            part.mkdir()
+        except OSError as error:
+            raise _unusable(root, error) from error
         try:
             build(part)
+            if folder.is_dir():
+                folder.rename(part.with_name(f"{part.name}_broken"))
             part.rename(folder)
         finally:
-            shutil.rmtree(part, ignore_errors=True)
+            for leftover in folder.parent.glob(f".{folder.name}.part-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
     return folder
 
 
@@ -144,11 +158,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
-    """Read what :func:`write_tensors` wrote; ``None`` when there is no whole file."""
+    """Read what :func:`write_tensors` wrote; ``None`` when there is no whole file.
+
+    The tensors are copies: the file is not mapped, so that nobody can change or cut them off later.
+    """
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="pt", backend="pread") as file:
             names = file.keys()
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, SafetensorError):

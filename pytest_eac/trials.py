@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence, solve, unchanged_by
@@ -128,7 +129,10 @@ class Trial:
             find_module(self.loaded.model, path)
         if self.settings.covariance is not None:
             self.moments = second_moments(
-                self.loaded, self.modules, self.settings.covariance, cache_dir=self.bench.cache_dir
+                self.loaded,
+                self.modules,
+                self.settings.covariance,
+                cache=Cache(self.bench.cache_dir),
             )
         before = Snapshot(self.loaded, self.modules, whole=True)
         with seeded(_UNUSUAL_SEED) as used:

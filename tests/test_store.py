@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import stat
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -371,6 +372,32 @@ def test_tensors_that_break_off_half_way_leave_the_old_file(
         write_tensors(file, {"m": torch.zeros(2)}, {})
     assert names(tmp_path) == {"moment"}
     assert (read_tensors(file) or ({}, {}))[0]["m"].tolist() == [1, 1]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no umask")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o007, 0o660)])
+def test_tensors_and_built_folders_have_the_rights_that_the_umask_leaves(
+    tmp_path: Path, umask: int, mode: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        write_tensors(tmp_path / "moment", {"m": torch.ones(2)}, {})
+        folder = cached_folder(tmp_path, "model", fill)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "moment").stat().st_mode) == mode
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o777 & ~umask
+
+
+def test_tensors_that_were_read_do_not_change_with_their_file(tmp_path: Path) -> None:
+    file = tmp_path / "moment"
+    write_tensors(file, {"m": torch.ones(1000)}, {})
+    tensors, _ = read_tensors(file) or ({}, {})
+    with file.open("r+b") as opened:
+        opened.write(b"\0" * file.stat().st_size)
+        assert tensors["m"].sum() == 1000
+        opened.truncate(0)  # a mapped tensor would end the process here
+    assert tensors["m"].sum() == 1000
 
 
 def test_a_lock_keeps_others_waiting(tmp_path: Path) -> None:

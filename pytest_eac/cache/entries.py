@@ -1,8 +1,10 @@
 """Entries: plain data and tensors under a key that says all they depend on.
 
-An entry is a safetensors file that holds its key in full and a checksum. It is believed only if
-both are right; else what it stood for is made anew. Entries are written aside and renamed, under a
-lock that all processes share, and those used least recently make room for new ones.
+Everything in the cache folder is an entry, except for converted models (``cache/folders.py``): a
+safetensors file that holds its key in full and a checksum. It is used only if both are right; a
+broken one is dropped with a warning, and its content computed again. Entries are written aside and
+renamed, under a lock that all processes share; of the kinds that share a limit, those used least
+recently make room for new ones.
 """
 
 from __future__ import annotations
@@ -14,13 +16,13 @@ import os
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_eac.cache.kinds import ENTRIES, LIMIT, LOCK, kept, leftovers
+from pytest_eac.cache.kinds import LIMIT, LIMITED, LOCK, entry_path, kept, sweep
 from pytest_eac.errors import EacWarning, RecordError
 from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
 
@@ -48,11 +50,11 @@ class Entry:
 
 
 class Cache:
-    """Solved edits and measurements in a folder that any number of processes share.
+    """Entries of all kinds in a folder that any number of processes share.
 
     Args:
         root: the cache folder; by default the user's.
-        limit: bytes that the entries may take together.
+        limit: bytes that the entries of the limited kinds may take together.
 
     Attributes:
         hits: how many entries were found, by kind.
@@ -66,10 +68,12 @@ class Cache:
         self._writes = True
 
     def read(self, kind: str, key: Key) -> Entry | None:
-        """Return what is kept under a key, ``None`` if there is nothing that can be believed.
+        """Return what is kept under a key, ``None`` if there is nothing that can be used.
+
+        The tensors are the caller's own: what becomes of the file does not change them.
 
         Warns:
-            CacheWarning: there is an entry, but it is damaged.
+            CacheWarning: there is an entry, but it is damaged; it is removed.
         """
         key = {"format": FORMAT, **key}
         path = self._path(kind, key)
@@ -77,11 +81,11 @@ class Cache:
         found = read_tensors(path) if there else None
         if found is None:
             if there and os.path.lexists(path):  # another run may have removed it
-                self._warn(f"{path}: cannot be read, or is cut off; it is made anew")
+                self._drop(path, "cannot be read, or is cut off")
             return None
         tensors, about = found
         if about.get("sha256") != _checksum(tensors, about) or about["key"] != _text(key):
-            self._warn(f"{path}: is damaged, or is not what its name says; it is made anew")
+            self._drop(path, "is damaged, or is not what its name says")
             return None
         now = time.time_ns()
         with contextlib.suppress(OSError):  # evicted since, or a folder that is read only
@@ -93,7 +97,7 @@ class Cache:
         """Keep an entry; does nothing once the folder has turned out not to be writable.
 
         Warns:
-            CacheWarning: the folder cannot be written to; told once.
+            CacheWarning: the folder cannot be written to; given once.
         """
         if not self._writes:
             return
@@ -109,8 +113,8 @@ class Cache:
         except (OSError, RecordError) as error:
             self._writes = False
             self._warn(
-                f"{error}. The run goes on, and keeps no more edits and measurements: make room, "
-                "give another folder with --eac-cache-dir, or none with --eac-no-cache"
+                f"{error}. The run goes on without keeping its results: make room, give another "
+                "folder with --eac-cache-dir, or none with --eac-no-cache"
             )
 
     def take(self, kind: str, key: Key, make: Callable[[], Data]) -> Data:
@@ -126,12 +130,37 @@ class Cache:
         self.write(kind, key, Entry(data=data))
         return data
 
+    def remove(self, kind: str, key: Key) -> None:
+        """Remove an entry that nothing needs any more, if it is there and can be removed."""
+        with contextlib.suppress(OSError):
+            self._path(kind, {"format": FORMAT, **key}).unlink(missing_ok=True)
+
+    @contextlib.contextmanager
+    def working(self, kind: str, name: str = "") -> Iterator[None]:
+        """Let one process at a time compute something for a kind, so that others find it done.
+
+        Args:
+            kind: of the entries.
+            name: of the work, where several kinds of work need not wait for each other.
+
+        A folder that cannot be written to has no lock: then nothing can be kept, and each process
+        computes for itself.
+        """
+        with contextlib.ExitStack() as stack:
+            with contextlib.suppress(RecordError):
+                stack.enter_context(locked(self.root / kind / f"{name}lock"))
+            yield
+
+    def _drop(self, path: Path, fault: str) -> None:
+        with contextlib.suppress(OSError):  # a folder that is read only
+            path.unlink()
+        self._warn(f"{path}: {fault}; it is removed, and its content computed again")
+
     def _path(self, kind: str, key: Key) -> Path:
-        name = digest(key)
-        return self.root / kind / name[:2] / f"{name}.safetensors"
+        return entry_path(self.root, kind, digest(key))
 
     def _make_room(self, written: int) -> None:
-        """Remove the entries used least recently if there are too many; the lock must be held.
+        """Sweep, and remove what was used least recently beyond the limit; the lock must be held.
 
         The folder is looked through only once in a while. Others may write meanwhile, so that is at
         the latest after a tenth of the limit.
@@ -139,9 +168,8 @@ class Cache:
         self._room -= written
         if self._room > 0:
             return
-        for path in [each for kind in ENTRIES for each in leftovers(self.root, kind)]:
-            path.unlink(missing_ok=True)
-        entries = [each for kind in ENTRIES for each in kept(self.root, kind)]
+        sweep(self.root)
+        entries = [each for kind in LIMITED for each in kept(self.root, kind)]
         total = sum(each.size for each in entries)
         slack = self._limit // 10
         if total > self._limit:
@@ -153,7 +181,7 @@ class Cache:
         self._room = min(self._limit - total, slack)
 
     def _warn(self, message: str) -> None:
-        warnings.warn(CacheWarning(message), stacklevel=3)
+        warnings.warn(CacheWarning(message), stacklevel=4)
 
 
 def digest(key: Key) -> str:

@@ -13,6 +13,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from pytest_eac.errors import RecordError
 from pytest_eac.store import locked
 
@@ -22,25 +24,30 @@ if TYPE_CHECKING:
 
 EDITS = "edits"
 MEASUREMENTS = "measurements"
+MODELS = "models"
+COVARIANCE = "covariance"
+TRACINGS = "tracings"
+LISTINGS = "listings"
 
-_ENTRY = (r"[0-9a-f]{2}", r"[0-9a-f]{64}\.safetensors")
-# Names below the kind's folder, which bears the kind's name; a pattern for each level.
-_NAMES = {
-    "models": (r".+-[0-9a-f]{16}",),
-    "covariance": (r"(part-)?[0-9a-f]{32}\.safetensors",),
-    "tracings": (r"[0-9a-f]{32}",),
-    "listings": (r".+@[0-9a-f]{40}\.json",),
-    EDITS: _ENTRY,
-    MEASUREMENTS: _ENTRY,
-}
-KINDS = tuple(_NAMES)
-_FOLDERS = ("models", "tracings")
 # Kinds whose files are entries, written under one lock.
-ENTRIES = (EDITS, MEASUREMENTS)
+ENTRIES = (COVARIANCE, TRACINGS, LISTINGS, EDITS, MEASUREMENTS)
+KINDS = (MODELS, *ENTRIES)
+# Kinds that grow with every run: those share the limit. The others are few, and expensive or
+# impossible (a listing without a network) to get again.
+LIMITED = (EDITS, MEASUREMENTS)
 LOCK = "entries.lock"
 
+# Names below the kind's folder, which bears the kind's name; a pattern for each level. Of the
+# limited kinds there may be very many: they are spread over folders.
+_ENTRY = r"[0-9a-f]{64}\.safetensors"
+_NAMES = {
+    MODELS: (r".+-[0-9a-f]{16}",),
+    **dict.fromkeys(ENTRIES, (_ENTRY,)),
+    **dict.fromkeys(LIMITED, (r"[0-9a-f]{2}", _ENTRY)),
+}
+
 GIB = 2**30
-# How much edits and measurements may take together, unless something else is said.
+# Default of what the limited kinds may take together, in bytes.
 LIMIT = 4 * GIB
 
 
@@ -53,11 +60,17 @@ class Kept:
     used: float
 
 
+def entry_path(root: Path, kind: str, digest: str) -> Path:
+    """Return where the entry of a key with this SHA-256 is."""
+    folder = root / kind / digest[:2] if kind in LIMITED else root / kind
+    return folder / f"{digest}.safetensors"
+
+
 def kept(root: Path, kind: str) -> list[Kept]:
     """Return what there is of a kind, the least recently used first."""
     found = []
     for path in _below(root / kind, *_NAMES[kind]):
-        if path.is_dir() != (kind in _FOLDERS):
+        if path.is_dir() != (kind == MODELS):
             continue
         with contextlib.suppress(OSError):  # another run may be removing it
             used = path.lstat().st_mtime
@@ -65,10 +78,21 @@ def kept(root: Path, kind: str) -> list[Kept]:
     return sorted(found, key=lambda each: each.used)
 
 
-def leftovers(root: Path, kind: str) -> Iterator[Path]:
-    """Yield what writes of entries that were cut off have left; the lock must be held."""
-    *folders, name = _NAMES[kind]
-    yield from _below(root / kind, *folders, rf"\.{name}\.\d+\.part")
+def sweep(root: Path) -> None:
+    """Remove what writes that were cut off have left; the lock must be held.
+
+    Entries are written under that lock, so a part of one belongs to a process that is gone. A
+    folder is built under a lock of its own: its parts are left alone while that is held.
+    """
+    for kind in ENTRIES:
+        *folders, name = _NAMES[kind]
+        for part in _below(root / kind, *folders, rf"\.{name}\.\d+\.part"):
+            part.unlink(missing_ok=True)
+    (name,) = _NAMES[MODELS]
+    for part in _below(root / MODELS, rf"\.{name}\.part-\w+"):
+        whole = part.name.removeprefix(".").rpartition(".part-")[0]
+        with contextlib.suppress(Timeout), FileLock(part.with_name(f".{whole}.lock"), timeout=0):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def clear(root: Path, kind: str) -> int:
@@ -81,14 +105,15 @@ def clear(root: Path, kind: str) -> int:
         return 0
     with locked(root / LOCK):
         found = kept(root, kind)
-        cut_off = leftovers(root, kind) if kind in ENTRIES else ()
-        for path in (*(each.path for each in found), *cut_off):
+        for each in found:
             try:
-                _remove(path)
+                _remove(each.path)
             except FileNotFoundError:
                 pass  # another run was faster
             except OSError as error:
-                raise RecordError(f"{path}: cannot be removed: {error.strerror}") from error
+                raise RecordError(f"{each.path}: cannot be removed: {error.strerror}") from error
+        with contextlib.suppress(OSError):
+            sweep(root)
     return len(found)
 
 

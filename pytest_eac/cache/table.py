@@ -16,7 +16,7 @@ _MIB = 2**20
 def cache_lines(root: Path) -> list[str]:
     """Return what a cache folder holds, a line for each kind; times are of the last use.
 
-    Models, covariances and tracings are never written again: theirs is the time they were made.
+    The time of a converted model is when it was made.
     """
     lines = [f"{root}", f"  {'kind':<14}{'entries':>8}{'size':>12}  {'oldest':<18}newest"]
     for kind in KINDS:

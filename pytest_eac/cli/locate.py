@@ -54,6 +54,7 @@ def run(chosen: argparse.Namespace) -> int:
 def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracing:
     from tqdm import tqdm
 
+    from pytest_eac.cache.entries import Cache
     from pytest_eac.measuring.tracing import SAMPLES, trace
 
     loaded = load(model, chosen)
@@ -70,6 +71,6 @@ def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracin
             seed=chosen.seed or 0,
             samples=chosen.samples or SAMPLES,
             window=chosen.window,
-            cache_dir=chosen.cache_dir,
+            cache=Cache(chosen.cache_dir),
             progress=tell,
         )

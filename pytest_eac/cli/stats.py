@@ -29,14 +29,16 @@ def run(chosen: argparse.Namespace) -> int:
     """Measure what each method of a spec needs, and tell what was found."""
     from tqdm import tqdm
 
+    from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.covariance import second_moments
     from pytest_eac.measuring.chain import settle
 
     spec: Spec = chosen.read_spec(chosen.spec)
+    cache = Cache(chosen.cache_dir)
     loaded = load(choose_model(spec, chosen.model), chosen)
     told = set()
     for method in spec.methods:
-        settings, modules = settle(loaded, spec, method, cache_dir=chosen.cache_dir)
+        settings, modules = settle(loaded, spec, method, cache=cache)
         if settings.covariance is None:
             continue
         with tqdm(desc=method.name, unit="token", leave=False, disable=None) as bar:
@@ -46,7 +48,7 @@ def run(chosen: argparse.Namespace) -> int:
                 bar.update(done - bar.n)
 
             moments = second_moments(
-                loaded, modules, settings.covariance, cache_dir=chosen.cache_dir, progress=tell
+                loaded, modules, settings.covariance, cache=cache, progress=tell
             )
         for path, moment in moments.items():
             line = f"{path}: {moment.describe()}"

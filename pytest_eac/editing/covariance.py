@@ -1,29 +1,28 @@
 """The second moment of a layer's inputs, ``C = E[k k^T]``: what the keys of other texts look like.
 
 Measured on the unedited model over a corpus, in float64, in one pass for all layers asked for. The
-sum is all that is kept: memory does not grow with the corpus. Kept in the cache under the weights'
+sum is all that is held: memory does not grow with the corpus. Kept in the cache under the weights'
 fingerprint, the module, the corpus and its length; an interrupted run goes on where it was.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
+from pytest_eac.cache.entries import Cache, Entry
+from pytest_eac.cache.kinds import COVARIANCE
 from pytest_eac.editing.corpus import Corpus, open_corpus
 from pytest_eac.errors import DataError, EditError, NonFiniteError
 from pytest_eac.lm.layout import find_module, text_config
 from pytest_eac.lm.trace import read_states
-from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -122,7 +121,7 @@ def second_moments(
     modules: Sequence[str],
     settings: CovarianceSettings,
     *,
-    cache_dir: Path | None = None,
+    cache: Cache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Moment]:
     """Measure, or read from the cache, the second moments of modules' inputs.
@@ -131,64 +130,56 @@ def second_moments(
         loaded: the unedited model.
         modules: paths of linear modules.
         settings: which text, how much of it, and the ridge.
-        cache_dir: where they are kept; by default the user's cache folder.
+        cache: where they are kept; by default the user's cache folder.
         progress: called with (tokens read, tokens to read).
 
     Raises:
         DataError: the corpus cannot be read, or has too few tokens for the ridge.
         UnavailableError: a hub data set is not there.
     """
+    cache = cache or Cache()
     corpus = open_corpus(settings)
-    folder = (cache_dir or default_cache_dir()) / "covariance"
-    files = {path: folder / _name(loaded, (path,), corpus, settings) for path in modules}
-    kept = {path: read_tensors(file) for path, file in files.items()}
-    if None in kept.values():
-        with locked(folder / "lock"):  # another run may be measuring the same
-            kept = _measure(loaded, files, corpus, settings, progress)
+    keys = {path: _key(loaded, (path,), corpus, settings) for path in modules}
+    found = _read(cache, keys)
+    if len(found) < len(keys):
+        with cache.working(COVARIANCE):  # another run may be measuring the same
+            found |= _read(cache, {path: key for path, key in keys.items() if path not in found})
+            missing = [path for path in keys if path not in found]
+            if missing:
+                texts = _Texts(loaded, corpus, settings.tokens)
+                partial = _Partial(cache, _key(loaded, missing, corpus, settings, partial=True))
+                for path, entry in _measure(texts, missing, partial, progress).items():
+                    cache.write(COVARIANCE, keys[path], entry)
+                    found[path] = entry
+                partial.remove()
     moments = {}
-    for path, found in kept.items():
-        if found is not None:
-            moments[path] = Moment(
-                matrix=found[0]["moment"].to(loaded.device),
-                tokens=int(found[1]["tokens"]),
-                ridge=settings.ridge,
-                corpus=corpus.name,
-                corpus_sha256=corpus.digest,
-            )
-            _require_enough(moments[path], corpus.name)
+    for path in keys:
+        moments[path] = Moment(
+            matrix=found[path].tensors["moment"].to(loaded.device),
+            tokens=found[path].data["tokens"],
+            ridge=settings.ridge,
+            corpus=corpus.name,
+            corpus_sha256=corpus.digest,
+        )
+        _require_enough(moments[path], corpus.name)
     return moments
 
 
+def _read(cache: Cache, keys: dict[str, dict[str, Any]]) -> dict[str, Entry]:
+    entries = {path: cache.read(COVARIANCE, key) for path, key in keys.items()}
+    return {path: entry for path, entry in entries.items() if entry is not None}
+
+
 def _measure(
-    loaded: LoadedModel,
-    files: dict[str, Path],
-    corpus: Corpus,
-    settings: CovarianceSettings,
+    texts: _Texts,
+    paths: Sequence[str],
+    partial: _Partial,
     progress: Callable[[int, int], None] | None,
-) -> dict[str, tuple[dict[str, Tensor], dict[str, str]] | None]:
-    """Measure the moments whose files are missing, write them, and return all."""
-    kept = {path: read_tensors(file) for path, file in files.items()}
-    missing = [path for path, found in kept.items() if found is None]
-    if not missing:
-        return kept
-    name = _name(loaded, missing, corpus, settings)
-    partial = files[missing[0]].with_name(f"part-{name}")
-    texts = _Texts(loaded, corpus, settings.tokens)
-    sums, tokens = _accumulate(texts, missing, partial, progress)
-    for path in missing:
-        tensors = {"moment": sums[path] / tokens}
-        about = {
-            "tokens": str(tokens),
-            "module": path,
-            "model": loaded.id,
-            "fingerprint": loaded.fingerprint,
-            "corpus": corpus.name,
-            "corpus_sha256": corpus.digest,
-        }
-        write_tensors(files[path], tensors, about)
-        kept[path] = tensors, about
-    partial.unlink(missing_ok=True)
-    return kept
+) -> dict[str, Entry]:
+    """Measure moments and return them as entries."""
+    sums, tokens = _accumulate(texts, paths, partial, progress)
+    data = {"tokens": tokens, "model": texts.loaded.id, "corpus": texts.corpus.name}
+    return {path: Entry(data=data, tensors={"moment": sums[path] / tokens}) for path in paths}
 
 
 def _require_enough(moment: Moment, corpus: str) -> None:
@@ -202,21 +193,47 @@ def _require_enough(moment: Moment, corpus: str) -> None:
         )
 
 
-def _name(
-    loaded: LoadedModel, paths: Sequence[str], corpus: Corpus, settings: CovarianceSettings
-) -> str:
-    parts = [
-        _VERSION,
-        loaded.fingerprint,
-        list(paths),
-        corpus.digest,
-        settings.tokens,
-        str(loaded.dtype),
-        hashlib.sha256(loaded.tokenizer.backend_tokenizer.to_str().encode()).hexdigest(),
-        _WINDOW,
-        _BATCH_TOKENS,
-    ]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32] + ".safetensors"
+def _key(
+    loaded: LoadedModel,
+    paths: Sequence[str],
+    corpus: Corpus,
+    settings: CovarianceSettings,
+    *,
+    partial: bool = False,
+) -> dict[str, Any]:
+    """Return all that the second moments of these modules depend on."""
+    return {
+        "version": _VERSION,
+        "partial": partial,
+        "weights": loaded.fingerprint,
+        "modules": list(paths),
+        "corpus": corpus.digest,
+        "tokens": settings.tokens,
+        "dtype": str(loaded.dtype),
+        "tokenizer": hashlib.sha256(
+            loaded.tokenizer.backend_tokenizer.to_str().encode()
+        ).hexdigest(),
+        "window": _WINDOW,
+        "batch": _BATCH_TOKENS,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Partial:
+    """The sums so far of a measurement that is going on, kept in the cache."""
+
+    cache: Cache
+    key: dict[str, Any]
+
+    def read(self) -> Entry | None:
+        return self.cache.read(COVARIANCE, self.key)
+
+    def write(self, sums: dict[str, Tensor], tokens: int, batches: int) -> None:
+        data = {"tokens": tokens, "batches": batches}
+        self.cache.write(COVARIANCE, self.key, Entry(data=data, tensors=sums))
+
+    def remove(self) -> None:
+        self.cache.remove(COVARIANCE, self.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +279,7 @@ def _require_finite(sums: dict[str, Tensor], dtype: torch.dtype) -> None:
 def _accumulate(
     texts: _Texts,
     paths: Sequence[str],
-    partial: Path,
+    partial: _Partial,
     progress: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, Tensor], int]:
     """Sum ``k k^T``; returns the sums by module and the number of tokens.
@@ -273,9 +290,9 @@ def _accumulate(
     modules = {path: find_module(loaded.model, path) for path in paths}
     sums: dict[str, Tensor] = {}
     tokens = done = 0
-    if kept := read_tensors(partial):
-        sums = {path: each.to(loaded.device) for path, each in kept[0].items()}
-        tokens, done = int(kept[1]["tokens"]), int(kept[1]["batches"])
+    if kept := partial.read():
+        sums = {path: each.to(loaded.device) for path, each in kept.tensors.items()}
+        tokens, done = kept.data["tokens"], kept.data["batches"]
     saved = monotonic()
     for number, rows in enumerate(texts.batches()):
         if number < done:
@@ -293,8 +310,7 @@ def _accumulate(
             progress(tokens, texts.limit)
         if monotonic() - saved > _SAVE_SECONDS:
             _require_finite(sums, loaded.dtype)
-            about = {"tokens": str(tokens), "batches": str(number + 1)}
-            write_tensors(partial, {path: each.cpu() for path, each in sums.items()}, about)
+            partial.write(sums, tokens, number + 1)
             saved = monotonic()
     if not tokens:
         raise DataError(f"covariance: {texts.corpus.name} holds no text")

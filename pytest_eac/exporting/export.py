@@ -97,6 +97,7 @@ def export_chain(
         manifest = _manifest(spec, edited, changes, base, part, form=form, error=error)
         write_text(part / MANIFEST, manifest_to_json(manifest))
         write_text(part / "README.md", model_card(manifest))
+        loaded.require_files()
         return manifest
 
     return new_folder(out, build)

@@ -74,7 +74,8 @@ class TensorFile:
         """Yield the tensor in order as matrices of whole rows, (rows, entries of a row).
 
         A vector has rows of one entry, an empty tensor has no chunks. The file is opened once and
-        its header is not read again.
+        its header is not read again. It is read, not mapped: what is yielded stays as it is, and a
+        file that is cut off meanwhile is an error.
 
         Raises:
             ModelError: the file has changed or cannot be read.

@@ -13,10 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as hf_logging
 
-from pytest_eac.errors import ModelError, UnavailableError
+from pytest_eac.cache.folders import take_folder
+from pytest_eac.errors import ModelError, RecordError, UnavailableError
 from pytest_eac.lm.folder import (
     ListedFile,
     list_folder,
@@ -27,7 +29,7 @@ from pytest_eac.lm.folder import (
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.spec.files import expanded, is_gguf
-from pytest_eac.store import cached_folder, default_cache_dir
+from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,7 +184,7 @@ def _converted(path: Path, cache: Path) -> tuple[Path, str]:
         with quiet(), TemporaryDirectory(prefix="pytest-eac-") as alone:
             _convert(path, Path(alone), folder)
 
-    folder = cached_folder(cache, f"models/{path.stem}-{digest[:16]}", build)
+    folder = take_folder(cache, f"{path.stem}-{digest[:16]}", build)
     return folder, f"sha256:{digest}"
 
 
@@ -215,8 +217,11 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
             delattr(model, mark)
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    try:
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+    except (OSError, SafetensorError) as error:
+        raise RecordError(f"{folder}: cannot be written: {error}") from error
 
 
 @contextmanager

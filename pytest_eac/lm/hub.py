@@ -8,7 +8,6 @@ network.
 from __future__ import annotations
 
 import glob
-import json
 from contextlib import suppress
 from dataclasses import asdict
 from fnmatch import fnmatchcase
@@ -21,7 +20,9 @@ from huggingface_hub.errors import HFValidationError
 from huggingface_hub.hf_api import RepoFile
 from tqdm import tqdm
 
-from pytest_eac.errors import ModelError, RecordError, UnavailableError
+from pytest_eac.cache.entries import Cache, Entry
+from pytest_eac.cache.kinds import LISTINGS
+from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.folder import (
     ADAPTER,
     COMPANIONS,
@@ -35,7 +36,6 @@ from pytest_eac.lm.folder import (
     read_object,
     require_names,
 )
-from pytest_eac.store import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -76,8 +76,8 @@ def fetch_model(
         return
     names = [each.name for each in listed]
     require_names(model_id, names, released=released)
-    with suppress(RecordError):  # without a writable cache folder, only the list is lost
-        write_text(_listing(cache, model_id, commit), _to_json(listed))
+    kept = Entry(data=[asdict(each) for each in listed])
+    Cache(cache).write(LISTINGS, _listing(model_id, commit), kept)
     with suppress(UnavailableError):
         if find_snapshot(model_id, revision, cache).name == commit and not code:
             return
@@ -189,16 +189,9 @@ def _missing(folder: Path, listed: Sequence[ListedFile] | None) -> list[str]:
 
 def read_listing(cache: Path, model_id: str, commit: str) -> tuple[ListedFile, ...] | None:
     """Return the files that a repository lists at a commit; ``None`` if the list was not kept."""
-    try:
-        found = json.loads(_listing(cache, model_id, commit).read_bytes())
-        return tuple(ListedFile(**each) for each in found)
-    except (OSError, ValueError, TypeError):
-        return None
+    found = Cache(cache).read(LISTINGS, _listing(model_id, commit))
+    return None if found is None else tuple(ListedFile(**each) for each in found.data)
 
 
-def _listing(cache: Path, model_id: str, commit: str) -> Path:
-    return cache / "listings" / f"{model_id.replace('/', '--')}@{commit}.json"
-
-
-def _to_json(listed: Sequence[ListedFile]) -> str:
-    return json.dumps([asdict(each) for each in listed], indent=1)
+def _listing(model_id: str, commit: str) -> dict[str, str]:
+    return {"model": model_id, "commit": commit}

@@ -11,11 +11,12 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
+from pytest_eac.lm.files import ModelFiles, files_of
 from pytest_eac.lm.find import find_model, quiet
 from pytest_eac.lm.folder import require_tokenizer
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, pad
-from pytest_eac.lm.weights import fingerprint, require_finite
+from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,6 +37,7 @@ class LoadedModel:
         layout: where its architecture keeps the parts to edit.
         id: what the user asked for.
         revision: the hub commit, or the SHA-256 of a ``.gguf`` file; ``None`` for a folder.
+        files: what it was loaded from; ``None`` for one that was made in memory.
     """
 
     model: Any
@@ -43,6 +45,7 @@ class LoadedModel:
     layout: Layout
     id: str
     revision: str | None
+    files: ModelFiles | None = None
 
     @property
     def device(self) -> torch.device:
@@ -115,6 +118,15 @@ class LoadedModel:
             return int(torch.cuda.mem_get_info(self.device)[0]) // 2
         return _CPU_BYTES
 
+    def require_files(self) -> None:
+        """Raise unless the files that the model was loaded from are as they were.
+
+        Raises:
+            ModelError: names those that are not.
+        """
+        if self.files is not None:
+            self.files.require_unchanged()
+
     @cached_property
     def shape(self) -> dict[str, Any]:
         """Configuration values that presets go by."""
@@ -139,6 +151,9 @@ def load_model(
 ) -> LoadedModel:
     """Load a model.
 
+    Its weights are a copy: they stay as they are if its files are changed later. While they are
+    copied on a CPU, the files are mapped as well and may count as memory a second time.
+
     Args:
         model_id: hub id, folder, ``.gguf`` file, or ``package:NAME[/FILE]``.
         revision: branch, tag or commit; hub models only.
@@ -151,7 +166,7 @@ def load_model(
 
     Raises:
         UnavailableError: the model or the device is not on this machine.
-        ModelError: it is there but cannot be used.
+        ModelError: it is there but cannot be used, or its files change meanwhile.
         NonFiniteError: a weight is NaN or infinite.
     """
     if dtype not in {"auto", *DTYPES}:
@@ -170,6 +185,7 @@ def load_model(
         "pretrained_model_name_or_path": str(found.folder),
         "trust_remote_code": trust_remote_code,
     }
+    files = files_of(found.folder)
     with quiet():
         config = _load_config(model_id, where)
         layout = find_layout(config)
@@ -177,12 +193,14 @@ def load_model(
         model = _load_weights(model_id, config, dtype, where)
         tokenizer = _load_tokenizer(model_id, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)
+    own_memory(model)
     loaded = LoadedModel(
         model=model,
         tokenizer=tokenizer,
         layout=layout,
         id=model_id,
         revision=found.revision,
+        files=files.hashed(),
     )
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")

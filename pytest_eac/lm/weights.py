@@ -124,6 +124,17 @@ def swapped(model: nn.Module, weights: Mapping[str, Tensor]) -> Iterator[None]:
         yield
 
 
+def own_memory(model: nn.Module) -> None:
+    """Move weights on the CPU into memory of their own; tied ones stay tied.
+
+    transformers leaves them mapped: they would change with their file, and reading one that has
+    been cut off ends the process.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.device.type == "cpu":
+            tensor.data = tensor.data.clone()
+
+
 def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Yield parameters and persistent buffers by name, tied ones once, in the order of names."""
     seen = set()

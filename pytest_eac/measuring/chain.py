@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.cache.entries import Cache
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
@@ -47,7 +48,6 @@ from pytest_eac.spec.resolve import resolve_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.spec.ready import Spec, SpecMethod
@@ -99,11 +99,13 @@ def run_chain(
             the first edit.
         DataError: the items of an ability cannot be read.
         UnavailableError: they are not on this machine.
+        ModelError: a file that the model was loaded from has changed since.
         NonFiniteError: a loss, weight or logit is NaN or infinite.
         SpoiledModelError: a method, metric or ability has left the model, its tokenizer or the
             process changed: load the model again.
     """
     start = perf_counter()
+    loaded.require_files()
     found_before = cache.hits[MEASUREMENTS] if cache else 0
     tell = progress or (lambda *_: None)
     count = len(spec.edits)
@@ -113,7 +115,8 @@ def run_chain(
     base = method.choice.base
     if recall is None:
         require_possible(loaded, spec, method)
-    settings, modules = settle(loaded, spec, method, cache_dir=cache_dir, tell=tell)
+    statistics = _statistics(cache, cache_dir)
+    settings, modules = settle(loaded, spec, method, cache=statistics, tell=tell)
     tell(0, count, "asking the unedited model")
     contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     require_room(loaded, spec, contexts)
@@ -132,7 +135,7 @@ def run_chain(
             loaded,
             modules,
             settings.covariance,
-            cache_dir=cache_dir,
+            cache=statistics,
             progress=partial(_tell_covariance, tell, count, Pace()),
         )
     checkpoints: list[Checkpoint] = []
@@ -206,7 +209,17 @@ def run_chain(
                 )
             require_unchanged()
             tell(done, count, "editing")
+        loaded.require_files()
     return so_far()
+
+
+def _statistics(cache: Cache | None, folder: Path | None) -> Cache:
+    """Return the cache that holds statistics of the unedited model: the chain's own, if it can.
+
+    One that cannot be written to says so once.
+    """
+    found = Cache(folder)
+    return cache if cache is not None and cache.root == found.root else found
 
 
 def _tell_covariance(tell: Progress, count: int, pace: Pace, tokens: int, total: int) -> None:
@@ -247,7 +260,7 @@ def settle(
     spec: Spec,
     method: SpecMethod,
     *,
-    cache_dir: Path | None = None,
+    cache: Cache | None = None,
     tell: Progress = lambda *_: None,
 ) -> tuple[MethodSettings, tuple[str, ...]]:
     """Return a method's settings for a model, and the modules that it may change.
@@ -263,7 +276,7 @@ def settle(
     settings = settings.model_copy(update={"control": method.control})
     if settings.layers == "auto":
         tell(0, len(spec.edits), "tracing which layer holds the facts")
-        tracing = trace(loaded, spec.edits, cache_dir=cache_dir)
+        tracing = trace(loaded, spec.edits, cache=cache)
         spreads = find_method(settings.base).many_layers and not loaded.layout.normed
         wanted = AUTO_LAYERS if spreads else 1
         settings = settings.model_copy(update={"layers": tracing.spread(wanted)})

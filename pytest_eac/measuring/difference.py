@@ -15,6 +15,7 @@ from pytest_eac.changes import Changes, Difference, Kind
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import TensorFile, as_bytes, open_checkpoint
 from pytest_eac.lm.companions import compare_companions, other_weights
+from pytest_eac.lm.files import files_of
 from pytest_eac.lm.folder import list_folder
 from pytest_eac.measuring.rank import effective_rank
 
@@ -61,8 +62,9 @@ def compare_checkpoints(
         progress: called with (tensors done, tensors in all).
 
     Raises:
-        ModelError: the base cannot be read.
+        ModelError: the base cannot be read, or a file of either is changed meanwhile.
     """
+    watched = files_of(base), files_of(edited)
     original = open_checkpoint(base).tensors
     files = list_folder(edited) if files is None else files
     troubles = compare_companions(base, edited, files, base_files)
@@ -75,6 +77,8 @@ def compare_checkpoints(
     else:
         read = {file.name for file in opened.files}
         differences = _compare_all(original, opened.tensors, rank_limit, progress)
+    for each in watched:
+        each.require_unchanged("while it was compared")
     return Changes(
         tensors=len(original),
         differences=tuple(differences),

@@ -61,7 +61,7 @@ def inspect_release(
         progress: called with (tensors done, tensors in all).
 
     Raises:
-        ModelError: the base cannot be read.
+        ModelError: the base cannot be read, or a file changes meanwhile.
     """
     bounds = spec.checks.changed
     wanted = bounds.max_rank if bounds and bounds.max_rank else 0
@@ -194,7 +194,8 @@ def measure_release(
 
     Raises:
         EditError: a prompt or an answer cannot be scored.
-        ModelError: a model cannot be used, or the two do not share their tokenizer.
+        ModelError: a model cannot be used, its files change meanwhile, or the two do not share
+            their tokenizer.
         NonFiniteError: a weight or logit is NaN or infinite.
     """
     start = perf_counter()
@@ -217,6 +218,7 @@ def measure_release(
         tell=lambda name: tell(0, count, f"asking the base, {name}"),
         absent=absent,
     )
+    base.require_files()
     base.model.to("meta")  # its memory is free now, whoever still holds it
     tell(count, count, "loading the released model")
     edited = load_edited()
@@ -250,6 +252,7 @@ def measure_release(
             tell=lambda name: tell(count, count, f"measuring, {name}"),
         ),
     )
+    edited.require_files()
     return Chain(
         spec=spec.file.as_posix(),
         method=METHOD,

@@ -9,18 +9,18 @@ Source: Meng et al. (2022), section 2, and ``experiments/causal_trace.py`` of th
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from statistics import fmean
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.errors import EditError, ModelError, NonFiniteError, RecordError
+from pytest_eac.cache.entries import Cache, Entry, digest
+from pytest_eac.cache.kinds import TRACINGS
+from pytest_eac.errors import EditError, ModelError, NonFiniteError
 from pytest_eac.lm.generate import sample
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tail import FullWindow, open_windows
@@ -30,7 +30,6 @@ from pytest_eac.measuring.scoring import force
 from pytest_eac.record import to_json
 from pytest_eac.spec.edits import question
 from pytest_eac.stats.intervals import student_between
-from pytest_eac.store import cached_text, default_cache_dir
 from pytest_eac.traced import (
     Effect,
     LayerEffect,
@@ -42,8 +41,7 @@ from pytest_eac.traced import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -108,7 +106,7 @@ def trace(
     samples: int = SAMPLES,
     noise: float = NOISE,
     window: int | None = None,
-    cache_dir: Path | None = None,
+    cache: Cache | None = None,
     progress: Progress | None = None,
 ) -> Tracing:
     """Trace the facts that edits are about, on the model before any edit.
@@ -123,7 +121,7 @@ def trace(
         samples: how many times to run each fact with different noise.
         noise: the noise's standard deviation, as a multiple of that of the subjects' embeddings.
         window: how many layers' MLP outputs to put back together; by default a fifth of them.
-        cache_dir: where results are kept; by default the user's cache folder.
+        cache: where results are kept; by default the user's cache folder.
         progress: called with (layers done, layers in all), both over all facts; never called
             where the result is at hand already.
 
@@ -131,7 +129,6 @@ def trace(
         EditError: the model knows none of the facts, or a subject has no tokens of its own.
         ModelError: the model has one layer only.
         NonFiniteError: a logit is NaN or infinite.
-        RecordError: the cache folder cannot be used.
     """
     depth = int(loaded.shape["num_hidden_layers"])
     window = window or default_window(depth)
@@ -143,27 +140,32 @@ def trace(
         "facts": [(edit.subject, edit.start, edit.prompt, _truth(edit)) for edit in edits],
         "settings": [seed, samples, noise, window],
     }
-    root = cache_dir or default_cache_dir()
-    name = f"tracings/{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32]}"
-    text = cached_text(
-        root,
-        name,
-        lambda: to_json(
-            _trace(
-                loaded,
-                edits,
-                seed=seed,
-                samples=samples,
-                noise=noise,
-                window=window,
-                progress=progress or (lambda *_: None),
-            )
-        ),
-    )
+    cache = cache or Cache()
+    found = _read(cache, key)
+    if found is None:
+        with cache.working(TRACINGS, f"{digest(key)[:2]}-"):  # another run may be tracing the same
+            found = _read(cache, key)
+            if found is None:
+                found = _trace(
+                    loaded,
+                    edits,
+                    seed=seed,
+                    samples=samples,
+                    noise=noise,
+                    window=window,
+                    progress=progress or (lambda *_: None),
+                )
+                cache.write(TRACINGS, key, Entry(data=to_json(found)))
+    return found
+
+
+def _read(cache: Cache, key: Mapping[str, Any]) -> Tracing | None:
+    """Return a tracing that is kept, unless another version wrote it in another form."""
+    kept = cache.read(TRACINGS, key)
     try:
-        return tracing_from_json(text)
+        return tracing_from_json(kept.data) if kept else None
     except ValueError:
-        raise RecordError(f"{root / name}: not a tracing; remove this folder") from None
+        return None
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from pytest_eac.spec.checks import ChangedBounds
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_eac.lm.files import ModelFiles
     from pytest_eac.lm.find import FoundModel
     from pytest_eac.plugin.named import NamedModels
     from pytest_eac.plugin.options import Options
@@ -81,8 +82,10 @@ def base_choice(spec: Spec) -> ModelChoice:
 
 def inspect(
     spec: Spec, options: Options, named: NamedModels, tell: Callable[[str], None]
-) -> Release:
+) -> tuple[Release, tuple[ModelFiles, ModelFiles]]:
     """Find what a release changed of its base, and judge it; no model is loaded.
+
+    Returns the release, and the files of both sides as they were when they were compared.
 
     Args:
         spec: what was edited, and what may have changed.
@@ -96,6 +99,7 @@ def inspect(
         ModelError: the base holds no weights that may be read.
     """
     from pytest_eac.judging.gate import judge_release
+    from pytest_eac.lm.files import files_of
     from pytest_eac.lm.find import find_model
     from pytest_eac.measuring.gate import inspect_release
 
@@ -114,6 +118,7 @@ def inspect(
 
     original = find(base, released=False)
     there = find(edited, released=True)
+    files = files_of(original.folder), files_of(there.folder)
     release = inspect_release(
         spec,
         original.folder,
@@ -126,4 +131,4 @@ def inspect(
         progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),
     )
     bounds = spec.checks.changed or ChangedBounds()
-    return replace(release, verdict=judge_release(release, bounds))
+    return replace(release, verdict=judge_release(release, bounds)), files

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_eac.judging.stored import StoredRecord
+    from pytest_eac.lm.files import ModelFiles
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.measuring.abilities.measure import Abilities
     from pytest_eac.measuring.orders import OrderRunner
@@ -73,6 +74,7 @@ class EacSession:
         self._verdicts: dict[tuple[Any, ...], dict[str, Verdict]] = {}
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._releases: dict[str, Release | EacError] = {}
+        self._compared: dict[str, tuple[ModelFiles, ModelFiles]] = {}
         self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
         self._named = NamedModels(config, options)
@@ -278,7 +280,7 @@ class EacSession:
             with self._running(f"{spec.name} edited") as progress:
                 edits = len(spec.edits)
                 try:
-                    self._releases[key] = gate.inspect(
+                    self._releases[key], self._compared[key] = gate.inspect(
                         spec, self.options, self._named, lambda text: progress(0, edits, text)
                     )
                 except EacError as error:  # raised again for every check, as a chain's is
@@ -466,7 +468,7 @@ class EacSession:
                 return self._load(edited, tell, released=True)
 
             try:
-                return measure_release(
+                chain = measure_release(
                     spec,
                     release,
                     load_base=lambda: self._load(base, tell),
@@ -478,6 +480,9 @@ class EacSession:
                 )
             finally:
                 self._model = self._unedited = None  # the base's memory has been given up
+        for files in self._compared.get(spec.file.as_posix(), ()):
+            files.require_unchanged("after it was compared")  # so another model was measured
+        return chain
 
     @contextmanager
     def _running(self, name: str) -> Iterator[Progress]:

@@ -160,7 +160,7 @@ def test_a_damaged_entry_is_made_anew_and_told(tmp_path: Path) -> None:
     cache.take(MEASUREMENTS, KEY, lambda: "first")
     path = file_of(tmp_path, MEASUREMENTS)
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.warns(CacheWarning, match="made anew"):
+    with pytest.warns(CacheWarning, match="computed again"):
         assert cache.take(MEASUREMENTS, KEY, lambda: "second") == "second"
     assert Cache(tmp_path).take(MEASUREMENTS, KEY, lambda: "third") == "second"
 

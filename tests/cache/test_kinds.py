@@ -4,33 +4,26 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from pytest_eac.cache.entries import Cache, Entry
-from pytest_eac.cache.kinds import EDITS, KINDS, MEASUREMENTS, clear, kept
+from pytest_eac.cache.folders import take_folder
+from pytest_eac.cache.kinds import EDITS, ENTRIES, KINDS, MEASUREMENTS, clear, kept
 from pytest_eac.cache.table import cache_lines
 from pytest_eac.errors import RecordError
-from pytest_eac.store import cached_folder, cached_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-OWN = {
-    "models": "models/tiny-0123456789abcdef",
-    "covariance": f"covariance/{'a' * 32}.safetensors",
-    "tracings": f"tracings/{'b' * 32}",
-    "listings": f"listings/owner--name@{'c' * 40}.json",
-}
+MODEL = "tiny-0123456789abcdef"
 
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A cache folder with one of each kind, made the way runs make them."""
     root = tmp_path / "cache"
-    cached_folder(root, OWN["models"], lambda folder: write(folder / "config.json", "{}"))
-    write(root / OWN["covariance"], "12345")
-    write(root / OWN["listings"], "[]")
-    cached_text(root, OWN["tracings"], lambda: "traced")
-    for kind in (EDITS, MEASUREMENTS):
+    take_folder(root, MODEL, lambda folder: write(folder / "config.json", "{}"))
+    for kind in ENTRIES:
         Cache(root).write(kind, {"n": 1}, Entry(data=kind))
     return root
 
@@ -54,12 +47,15 @@ def test_each_kind_is_counted_and_cleared_by_itself(root: Path) -> None:
 
 def test_sizes_are_of_everything_inside(root: Path) -> None:
     (model,), (covariance,) = kept(root, "models"), kept(root, "covariance")
-    assert (model.size, covariance.size) == (2, 5)
+    files = [each for each in model.path.rglob("*") if each.is_file()]
+    assert model.size == sum(each.stat().st_size for each in files) > 2
+    assert covariance.size == covariance.path.stat().st_size
 
 
 def test_what_was_cleared_is_made_again(root: Path) -> None:
-    clear(root, "tracings")
-    assert cached_text(root, OWN["tracings"], lambda: "anew") == "anew"
+    clear(root, "models")
+    folder = take_folder(root, MODEL, lambda folder: write(folder / "config.json", "[]"))
+    assert (folder / "config.json").read_text() == "[]"
     cache = Cache(root)
     clear(root, EDITS)
     assert cache.read(EDITS, {"n": 1}) is None
@@ -74,6 +70,7 @@ def test_files_of_others_stay(root: Path) -> None:
         root / "models" / "mine" / "config.json",
         root / "models" / "file-0123456789abcdef",
         root / "covariance" / "old.safetensors",
+        root / "covariance" / f"{'a' * 32}.safetensors",
         root / EDITS / "ab" / "notes.txt",
         root / EDITS / "ab" / f"{'c' * 64}.json",
         root / EDITS / f"{'c' * 64}.safetensors",
@@ -117,19 +114,40 @@ def test_a_link_inside_a_model_is_removed_but_not_what_it_points_to(
     root: Path, tmp_path: Path
 ) -> None:
     write(tmp_path / "outside" / "weights", "mine")
-    (root / OWN["models"] / "blobs").symlink_to(tmp_path / "outside")
+    (root / "models" / MODEL / "blobs").symlink_to(tmp_path / "outside")
     assert clear(root, "models") == 1
     assert (tmp_path / "outside" / "weights").read_text() == "mine"
 
 
-def test_leftovers_of_writes_go_with_the_entries(root: Path) -> None:
-    (entry,) = kept(root, EDITS)
-    part = entry.path.with_name(f".{entry.path.name}.123.part")
-    part.write_text("cut off")
+def leftovers(root: Path) -> list[Path]:
+    """Make what a run that was killed while it wrote leaves, of each kind."""
+    parts = []
+    for kind in ENTRIES:
+        (entry,) = kept(root, kind)
+        parts.append(entry.path.with_name(f".{entry.path.name}.123.part"))
+        parts[-1].write_text("cut off")
+    write(root / "models" / f".{MODEL}.part-123" / "model.safetensors", "cut off")
+    return [*parts, root / "models" / f".{MODEL}.part-123"]
+
+
+def test_leftovers_of_killed_runs_go_with_the_next_write(root: Path) -> None:
+    parts = leftovers(root)
+    Cache(root).write(EDITS, {"n": 2}, Entry(data=2))
+    assert not any(part.exists() for part in parts)
+    assert counts(root) == {**dict.fromkeys(KINDS, 1), EDITS: 2}
+
+
+def test_leftovers_of_killed_runs_go_when_a_kind_is_cleared(root: Path) -> None:
+    parts = leftovers(root)
     clear(root, MEASUREMENTS)
-    assert part.exists()
-    clear(root, EDITS)
-    assert not part.exists()
+    assert not any(part.exists() for part in parts)
+
+
+def test_a_folder_that_another_run_is_building_stays(root: Path) -> None:
+    *_, part = leftovers(root)
+    with FileLock(root / "models" / f".{MODEL}.lock"):
+        Cache(root).write(EDITS, {"n": 2}, Entry(data=2))
+        assert part.exists()
 
 
 def test_a_folder_that_is_not_there_holds_nothing_and_is_not_made(tmp_path: Path) -> None:
@@ -149,9 +167,10 @@ def test_what_cannot_be_removed_is_told(root: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_table_tells_count_size_and_times_of_each_kind(root: Path) -> None:
-    write(root / "covariance" / f"{'e' * 32}.safetensors", "x" * 3 * 2**20)
-    for name, seconds in (("a", 1e9), ("e", 1.1e9)):
-        os.utime(root / "covariance" / f"{name * 32}.safetensors", (seconds, seconds))
+    (first,) = kept(root, "covariance")
+    write(second := first.path.with_name(f"{'e' * 64}.safetensors"), "x" * 3 * 2**20)
+    for path, seconds in ((first.path, 1e9), (second, 1.1e9)):
+        os.utime(path, (seconds, seconds))
     lines = cache_lines(root)
     assert lines[0] == str(root)
     assert [line.split()[0] for line in lines[2:]] == list(KINDS)

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.spec.settings import CovarianceSettings
 
@@ -47,4 +48,4 @@ def llama_moments(tiny_llama: LoadedModel, world_corpus: Path) -> Mapping[str, M
 def _moments(loaded: LoadedModel, corpus: Path) -> Mapping[str, Moment]:
     settings = CovarianceSettings(corpus=str(corpus), ridge=1.0)
     paths = [loaded.layout.down.format(layer) for layer in (1, 2)]
-    return second_moments(loaded, paths, settings, cache_dir=corpus.parent)
+    return second_moments(loaded, paths, settings, cache=Cache(corpus.parent))

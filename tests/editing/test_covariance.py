@@ -14,7 +14,8 @@ import pytest
 import torch
 from tokenizers.normalizers import Lowercase
 
-from pytest_eac import store
+from pytest_eac.cache.entries import Cache, CacheWarning
+from pytest_eac.cache.kinds import COVARIANCE, kept
 from pytest_eac.editing import covariance
 from pytest_eac.editing.corpus import open_corpus
 from pytest_eac.editing.covariance import Moment, second_moments
@@ -22,7 +23,6 @@ from pytest_eac.errors import (
     DataError,
     EditError,
     NonFiniteError,
-    RecordError,
     UnavailableError,
 )
 from pytest_eac.lm import trace
@@ -99,7 +99,7 @@ def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_it_is_the_mean_outer_product_of_all_inputs(
     tiny: LoadedModel, corpus: Path, tmp_path: Path
 ) -> None:
-    found = second_moments(tiny, paths_of(tiny), asked(corpus), cache_dir=tmp_path)
+    found = second_moments(tiny, paths_of(tiny), asked(corpus), cache=Cache(tmp_path))
     assert list(found) == paths_of(tiny)
     for path, moment in found.items():
         expected, tokens = at_once(tiny, path)
@@ -119,7 +119,7 @@ def test_neither_batches_nor_padding_matter(
 ) -> None:
     monkeypatch.setattr(covariance, "_BATCH_TOKENS", size)
     (path, _) = paths_of(tiny_llama)
-    (moment,) = second_moments(tiny_llama, [path], asked(corpus), cache_dir=tmp_path).values()
+    (moment,) = second_moments(tiny_llama, [path], asked(corpus), cache=Cache(tmp_path)).values()
     torch.testing.assert_close(moment.matrix, at_once(tiny_llama, path)[0], rtol=1e-4, atol=1e-6)
     rows = sum(forwards)
     assert rows > len(TEXTS), "the long text is cut"
@@ -134,7 +134,7 @@ def test_no_more_tokens_are_read_than_asked_for(
 ) -> None:
     (path, _) = paths_of(tiny)
     settings = asked(corpus, tokens=tokens)
-    (moment,) = second_moments(tiny, [path], settings, cache_dir=tmp_path).values()
+    (moment,) = second_moments(tiny, [path], settings, cache=Cache(tmp_path)).values()
     expected, count = at_once(tiny, path, tokens)
     assert moment.tokens == count == tokens
     torch.testing.assert_close(moment.matrix, expected, rtol=1e-4, atol=1e-6)
@@ -147,7 +147,7 @@ def test_progress_counts_tokens(tiny_llama: LoadedModel, corpus: Path, tmp_path:
         tiny_llama,
         paths_of(tiny_llama),
         settings,
-        cache_dir=tmp_path,
+        cache=Cache(tmp_path),
         progress=lambda *at: told.append(at),
     )
     assert told[-1] == (200, 200)
@@ -160,18 +160,18 @@ def test_a_second_call_runs_no_forward_pass(
     tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, forwards: list[int]
 ) -> None:
     one, two = paths_of(tiny_llama)
-    first = second_moments(tiny_llama, [one], asked(corpus), cache_dir=tmp_path)[one]
+    first = second_moments(tiny_llama, [one], asked(corpus), cache=Cache(tmp_path))[one]
     assert forwards
     forwards.clear()
-    again = second_moments(tiny_llama, [one], asked(corpus), cache_dir=tmp_path)[one]
+    again = second_moments(tiny_llama, [one], asked(corpus), cache=Cache(tmp_path))[one]
     assert not forwards
     assert torch.equal(again.matrix, first.matrix)
     assert again.tokens == first.tokens
     # Another ridge is the same measurement; another layer, beside it, is measured alone.
-    other = second_moments(tiny_llama, [one], asked(corpus, ridge=2.0), cache_dir=tmp_path)[one]
+    other = second_moments(tiny_llama, [one], asked(corpus, ridge=2.0), cache=Cache(tmp_path))[one]
     assert not forwards
     assert (other.ridge, first.ridge) == (2.0, 1.0)
-    both = second_moments(tiny_llama, [one, two], asked(corpus), cache_dir=tmp_path)
+    both = second_moments(tiny_llama, [one, two], asked(corpus), cache=Cache(tmp_path))
     assert forwards
     assert torch.equal(both[one].matrix, first.matrix)
     torch.testing.assert_close(both[two].matrix, at_once(tiny_llama, two)[0], rtol=1e-4, atol=1e-6)
@@ -197,7 +197,7 @@ def test_what_it_was_measured_on_tells_it_from_others(
     tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, forwards: list[int], changed: str
 ) -> None:
     (path, _) = paths_of(tiny_llama)
-    second_moments(tiny_llama, [path], asked(corpus), cache_dir=tmp_path)
+    second_moments(tiny_llama, [path], asked(corpus), cache=Cache(tmp_path))
     forwards.clear()
     loaded, settings = tiny_llama, asked(corpus)
     if changed == "weights":
@@ -210,7 +210,7 @@ def test_what_it_was_measured_on_tells_it_from_others(
         corpus.write_text("It is late.", encoding="utf-8")
     else:
         settings = asked(corpus.rename(tmp_path / "elsewhere.txt"))
-    second_moments(loaded, [path], settings, cache_dir=tmp_path)
+    second_moments(loaded, [path], settings, cache=Cache(tmp_path))
     assert bool(forwards) == (changed != "path of the corpus")
 
 
@@ -224,7 +224,7 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
     monkeypatch.setattr(covariance, "_BATCH_TOKENS", 1)  # every row is a batch
     monkeypatch.setattr(covariance, "_SAVE_SECONDS", 0)
     paths, settings = paths_of(tiny_llama), asked(corpus)
-    whole = second_moments(tiny_llama, paths, settings, cache_dir=tmp_path / "whole")
+    whole = second_moments(tiny_llama, paths, settings, cache=Cache(tmp_path / "whole"))
     batches = len(forwards)
     assert batches >= 6
     forwards.clear()
@@ -234,16 +234,16 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        second_moments(tiny_llama, paths, settings, cache_dir=tmp_path, progress=stop)
+        second_moments(tiny_llama, paths, settings, cache=Cache(tmp_path), progress=stop)
     assert len(forwards) == 4
     forwards.clear()
-    found = second_moments(tiny_llama, paths, settings, cache_dir=tmp_path)
+    found = second_moments(tiny_llama, paths, settings, cache=Cache(tmp_path))
     assert len(forwards) == batches - 3, "the fourth batch was not saved yet"
     for path in paths:
         assert found[path].tokens == whole[path].tokens
         matrices = found[path].matrix, whole[path].matrix
         torch.testing.assert_close(*matrices, rtol=1e-12, atol=1e-15)
-    assert not list((tmp_path / "covariance").glob("part-*"))
+    assert len(kept(tmp_path, COVARIANCE)) == len(paths), "the sums so far are gone"
 
 
 def test_two_that_ask_at_once_measure_once(
@@ -255,24 +255,24 @@ def test_two_that_ask_at_once_measure_once(
 ) -> None:
     monkeypatch.setattr(covariance, "_BATCH_TOKENS", 1)
     paths, together = paths_of(tiny_llama), threading.Barrier(2)
-    alone = second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path / "alone")
+    alone = second_moments(tiny_llama, paths, asked(corpus), cache=Cache(tmp_path / "alone"))
     batches = len(forwards)
     forwards.clear()
-    reading = store.read_tensors
+    reading = Cache.read
     looked: set[int] = set()
 
-    def read(path: Path) -> Any:
-        found = reading(path)
-        if path.parent.parent.name == "both" and threading.get_ident() not in looked:
+    def read(cache: Cache, kind: str, key: Any) -> Any:
+        found = reading(cache, kind, key)
+        if cache.root.name == "both" and threading.get_ident() not in looked:
             looked.add(threading.get_ident())
-            together.wait(timeout=30)  # neither finds a file
+            together.wait(timeout=30)  # neither finds an entry
         return found
 
-    monkeypatch.setattr(covariance, "read_tensors", read)
+    monkeypatch.setattr(Cache, "read", read)
     with ThreadPoolExecutor(2) as pool:
         runs = [
             pool.submit(
-                second_moments, tiny_llama, paths, asked(corpus), cache_dir=tmp_path / "both"
+                second_moments, tiny_llama, paths, asked(corpus), cache=Cache(tmp_path / "both")
             )
             for _ in range(2)
         ]
@@ -286,14 +286,80 @@ def test_finished_files_are_read_without_waiting(
     tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = paths_of(tiny_llama)
-    first = second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path)
+    first = second_moments(tiny_llama, paths, asked(corpus), cache=Cache(tmp_path))
 
-    def wait(_: Path) -> None:
+    def wait(*_: object) -> None:
         raise AssertionError("another run may hold the lock for hours")
 
-    monkeypatch.setattr(covariance, "locked", wait)
-    again = second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path)
+    monkeypatch.setattr(Cache, "working", wait)
+    again = second_moments(tiny_llama, paths, asked(corpus), cache=Cache(tmp_path))
     assert all(torch.equal(again[path].matrix, first[path].matrix) for path in paths)
+
+
+def _flip(path: Path) -> None:
+    """Change one bit in the middle of what a cached file holds of a matrix."""
+    content = bytearray(path.read_bytes())
+    content[-len(content) // 3] ^= 0x10
+    path.write_bytes(content)
+
+
+def test_a_flipped_bit_is_noticed_and_the_moment_measured_again(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, forwards: list[int]
+) -> None:
+    paths, cache = paths_of(tiny_llama), Cache(tmp_path)
+    first = second_moments(tiny_llama, paths, asked(corpus), cache=cache)
+    broken = kept(tmp_path, COVARIANCE)[0].path
+    _flip(broken)
+    forwards.clear()
+    with pytest.warns(CacheWarning) as warned:
+        again = second_moments(tiny_llama, paths, asked(corpus), cache=cache)
+    (warning,) = warned
+    assert str(warning.message).startswith(f"{broken}: is damaged")
+    assert forwards
+    for path in paths:
+        assert torch.equal(first[path].matrix, again[path].matrix)
+    forwards.clear()
+    second_moments(tiny_llama, paths, asked(corpus), cache=cache)
+    assert not forwards, "the broken entry has been replaced"
+
+
+def test_a_flipped_bit_in_the_sums_so_far_starts_the_measurement_again(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(covariance, "_BATCH_TOKENS", 1)
+    monkeypatch.setattr(covariance, "_SAVE_SECONDS", 0)
+    paths, cache = paths_of(tiny_llama)[:1], Cache(tmp_path)
+    whole = second_moments(tiny_llama, paths, asked(corpus), cache=Cache(tmp_path / "whole"))
+
+    def stop(tokens: int, _: int) -> None:
+        if kept(tmp_path, COVARIANCE):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        second_moments(tiny_llama, paths, asked(corpus), cache=cache, progress=stop)
+    (partial,) = kept(tmp_path, COVARIANCE)
+    _flip(partial.path)
+    with pytest.warns(CacheWarning, match=partial.path.name):
+        found = second_moments(tiny_llama, paths, asked(corpus), cache=cache)
+    assert torch.equal(found[paths[0]].matrix, whole[paths[0]].matrix)
+
+
+@pytest.mark.parametrize("place", ["a file", "a folder without rights"])
+def test_a_cache_folder_that_cannot_be_used_is_one_warning_and_the_moments_are_measured(
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path, place: str
+) -> None:
+    paths = paths_of(tiny_llama)
+    expected = second_moments(tiny_llama, paths, asked(corpus), cache=Cache(tmp_path / "good"))
+    bad = tmp_path / "bad"
+    if place == "a file":
+        bad.write_text("", encoding="utf-8")
+    else:  # as root has all rights: neither lock can be made
+        (bad / "entries.lock").mkdir(parents=True)
+        (bad / COVARIANCE / "lock").mkdir(parents=True)
+    with pytest.warns(CacheWarning, match=r"cannot be used: .*--eac-cache") as warned:
+        found = second_moments(tiny_llama, paths, asked(corpus), cache=Cache(bad))
+    assert len(warned) == 1
+    assert all(torch.equal(found[path].matrix, expected[path].matrix) for path in paths)
 
 
 # What is refused
@@ -320,24 +386,12 @@ def test_inputs_that_are_not_finite_are_refused_and_nothing_is_kept(
 
     monkeypatch.setattr(covariance, "read_states", overflown)
     with pytest.raises(NonFiniteError) as raised:
-        second_moments(tiny_llama, paths, asked(corpus), cache_dir=tmp_path)
+        second_moments(tiny_llama, paths, asked(corpus), cache=Cache(tmp_path))
     assert str(raised.value) == (
         f"covariance: the inputs of {paths[1]} are not finite in torch.float32; try --eac-dtype="
         "bfloat16 or float32"
     )
     assert not list(tmp_path.rglob("*.safetensors*"))
-
-
-def test_a_cache_folder_that_cannot_be_used_is_told(
-    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("", encoding="utf-8")
-    (tmp_path / "taken" / "covariance" / "lock").mkdir(parents=True)
-    for name in ("file", "taken"):
-        with pytest.raises(RecordError, match=r"cache folder .*: cannot be used: .*--eac-cache"):
-            second_moments(
-                tiny_llama, paths_of(tiny_llama), asked(corpus), cache_dir=tmp_path / name
-            )
 
 
 def test_too_few_tokens_are_refused_with_what_is_missing(
@@ -347,13 +401,13 @@ def test_too_few_tokens_are_refused_with_what_is_missing(
     width = find_module(tiny.model, path).weight.numel() // 64  # type: ignore[operator]
     settings = asked(corpus, tokens=100, ridge=0.99)
     with pytest.raises(DataError) as caught:
-        second_moments(tiny, [path], settings, cache_dir=tmp_path)
+        second_moments(tiny, [path], settings, cache=Cache(tmp_path))
     said = str(caught.value)
     assert f"{corpus} gave 100 tokens, but the layer's input has {width} dimensions" in said
     assert f"{width - 100} tokens are missing" in said
     # A ridge of 1 makes up for it.
     settings = asked(corpus, tokens=100, ridge=1.0)
-    assert second_moments(tiny, [path], settings, cache_dir=tmp_path)[path].tokens == 100
+    assert second_moments(tiny, [path], settings, cache=Cache(tmp_path))[path].tokens == 100
 
 
 @pytest.mark.parametrize("text", ["", "\n\n\n\n"])
@@ -365,7 +419,7 @@ def test_a_corpus_without_text_is_refused(
     if text:
         empty.write_text(json.dumps({"text": ""}) + "\n", encoding="utf-8")
     with pytest.raises(DataError, match=r"covariance: .*empty\.jsonl holds no text"):
-        second_moments(tiny_llama, paths_of(tiny_llama), asked(empty), cache_dir=tmp_path)
+        second_moments(tiny_llama, paths_of(tiny_llama), asked(empty), cache=Cache(tmp_path))
 
 
 # The matrix in use

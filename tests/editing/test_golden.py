@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
@@ -63,7 +64,7 @@ def test_released_reproduces_the_authors_code(
     modules = edited_modules(real_model, settings)
     moments = {}
     if settings.covariance is not None:
-        moments = second_moments(real_model, modules, settings.covariance, cache_dir=tmp_path)
+        moments = second_moments(real_model, modules, settings.covariance, cache=Cache(tmp_path))
     with restored(real_model.model, modules) as originals:
         work = Work(
             contexts=tuple(GOLDEN["contexts"]), edits=EDITS, originals=originals, moments=moments

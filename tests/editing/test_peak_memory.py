@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
@@ -46,7 +47,7 @@ def test_an_edit_takes_little_more_memory_than_its_model(
     work = Work(
         contexts=make_contexts(real_model, ContextSettings(lengths=((5, 5), (10, 5))), seed=0),
         edits=load_spec(QUICKSTART).edits[:count],
-        moments=second_moments(real_model, modules, settings.covariance, cache_dir=tmp_path),
+        moments=second_moments(real_model, modules, settings.covariance, cache=Cache(tmp_path)),
     )
     ctypes.CDLL(None).malloc_trim(0)  # what earlier tests have left free would hide what is taken
     with restored(real_model.model, modules):

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoModelForCausalLM
 
+from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
@@ -247,7 +248,7 @@ def test_memit_shares_an_edit_out_over_two_matrices(loaded: LoadedModel, tmp_pat
     corpus.write_text(f"{EDIT.prompt} and so on.", encoding="utf-8")
     covariance = CovarianceSettings(corpus=str(corpus), ridge=1.0)
     paths = edited_modules(loaded, settings)
-    moments = second_moments(loaded, paths, covariance, cache_dir=tmp_path)
+    moments = second_moments(loaded, paths, covariance, cache=Cache(tmp_path))
     settings = settings.model_copy(update={"update": UpdateSettings(weight=0.1)})
     pair = [(EDIT.prompt, EDIT.ending)]
     state = loaded.model.state_dict()

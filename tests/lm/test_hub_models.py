@@ -11,6 +11,8 @@ import pytest
 from safetensors.torch import load, save
 from transformers import dynamic_module_utils
 
+from pytest_eac.cache.entries import CacheWarning
+from pytest_eac.cache.kinds import LISTINGS, kept
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.find import find_model
 from pytest_eac.lm.folder import INDEX, WEIGHTS
@@ -103,6 +105,15 @@ def test_all_files_of_a_repository_are_known_offline_too(hub: Hub, tmp_path: Pat
     sizes = {each.name: each.size for each in offline.files}
     assert sizes == {name: len(body) for name, body in (WANTED | OTHER_FORMATS).items()}
     assert all(each.hash for each in offline.files)
+
+
+def test_a_broken_list_is_not_used(hub: Hub, tmp_path: Path) -> None:
+    find_model(ID, cache_dir=tmp_path)
+    (entry,) = kept(tmp_path, LISTINGS)
+    content = entry.path.read_bytes()
+    entry.path.write_bytes(content.replace(b"tokenizer.json", b"tokenizes.json"))
+    with pytest.warns(CacheWarning, match=entry.path.name):
+        assert not find_model(ID, cache_dir=tmp_path, offline=True).listed
 
 
 def test_without_its_list_a_repository_is_known_by_what_is_here(hub: Hub, tmp_path: Path) -> None:

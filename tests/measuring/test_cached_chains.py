@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +14,8 @@ from pytest_eac.cache.entries import CacheWarning
 from pytest_eac.cache.kinds import EDITS, MEASUREMENTS, kept
 from pytest_eac.editing import sequence
 from pytest_eac.editing.contexts import make_contexts
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.spec import registry
@@ -20,8 +24,9 @@ from pytest_eac.spec.settings import ContextSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from pytest_eac.editing.sequence import Step
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Chain
+    from pytest_eac.record import Chain, Unfinished
     from pytest_eac.spec.ready import Spec
 
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
@@ -288,3 +293,33 @@ def test_on_the_real_model_a_second_run_solves_nothing_and_restores_the_weights(
     assert all(cost.cached for cost in second.per_edit)
     assert second.cached_measurements > first.cached_measurements
     assert fingerprint(real_model.model) == real_model.fingerprint
+
+
+def test_a_model_file_that_changes_during_a_chain_is_an_error_and_the_cache_stays_right(
+    spec: Callable[..., Spec], tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(WORLD.parent / "tiny-llama", tmp_path / "model"))
+    weights = folder / "model.safetensors"
+    good = weights.read_bytes()
+    small = spec()
+    loaded = load_model(str(folder))
+    expected = run(loaded, small, None)
+    stopped: list[Unfinished] = []
+
+    def change(step: Step) -> None:
+        with weights.open("r+b") as file:
+            file.seek(-len(good) // 2, os.SEEK_END)
+            file.write(bytes(len(good) // 2))
+
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(ModelError, match=r"model.safetensors: was changed"):
+        run_chain(
+            loaded, small, small.methods[0], cache=cache, watch=change, stopped=stopped.append
+        )
+    assert [each.chain.model.fingerprint for each in stopped] == [expected.model.fingerprint]
+    with pytest.raises(ModelError, match=r"model.safetensors: was changed"):
+        run(loaded, small, None)
+    weights.write_bytes(good)
+    again = run(load_model(str(folder)), small, cache)
+    assert all(cost.cached for cost in again.per_edit)
+    assert again.checkpoints == expected.checkpoints

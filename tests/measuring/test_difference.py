@@ -208,3 +208,20 @@ def test_progress_is_told_for_each_tensor(folder: Path) -> None:
     told: list[tuple[int, int]] = []
     compare_checkpoints(BASE, folder, progress=lambda *done: told.append(done))
     assert told == [(n, 48) for n in range(1, 49)]
+
+
+@pytest.mark.parametrize("side", ["base", "release"])
+@pytest.mark.parametrize("how", ["rewritten", "cut off"])
+def test_a_file_that_changes_while_it_is_compared_is_an_error(
+    folder: Path, tmp_path: Path, side: str, how: str
+) -> None:
+    base = Path(shutil.copytree(BASE, tmp_path / "base"))
+    weights = (base if side == "base" else folder) / WEIGHTS
+
+    def change(done: int, _: int) -> None:
+        if done == 3:
+            with weights.open("r+b") as file:
+                file.truncate(20_000) if how == "cut off" else file.write(bytes(8))
+
+    with pytest.raises(ModelError, match=f"{weights}: "):
+        compare_checkpoints(base, folder, progress=change)

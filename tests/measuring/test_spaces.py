@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac import load_spec, run_chain
+from pytest_eac.cache.entries import Cache
 from pytest_eac.cli import main
 from pytest_eac.editing.loss import TargetLoss
 from pytest_eac.editing.prompts import prepare
@@ -150,7 +151,7 @@ def test_a_fact_is_traced_by_its_truth_as_it_follows_the_prompt(
     for space in ("auto", "always"):
         own = replace(EDIT, truth=None)
         edits = (replace(EDIT, space=space), replace(own, prompt="日本は"))
-        trace(loaded, edits, samples=1, cache_dir=tmp_path)
+        trace(loaded, edits, samples=1, cache=Cache(tmp_path))
     assert asked == [(EDIT.prompt, "京都"), (EDIT.prompt, " 京都")]
 
 

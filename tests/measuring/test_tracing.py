@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac.errors import EditError, NonFiniteError, RecordError
+from pytest_eac.cache.entries import Cache, CacheWarning
+from pytest_eac.cache.kinds import TRACINGS, kept
+from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tail import FullWindow
 from pytest_eac.lm.tokens import continuation, encode
@@ -128,7 +130,7 @@ def test_a_trace_agrees_with_one_written_out(
     tiny: LoadedModel, world: tuple[Edit, ...], tmp_path: Path, window: int, index: int
 ) -> None:
     fact = world[index]
-    found = trace(tiny, [fact], seed=3, samples=1, noise=1.5, window=window, cache_dir=tmp_path)
+    found = trace(tiny, [fact], seed=3, samples=1, noise=1.5, window=window, cache=Cache(tmp_path))
     twin = Twin(tiny, fact, seed=3, noise=1.5)
     mlps = [tiny.layout.down.format(layer) for layer in range(5)]
     states = [tiny.layout.layer.format(layer) for layer in range(5)]
@@ -148,7 +150,7 @@ def test_a_trace_agrees_with_one_written_out(
 def test_without_noise_nothing_is_lost_and_nothing_returns(
     tiny: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
-    found = trace(tiny, world[:4], noise=0.0, samples=2, cache_dir=tmp_path)
+    found = trace(tiny, world[:4], noise=0.0, samples=2, cache=Cache(tmp_path))
     for fact in found.facts:
         assert fact.corrupted == pytest.approx(fact.clean, abs=1e-5)
     for each in found.layers:
@@ -161,7 +163,7 @@ def test_all_that_the_answer_is_read_from_put_back_gives_the_clean_probability(
 ) -> None:
     """Where the prompt ends with the subject, the last layer's output is all there is to read."""
     fact = edit("Odalys Ardwick", "Everyone knows that Odalys Ardwick", None)
-    found = trace(tiny, [fact], samples=3, cache_dir=tmp_path)
+    found = trace(tiny, [fact], samples=3, cache=Cache(tmp_path))
     lost = found.facts[0].clean - found.facts[0].corrupted
     assert abs(lost) > 0.05
     assert found.layers[-1].state.value == pytest.approx(lost, abs=1e-5)
@@ -170,7 +172,7 @@ def test_all_that_the_answer_is_read_from_put_back_gives_the_clean_probability(
 def test_the_last_layer_at_the_subject_reaches_no_later_token(
     tiny: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
-    last = trace(tiny, world[:3], samples=2, window=1, cache_dir=tmp_path).layers[-1]
+    last = trace(tiny, world[:3], samples=2, window=1, cache=Cache(tmp_path)).layers[-1]
     assert last.mlp.value == pytest.approx(0, abs=1e-6)
     assert last.state.value == pytest.approx(0, abs=1e-6)
 
@@ -186,9 +188,9 @@ def test_the_tail_and_the_whole_forward_give_the_same_effects(
     ) -> dict[int, FullWindow]:
         return dict.fromkeys(layers, FullWindow(loaded, rows))
 
-    tail = trace(tiny, world[:3], samples=2, window=2, cache_dir=tmp_path / "a")
+    tail = trace(tiny, world[:3], samples=2, window=2, cache=Cache(tmp_path / "a"))
     monkeypatch.setattr(tracing, "open_windows", whole)
-    full = trace(tiny, world[:3], samples=2, window=2, cache_dir=tmp_path / "b")
+    full = trace(tiny, world[:3], samples=2, window=2, cache=Cache(tmp_path / "b"))
     for one, two in zip(tail.layers, full.layers, strict=True):
         assert one.mlp.value == pytest.approx(two.mlp.value, abs=1e-5)
         assert one.state.value == pytest.approx(two.state.value, abs=1e-5)
@@ -198,7 +200,7 @@ def test_a_seed_decides_the_noise(
     tiny_llama: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
     one, again, other = (
-        trace(tiny_llama, world[:2], seed=seed, samples=2, cache_dir=tmp_path / name)
+        trace(tiny_llama, world[:2], seed=seed, samples=2, cache=Cache(tmp_path / name))
         for seed, name in ((1, "a"), (1, "b"), (2, "c"))
     )
     assert one == again
@@ -216,7 +218,7 @@ def test_a_second_trace_is_read_from_the_cache(
         def progress(done: int, total: int) -> None:
             told.append((done, total))
 
-        return lambda: trace(tiny, world[:2], cache_dir=tmp_path, progress=progress, **settings)
+        return lambda: trace(tiny, world[:2], cache=Cache(tmp_path), progress=progress, **settings)
 
     first, passes = count_passes(tiny, run(samples=2))
     assert passes > 0
@@ -231,24 +233,35 @@ def test_a_second_trace_is_read_from_the_cache(
 def test_other_facts_are_another_trace(
     tiny_llama: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
-    one = trace(tiny_llama, world[:1], samples=1, cache_dir=tmp_path)
-    two = trace(tiny_llama, world[1:2], samples=1, cache_dir=tmp_path)
+    one = trace(tiny_llama, world[:1], samples=1, cache=Cache(tmp_path))
+    two = trace(tiny_llama, world[1:2], samples=1, cache=Cache(tmp_path))
     assert one.facts != two.facts
     unaimed = [replace(world[0], target="something else", paraphrases=())]
     assert count_passes(
-        tiny_llama, lambda: trace(tiny_llama, unaimed, samples=1, cache_dir=tmp_path)
+        tiny_llama, lambda: trace(tiny_llama, unaimed, samples=1, cache=Cache(tmp_path))
     ) == (one, 0)
 
 
-def test_a_spoilt_cache_is_told_with_what_to_remove(
+def test_a_broken_tracing_is_traced_again_with_one_warning(
     tiny_llama: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
-    trace(tiny_llama, world[:1], samples=1, cache_dir=tmp_path)
-    (text,) = tmp_path.glob("tracings/*/text")
-    text.write_text("{}")
-    with pytest.raises(RecordError) as raised:
-        trace(tiny_llama, world[:1], samples=1, cache_dir=tmp_path)
-    assert str(raised.value) == f"{text.parent}: not a tracing; remove this folder"
+    first = trace(tiny_llama, world[:1], samples=1, cache=Cache(tmp_path))
+    (entry,) = kept(tmp_path, TRACINGS)
+    text = entry.path.read_bytes()
+    entry.path.write_bytes(text.replace(b"clean", b"cleaM"))
+    with pytest.warns(CacheWarning) as warned:
+        assert trace(tiny_llama, world[:1], samples=1, cache=Cache(tmp_path)) == first
+    assert [entry.path.name in str(each.message) for each in warned] == [True]
+
+
+def test_a_cache_that_cannot_be_written_is_one_warning_and_the_facts_are_traced(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.warns(CacheWarning, match="cannot be used") as warned:
+        found = trace(tiny_llama, world[:1], samples=1, cache=Cache(tmp_path / "file"))
+    assert len(warned) == 1
+    assert found == trace(tiny_llama, world[:1], samples=1, cache=Cache(tmp_path / "good"))
 
 
 def test_facts_that_cannot_be_traced_are_left_out_with_the_reason(
@@ -256,7 +269,7 @@ def test_facts_that_cannot_be_traced_are_left_out_with_the_reason(
 ) -> None:
     wrong = replace(world[1], truth="Esselwater")
     again = replace(world[0], target="another")
-    found = trace(tiny_llama, [world[0], wrong, again], samples=1, cache_dir=tmp_path)
+    found = trace(tiny_llama, [world[0], wrong, again], samples=1, cache=Cache(tmp_path))
     assert [fact.edit for fact in found.facts] == [0]
     assert [each.edit for each in found.skipped] == [1, 2]
     assert found.skipped[0].reason.startswith("the model says 'P")
@@ -269,7 +282,7 @@ def test_without_a_truth_the_likeliest_next_token_is_traced(
     tiny: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
     open_ = [replace(world[0], truth=None), world[1]]
-    own, given = trace(tiny, open_, samples=1, cache_dir=tmp_path).facts
+    own, given = trace(tiny, open_, samples=1, cache=Cache(tmp_path)).facts
     ids = torch.tensor([encode(tiny.tokenizer, world[0].prompt)])
     likely = tiny.model(ids).logits[0, -1].softmax(dim=-1)
     assert (own.own, given.own) == (True, False)
@@ -283,7 +296,7 @@ def test_a_model_that_knows_nothing_of_a_spec_is_told_with_what_to_do(
 ) -> None:
     wrong = [replace(each, truth="Nowhere") for each in world[:4]]
     with pytest.raises(EditError) as raised:
-        trace(tiny_llama, wrong, cache_dir=tmp_path)
+        trace(tiny_llama, wrong, cache=Cache(tmp_path))
     first, *reasons = str(raised.value).splitlines()
     assert "knows none of the facts (asked: 4)" in first
     assert "leave truth out" in first
@@ -297,14 +310,14 @@ def test_logits_that_are_not_finite_are_an_error(
 ) -> None:
     head = find_module(tiny_llama.model, "lm_head")
     with patch(head, lambda logits: logits * torch.nan), pytest.raises(NonFiniteError):
-        trace(tiny_llama, world[:1], cache_dir=tmp_path)
+        trace(tiny_llama, world[:1], cache=Cache(tmp_path))
 
 
 def test_a_trace_leaves_the_model_as_it_was(
     tiny: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
     before = fingerprint(tiny.model)
-    found = trace(tiny, world[:1], samples=1, cache_dir=tmp_path)
+    found = trace(tiny, world[:1], samples=1, cache=Cache(tmp_path))
     hooks = [
         len(module._forward_pre_hooks) + len(module._forward_hooks)
         for module in tiny.model.modules()
@@ -323,7 +336,7 @@ def test_the_real_models_facts_are_found_in_its_early_layers(
     real_model: LoadedModel, tmp_path: Path
 ) -> None:
     edits = load_spec(ROOT / "specs" / "quickstart.eac.yaml").edits[:3]
-    found = trace(real_model, edits, samples=4, cache_dir=tmp_path)
+    found = trace(real_model, edits, samples=4, cache=Cache(tmp_path))
     assert len(found.facts) == 3
     assert len(found.layers) == 30
     assert found.window == 6

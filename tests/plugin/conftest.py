@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac import load_spec, run_chain
-from pytest_eac.cache.kinds import ENTRIES, clear
+from pytest_eac.cache.kinds import LIMITED, clear
 from pytest_eac.measuring.chain import describe_environment
 from pytest_eac.record import Record
 from pytest_eac.store import default_cache_dir, write_record
@@ -97,6 +97,6 @@ def _everything_imported(tiny_llama: LoadedModel, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def specs(_everything_imported: None, pytester: pytest.Pytester) -> Specs:
-    for kind in ENTRIES:  # what one test has solved, another does not find
+    for kind in LIMITED:  # what one test has solved, another does not find
         clear(default_cache_dir(), kind)
     return Specs(pytester)

@@ -70,7 +70,7 @@ def test_a_damaged_entry_is_told_among_the_warnings(specs: Specs, root: Path) ->
     result = specs.run("--eac-cache-dir=kept", "-Wdefault")
     result.assert_outcomes(passed=1)
     assert result.stdout.str().count("CacheWarning: ") == 1
-    result.stdout.fnmatch_lines(["*CacheWarning: *it is made anew*", "1 of 2 edits and *"])
+    result.stdout.fnmatch_lines(["*CacheWarning: *computed again*", "1 of 2 edits and *"])
 
 
 def test_a_cache_that_cannot_be_written_is_one_warning_and_the_run_goes_on(
@@ -81,6 +81,15 @@ def test_a_cache_that_cannot_be_written_is_one_warning_and_the_run_goes_on(
     result.assert_outcomes(passed=1)
     assert result.stdout.str().count("CacheWarning: ") == 1
     result.stdout.fnmatch_lines(["*CacheWarning: cache folder *kept: *The run goes on*"])
+
+
+def test_a_cache_that_cannot_be_written_does_not_stop_what_needs_statistics(specs: Specs) -> None:
+    method = "{base: rome, layers: auto, covariance: {tokens: 500, ridge: 1.0}, value: {steps: 2}}"
+    specs.write(methods=f"[m: {method}]")
+    (specs.pytester.path / "kept").write_text("a file where the folder should be")
+    result = specs.run("--eac-cache-dir=kept", "-Wdefault")
+    result.assert_outcomes(passed=1)
+    assert result.stdout.str().count("CacheWarning: ") == 1
 
 
 def test_the_size_of_the_cache_is_kept_to(specs: Specs, root: Path) -> None:

@@ -275,3 +275,22 @@ def test_code_of_a_release_is_never_run_and_is_named(
         result.stdout.fnmatch_lines(["*cannot be loaded without code of its own, which was not*"])
     else:
         result.assert_outcomes(failed=1, passed=4)
+
+
+CHANGE_LATER = """
+from pathlib import Path
+def pytest_runtest_teardown(item):
+    if item.name == "changed":
+        with Path("released/model.safetensors").open("r+b") as file:
+            file.seek(-300, 2)
+            file.write(bytes(300))
+"""
+
+
+def test_a_release_that_changes_after_it_was_compared_is_an_error(
+    specs: Specs, released: Path
+) -> None:
+    specs.pytester.makeconftest(CHANGE_LATER)
+    result = specs.run("--eac-edited=released", "-k", "changed or deviation")
+    result.assert_outcomes(passed=1, failed=1, deselected=3)
+    result.stdout.fnmatch_lines(["*model.safetensors: was changed * after it was compared*"])

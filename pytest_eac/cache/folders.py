@@ -1,0 +1,112 @@
+"""Folders in the cache: converted models, which transformers reads as files.
+
+A folder holds a list of its files with their sizes and SHA-256, and is used only if that is right.
+A broken one is built again with a warning.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import shutil
+import tempfile
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_eac.cache.entries import CacheWarning
+from pytest_eac.cache.kinds import MODELS
+from pytest_eac.errors import RecordError
+from pytest_eac.store import cached_folder, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SEAL = "sealed-files.json"
+
+
+def take_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
+    """Return the folder of this name in the cache, built if it is not there or broken.
+
+    Where the cache folder cannot be written to, the folder is a temporary one, which goes when the
+    process ends.
+
+    Args:
+        root: the cache folder.
+        name: of the folder, among the models.
+        build: fills an empty folder with files.
+
+    Warns:
+        CacheWarning: the folder was broken, or cannot be kept.
+    """
+    faults: list[str] = []
+
+    def sound(folder: Path) -> bool:
+        fault = _find_fault(folder)
+        faults.extend([fault] if fault else [])
+        return fault is None
+
+    def sealed(folder: Path) -> None:
+        build(folder)
+        seal(folder)
+
+    try:
+        found = cached_folder(root, f"{MODELS}/{name}", sealed, sound=sound)
+    except (RecordError, OSError) as error:
+        _warn(
+            f"{root / MODELS / name}: cannot be kept: {error}. The run goes on with a temporary "
+            "copy: make room, or give another folder with --eac-cache-dir"
+        )
+        found = Path(tempfile.mkdtemp(prefix="pytest-eac-"))
+        atexit.register(shutil.rmtree, found, ignore_errors=True)
+        build(found)
+        return found
+    if faults:
+        _warn(f"{root / MODELS / name}: {faults[0]}; it has been built again")
+    return found
+
+
+def seal(folder: Path) -> None:
+    """Write the list of a folder's files, and let others read these as the umask says."""
+    files = _describe(folder)
+    text = json.dumps({"files": files, "sha256": _digest(files)}, indent=1)
+    write_text(folder / SEAL, text)
+    for name in files:
+        shutil.copymode(folder / SEAL, folder / name)  # safetensors are the owner's alone
+
+
+def _find_fault(folder: Path) -> str | None:
+    """Return what is wrong with a sealed folder; reads all of it, about a second per gigabyte."""
+    try:
+        said = json.loads((folder / SEAL).read_bytes())
+        if said["sha256"] != _digest(said["files"]):
+            return f"{SEAL} is damaged"
+        there = _describe(folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"has no readable {SEAL}, or files that cannot be read"
+    wrong = sorted(
+        name
+        for name in said["files"].keys() | there.keys()
+        if said["files"].get(name) != there.get(name)
+    )
+    return f"is damaged ({', '.join(wrong)})" if wrong else None
+
+
+def _describe(folder: Path) -> dict[str, dict[str, str | int]]:
+    found: dict[str, dict[str, str | int]] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path != folder / SEAL:
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            name = path.relative_to(folder).as_posix()
+            found[name] = {"size": path.stat().st_size, "sha256": digest}
+    return found
+
+
+def _digest(files: object) -> str:
+    return hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest()
+
+
+def _warn(message: str) -> None:
+    warnings.warn(CacheWarning(message), stacklevel=3)

@@ -1,0 +1,102 @@
+"""A model and its files that somebody else changes during a run."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from pytest_eac.errors import ModelError
+from pytest_eac.lm import load
+from pytest_eac.lm.folder import WEIGHTS
+from pytest_eac.lm.load import load_model
+from pytest_eac.lm.weights import fingerprint
+from tests.conftest import FIXTURES
+
+BASE = FIXTURES / "tiny-llama"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BASE, tmp_path / "model"))
+
+
+def rewrite(path: Path) -> None:
+    """Change the end of a file in place, as a copy onto it does."""
+    with path.open("r+b") as file:
+        file.seek(-100, os.SEEK_END)
+        file.write(bytes(100))
+
+
+@pytest.mark.parametrize("name", ["tiny-llama", "tiny-gpt2"])
+def test_weights_stay_as_they_are_when_their_file_is_rewritten_or_cut_off(
+    tmp_path: Path, name: str
+) -> None:
+    folder = Path(shutil.copytree(FIXTURES / name, tmp_path / "model"))
+    loaded = load_model(str(folder))
+    kept = {name: each.clone() for name, each in loaded.model.state_dict().items()}
+    weights = folder / WEIGHTS
+    with weights.open("r+b") as file:
+        file.write(b"\1" * weights.stat().st_size)
+        now = loaded.model.state_dict()
+        assert all(torch.equal(each, now[name]) for name, each in kept.items())
+        file.truncate(0)  # a mapped weight would end the process here
+    assert fingerprint(loaded.model) == load_model(str(FIXTURES / name)).fingerprint
+
+
+def test_tied_weights_stay_tied() -> None:
+    model = load_model(str(FIXTURES / "tiny-gpt2")).model
+    assert model.config.tie_word_embeddings
+    assert model.lm_head.weight is model.transformer.wte.weight
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, "config.json", "tokenizer.json"])
+def test_a_file_that_was_rewritten_is_named(folder: Path, name: str) -> None:
+    loaded = load_model(str(folder))
+    loaded.require_files()
+    rewrite(folder / name)
+    with pytest.raises(ModelError, match=f"{name}: was changed or removed since it was loaded"):
+        loaded.require_files()
+
+
+def test_a_file_that_is_gone_is_named(folder: Path) -> None:
+    loaded = load_model(str(folder))
+    (folder / WEIGHTS).unlink()
+    with pytest.raises(ModelError, match=f"{WEIGHTS}: was changed or removed"):
+        loaded.require_files()
+
+
+def test_files_with_the_same_content_are_unchanged(folder: Path) -> None:
+    loaded = load_model(str(folder))
+    os.utime(folder / WEIGHTS, ns=(1, 1))
+    shutil.copy(folder / "config.json", folder / "copy")
+    (folder / "copy").replace(folder / "config.json")
+    (folder / "README.md").write_text("not of the model")
+    loaded.require_files()
+
+
+def test_content_counts_even_where_the_time_of_change_was_put_back(folder: Path) -> None:
+    loaded = load_model(str(folder))
+    before = (folder / WEIGHTS).stat()
+    rewrite(folder / WEIGHTS)
+    os.utime(folder / WEIGHTS, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(ModelError, match=WEIGHTS):
+        loaded.require_files()
+
+
+def test_a_file_that_changes_while_it_is_loaded_is_an_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = load._load_weights
+
+    def read(*arguments: object) -> object:
+        model = reading(*arguments)  # type: ignore[arg-type]
+        rewrite(folder / WEIGHTS)
+        return model
+
+    monkeypatch.setattr(load, "_load_weights", read)
+    with pytest.raises(ModelError, match=f"{WEIGHTS}: was changed or removed while it was loaded"):
+        load_model(str(folder))
