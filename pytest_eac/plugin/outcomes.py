@@ -53,8 +53,8 @@ def make_safe(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = (line(path), at, lines(reason))
     elif found is not None and lines(text := report.longreprtext) != text:
         report.longrepr = lines(text)
-    if reason := getattr(report, "wasxfail", None):
-        vars(report)["wasxfail"] = line(reason)
+    if expected := getattr(report, "wasxfail", None):
+        vars(report)["wasxfail"] = line(expected)
     report.sections = [(heading, coloured(text)) for heading, text in report.sections]
 
 
