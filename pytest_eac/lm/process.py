@@ -175,8 +175,9 @@ _CODE = (
 )
 # Packages all of whose functions count: what measures, and what a model's own code calls.
 _PACKAGES = ("pytest_eac.", "transformers.")
-# Loading torch's compiler, which torch does by itself when it is needed, wraps this one.
-_WRAPPED_BY_TORCH = torch.random.manual_seed
+# Torch wraps functions of its own when its compiler is loaded, the first one, and when it is used.
+_SEEDS = torch.random.manual_seed
+_COMPILER = "torch._dynamo"
 _ABSENT = object()
 
 
@@ -244,14 +245,19 @@ class Process:
             if len(now) == len(code) and all(map(is_, now.values(), code.values())):
                 continue  # nearly always, and quick to see
             for name, then in code.items():
-                if now.get(name) is then or not isinstance(then, _CODE):
+                new = now.get(name)
+                if new is then or not isinstance(then, _CODE) or _is_wrapped(then, new):
                     continue
-                if then is not _WRAPPED_BY_TORCH:
-                    yield holder, name, then
+                yield holder, name, then
             if isinstance(holder, type):
                 for name in now.keys() - code.keys():
                     if callable(now[name]) or hasattr(now[name], "__get__"):
                         yield holder, name, _ABSENT
+
+
+def _is_wrapped(then: Any, now: Any) -> bool:
+    """Say whether torch has wrapped a function for its compiler; it does what it did before."""
+    return then is _SEEDS or str(getattr(now, "__module__", None)).startswith(_COMPILER)
 
 
 def _copy(hooks: Any) -> Any:

@@ -13,7 +13,7 @@ def _strip(value: str) -> str:
     if not value.strip():
         raise PydanticCustomError("blank", "found only white space, expected a text")
     if all(each.isspace() or category(each) == "Cf" for each in value):
-        raise PydanticCustomError("invisible", "found only invisible characters, expected a text")
+        raise PydanticCustomError("blank", "found only invisible characters, expected a text")
     return value.strip()
 
 

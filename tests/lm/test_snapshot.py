@@ -440,9 +440,14 @@ def _hook_for_a_while(loaded: LoadedModel) -> None:
     handle.remove()
 
 
+def _compile() -> None:
+    torch.compile(lambda tensor: tensor + 1, backend="eager")(torch.ones(1))
+
+
 HARMLESS: dict[str, Plant] = {
     "a call": _call,
-    "what torch replaces when it loads its compiler": lambda _: import_module("torch._dynamo"),
+    "what torch wraps when it loads its compiler": lambda _: import_module("torch._dynamo"),
+    "what torch wraps when it compiles": lambda _: _compile(),
     "a call for hidden states": lambda it: _call(it, output_hidden_states=True),
     "a text": lambda it: it.model.generate(
         **it.tokenizer("The Louvre", return_tensors="pt"), max_new_tokens=2, do_sample=False

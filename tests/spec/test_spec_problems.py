@@ -428,7 +428,7 @@ def test_a_blank_text_is_refused(file: Path, key: str, blank: str) -> None:
 
 @pytest.mark.parametrize("key", ["subject", "target", "truth"])
 def test_a_text_that_nobody_can_see_is_refused(file: Path, key: str) -> None:
-    found = told_of(file, "eac: 1\n" + facts(**{key: "\u200b \ufeff"}))
+    found = told_of(file, "eac: 1\n" + facts(**{key: "\u200b \u2060"}))
     assert f"edits[0].{key}: found only invisible characters, expected a text" in found[0]
 
 
