@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,10 +19,11 @@ PLAIN = (
     "{{ eos_token }}{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 SWITCHED = """
+{%- set ten = messages | length * 10 -%}
 {%- set text = messages[0].content -%}
 {%- if text == 'loop' -%}
 {%- for a in range(99999) -%}{%- for b in range(99999) -%}{%- endfor -%}{%- endfor -%}
-{%- elif text == 'power' -%}{{ 10 ** 10 ** 10 }}
+{%- elif text == 'power' -%}{{ ten ** (ten ** ten) }}
 {%- elif text == 'memory' -%}{{ ('x' * 10 ** 10) | length }}
 {%- elif text == 'length' -%}{{ 'x' * 2 ** 21 }}
 {%- elif text == 'error' -%}{{ raise_exception('no such role') }}
@@ -49,8 +51,9 @@ def test_a_template_is_stopped_where_it_leaves_its_bounds(
     tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert chat_prompt(tokenizer, "x") == "fine"
+    limited = Path("/proc/self/statm").exists()  # elsewhere memory has no bound
     for text, said in (
-        ("memory", "out of memory"),
+        *([("memory", "out of memory")] if limited else []),
         ("length", "its text is longer than 1,048,576 characters"),
         ("error", "TemplateError: no such role"),
         ("undefined", "UndefinedError: 'nothing' is undefined"),

@@ -209,3 +209,9 @@ def test_a_companion_that_is_too_large_is_not_read(folder: Path, name: str) -> N
     with pytest.raises(ModelError, match="found 67,108,865 bytes"):
         require_model(folder)
     assert read_object(folder / name) == {}
+
+
+def test_the_log_of_a_training_may_be_as_long_as_it_is(folder: Path) -> None:
+    with (folder / "trainer_state.json").open("wb") as file:
+        file.truncate(TEXT_BYTES + 1)
+    require_model(folder)
