@@ -39,12 +39,12 @@ def tokenizer(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Itera
     chat._renderer.cache_clear()
 
 
-@pytest.mark.parametrize("text", ["  Hello,\n{{ world }} ", "\u201cà\u201d \U0001f600"])
-def test_a_prompt_is_what_the_tokenizer_itself_makes_of_it(tokenizer: Any, text: str) -> None:
+def test_a_prompt_is_what_the_tokenizer_itself_makes_of_it(tokenizer: Any) -> None:
     tokenizer.chat_template = PLAIN
-    messages = [{"role": "user", "content": text}]
-    own = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert chat_prompt(tokenizer, text) == own.removeprefix(tokenizer.bos_token or "")
+    for text in ("  Hello,\n{{ world }} ", "\u201c\xe0\u201d \U0001f600"):
+        messages = [{"role": "user", "content": text}]
+        own = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        assert chat_prompt(tokenizer, text) == own.removeprefix(tokenizer.bos_token or "")
 
 
 def test_a_template_is_stopped_where_it_leaves_its_bounds(
@@ -79,6 +79,7 @@ def test_a_template_can_be_asked_again_after_it_was_stopped(
     assert chat_prompt(tokenizer, "x") == "fine"
 
 
+@pytest.mark.slow
 def test_a_template_that_is_no_jinja_is_an_error(tokenizer: Any) -> None:
     tokenizer.chat_template = "{% for %}"
     with pytest.raises(ModelError, match="chat template: TemplateSyntaxError: "):
