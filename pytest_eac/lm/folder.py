@@ -31,6 +31,7 @@ TEXT_BYTES = 64 * 2**20
 MAX_PARTS = 10_000
 """How many layers, experts or labels a configuration may claim: a list is made of each."""
 _PARTS = re.compile(r"(layers?|experts|labels|depth)$")
+_LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -71,8 +72,8 @@ def require_companions(folder: Path) -> None:
     """
     for place in (folder, folder / TEMPLATES):
         for each in list_folder(place) if place.is_dir() else ():
-            known = any(fnmatchcase(each.name, pattern) for pattern in COMPANIONS)
-            if known and each.size > TEXT_BYTES:
+            read = any(fnmatchcase(each.name, pattern) for pattern in COMPANIONS)
+            if read and each.name not in _LOGS and each.size > TEXT_BYTES:
                 raise ModelError(
                     f"{place / each.name}: found {each.size:,} bytes, expected at most "
                     f"{TEXT_BYTES:,}, which no such file of a model has"

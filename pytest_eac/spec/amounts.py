@@ -19,8 +19,8 @@ def too_many_items(draft: Draft, methods: tuple[SpecMethod, ...]) -> bool:
     written = draft.written
     orders = written.orderings.properties(written.checks) if written.orderings else ()
     seeds, compared = len(written.seeds), len(written.checks.compare)
-    checks = len(written.checks.named()) + len(orders)
-    total = len(methods) * seeds * max(1, checks) + compared
+    checks = max(1, len(written.checks.named()) + len(orders))
+    total = len(methods) * seeds * checks + compared
     if total <= MAX_ITEMS:
         return False
     parts = {"methods": len(methods), "seeds": seeds, "checks": checks + compared}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,10 +19,11 @@ PLAIN = (
     "{{ eos_token }}{% if add_generation_prompt %}<assistant>{% endif %}"
 )
 SWITCHED = """
+{%- set ten = messages | length * 10 -%}
 {%- set text = messages[0].content -%}
 {%- if text == 'loop' -%}
 {%- for a in range(99999) -%}{%- for b in range(99999) -%}{%- endfor -%}{%- endfor -%}
-{%- elif text == 'power' -%}{{ 10 ** 10 ** 10 }}
+{%- elif text == 'power' -%}{{ ten ** (ten ** ten) }}
 {%- elif text == 'memory' -%}{{ ('x' * 10 ** 10) | length }}
 {%- elif text == 'length' -%}{{ 'x' * 2 ** 21 }}
 {%- elif text == 'error' -%}{{ raise_exception('no such role') }}
@@ -37,20 +39,21 @@ def tokenizer(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Itera
     chat._renderer.cache_clear()
 
 
-@pytest.mark.parametrize("text", ["  Hello,\n{{ world }} ", "\u201cà\u201d \U0001f600"])
-def test_a_prompt_is_what_the_tokenizer_itself_makes_of_it(tokenizer: Any, text: str) -> None:
+def test_a_prompt_is_what_the_tokenizer_itself_makes_of_it(tokenizer: Any) -> None:
     tokenizer.chat_template = PLAIN
-    messages = [{"role": "user", "content": text}]
-    own = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    assert chat_prompt(tokenizer, text) == own.removeprefix(tokenizer.bos_token or "")
+    for text in ("  Hello,\n{{ world }} ", "\u201c\xe0\u201d \U0001f600"):
+        messages = [{"role": "user", "content": text}]
+        own = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        assert chat_prompt(tokenizer, text) == own.removeprefix(tokenizer.bos_token or "")
 
 
 def test_a_template_is_stopped_where_it_leaves_its_bounds(
     tokenizer: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert chat_prompt(tokenizer, "x") == "fine"
+    limited = Path("/proc/self/statm").exists()  # elsewhere memory has no bound
     for text, said in (
-        ("memory", "out of memory"),
+        *([("memory", "out of memory")] if limited else []),
         ("length", "its text is longer than 1,048,576 characters"),
         ("error", "TemplateError: no such role"),
         ("undefined", "UndefinedError: 'nothing' is undefined"),
@@ -76,6 +79,7 @@ def test_a_template_can_be_asked_again_after_it_was_stopped(
     assert chat_prompt(tokenizer, "x") == "fine"
 
 
+@pytest.mark.slow
 def test_a_template_that_is_no_jinja_is_an_error(tokenizer: Any) -> None:
     tokenizer.chat_template = "{% for %}"
     with pytest.raises(ModelError, match="chat template: TemplateSyntaxError: "):

@@ -243,3 +243,9 @@ def test_code_of_a_repository_is_known_by_its_hash(folder: Path) -> None:
     base = [listed[0], ListedFile(name="b.py", size=1, hash="other")]
     (line,) = compare_companions(BASE, folder, listed, base)
     assert line.startswith("b.py: is code, which is not the base's")
+
+
+def test_the_log_of_a_training_may_be_as_long_as_it_is(folder: Path) -> None:
+    with (folder / "trainer_state.json").open("wb") as file:
+        file.truncate(TEXT_BYTES + 1)
+    require_model(folder)
