@@ -115,4 +115,4 @@ def test_a_stream_that_prints_ascii_alone_is_given_escapes() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     safe.say("\u00e9t\u00e9", out)
     out.flush()
-    assert out.buffer.getvalue() == b"\\xe9t\\xe9\n"  # type: ignore[attr-defined]
+    assert out.buffer.getvalue() == b"\\xe9t\\xe9\n"

@@ -60,7 +60,7 @@ class SpecNode(pytest.Module):
         """Make the node of a file; pytest prints names and ids as they are, so they are escaped."""
         root = parent.config.rootpath
         shown = path.relative_to(root) if path.is_relative_to(root) else path
-        own = {}
+        own: dict[str, Any] = {}
         if (escaped := line(shown.as_posix())) != shown.as_posix():
             nodeid = escaped.replace("::", r"\x3a\x3a")  # by which pytest would take it apart
             own = {"nodeid": nodeid, "name": line(path.name)}
