@@ -54,8 +54,8 @@ def make_safe(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = (line(path), at, lines(reason))
     elif found is not None and lines(text := report.longreprtext) != text:
         report.longrepr = lines(text)
-    if (reason := getattr(report, _REASON, None)) is not None:
-        setattr(report, _REASON, line(reason))
+    if (expected := getattr(report, _REASON, None)) is not None:
+        setattr(report, _REASON, line(expected))
     report.sections = [(heading, coloured(text)) for heading, text in report.sections]
 
 
