@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _PLACE = "eac_place"
 _TOLD = "eac_told"
 _REFERS = "eac_refers"
+_REASON = "wasxfail"  # pytest's own name for that of an expected failure
 _KINDS = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
 
 
@@ -53,8 +54,8 @@ def make_safe(report: pytest.TestReport | pytest.CollectReport) -> None:
         report.longrepr = (line(path), at, lines(reason))
     elif found is not None and lines(text := report.longreprtext) != text:
         report.longrepr = lines(text)
-    if expected := getattr(report, "wasxfail", None):
-        vars(report)["wasxfail"] = line(expected)
+    if (expected := getattr(report, _REASON, None)) is not None:
+        setattr(report, _REASON, line(expected))
     report.sections = [(heading, coloured(text)) for heading, text in report.sections]
 
 
@@ -124,4 +125,4 @@ def _message(report: pytest.TestReport) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     if isinstance(report.longrepr, str):  # without pytest-xdist's line about the worker
         return report.longrepr
-    return report.longreprtext or getattr(report, "wasxfail", "") or getattr(report, _TOLD, "")
+    return report.longreprtext or getattr(report, _REASON, "") or getattr(report, _TOLD, "")
