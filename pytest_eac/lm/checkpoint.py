@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20
-_CHUNKS = 4  # are read of a file before it is mapped anew
 _TEXT_BYTES = 64 * 2**20
 
 
@@ -49,14 +48,13 @@ class TensorFile:
         step = max(1, _ENTRIES // width)
         count = self.shape[0] if self.shape else 1
         try:
-            for first in range(0, count, step * _CHUNKS):
-                with safe_open(self.file, framework="pt", backend="pread") as file:
-                    if not self.shape:
-                        yield file.get_tensor(self.name).reshape(1, 1)
-                        return
-                    rows = file.get_slice(self.name)
-                    for start in range(first, min(first + step * _CHUNKS, count), step):
-                        yield rows[start : min(start + step, count)].reshape(-1, width)
+            with safe_open(self.file, framework="pt", backend="pread") as file:
+                if not self.shape:
+                    yield file.get_tensor(self.name).reshape(1, 1)
+                    return
+                rows = file.get_slice(self.name)
+                for start in range(0, count, step):
+                    yield rows[start : min(start + step, count)].reshape(-1, width)
         except (OSError, SafetensorError) as error:
             raise ModelError(f"{self.file}: {self.name} cannot be read: {error}") from error
 
