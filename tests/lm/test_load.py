@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError, NonFiniteError, UnavailableError
@@ -273,24 +272,16 @@ def test_a_gguf_file_is_converted_once_whatever_lies_beside_it(tmp_path: Path) -
     assert first.revision.startswith("sha256:")
 
 
-def test_a_hub_model_in_the_local_cache_loads_offline_at_its_revision(tmp_path: Path) -> None:
-    """The hub's own cache layout, in a process of its own: its place is read at import."""
+def test_a_hub_model_in_the_local_cache_loads_offline_at_its_revision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "models--someone--tiny"
-    shutil.copytree(FIXTURES / "tiny-llama", repository / "snapshots" / commit)
+    folder = repository / "snapshots" / commit
+    shutil.copytree(FIXTURES / "tiny-llama", folder)
     (repository / "refs").mkdir()
     (repository / "refs" / "v2").write_text(commit)
-    code = (
-        "from pytest_eac import load_model\n"
-        "loaded = load_model('someone/tiny', revision='v2', offline=True)\n"
-        "print(loaded.revision, loaded.fingerprint)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    expected = load_model(str(FIXTURES / "tiny-llama")).fingerprint
-    assert done.stdout.split() == [commit, expected], done.stderr
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    loaded = load_model("someone/tiny", revision="v2", cache_dir=tmp_path, offline=True)
+    assert loaded.revision == commit
+    assert loaded.fingerprint == load_model(str(folder)).fingerprint
