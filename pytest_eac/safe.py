@@ -98,7 +98,7 @@ def visible_data(value: Any) -> Any:
 
 def json_text(data: Any) -> str:
     """Return data as JSON for a terminal or a log; it reads back as what it was."""
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(data, indent=1, allow_nan=False)
     text = _invisible_in(text).sub(lambda found: found[1] or json.dumps(found[0])[1:-1], text)
     return re.sub(r"#(?=#\w*\[)", r"\\u0023", text)
 

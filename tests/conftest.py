@@ -41,6 +41,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _as_on_a_users_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run pytest inside of tests as outside of CI, where it prints more and we annotate."""
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture(scope="session", params=["tiny-gpt2", "tiny-llama"])
 def tiny(request: pytest.FixtureRequest) -> LoadedModel:
     """Each of the two tiny models: Conv1D without a BOS, Linear with one."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
 TESTS = Path(__file__).parent
+IN_CI = os.environ.get("CI") == "true"  # as it is outside of any test
 
 
 @pytest.hookimpl(wrapper=True)
@@ -29,7 +30,7 @@ def pytest_runtest_makereport(
     """
     report = yield
     ours = item.path.is_relative_to(TESTS) and not hasattr(report, "wasxfail")
-    if report.skipped and ours and os.environ.get("CI") == "true":
+    if report.skipped and ours and IN_CI:
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, which CI=true does not allow: {reason}"

@@ -31,7 +31,7 @@ SKIPS = """
 def test_what_is_missing_skips_on_a_users_machine(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.setattr("tests.machine.IN_CI", False)
     monkeypatch.setattr("tests.machine.TESTS", pytester.path)
     pytester.makepyfile(SKIPS)
     result = pytester.runpytest_inprocess("-p", "tests.machine")
@@ -41,7 +41,7 @@ def test_what_is_missing_skips_on_a_users_machine(
 def test_what_is_missing_fails_in_ci(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr("tests.machine.IN_CI", True)
     monkeypatch.setattr("tests.machine.TESTS", pytester.path)
     pytester.makepyfile(SKIPS)
     result = pytester.runpytest_inprocess("-p", "tests.machine")
@@ -52,7 +52,7 @@ def test_what_is_missing_fails_in_ci(
 def test_a_skip_in_tests_of_others_stays_one(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("CI", "true")
+    monkeypatch.setattr("tests.machine.IN_CI", True)
     pytester.makepyfile(SKIPS)
     pytester.runpytest_inprocess("-p", "tests.machine").assert_outcomes(
         passed=1, skipped=3, xfailed=1

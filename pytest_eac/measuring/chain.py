@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from copy import deepcopy
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from math import sqrt
@@ -173,7 +174,11 @@ def run_chain(
     ):
         tell(0, count, "editing")
         work = Work(
-            contexts=contexts, seed=seed, edits=spec.edits, originals=originals, moments=moments
+            contexts=contexts,
+            seed=seed,
+            edits=deepcopy(spec.edits),  # a method's own: other chains make these edits as well
+            originals=originals,
+            moments=moments,
         )
         run = edit_at_random if settings.control else edit_in_sequence
         for step in run(loaded, settings, work, batch=spec.batch, cache=cache):

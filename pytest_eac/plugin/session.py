@@ -696,14 +696,14 @@ class EacSession:
         self.write(last=True)
         if not complete:
             outcomes = (stopped(), *outcomes)
-        options, record, baseline = self.options, self.record(), self.baseline
+        options, record, baseline = self.options, self.record, self.baseline
         arguments = [str(each) for each in self.config.invocation_params.args]
         if baseline and baseline.update:
-            self._attempt("baseline", lambda: baseline.store(record, complete=complete))
+            self._attempt("baseline", lambda: baseline.store(record(), complete=complete))
         if file := options.summary:
-            self._attempt("summary", lambda: write_summary(file, record, outcomes, baseline))
+            self._attempt("summary", lambda: write_summary(file, record(), outcomes, baseline))
         if page := options.report:
-            self._attempt("report", lambda: write_report(page, record, outcomes, arguments))
+            self._attempt("report", lambda: write_report(page, record(), outcomes, arguments))
 
 
 def _baseline(options: Options) -> Baseline | None:

@@ -563,7 +563,7 @@ def test_a_missing_column_is_told_with_those_there_are(tmp_path: Path) -> None:
 
 def test_a_missing_file_and_an_unknown_kind_are_told(tmp_path: Path) -> None:
     missing = tmp_path / "corpus.txt"
-    with pytest.raises(DataError, match=r"corpus\.txt: cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"corpus\.txt: there is no such file"):
         open_corpus(asked(missing))
     with pytest.raises(DataError, match=r"found a \.csv file, expected one of \.txt, \.jsonl"):
         open_corpus(asked(tmp_path / "corpus.csv"))

@@ -8,7 +8,6 @@ from copy import deepcopy
 from dataclasses import replace
 from functools import partialmethod
 from importlib import import_module
-from time import process_time
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -380,23 +379,23 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "operation of torch": (
         lambda: setattr(torch, "rsqrt", nothing),
-        "another torch.rsqrt",
+        "torch.rsqrt (replaced)",
     ),
     "operation of tensors": (
         lambda: setattr(torch.Tensor, "mean", nothing),
-        "another Tensor.mean",
+        "Tensor.mean (replaced)",
     ),
     "method that a class had inherited": (
         lambda: setattr(modeling_llama.LlamaMLP, "__call__", partialmethod(nothing)),
-        "another LlamaMLP.__call__",
+        "LlamaMLP.__call__ (replaced)",
     ),
     "function behind an attention function": (
         lambda: setattr(sdpa_attention, "repeat_kv", nothing),
-        "another transformers.integrations.sdpa_attention.repeat_kv",
+        "transformers.integrations.sdpa_attention.repeat_kv (replaced)",
     ),
     "function that scores": (
         lambda: setattr(scoring, "force_ids", nothing),
-        "another pytest_eac.measuring.scoring.force_ids",
+        "pytest_eac.measuring.scoring.force_ids (replaced)",
     ),
 }
 
@@ -534,20 +533,3 @@ def test_a_checksum_changes_with_every_byte(dtype: torch.dtype, count: int) -> N
         sums.add(checksum(other))
     assert len(sums) == 1 + len({0, count // 2, count - 1})
     assert checksum(torch.zeros(count + 1, dtype=dtype)[1:]) == checksum(tensor)
-
-
-def test_a_comparison_takes_less_time_than_three_passes_through_the_model(
-    loaded: LoadedModel,
-) -> None:
-    def seconds(work: Callable[[], object]) -> float:
-        times = []
-        for _ in range(10):
-            start = process_time()
-            work()
-            times.append(process_time() - start)
-        return min(times)
-
-    before = Snapshot(loaded, [DOWN])
-    looking = seconds(lambda: Snapshot(loaded, [DOWN])) + 2 * seconds(before.differences)
-    # An edit is some hundred passes.
-    assert looking < 3 * seconds(lambda: _call(loaded))

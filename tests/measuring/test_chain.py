@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -177,8 +178,14 @@ def _spoil() -> Iterator[None]:
     def idle(model: Any, edits: Any, settings: Any) -> Solved:
         return Solved(deltas=())
 
+    def rewrite(model: Any, edits: Any, settings: Any) -> Solved:
+        for edit in edits:
+            object.__setattr__(edit, "target", "something else")
+        return Solved(deltas=())
+
     registry.register(registry.METHODS, "spoil", spoil)
     registry.register(registry.METHODS, "idle", idle)
+    registry.register(registry.METHODS, "rewrite", rewrite)
     yield
     registry.forget()
 
@@ -200,6 +207,22 @@ def test_a_method_that_spoils_the_model_is_told(tmp_path: Path, batch: int) -> N
         "spoil changed what it must leave as it was: the values of model.norm.weight. "
     )
     assert isinstance(raised.value.__context__, EditError) == (batch == 2)
+
+
+@pytest.mark.usefixtures("_spoil")
+def test_a_method_cannot_rewrite_the_edits_of_other_chains(
+    tiny_llama: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        f"eac: 1\nedits: [{{from: {WORLD}, format: jsonl, take: 2}}]\n"
+        "methods: [first: {base: rewrite, layers: [1]}, second: {base: idle, layers: [1]}]\n"
+    )
+    spec = load_spec(path)
+    written = deepcopy(spec.edits)
+    first, second = (run_chain(tiny_llama, spec, method) for method in spec.methods)
+    assert spec.edits == written
+    assert first.edits == second.edits
 
 
 def test_deviation_is_the_sum_over_entries_written_out(tiny: LoadedModel) -> None:
