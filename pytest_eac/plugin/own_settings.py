@@ -45,7 +45,9 @@ def require_own_settings(config: pytest.Config, options: Collection[str]) -> Non
     name, text = next(
         (pair for pair in taken if _settings(config, [*own, pair[1]])[0] != expected), taken[0]
     )
-    read = f"its settings from {found}" if found else "no settings at all"
+    read = "no settings at all"
+    if found:  # no plugin is asked before pytest loads what its settings name
+        read = f"its settings from {found} (code that they name may have run by now)"
     left = f", not {expected}" if expected else ""
     raise pytest.UsageError(
         f"{name} {text}: pytest took this value for a path to run, and read {read}{left}; write "
