@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import stat
@@ -87,6 +88,10 @@ def pipe(tmp_path: Path) -> Path:
 
 
 def read_all(opened: int) -> str:
+    """Read a pipe to its end; to read before anything is written would be its end already."""
+    waiting = select.poll()
+    waiting.register(opened, select.POLLIN)
+    waiting.poll(30_000)
     with os.fdopen(opened, encoding="utf-8") as file:
         return file.read()
 

@@ -59,7 +59,8 @@ def _load(loaded: ExitStack, paths: list[str]) -> None:
     from pytest_eac.spec.methods import register_from
 
     try:
-        config: Any = pytest.Config.fromdictargs({"capture": "no"}, paths)
+        # Nothing is asserted here; and pytest would warn of this package, which is loaded already.
+        config: Any = pytest.Config.fromdictargs({"capture": "no"}, ["--assert=plain", *paths])
         loaded.callback(config._ensure_unconfigure)  # no public function removes its import hooks
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
         raise SettingsError(
