@@ -112,6 +112,8 @@ def test_the_wheel_works_where_nothing_of_the_project_is_installed(
     )
     work = tmp_path / "work"
     work.mkdir()
+    (work / "conftest.py").touch()
+    (work / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
     result = run(*python, paths + code, cwd=work, PYTHONPATH="")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "first.eac.yaml::rome-eac-s0::locality" in result.stdout
