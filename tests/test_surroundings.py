@@ -107,7 +107,7 @@ def test_the_wheel_works_where_nothing_of_the_project_is_installed(
         "from importlib.metadata import distribution; "
         "points = {each.name: each.value for each in distribution('pytest-eac').entry_points}; "
         "assert points == {'eac': 'pytest_eac.plugin', 'pytest-eac': 'pytest_eac.cli:main'}; "
-        "options = ['--collect-only', '-q', '-p', 'no:cacheprovider']; "
+        "options = ['--collect-only', '-q', '-p', 'no:cacheprovider', '--assert=plain']; "
         "sys.exit(pytest.main(['first.eac.yaml', *options]))"
     )
     work = tmp_path / "work"
