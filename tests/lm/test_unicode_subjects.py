@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +178,7 @@ def test_no_token_is_wrong_in_many_more_texts(before: str, subject: str, after: 
     check_other_form(every_kind(), subject)
 
 
+@cache
 def _smollm2() -> Any:
     """The real tokenizer alone; the model's weights are not read."""
     from transformers import AutoTokenizer
