@@ -27,6 +27,11 @@ def add(parser: argparse.ArgumentParser) -> None:
         default="model",
         help="the whole model (default), what the edits add to it, or a PEFT adapter",
     )
+    parser.add_argument(
+        "--trust-task-files",
+        action="store_true",
+        help="run the lm-eval task files that the spec includes, which can run code",
+    )
     add_options(
         parser,
         (
@@ -58,6 +63,8 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.store import require_new
 
     spec: Spec = chosen.read_spec(chosen.spec)
+    if not chosen.trust_task_files:
+        spec.require_trusted_tasks("--trust-task-files")
     model = choose_model(spec, chosen.model)
     require_new(chosen.out)
     method = _choose_method(spec, chosen.method)

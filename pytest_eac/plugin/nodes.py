@@ -73,17 +73,20 @@ class SpecNode(pytest.Module):
         """
         self.eac.read_files()
         spec = self.eac.adapt(load_spec(self._shown_path()))
+        options = self.eac.options
+        if not options.trust_task_files and options.from_results is None:
+            spec.require_trusted_tasks("--eac-trust-task-files (or eac_trust_task_files = true)")
         if self.eac.baseline:
             self.eac.baseline.require_known(spec)
         for mark in ("eac", *spec.marks):
             self.add_marker(mark)
         if spec.fixtures:
             self.add_marker(pytest.mark.usefixtures(*spec.fixtures))
-        if self.eac.options.edited is not None or spec.checks.changed is not None:
+        if options.edited is not None or spec.checks.changed is not None:
             from pytest_eac.plugin.gate import NAME, ReleaseNode
 
             yield ReleaseNode.from_parent(self, name=NAME, eac=self.eac, spec=spec)
-        if self.eac.options.edited is not None:
+        if options.edited is not None:
             return
         for method in spec.methods:
             for seed in spec.seeds:

@@ -57,6 +57,7 @@ _FLAGS = {
     "offline": "take hub models from the local cache only",
     "require": "fail, instead of skip, when a model or device is missing or data are too few",
     "trust-remote-code": "run the code that a base model brings; that of a release is never run",
+    "trust-task-files": "run the lm-eval task files that specs include, which can run code",
 }
 
 
@@ -110,6 +111,7 @@ class Options:
     offline: bool
     require: bool
     trust_remote_code: bool
+    trust_task_files: bool
 
     @property
     def of_chains(self) -> tuple[str, ...]:
@@ -178,6 +180,7 @@ def read_options(config: pytest.Config) -> Options:
         offline=bool(value("offline")),
         require=bool(value("require")),
         trust_remote_code=bool(value("trust-remote-code")),
+        trust_task_files=bool(value("trust-task-files")),
     )
 
 

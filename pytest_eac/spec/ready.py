@@ -65,6 +65,24 @@ class Spec:
         """What must hold under every order of the edits."""
         return self.orderings.properties(self.checks) if self.orderings else ()
 
+    def require_trusted_tasks(self, permission: str) -> None:
+        """Raise if a task file of lm-evaluation-harness is named, which can run code.
+
+        Args:
+            permission: the option that allows it, for the message.
+
+        Raises:
+            SettingsError: names the check and the file.
+        """
+        for name, bounds in self.checks.abilities.items():
+            if bounds.include is not None:
+                raise SettingsError(
+                    f"{self.file}:{self.lines[name]}: checks.abilities.{name}.include: found "
+                    f"{bounds.include}; a task file of lm-evaluation-harness can run code (by "
+                    f"!function, and in its templates), which no spec may do by itself: if you "
+                    f"trust the file, give {permission}"
+                )
+
     def limited(self, count: int) -> Spec:
         """Return the same spec with at most ``count`` edits."""
         edits = self.edits[:count]

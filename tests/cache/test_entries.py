@@ -109,6 +109,16 @@ def test_no_entry_with_a_changed_byte_or_a_cut_off_end_is_believed(tmp_path: Pat
     assert cache.hits.total() == 0
 
 
+def test_an_entry_that_was_forged_with_its_checksum_is_believed(tmp_path: Path) -> None:
+    one, other = Cache(tmp_path / "one"), Cache(tmp_path / "other")
+    one.write(EDITS, KEY, Entry(data=1))
+    other.write(EDITS, KEY, Entry(data=2))
+    file_of(tmp_path / "one").write_bytes(file_of(tmp_path / "other").read_bytes())
+    found = one.read(EDITS, KEY)
+    assert found is not None
+    assert found.data == 2
+
+
 @pytest.mark.parametrize("moment", ["before it is looked for", "while it is read"])
 def test_an_entry_that_another_run_writes_or_removes_meanwhile_is_not_called_damaged(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str

@@ -52,6 +52,20 @@ def test_every_link_of_the_readme_leads_to_a_file() -> None:
     assert [each for each in links if not (ROOT / each).exists()] == []
 
 
+def test_every_sentence_about_security_names_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    said = [row for row in rows if row != "| what holds | test |"]
+    assert len(said) > 20
+    for row in said:
+        sentence, _, tests = row.strip("| ").rpartition(" | ")
+        assert sentence.endswith("."), row
+        names = re.findall(r"`(tests/[a-z_/]+\.py)::(test_[a-z0-9_]+)`", tests)
+        assert names, row
+        for file, name in names:
+            assert f"\ndef {name}(" in (ROOT / file).read_text(encoding="utf-8"), name
+
+
 @pytest.mark.parametrize("file", TEXTS, ids=lambda file: str(file.relative_to(ROOT)))
 def test_every_option_and_command_that_a_page_names_exists(file: Path) -> None:
     text = file.read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import datasets  # noqa: F401  # once in this process: it cannot be imported a second time
 import pytest
 
 from pytest_eac.store import read_record
@@ -201,7 +202,7 @@ def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
     write_task(specs.pytester.path, "places", docs, CHOICE)
     bounds = "{keep: 0.5, include: places.yaml}"
     specs.write(f"{{abilities: {{'lm_eval:places': {bounds}}}}}")
-    result = specs.run("-v", "--eac-offline")
+    result = specs.run("-v", "--eac-offline", "--eac-trust-task-files")
     result.stdout.fnmatch_lines(
         [
             "small.eac.yaml::eac-s0::lm_eval:places PASSED*",
@@ -210,6 +211,45 @@ def test_a_task_of_lm_eval_beside_the_spec_is_a_check(specs: Specs) -> None:
         ]
     )
     assert not [line for line in result.errlines if line.strip()]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"doc_to_text": "{{ cycler.__init__.__globals__.os.system('touch ran') }}"},
+        {"process_docs": "FUNCTION"},
+    ],
+    ids=["template", "function"],
+)
+def test_no_task_file_runs_unless_the_command_line_says_so(
+    specs: Specs, settings: dict[str, str]
+) -> None:
+    folder = specs.pytester.path
+    (folder / "own.py").write_text("open('ran', 'w')\ndef run(docs): return docs\n", "utf-8")
+    docs = [{"prompt": "Oslo is in", "choices": ["Peru", "Norway"], "right": 1}] * 4
+    task = write_task(folder, "places", docs, {**CHOICE, **settings})
+    task.write_text(task.read_text("utf-8").replace('"FUNCTION"', "!function own.run"), "utf-8")
+    specs.write("{abilities: {'lm_eval:places': {keep: 0.5, include: places.yaml}}}")
+    result = specs.run("--eac-offline")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(
+        [
+            "small.eac.yaml:*: checks.abilities.lm_eval:places.include: found *places.yaml; *can "
+            "run code*give --eac-trust-task-files*"
+        ]
+    )
+    assert not (folder / "ran").exists()
+    specs.run("--eac-offline", "--eac-trust-task-files")
+    assert (folder / "ran").exists()
+
+
+def test_stored_records_of_task_files_are_judged_without_running_them(specs: Specs) -> None:
+    docs = [{"prompt": "Oslo is in", "choices": ["Peru", "Norway"], "right": 1}] * 4
+    write_task(specs.pytester.path, "places", docs, CHOICE)
+    specs.write("{abilities: {'lm_eval:places': {keep: 0.01, include: places.yaml}}}")
+    specs.run("--eac-offline", "--eac-trust-task-files", "--eac-results=r.json")
+    result = specs.run("--eac-from-results=r.json")
+    assert result.parseoutcomes().get("errors") is None
 
 
 @pytest.mark.slow
