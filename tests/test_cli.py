@@ -182,6 +182,35 @@ def test_methods_of_conftest_files_are_known_to_the_specs_below_them(
     assert "y-s0::efficacy" in out
 
 
+SOLVED = """
+from pytest_eac import WeightDelta
+import torch
+
+def solve(model, edits, settings):
+    path = model.layout.down.format(settings.layers[0])
+    return WeightDelta(module=path, left=torch.full((64, 176), 1e-3))
+
+def pytest_eac_register_methods():
+    return {"ours": solve}
+"""
+
+
+@pytest.mark.usefixtures("_imports")
+def test_ask_and_export_know_the_methods_of_a_conftest_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "pytest.ini", "[pytest]\n")
+    write(tmp_path / "conftest.py", SOLVED)
+    text = EDITS + "methods: [x: {base: ours, layers: [1]}]\nchecks: {efficacy: {min: 0}}\n"
+    file = write(tmp_path / "a.eac.yaml", text)
+    options = ("--model", TINY, "--cache-dir", tmp_path / "cache")
+    code, _, err = run(capsys, "ask", file, *options)
+    assert (code, err) == (0, "")
+    code, out, err = run(capsys, "export", file, *options, "--out", tmp_path / "out", "--as=deltas")
+    assert (code, err) == (0, "")
+    assert "1 edit" in out
+
+
 @pytest.mark.usefixtures("_imports")
 def test_a_conftest_that_cannot_be_loaded_is_named_and_other_specs_are_checked(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
