@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 # What the hub, git and the clients of the hub add to a folder, and what people edit there: the
 # model card. Exports are signed without these, and they may be unsigned in any release.
-UNSIGNED = (".cache", ".git", ".gitattributes", ".github", ".gitignore", "README.md")
+UNSIGNED = (".cache/huggingface", ".git", ".gitattributes", ".github", ".gitignore", "README.md")
 
 
 def check_signature(
@@ -179,7 +179,7 @@ def _differences(
 ) -> Iterator[str]:
     for name in sorted((signed.keys() | here | listed.keys()) - {SIGNATURE}):
         if name not in signed:
-            if PurePosixPath(name).parts[0] not in UNSIGNED:
+            if not any(PurePosixPath(name).is_relative_to(each) for each in UNSIGNED):
                 yield f"{name}: is not signed; {SIGNATURE} does not list it"
         elif name in here:
             yield from _altered(folder, name, signed[name])

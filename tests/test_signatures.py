@@ -119,16 +119,18 @@ def test_any_one_of_several_keys_is_enough(
 def test_altered_added_and_missing_files_are_named(signed: Path, keys: tuple[Path, Path]) -> None:
     (signed / "model.safetensors").write_bytes(b"Weights")
     (signed / "sub" / "evil.bin").write_bytes(b"x")
+    (signed / "sub" / "README.md").write_bytes(b"x")
     (signed / "config.json").unlink()
     one, two = (hashlib.sha256(each).hexdigest()[:12] for each in (b"weights", b"Weights"))
     assert check_signature(signed, [keys[1]]) == (
         "config.json: is missing; model.sig lists it",
         f"model.safetensors: is not what was signed (sha256 {one}), but {two}",
+        "sub/README.md: is not signed; model.sig does not list it",
         "sub/evil.bin: is not signed; model.sig does not list it",
     )
     with pytest.raises(ModelError) as raised:
         require_signed(signed, [keys[1]])
-    assert str(raised.value).count(f"{signed}/") == 3
+    assert str(raised.value).count(f"{signed}/") == 4
 
 
 def test_what_the_signer_left_out_is_not_signed(signed: Path, keys: tuple[Path, Path]) -> None:

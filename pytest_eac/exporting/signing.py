@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from pytest_eac.errors import RecordError, SettingsError
+from pytest_eac.errors import SettingsError
 from pytest_eac.lm.folder import SIGNATURE
 from pytest_eac.signatures import UNSIGNED, require_installed
 from pytest_eac.spec.files import file_trouble, open_regular
@@ -66,7 +66,7 @@ def sign_folder(folder: Path, signer: Signer, *, name: str) -> None:
         name: what the signature calls the model.
 
     Raises:
-        RecordError: the signature cannot be written.
+        OSError: a file cannot be read, or the signature not be written.
     """
     from model_signing import hashing, manifest
 
@@ -89,10 +89,7 @@ def sign_folder(folder: Path, signer: Signer, *, name: str) -> None:
 
     hashed = Named()  # type: ignore[no-untyped-call]
     hashed.set_ignored_paths(paths=[*UNSIGNED, SIGNATURE])
-    try:
-        signer.config.set_hashing_config(hashed).sign(folder, folder / SIGNATURE)
-    except OSError as error:
-        raise RecordError(f"{folder / SIGNATURE}: cannot be written: {error.strerror}") from error
+    signer.config.set_hashing_config(hashed).sign(folder, folder / SIGNATURE)
 
 
 def _password_of(path: Path) -> bytes | None:
@@ -110,7 +107,7 @@ def _password_of(path: Path) -> bytes | None:
         try:
             key = load_pem_private_key(data, None)
         except TypeError:  # it is encrypted
-            password = os.environ.get(PASSWORD, "").encode()
+            password = os.fsencode(os.environ.get(PASSWORD, ""))
             if not password:
                 raise SettingsError(
                     f"{path}: is encrypted; put its password into the environment as {PASSWORD}"

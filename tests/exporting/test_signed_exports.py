@@ -77,7 +77,7 @@ def test_a_signature_that_cannot_be_written_leaves_no_export(
     private, _ = make_key(tmp_path)
     before = sorted(tmp_path.iterdir())
     assert export(spec, tmp_path / "out", f"--sign={private}") == 1
-    assert "model.sig: cannot be written: No space left on device" in capsys.readouterr().err
+    assert "out: cannot be written: No space left on device" in capsys.readouterr().err
     assert sorted(tmp_path.iterdir()) == before
 
 
