@@ -143,9 +143,19 @@ def test_what_the_signer_left_out_is_not_signed(signed: Path, keys: tuple[Path, 
     )
 
 
-def test_signatures_over_parts_of_files_are_refused(signed: Path, keys: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize(
+    "hashing",
+    [
+        Hashing().use_shard_serialization(),
+        Hashing().use_file_serialization(hashing_algorithm="blake2"),
+    ],
+    ids=["shards", "blake2"],
+)
+def test_signatures_over_other_hashes_are_refused(
+    signed: Path, keys: tuple[Path, Path], hashing: Hashing
+) -> None:
     signer = Signing().use_elliptic_key_signer(private_key=keys[0])
-    signer.set_hashing_config(Hashing().use_shard_serialization()).sign(signed, signed / SIGNATURE)
+    signer.set_hashing_config(hashing).sign(signed, signed / SIGNATURE)
     (line,) = check_signature(signed, [keys[1]])
     assert line.startswith("model.sig: has hashes of another kind; expected SHA-256 of whole files")
 
