@@ -17,6 +17,14 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="the base; with --reverse, the edited model")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     parser.add_argument("--reverse", action="store_true", help="take the deltas away")
+    parser.add_argument(
+        "--signed-by",
+        type=Path,
+        action="append",
+        metavar="KEY.pub",
+        help="apply only deltas that are signed with the private key of this public key, a PEM "
+        "file (repeatable: any one of the keys will do)",
+    )
     parser.add_argument("--cache-dir", type=Path, metavar="DIR", help="of converted models")
 
 
@@ -28,8 +36,12 @@ def run(chosen: argparse.Namespace) -> int:
     """
     from pytest_eac.exporting.deltas import apply_deltas
     from pytest_eac.lm.find import find_model
-    from pytest_eac.store import new_folder
+    from pytest_eac.signatures import require_signed
+    from pytest_eac.store import new_folder, require_new
 
+    require_new(chosen.out)
+    if chosen.signed_by:
+        require_signed(chosen.deltas, chosen.signed_by)
     model = find_model(chosen.model, cache_dir=chosen.cache_dir).folder
     exact = new_folder(
         chosen.out,

@@ -44,6 +44,13 @@ def add(parser: argparse.ArgumentParser) -> None:
                 "highest rank of an adapter (default: the edits' own)",
             ),
             MODEL,
+            (
+                "sign",
+                Path,
+                "KEY",
+                "sign the folder with this private key, a PEM file; if it is encrypted, its "
+                "password is in PYTEST_EAC_SIGN_PASSWORD",
+            ),
             ("limit-edits", count_from(1), "N", "make only the first N edits"),
             ("cache-dir", Path, "DIR", "where edits and converted models are kept"),
         ),
@@ -60,6 +67,8 @@ def run(chosen: argparse.Namespace) -> int:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.export import export_chain
+    from pytest_eac.exporting.signing import open_signer
+    from pytest_eac.lm.folder import SIGNATURE
     from pytest_eac.store import require_new
 
     spec: Spec = chosen.read_spec(chosen.spec)
@@ -67,6 +76,7 @@ def run(chosen: argparse.Namespace) -> int:
         spec.require_trusted_tasks("--trust-task-files")
     model = choose_model(spec, chosen.model)
     require_new(chosen.out)
+    signer = None if chosen.sign is None else open_signer(chosen.sign)
     method = _choose_method(spec, chosen.method)
     if chosen.limit_edits is not None:
         spec = spec.limited(chosen.limit_edits)
@@ -86,6 +96,7 @@ def run(chosen: argparse.Namespace) -> int:
             form=chosen.form,
             seed=seed,
             rank=chosen.rank,
+            signer=signer,
             progress=tell,
             cache_dir=chosen.cache_dir,
             cache=Cache(chosen.cache_dir),
@@ -94,6 +105,8 @@ def run(chosen: argparse.Namespace) -> int:
         say(f"{verdict.outcome}: {verdict.check}, required {verdict.required}")
     if exported.error:
         say(f"largest error of a weight: {exported.error:.3g}")
+    if signer is not None:
+        say(f"signed: {chosen.out / SIGNATURE}")
     say(f"written to {chosen.out}, {len(exported.edits)} edits as {exported.form}")
     return 0
 

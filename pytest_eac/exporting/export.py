@@ -11,6 +11,7 @@ from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.deltas import DELTAS, EXACT, write_deltas
 from pytest_eac.exporting.edited import run_and_keep
 from pytest_eac.exporting.lora import ADAPTER, write_lora
+from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
 from pytest_eac.lm.checkpoint import open_checkpoint
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.edited import Change, Edited
+    from pytest_eac.exporting.signing import Signer
     from pytest_eac.lm.checkpoint import Checkpoint
     from pytest_eac.lm.load import LoadedModel
     from pytest_eac.manifest import Form
@@ -48,6 +50,7 @@ def export_chain(
     form: Form = "model",
     seed: int = 0,
     rank: int | None = None,
+    signer: Signer | None = None,
     progress: Progress | None = None,
     cache_dir: Path | None = None,
     cache: Cache | None = None,
@@ -66,6 +69,7 @@ def export_chain(
         form: what to write.
         seed: the chain's.
         rank: the highest rank of an adapter; by default as high as the edits have it.
+        signer: what to sign the folder with, from :func:`pytest_eac.exporting.signing.open_signer`.
         progress: as for :func:`pytest_eac.run_chain`.
         cache_dir: likewise.
         cache: likewise.
@@ -98,6 +102,8 @@ def export_chain(
         write_text(part / MANIFEST, manifest_to_json(manifest))
         write_text(part / "README.md", model_card(manifest))
         loaded.require_files()
+        if signer is not None:
+            sign_folder(part, signer, name=out.resolve().name)
         return manifest
 
     return new_folder(out, build)

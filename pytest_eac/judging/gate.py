@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.record import Verdict
@@ -37,9 +38,10 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
     A release with nothing wrong is undecided if not all of its files are known.
 
     Whatever the bounds, tensors must have the names, types and shapes of the base and be finite,
-    configuration and tokenizer must be the base's, and a manifest must tell the truth.
+    configuration and tokenizer must be the base's, a manifest must tell the truth, and a signature
+    that was verified must hold.
     """
-    wrong = [*release.changes.troubles, *release.broken_promises]
+    wrong = [*release.signature, *release.changes.troubles, *release.broken_promises]
     if bounds.manifest and not release.manifest:
         wrong.append("edit-manifest.json: is missing, and the spec asks for it (manifest: true)")
     for difference in release.changes.differences:
@@ -106,4 +108,6 @@ def _required(bounds: ChangedBounds) -> str:
     parts += [f"at most {bounds.max_relative:g} of L1"] if bounds.max_relative is not None else []
     parts += [f"rank at most {bounds.max_rank}"] if bounds.max_rank is not None else []
     parts += ["a manifest"] if bounds.manifest else []
+    if bounds.signed_by is not None:
+        parts.append(f"signed by {' or '.join(Path(key).name for key in bounds.signed_by)}")
     return ", ".join(parts)

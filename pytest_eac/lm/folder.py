@@ -21,13 +21,16 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TEMPLATES = "additional_chat_templates"
 ADAPTER = "adapter_config.json"
+SIGNATURE = "model.sig"
 # Files of tokenizers; a folder must hold at least one of them.
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
-# Configuration and tokenizer. What lies in subfolders belongs to other formats of the same model,
-# except for the templates that transformers keeps in a folder of their own.
-COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt")
+# Configuration, tokenizer and signature. What lies in subfolders belongs to other formats of the
+# same model, except for the templates that transformers keeps in a folder of their own.
+COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt", SIGNATURE)
 TEXT_BYTES = 64 * 2**20
 """How large a file of configuration or tokenizer may be, and the header of a file of weights."""
+SIGNATURE_BYTES = 4 * 2**20
+"""How large a signature may be: one of 10,000 files has about half of that."""
 MAX_PARTS = 10_000
 """How many layers, experts or labels a configuration may claim: a list is made of each."""
 _PARTS = re.compile(r"(layers?|experts|labels|depth)$")

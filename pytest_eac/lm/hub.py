@@ -28,6 +28,8 @@ from pytest_eac.lm.folder import (
     COMPANIONS,
     CONFIG,
     INDEX,
+    SIGNATURE,
+    SIGNATURE_BYTES,
     TEMPLATES,
     WEIGHTS,
     ListedFile,
@@ -82,7 +84,7 @@ def fetch_model(
         if find_snapshot(model_id, revision, cache).name == commit and not code:
             return
     try:
-        folder = _download(model_id, revision, _companions(names, code=code), tell)
+        folder = _download(model_id, revision, _companions(listed, code=code), tell)
         _download(model_id, revision, _weights(folder, names), tell)
     except ModelError:
         raise
@@ -101,9 +103,13 @@ def _list(model_id: str, commit: str) -> tuple[ListedFile, ...]:
     )
 
 
-def _companions(names: Collection[str], *, code: bool) -> list[str]:
-    """Return the files that come with the weights, and the index if the weights need it."""
+def _companions(listed: Sequence[ListedFile], *, code: bool) -> list[str]:
+    """Return the files that come with the weights, and the index if the weights need it.
+
+    A signature that is larger than any is left out: the gate reports it by its listed size.
+    """
     patterns = [*COMPANIONS, *(["*.py"] if code else [])]
+    names = [each.name for each in listed if each.name != SIGNATURE or each.size <= SIGNATURE_BYTES]
     return [
         name
         for name in names
@@ -183,7 +189,7 @@ def find_snapshot(model_id: str, revision: str | None, cache: Path) -> Path:
 def _missing(folder: Path, listed: Sequence[ListedFile] | None) -> list[str]:
     """Return the needed files that are missing; without a list, only weights are looked for."""
     names = [each.name for each in (list_folder(folder) if listed is None else listed)]
-    wanted = [] if listed is None else _companions(names, code=False)
+    wanted = [] if listed is None else _companions(listed, code=False)
     return [name for name in (*wanted, *_weights(folder, names)) if not (folder / name).exists()]
 
 

@@ -97,12 +97,15 @@ def inspect(
         UnavailableError: the base, named by the spec, is not on this machine.
         NamedModelError: a model that an option names is not, or cannot be read.
         ModelError: the base holds no weights that may be read.
+        SettingsError: the spec asks for a signature, and no signature can be verified here.
     """
     from pytest_eac.judging.gate import judge_release
     from pytest_eac.lm.files import files_of
     from pytest_eac.lm.find import find_model
     from pytest_eac.measuring.gate import inspect_release
+    from pytest_eac.signatures import check_signature
 
+    bounds = spec.checks.changed or ChangedBounds()
     edited, base = edited_choice(spec, options), base_choice(spec)
 
     def find(choice: ModelChoice, *, released: bool) -> FoundModel:
@@ -119,6 +122,11 @@ def inspect(
     original = find(base, released=False)
     there = find(edited, released=True)
     files = files_of(original.folder), files_of(there.folder)
+    signature: tuple[str, ...] = ()
+    if bounds.signed_by is not None:
+        tell("verifying the signature")
+        known = there.files if there.listed else None
+        signature = check_signature(there.folder, bounds.signed_by, files=known)
     release = inspect_release(
         spec,
         original.folder,
@@ -130,5 +138,5 @@ def inspect(
         limited=options.limit_edits is not None,
         progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),
     )
-    bounds = spec.checks.changed or ChangedBounds()
+    release = replace(release, signature=signature)
     return replace(release, verdict=judge_release(release, bounds)), files

@@ -12,7 +12,7 @@ from pytest_eac.spec.growth import GrowthBounds
 from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.settings import NonNegative, Strict
-from pytest_eac.spec.types import Count, Level, Name, Number, Share, Text
+from pytest_eac.spec.types import Count, Level, Name, Number, Share, Text, Texts
 
 METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")
 
@@ -148,6 +148,11 @@ class ChangedBounds(Strict):
     )
     manifest: bool = Field(
         default=False, description="Whether the release must bring its edit-manifest.json."
+    )
+    signed_by: Annotated[Texts, Field(min_length=1)] | None = Field(
+        None,
+        description="PEM file of a public key, relative to this spec: the release must be signed "
+        "with its private key (model.sig). Of several keys, any one will do.",
     )
 
 

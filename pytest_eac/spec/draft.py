@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pytest_eac.spec.files import expanded, file_trouble
+from pytest_eac.spec.public_keys import public_key_trouble
 from pytest_eac.spec.ready import comparison_id
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class Draft:
         if trouble and (hub or not path.is_dir()):
             more = " or hub:NAME" if hub else " or a folder of them"
             self.complain(place, f"found {written!r}, {trouble}{more}")
+        return str(path.absolute())
+
+    def public_key(self, place: Where, written: str) -> str:
+        """Return the absolute path of a public key, which is checked to be one."""
+        path = self.marked.mark(place).file.parent / expanded(written)
+        if trouble := public_key_trouble(path):
+            self.complain(place, f"found {written!r}, {trouble}")
         return str(path.absolute())
 
     def is_list(self, key: str) -> bool:

@@ -87,7 +87,9 @@ _TOLD_IN_FULL = {
 def _expectation(detail: ErrorDetails) -> str:
     text = detail["msg"]
     text = re.sub(r"^Input should (be|have)", r"expected", text)
-    text = text.replace("Tuple should have", "expected").replace(" after validation, not 0", "")
+    text = re.sub(r"^(Tuple|Value) should have", "expected", text).replace(
+        " after validation, not 0", ""
+    )
     text = text.replace("String should have", "expected").replace("String should", "expected to")
     text = text.replace("a valid tuple", "a list").replace("a valid string", "a text")
     text = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", text)

@@ -22,9 +22,9 @@ from pytest_eac.spec.schema import SpecFile
 from pytest_eac.spec.sources import read_source
 
 if TYPE_CHECKING:
-    from pytest_eac.spec.checks import Checks
+    from pytest_eac.spec.checks import ChangedBounds, Checks
     from pytest_eac.spec.choices import ModelChoice
-    from pytest_eac.spec.marks import MarkedValue
+    from pytest_eac.spec.marks import MarkedValue, Where
 
 
 def load_spec(path: str | Path) -> Spec:
@@ -143,7 +143,7 @@ def _edits(draft: Draft) -> tuple[Edit, ...] | None:
 
 
 def _checks(draft: Draft) -> Checks:
-    """Resolve the paths of the abilities' data against the files that wrote them."""
+    """Resolve the paths of keys and of the abilities' data against the files that wrote them."""
     settled = {}
     for name, bounds in draft.written.checks.abilities.items():
         paths = {"data": bounds.data, "include": bounds.include}
@@ -153,7 +153,20 @@ def _checks(draft: Draft) -> Checks:
             if path is not None and not (key == "data" and path.startswith("hub:"))
         }
         settled[name] = bounds.model_copy(update=found)
-    return draft.written.checks.model_copy(update={"abilities": settled})
+    changed = _changed(draft, draft.written.checks.changed)
+    return draft.written.checks.model_copy(update={"abilities": settled, "changed": changed})
+
+
+def _changed(draft: Draft, bounds: ChangedBounds | None) -> ChangedBounds | None:
+    if bounds is None or bounds.signed_by is None:
+        return bounds
+    place: Where = ("checks", "changed", "signed_by")
+    is_list = (*place, 0) in draft.marked.values
+    keys = tuple(
+        draft.public_key((*place, index) if is_list else place, written)
+        for index, written in enumerate(bounds.signed_by)
+    )
+    return bounds.model_copy(update={"signed_by": keys})
 
 
 def _checkpoints(draft: Draft, count: int) -> tuple[int, ...]:

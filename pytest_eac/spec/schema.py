@@ -16,14 +16,10 @@ from pytest_eac.spec.choices import MethodChoice, ModelChoice
 from pytest_eac.spec.entries import EditEntry
 from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.settings import Strict
-from pytest_eac.spec.types import Count, Name, Seed, Text
+from pytest_eac.spec.types import Count, Name, Seed, Text, Texts, as_tuple
 from pytest_eac.writing import Space
 
 Match = Literal["accuracy", "success", "generation"]
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _from_text(value: Any) -> Any:
@@ -89,10 +85,7 @@ class SpecFile(Strict):
         Field(description="Version of the format; marks the file as a spec.")
     )
     name: Text | None = Field(None, description="Shown in reports; the file's name by default.")
-    extends: Annotated[
-        tuple[Text, ...],
-        BeforeValidator(_as_tuple, json_schema_input_type=Text | tuple[Text, ...]),
-    ] = Field(
+    extends: Texts = Field(
         (), description="Specs that this one is laid over; mappings merge, the rest is replaced."
     )
     model: (
@@ -103,7 +96,7 @@ class SpecFile(Strict):
     ) = Field(None, description="May be left to --eac-model.")
     methods: Annotated[
         tuple[MethodEntry, ...],
-        BeforeValidator(_as_tuple, json_schema_input_type=MethodEntry | tuple[MethodEntry, ...]),
+        BeforeValidator(as_tuple, json_schema_input_type=MethodEntry | tuple[MethodEntry, ...]),
     ] = Field(("rome-eac",), min_length=1, description="One chain per method and seed.")
     seeds: tuple[Seed, ...] = Field(
         (0,),

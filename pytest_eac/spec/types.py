@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 from unicodedata import category
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 
@@ -17,7 +17,15 @@ def _strip(value: str) -> str:
     return value.strip()
 
 
+def as_tuple(value: Any) -> Any:
+    """Return a list as a tuple, and a value by itself as a tuple of one."""
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
 Text = Annotated[str, Field(min_length=1, max_length=20_000)]
+Texts = Annotated[
+    tuple[Text, ...], BeforeValidator(as_tuple, json_schema_input_type=Text | tuple[Text, ...])
+]
 Phrase = Annotated[Text, AfterValidator(_strip)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -82,10 +83,11 @@ def stored(specs: Specs, _recorded: Record) -> Path:
 
 @pytest.fixture(scope="session")
 def _everything_imported(tiny_llama: LoadedModel, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Run a chain once out here.
+    """Run a chain once out here, and load what verifies signatures.
 
     An inner run's modules are forgotten when it ends, and compiled ones load only once a process.
     """
+    importlib.import_module("model_signing")
     path = tmp_path_factory.mktemp("import") / "small.yaml"
     method = "{eac: {base: rome-eac, layers: [1], contexts: {lengths: [[2, 1]]}}}"
     source = f"{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 1}}"

@@ -126,6 +126,7 @@ def measured() -> dict[str, Any]:
         changes=Changes(tensors=1, differences=(tensor,), troubles=("x",), rank_limit=1),
         manifest=True,
         broken_promises=("promise",),
+        signature=("unsigned",),
         promised={},
         verdict=Verdict(**judged),
     )

@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pytest
 
-HEAVY = ("torch", "transformers", "datasets", "scipy", "hypothesis", "numpy", "pydantic", "ruamel")
+HEAVY = (
+    "torch",
+    "transformers",
+    "datasets",
+    "scipy",
+    "hypothesis",
+    "numpy",
+    "pydantic",
+    "ruamel",
+    "model_signing",
+)
 TEST = f"""
 import sys
 

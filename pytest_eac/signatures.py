@@ -1,0 +1,208 @@
+"""Signatures over all files of a folder, in the format of OpenSSF model-signing, are verified.
+
+model-signing (the extra ``sign``) decides whether a signature is one by a given key, without a
+network. What it signs is compared with the files here, because a release may be links into the
+cache of the hub and lack files that nobody reads, and because files that are *not* signed must be
+found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_eac.errors import ModelError, SettingsError
+from pytest_eac.lm.folder import SIGNATURE, SIGNATURE_BYTES, require_inside
+from pytest_eac.spec.files import open_regular
+from pytest_eac.spec.public_keys import public_key_trouble
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from model_signing import manifest
+
+    from pytest_eac.lm.folder import ListedFile
+
+# What the hub, git and the clients of the hub add to a folder, and what people edit there: the
+# model card. Exports are signed without these, and they may be unsigned in any release.
+UNSIGNED = (".cache/huggingface", ".git", ".gitattributes", ".github", ".gitignore", "README.md")
+
+
+def check_signature(
+    folder: Path, keys: Sequence[str | Path], *, files: Iterable[ListedFile] | None = ()
+) -> tuple[str, ...]:
+    """Return what is wrong with the signature of a folder, a line each; empty if it holds.
+
+    It holds if one of the keys has signed every file, and each is what was signed. Unsigned may be
+    the model card and what git and the clients of the hub add.
+
+    Args:
+        folder: a release or an export.
+        keys: PEM files of public keys.
+        files: what its repository lists. One that is listed and not in the folder was not fetched,
+            because nothing reads it; it is compared by the repository's SHA-256 if there is one.
+            ``None`` if the list is not known, so that no file can be said to be missing.
+
+    Raises:
+        SettingsError: model-signing is not installed, or a key cannot be used.
+    """
+    require_installed()
+    for key in keys:
+        if trouble := public_key_trouble(Path(key)):
+            raise SettingsError(f"found {str(key)!r}, {trouble}")
+    listed = {each.name: each for each in files or ()}
+    try:
+        _require_size(folder, listed.get(SIGNATURE))
+        signed = _hashes(_verified(folder / SIGNATURE, [Path(key) for key in keys]))
+        here = _files_in(folder)
+    except ValueError as error:
+        return (f"{SIGNATURE}: {error}",)
+    if files is None:
+        signed = {name: each for name, each in signed.items() if name in here}
+    return tuple(_differences(folder, signed, here, listed))
+
+
+def require_signed(folder: Path, keys: Sequence[Path]) -> None:
+    """Raise unless a folder is signed with one of these keys.
+
+    Raises:
+        ModelError: lists what is wrong with its signature.
+        SettingsError: as for :func:`check_signature`.
+    """
+    if found := check_signature(folder, keys):
+        raise ModelError("\n".join(f"{folder}/{each}" for each in found))
+
+
+def require_installed() -> None:
+    """Raise a SettingsError if model-signing is not installed, or cannot be imported."""
+    try:
+        import model_signing  # noqa: F401
+    except ImportError as error:
+        raise SettingsError(
+            f"signatures need the package model-signing ({error}); run: "
+            "pip install 'pytest-eac[sign]'"
+        ) from None
+
+
+def _require_size(folder: Path, listed: ListedFile | None) -> None:
+    """Raise a ValueError if there is no signature, or none that can be meant."""
+    path = folder / SIGNATURE
+    size = listed.size if listed else 0
+    try:
+        require_inside(folder, [SIGNATURE])
+        with open_regular(path) as file:
+            size = len(file.read(SIGNATURE_BYTES + 1))
+    except FileNotFoundError:
+        if not listed:
+            raise ValueError("is missing: the files are not signed, as is asked for") from None
+    except ModelError as error:
+        raise ValueError(str(error).removeprefix(f"{path}: ")) from None
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
+    if size > SIGNATURE_BYTES:
+        raise ValueError(f"is larger than {SIGNATURE_BYTES:,} bytes, which no signature is")
+
+
+def _verified(path: Path, keys: Sequence[Path]) -> manifest.Manifest:
+    """Return the hashes that one of the keys has signed, or raise a ValueError.
+
+    The verifier is taken from inside model-signing: its public way compares the files as well, and
+    its result is a text. The supported versions are therefore narrow (pyproject.toml).
+    """
+    from cryptography.exceptions import InvalidSignature
+    from model_signing._signing.sign_ec_key import Verifier
+    from model_signing._signing.sign_sigstore_pb import Signature
+
+    try:
+        signature = Signature.read(path)
+    except Exception as error:  # whatever reading a file of others comes to
+        raise ValueError(f"is not a signature of model-signing: {_first_line(error)}") from None
+    for key in keys:
+        try:
+            verifier = Verifier(key)
+        except Exception as error:
+            raise SettingsError(f"{key}: is not a usable key: {_first_line(error)}") from None
+        try:
+            with contextlib.redirect_stdout(io.StringIO()):  # it prints advice
+                return verifier.verify(signature)
+        except InvalidSignature:
+            continue
+        except Exception as error:  # likewise
+            if not str(error).startswith("Key mismatch"):
+                text = f"is not a signature of model-signing: {_first_line(error)}"
+                raise ValueError(text) from None
+    names = " or ".join(key.name for key in keys)
+    raise ValueError(
+        f"is not a signature by {names}: another key was used, or the signature was altered"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0][:200] if text else type(error).__name__
+
+
+def _hashes(signed: manifest.Manifest) -> dict[str, str]:
+    """Return the SHA-256 of each signed file by its name, or raise a ValueError."""
+    found = {each.identifier: each.digest for each in signed.resource_descriptors()}
+    kinds = {each.algorithm for each in found.values()}
+    if signed.serialization_type.get("method") != "files" or kinds - {"sha256"}:
+        raise ValueError(
+            "has hashes of another kind; expected SHA-256 of whole files, model-signing's default"
+        )
+    return {name: digest.digest_hex for name, digest in found.items()}
+
+
+def _files_in(folder: Path) -> set[str]:
+    """Return the names of all that is in a folder and its subfolders, except for folders.
+
+    A link to a folder is not followed, but is one of the names. Raises a ValueError for a subfolder
+    that cannot be read.
+    """
+
+    def refuse(error: OSError) -> NoReturn:
+        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}")
+
+    found = set()
+    for root, folders, names in os.walk(folder, onerror=refuse):
+        links = [each for each in folders if (Path(root) / each).is_symlink()]
+        found |= {(Path(root) / each).relative_to(folder).as_posix() for each in names + links}
+    return found
+
+
+def _differences(
+    folder: Path, signed: Mapping[str, str], here: set[str], listed: Mapping[str, ListedFile]
+) -> Iterator[str]:
+    for name in sorted((signed.keys() | here | listed.keys()) - {SIGNATURE}):
+        if name not in signed:
+            if not any(PurePosixPath(name).is_relative_to(each) for each in UNSIGNED):
+                yield f"{name}: is not signed; {SIGNATURE} does not list it"
+        elif name in here:
+            yield from _altered(folder, name, signed[name])
+        elif name not in listed:
+            yield f"{name}: is missing; {SIGNATURE} lists it"
+        elif (known := listed[name].hash) and len(known) == 64 and known != signed[name]:
+            yield _other(name, signed[name], known)
+
+
+def _altered(folder: Path, name: str, expected: str) -> Iterator[str]:
+    path = folder / name
+    try:
+        require_inside(folder, [name])
+        with open_regular(path) as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except ModelError as error:
+        yield str(error).removeprefix(f"{folder}/")
+    except OSError as error:
+        yield f"{name}: cannot be read: {error.strerror}"
+    else:
+        if found != expected:
+            yield _other(name, expected, found)
+
+
+def _other(name: str, expected: str, found: str) -> str:
+    return f"{name}: is not what was signed (sha256 {expected[:12]}), but {found[:12]}"
