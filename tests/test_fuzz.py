@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+# Workers are forks, which Python warns of where there are threads.
+_FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+
 
 def test_nothing_that_is_read_brings_a_reader_down(tmp_path: Path) -> None:
     found = run(shares(300, list(KINDS)), Plan(seed=2, keep=tmp_path))
@@ -27,6 +31,7 @@ def test_nothing_that_is_read_brings_a_reader_down(tmp_path: Path) -> None:
     assert found["spec"].outcomes["read"]
 
 
+@_FORKS
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_kind_of_input_brings_its_reader_down(kind: str, tmp_path: Path) -> None:
@@ -56,7 +61,7 @@ def test_a_crash_is_counted_and_its_input_is_kept(
 
     monkeypatch.setattr(load, "read_with_parents", crash)
     found = run({"soup": 4, "zsre": 4}, Plan(keep=tmp_path))
-    assert list(found["soup"].bad) == ["! KeyError in crash, line 56"]
+    assert "KeyError in crash" in str(found["soup"].bad)
     assert not found["zsre"].bad
     assert (tmp_path / "soup-0-some.eac.yaml").read_bytes() == make(KINDS["soup"], 0, 0)
     assert "KeyError" in (tmp_path / "soup-0-some.eac.yaml.txt").read_text("utf-8")
@@ -88,7 +93,7 @@ def test_waiting_for_what_never_comes_is_counted(monkeypatch: pytest.MonkeyPatch
     assert "HangError" in str(run({"soup": 2}, Plan())["soup"].bad)
 
 
-@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@_FORKS
 def test_an_input_that_kills_the_process_is_counted_and_the_others_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,10 +101,10 @@ def test_an_input_that_kills_the_process_is_counted_and_the_others_are_read(
 
     def die(file: Path) -> None:
         if file.read_bytes() == bad:
-            os.abort()
+            os.kill(os.getpid(), signal.SIGKILL)
 
     _has(monkeypatch, die)
     found = run({"soup": 8, "zsre": 8}, Plan(keep=tmp_path), jobs=2)
-    assert found["soup"].outcomes == {"read": 7, "! the process died (exit code -6)": 1}
+    assert found["soup"].outcomes == {"read": 7, "! the process died (exit code -9)": 1}
     assert found["zsre"].outcomes.total() == 8
     assert (tmp_path / "soup-3-some.eac.yaml").read_bytes() == bad
