@@ -26,18 +26,19 @@ from pytest_eac.lm.folder import (
     ListedFile,
     list_folder,
     require_fetched,
+    require_few_parts,
     require_model,
     require_names,
 )
 from pytest_eac.lm.foreign import refusing
-from pytest_eac.lm.gguf import require_sound
+from pytest_eac.lm.gguf import count_layers
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.spec.files import expanded, is_gguf
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -178,21 +179,24 @@ def find_in_package(name: str) -> Path:
 def _converted(path: Path, cache: Path) -> tuple[Path, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
     require_fetched(path.parent, [path.name])
-    require_sound(path)
+    layers = count_layers(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
 
     def build(folder: Path) -> None:
         _log.info("converting %s; this is done once", path.name)
         with quiet(), TemporaryDirectory(prefix="pytest-eac-") as alone:
-            _convert(path, Path(alone), folder)
+            _convert(path, Path(alone), folder, layers)
 
     folder = take_folder(cache, f"{path.stem}-{digest[:16]}", build)
     return folder, f"sha256:{digest}"
 
 
-def _convert(path: Path, alone: Path, folder: Path) -> None:
-    """Convert a file through the empty folder ``alone``: transformers reads files beside it."""
+def _convert(path: Path, alone: Path, folder: Path, layers: int) -> None:
+    """Convert a file of so many layers through the empty folder ``alone``.
+
+    transformers would read files beside it.
+    """
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UnavailableError(
@@ -209,8 +213,13 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
         "trust_remote_code": False,
     }
     with refusing(f"{path}: cannot be read as GGUF", "fetch or convert it again"):
-        find_layout(AutoConfig.from_pretrained(**source))
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(**source)
+        find_layout(config)
+        require_few_parts(path, config.to_dict(), layers)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            **source, dtype=torch.float32, output_loading_info=True
+        )
+        require_all_weights(path, info)
         tokenizer = AutoTokenizer.from_pretrained(**source)
     # The dequantised model still carries its quantizer's mark, which makes it refuse to be saved.
     for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
@@ -223,6 +232,17 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
         tokenizer.save_pretrained(folder)
     except (OSError, SafetensorError) as error:
         raise RecordError(f"{folder}: cannot be written: {error}") from error
+
+
+def require_all_weights(model: object, info: Mapping[str, Collection[str]]) -> None:
+    """Raise if transformers made up weights, as what it says of its loading has it.
+
+    Raises:
+        ModelError: names some of them.
+    """
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:5])
+        raise ModelError(f"{model}: the checkpoint lacks weights that the model needs: {names}")
 
 
 @contextmanager

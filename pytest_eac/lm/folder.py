@@ -85,13 +85,13 @@ def require_companions(folder: Path) -> None:
     _require_no_kernels(folder / CONFIG, config)
 
 
-def require_few_parts(where: Path, config: Mapping[str, object], tensors: int = MAX_PARTS) -> None:
+def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX_PARTS) -> None:
     """Raise if a configuration, or a part of it, claims more layers than a model has.
 
     Args:
         where: its file, for the message.
         config: what is in it.
-        tensors: how many tensors there are, where that is known: a layer has one at least.
+        most: how many layers its weights can be enough for, where these are known.
 
     Raises:
         ModelError: names the key and what it claims.
@@ -101,10 +101,10 @@ def require_few_parts(where: Path, config: Mapping[str, object], tensors: int = 
             continue
         if value > MAX_PARTS:
             raise ModelError(f"{where}: found {name}: {value:,}, expected at most {MAX_PARTS:,}")
-        if value > tensors and _LAYERS.search(name):
+        if value > most and _LAYERS.search(name):
             raise ModelError(
-                f"{where}: found {name}: {value:,}, but the weights have {tensors:,} tensors in "
-                "all; they do not belong together: fetch the files again"
+                f"{where}: found {name}: {value:,}, but the weights are those of {most:,} layers "
+                "at most; they do not belong together: fetch the files again"
             )
 
 

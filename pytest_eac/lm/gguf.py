@@ -113,11 +113,13 @@ class _Header:
         return name, size or prod(shape) // _LEAST_ENTRIES_A_BYTE, start
 
 
-def require_sound(path: Path) -> None:
-    """Raise unless all that the header of a GGUF file describes has its place in the file.
+def count_layers(path: Path) -> int:
+    """Return how many layers have tensors in a GGUF file.
+
+    All that its header describes has its place in the file then.
 
     Raises:
-        ModelError: it does not, or the header claims more layers than a model has.
+        ModelError: it has not, or the header claims more layers than a model has.
     """
     size = path.stat().st_size
     values: dict[str, object] = {}
@@ -133,12 +135,15 @@ def require_sound(path: Path) -> None:
             for _ in range(keys):
                 name = header.text()
                 values[name] = header.value()
+            layers = set()
             for _ in range(tensors):
                 name, least, start = header.entries()
+                layers.update(name.split(".")[1:2] if name.startswith("blk.") else ())
                 if start + least > size:
                     raise ValueError(f"says that {name} ends after the file")
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path}: cannot be read as GGUF: it {error}; it may be cut off: fetch it again"
         ) from error
-    require_few_parts(path, values, tensors)
+    require_few_parts(path, values, len(layers))
+    return len(layers)

@@ -13,8 +13,8 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
 from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.files import ModelFiles, files_of
-from pytest_eac.lm.find import find_model, quiet
-from pytest_eac.lm.folder import CONFIG, read_object, require_few_parts, require_tokenizer
+from pytest_eac.lm.find import find_model, quiet, require_all_weights
+from pytest_eac.lm.folder import CONFIG, require_few_parts, require_tokenizer
 from pytest_eac.lm.foreign import refusing, told
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
@@ -218,11 +218,11 @@ def load_model(
         "trust_remote_code": trust_remote_code,
     }
     files = files_of(found.folder)
-    tensors = open_checkpoint(found.folder).tensors
-    require_few_parts(found.folder / CONFIG, read_object(found.folder / CONFIG), len(tensors))
     with quiet():
         config = _load_config(model_id, where)
         layout = find_layout(config)
+        tensors = open_checkpoint(found.folder).tensors
+        require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
         require_tokenizer(found.folder, [each.name for each in found.files])
         model = _load_weights(model_id, config, dtype, where)
         tokenizer = _load_tokenizer(model_id, where)
@@ -290,9 +290,7 @@ def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any])
             output_loading_info=True,
             **where,
         )
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:5])
-        raise ModelError(f"{model_id}: the checkpoint lacks weights that the model needs: {names}")
+    require_all_weights(model_id, info)
     return model
 
 
