@@ -239,14 +239,18 @@ def load_model(
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
     require_finite(model)
-    _require_running(loaded)
+    with quiet():
+        _require_running(loaded)
     return loaded
 
 
 def _require_running(loaded: LoadedModel) -> None:
     """Raise if model or tokenizer fail at the first token, before anything is built upon them."""
-    ids = encode(loaded.tokenizer, "a")[:1]
-    decode(loaded.tokenizer, ids)
+    try:
+        ids = encode(loaded.tokenizer, "a")[-1:]
+        decode(loaded.tokenizer, ids)
+    except ModelError as error:
+        raise ModelError(f"{loaded.id}: {error}") from error
     loaded.stop_ids  # noqa: B018 - that they are ids
     inputs = loaded.pad([ids], side="right").as_inputs()
     with refusing(f"{loaded.id}: cannot be run as config.json says", _SAVE_AGAIN), torch.no_grad():
