@@ -11,11 +11,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
+from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.files import ModelFiles, files_of
-from pytest_eac.lm.find import find_model, quiet
-from pytest_eac.lm.folder import require_tokenizer
+from pytest_eac.lm.find import find_model, quiet, require_all_weights
+from pytest_eac.lm.folder import CONFIG, require_few_parts, require_tokenizer
+from pytest_eac.lm.foreign import refusing, told
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
-from pytest_eac.lm.tokens import Batch, pad
+from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _CPU_BYTES = 176 * 2**20
 _TOLD = 12  # tokens of a prompt that tell which one it is
+_SAVE_AGAIN = "fetch the files again, or save the model again with model.save_pretrained"
+_SAVE_TOKENIZER = "save it again, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -63,9 +67,14 @@ class LoadedModel:
     def pad_id(self) -> int:
         """The id to fill padding with; masks come from lengths, so any id would do."""
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
+            if token is not None and token < self._rows:
                 return int(token)
         return 0
+
+    @property
+    def _rows(self) -> int:
+        """How many token ids have an embedding."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
     @cached_property
     def cache_name(self) -> str:
@@ -78,9 +87,19 @@ class LoadedModel:
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
-        """The ids that end a text."""
+        """The ids that end a text.
+
+        Raises:
+            ModelError: the generation configuration has something else there.
+        """
         configured = getattr(self.model.generation_config, "eos_token_id", None)
         listed = configured if isinstance(configured, list) else [configured]
+        for token in listed:
+            if token is not None and not isinstance(token, int):
+                raise ModelError(
+                    f"{self.id}: generation_config.json: found eos_token_id: {configured!r}, "
+                    "expected the id of a token or a list of them"
+                )
         return frozenset(
             token for token in (*listed, self.tokenizer.eos_token_id) if token is not None
         )
@@ -90,22 +109,35 @@ class LoadedModel:
 
         Raises:
             EditError: a row is longer than the model's positions.
+            ModelError: an id has no embedding.
         """
         self.require_room(max(rows, key=len), more)
+        for row in rows:
+            self._require_embedded(row)
         return pad(rows, side=side, fill=self.pad_id, device=self.device)
 
     def require_room(self, row: Sequence[int], more: int = 0) -> None:
         """Raise unless the model takes a row of ids with ``more`` tokens behind it.
 
         Raises:
-            EditError: it does not.
+            EditError: they are more than its positions.
+            ModelError: an id has no embedding.
         """
+        self._require_embedded(row)
         limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
         if limit is not None and len(row) + more > limit:
-            start = self.tokenizer.decode(row[:_TOLD], skip_special_tokens=True)
+            start = decode(self.tokenizer, row[:_TOLD], special=False)
             raise EditError(
                 f"the prompt {f'{start}...'!r} has {len(row) + more} tokens, but the model takes "
                 f"{limit}"
+            )
+
+    def _require_embedded(self, row: Sequence[int]) -> None:
+        if (highest := max(row, default=0)) >= self._rows:
+            raise ModelError(
+                f"{self.id}: the tokenizer gives the id {highest}, but the model has embeddings "
+                f"for {self._rows} tokens: they do not belong together; take the tokenizer that "
+                "was saved with the model"
             )
 
     @property
@@ -189,6 +221,8 @@ def load_model(
     with quiet():
         config = _load_config(model_id, where)
         layout = find_layout(config)
+        tensors = open_checkpoint(found.folder).tensors
+        require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
         require_tokenizer(found.folder, [each.name for each in found.files])
         model = _load_weights(model_id, config, dtype, where)
         tokenizer = _load_tokenizer(model_id, where)
@@ -205,7 +239,22 @@ def load_model(
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
     require_finite(model)
+    with quiet():
+        _require_running(loaded)
     return loaded
+
+
+def _require_running(loaded: LoadedModel) -> None:
+    """Raise if model or tokenizer fail at the first token, before anything is built upon them."""
+    try:
+        ids = encode(loaded.tokenizer, "a")[-1:]
+        decode(loaded.tokenizer, ids)
+    except ModelError as error:
+        raise ModelError(f"{loaded.id}: {error}") from error
+    loaded.stop_ids  # noqa: B018 - that they are ids
+    inputs = loaded.pad([ids], side="right").as_inputs()
+    with refusing(f"{loaded.id}: cannot be run as config.json says", _SAVE_AGAIN), torch.no_grad():
+        loaded.model(**inputs).logits  # noqa: B018 - that it has some
 
 
 def _find_device(name: str) -> torch.device:
@@ -223,23 +272,21 @@ def _find_device(name: str) -> torch.device:
 
 
 def _load_config(model_id: str, where: dict[str, Any]) -> Any:
-    try:
-        return AutoConfig.from_pretrained(**where)
-    except ValueError as error:
-        _require_no_code(model_id, error)
-        if "model type" not in str(error) and "model_type" not in str(error):
-            raise ModelError(f"{model_id}: {_first_line(error)}") from error
-        known = ", ".join(sorted(LAYOUTS))
-        raise ModelError(
-            f"{model_id}: transformers does not know this architecture ({_first_line(error)}); "
-            f"pytest-eac knows {known}"
-        ) from error
-    except OSError as error:
-        raise ModelError(f"{model_id}: cannot be read: {_first_line(error)}") from error
+    with refusing(f"{model_id}: config.json cannot be used", _SAVE_AGAIN):
+        try:
+            return AutoConfig.from_pretrained(**where)
+        except ValueError as error:
+            if "model type" not in str(error) and "model_type" not in str(error):
+                raise
+            known = ", ".join(sorted(LAYOUTS))
+            raise ModelError(
+                f"{model_id}: transformers does not know this architecture ({told(error)}); "
+                f"pytest-eac knows {known}"
+            ) from error
 
 
 def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any]) -> Any:
-    try:
+    with refusing(f"{model_id}: weights cannot be read as config.json says", _SAVE_AGAIN):
         model, info = AutoModelForCausalLM.from_pretrained(
             config=config,
             dtype=DTYPES.get(dtype, "auto"),
@@ -247,31 +294,15 @@ def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any])
             output_loading_info=True,
             **where,
         )
-    except OSError as error:
-        raise ModelError(f"{model_id}: cannot be read: {_first_line(error)}") from error
-    except Exception as error:
-        if type(error).__name__ not in {
-            "SafetensorError",
-            "RuntimeError",
-            "ValueError",
-            "KeyError",
-        }:
-            raise
-        _require_no_code(model_id, error)
-        raise ModelError(f"{model_id}: weights cannot be read: {_first_line(error)}") from error
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:5])
-        raise ModelError(f"{model_id}: the checkpoint lacks weights that the model needs: {names}")
+    require_all_weights(model_id, info)
     return model
 
 
 def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
-    try:
+    with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(**where)
-    except (OSError, ValueError) as error:
-        _require_no_code(model_id, error)
-        raise ModelError(f"{model_id}: no usable tokenizer: {_first_line(error)}") from error
-    if not tokenizer("a")["input_ids"]:
+        ids = tokenizer("a")["input_ids"]
+    if not ids:
         raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
     if not tokenizer.is_fast:
         raise ModelError(
@@ -279,17 +310,3 @@ def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
             "expected a fast tokenizer (tokenizer.json)"
         )
     return tokenizer
-
-
-def _require_no_code(model_id: str, error: Exception) -> None:
-    """Raise in place of what transformers raises when a model needs code that was not allowed."""
-    if "custom code" in str(error):
-        raise ModelError(
-            f"{model_id}: cannot be loaded without code of its own, which was not run; "
-            "--eac-trust-remote-code allows that for a base, and never for a release"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
