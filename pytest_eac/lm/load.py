@@ -225,7 +225,7 @@ def load_model(
         require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
         require_tokenizer(found.folder, [each.name for each in found.files])
         model = _load_weights(model_id, config, dtype, where)
-        tokenizer = _load_tokenizer(model_id, where)
+        tokenizer = load_tokenizer(model_id, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)
     own_memory(model)
     loaded = LoadedModel(
@@ -245,12 +245,8 @@ def load_model(
 
 
 def _require_running(loaded: LoadedModel) -> None:
-    """Raise if model or tokenizer fail at the first token, before anything is built upon them."""
-    try:
-        ids = encode(loaded.tokenizer, "a")[-1:]
-        decode(loaded.tokenizer, ids)
-    except ModelError as error:
-        raise ModelError(f"{loaded.id}: {error}") from error
+    """Raise if the model fails at the first token, before anything is built upon it."""
+    ids = encode(loaded.tokenizer, "a")[-1:]
     loaded.stop_ids  # noqa: B018 - that they are ids
     inputs = loaded.pad([ids], side="right").as_inputs()
     with refusing(f"{loaded.id}: cannot be run as config.json says", _SAVE_AGAIN), torch.no_grad():
@@ -298,10 +294,16 @@ def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any])
     return model
 
 
-def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
+def load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
+    """Load a fast tokenizer by the arguments of ``from_pretrained``, and encode a letter with it.
+
+    Raises:
+        ModelError: names the model; there is none, it is a slow one, or it fails.
+    """
     with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(**where)
         ids = tokenizer("a")["input_ids"]
+        tokenizer.decode(ids[-1:])
     if not ids:
         raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
     if not tokenizer.is_fast:
