@@ -393,8 +393,6 @@ class Release:
         changes: what differs.
         manifest: whether it has an ``edit-manifest.json``.
         broken_promises: where its manifest says other than is found, a line each.
-        promised: the fingerprints that its manifest has for the ``base`` and the ``edited`` model,
-            and the ``dtype`` that they are for; empty without one.
         verdict: what the check ``changed`` says.
     """
 
@@ -404,7 +402,6 @@ class Release:
     changes: Changes
     manifest: bool
     broken_promises: tuple[str, ...] = ()
-    promised: dict[str, str] = field(default_factory=dict)
     verdict: Verdict | None = None
 
 

@@ -37,9 +37,15 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
     A release with nothing wrong is undecided if not all of its files are known.
 
     Whatever the bounds, tensors must have the names, types and shapes of the base and be finite,
-    configuration and tokenizer must be the base's, and a manifest must tell the truth.
+    configuration and tokenizer must be the base's, and a manifest must tell the truth. Other files
+    must be the base's own, known to be harmless, or allowed by the spec.
     """
     wrong = [*release.changes.troubles, *release.broken_promises]
+    wrong += (
+        f"{each.name}: {each.why}"
+        for each in release.changes.extra
+        if not any(fnmatchcase(each.name, pattern) for pattern in bounds.files)
+    )
     if bounds.manifest and not release.manifest:
         wrong.append("edit-manifest.json: is missing, and the spec asks for it (manifest: true)")
     for difference in release.changes.differences:
@@ -93,12 +99,12 @@ def _summary(changes: Changes) -> str:
 
 
 def _others(changes: Changes) -> str:
-    """Name the weights that the verdict does not cover."""
-    if not changes.not_compared:
+    """Name other weights, which hold no edits."""
+    if not changes.unedited:
         return ""
-    names = ", ".join(changes.not_compared[:_NAMED])
-    more = " and others" if len(changes.not_compared) > _NAMED else ""
-    return f"; not compared, since transformers does not load them: {names}{more}"
+    names = ", ".join(changes.unedited[:_NAMED])
+    more = " and others" if len(changes.unedited) > _NAMED else ""
+    return f"; the base's own, not edited: {names}{more}"
 
 
 def _required(bounds: ChangedBounds) -> str:
@@ -106,4 +112,5 @@ def _required(bounds: ChangedBounds) -> str:
     parts += [f"at most {bounds.max_relative:g} of L1"] if bounds.max_relative is not None else []
     parts += [f"rank at most {bounds.max_rank}"] if bounds.max_rank is not None else []
     parts += ["a manifest"] if bounds.manifest else []
+    parts += [f"no other files than {', '.join(bounds.files)}"] if bounds.files else []
     return ", ".join(parts)

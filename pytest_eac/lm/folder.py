@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.known import HARMLESS_FOLDERS
 from pytest_eac.manifest import MANIFEST
 from pytest_eac.spec.files import open_regular
 
@@ -30,6 +32,8 @@ TEXT_BYTES = 64 * 2**20
 """How large a file of configuration or tokenizer may be, and the header of a file of weights."""
 MAX_PARTS = 10_000
 """How many layers, experts or labels a configuration may claim: a list is made of each."""
+MAX_FILES = 10_000
+"""How many files of a folder with subfolders are looked at."""
 _PARTS = re.compile(r"(layers?|experts|labels|depth)$")
 _LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -58,6 +62,28 @@ def list_folder(folder: Path) -> tuple[ListedFile, ...]:
         for path in sorted(folder.iterdir())
         if path.is_file()
     )
+
+
+def list_tree(folder: Path) -> tuple[ListedFile, ...]:
+    """Return the files of a folder and its subfolders, the first ``MAX_FILES`` and one more.
+
+    Links to folders are not followed; they, and what is no regular file, are listed with no bytes.
+    Folders that are known to be harmless are not looked into.
+    """
+    found: list[ListedFile] = []
+    for place, folders, files in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        folders[:] = sorted(
+            each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
+        )
+        links = [each for each in folders if Path(place, each).is_symlink()]
+        for name in sorted([*files, *links]):
+            path = Path(place, name)
+            size = path.stat().st_size if path.is_file() else 0
+            found.append(ListedFile(name=(inside / name).as_posix(), size=size))
+            if len(found) > MAX_FILES:
+                return tuple(found)
+    return tuple(found)
 
 
 def require_companions(folder: Path) -> None:

@@ -149,6 +149,13 @@ class ChangedBounds(Strict):
     manifest: bool = Field(
         default=False, description="Whether the release must bring its edit-manifest.json."
     )
+    files: tuple[Text, ...] = Field(
+        (),
+        description=(
+            "Names of files that may be there although the base does not have them, whatever they "
+            "hold; * stands for any part of a name."
+        ),
+    )
 
 
 AnyBounds = Limits | DeviationBounds | AbilityBounds
