@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 
 from documentation.tables import code, table
 from pytest_eac import record
-from pytest_eac.changes import Changes
+from pytest_eac.changes import Changes, Difference, ExtraFile
 
 _INTRO = """# The results file
 
@@ -23,7 +23,9 @@ def results_page() -> str:
     """Return the page, the file as a whole first."""
     found = [each for each in vars(record).values() if _is_ours(each)]
     found.sort(key=lambda each: each is not record.Record)
-    return "\n".join([_INTRO, *(_section(each) for each in [*found, Changes])])
+    return "\n".join(
+        [_INTRO, *(_section(each) for each in [*found, Changes, Difference, ExtraFile])]
+    )
 
 
 def _is_ours(value: object) -> bool:

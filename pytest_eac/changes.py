@@ -59,6 +59,19 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExtraFile:
+    """A file of a release that is neither the base's nor known to be harmless.
+
+    Attributes:
+        name: its path in the release.
+        why: what is wrong with it, and what to do.
+    """
+
+    name: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Changes:
     """What differs between a released checkpoint and its base.
 
@@ -68,8 +81,11 @@ class Changes:
         troubles: what is wrong with files, configuration and tokenizer, a line each that begins
             with the file.
         rank_limit: how far ranks were counted.
-        not_compared: other weights that the release has, which transformers does not load; those
-            that are the base's own, by the hashes of both repositories, are marked.
+        extra: files that the base does not have and that are not known to be harmless.
+        unedited: other weights that the release has, byte for byte the base's own.
+        fingerprint: SHA-256 over the names and contents of the release's tensors, as its files have
+            them; empty if they cannot be read.
+        base_fingerprint: that of the base.
         listed: whether all files of the release are known; those of a hub model are not if the
             list of its repository was never fetched.
     """
@@ -78,5 +94,8 @@ class Changes:
     differences: tuple[Difference, ...]
     troubles: tuple[str, ...]
     rank_limit: int
-    not_compared: tuple[str, ...] = ()
+    extra: tuple[ExtraFile, ...] = ()
+    unedited: tuple[str, ...] = ()
+    fingerprint: str = ""
+    base_fingerprint: str = ""
     listed: bool = True

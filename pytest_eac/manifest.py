@@ -8,12 +8,16 @@ from pathlib import PurePosixPath, PureWindowsPath
 from typing import Any, Literal
 
 MANIFEST = "edit-manifest.json"
+SIGNATURE = "model.sig"
 Form = Literal["model", "deltas", "lora"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """The base: ``fingerprint`` is a SHA-256 over its weights as loaded in ``dtype``."""
+    """The base, edited in ``dtype``; ``fingerprint`` is a SHA-256 over its files' tensors.
+
+    See :func:`pytest_eac.lm.checkpoint.fingerprint_of`.
+    """
 
     id: str
     revision: str | None
@@ -55,7 +59,7 @@ class Manifest:
     Attributes:
         form: ``model``, ``deltas`` or ``lora``.
         base: the model that was edited.
-        edited_fingerprint: SHA-256 over the weights of the edited model in the base's dtype.
+        edited_fingerprint: the same of the base's tensors with the edited ones in their places.
         spec: the spec's name.
         method: the method's name in the spec.
         seed: the chain's.
@@ -106,6 +110,8 @@ def manifest_from_json(text: str) -> Manifest:
         first = error.errors(include_url=False)[0]
         place = "".join(f"{each}: " for each in [".".join(map(str, first["loc"]))] if each)
         raise ValueError(f"not a manifest: {place}{first['msg']}") from None
+    if json.loads(manifest_to_json(manifest)) != json.loads(text):
+        raise ValueError("not a manifest: it has keys or values that no manifest is written with")
     for name in manifest.files:
         plain = PurePosixPath(name).name == name == PureWindowsPath(name).name
         if not plain or name in {"", ".."}:

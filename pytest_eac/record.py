@@ -394,8 +394,6 @@ class Release:
         manifest: whether it has an ``edit-manifest.json``.
         broken_promises: where its manifest says other than is found, a line each.
         signature: what is wrong with its signature, a line each; empty if none is asked for.
-        promised: the fingerprints that its manifest has for the ``base`` and the ``edited`` model,
-            and the ``dtype`` that they are for; empty without one.
         verdict: what the check ``changed`` says.
     """
 
@@ -406,7 +404,6 @@ class Release:
     manifest: bool
     broken_promises: tuple[str, ...] = ()
     signature: tuple[str, ...] = ()
-    promised: dict[str, str] = field(default_factory=dict)
     verdict: Verdict | None = None
 
 

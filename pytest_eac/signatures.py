@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.errors import ModelError, SettingsError
-from pytest_eac.lm.folder import SIGNATURE, SIGNATURE_BYTES, require_inside
+from pytest_eac.lm.folder import SIGNATURE_BYTES, require_inside
+from pytest_eac.manifest import SIGNATURE
 from pytest_eac.spec.files import open_regular
 from pytest_eac.spec.public_keys import public_key_trouble
 

@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.export import export_chain
     from pytest_eac.exporting.signing import open_signer
-    from pytest_eac.lm.folder import SIGNATURE
+    from pytest_eac.manifest import SIGNATURE
     from pytest_eac.store import require_new
 
     spec: Spec = chosen.read_spec(chosen.spec)

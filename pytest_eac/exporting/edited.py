@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.lm.layout import find_module, is_transposed
-from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.chain import run_chain
 
 if TYPE_CHECKING:
@@ -53,11 +52,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Edited:
-    """A chain's record, the weights that it changed, and the edited model's fingerprint."""
+    """A chain's record, and the weights that it changed."""
 
     chain: Chain
     changes: tuple[Change, ...]
-    fingerprint: str
 
 
 def run_and_keep(
@@ -77,14 +75,12 @@ def run_and_keep(
     """
     deltas: dict[str, list[WeightDelta]] = {}
     after: dict[str, Tensor] = {}
-    fingerprints: list[str] = []
 
     def watch(step: Step) -> None:
         for delta in step.solved.deltas:
             deltas.setdefault(delta.module, []).append(delta)
         if step.indices.stop == len(spec.edits):
             after.update((path, _copy(loaded, path)) for path in deltas)
-            fingerprints.append(fingerprint(loaded.model))
 
     chain = run_chain(
         loaded,
@@ -106,7 +102,7 @@ def run_and_keep(
         )
         for path, steps in sorted(deltas.items())
     )
-    return Edited(chain=chain, changes=changes, fingerprint=fingerprints[-1])
+    return Edited(chain=chain, changes=changes)
 
 
 def _copy(loaded: LoadedModel, path: str) -> Tensor:

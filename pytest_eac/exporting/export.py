@@ -14,7 +14,7 @@ from pytest_eac.exporting.lora import ADAPTER, write_lora
 from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
-from pytest_eac.lm.checkpoint import open_checkpoint
+from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
 from pytest_eac.lm.find import find_model
 from pytest_eac.manifest import (
     MANIFEST,
@@ -127,13 +127,18 @@ def _manifest(
 ) -> Manifest:
     chain = edited.chain
     model = chain.model
+    before = base.hashes()
+    after = {name: base.tensors[name].sha256_of([each.after]) for name, each in changes.items()}
     written = [folder / name for name in (DELTAS, EXACT, ADAPTER) if (folder / name).is_file()]
     return Manifest(
         form=form,
         base=Origin(
-            id=model.id, revision=model.revision, fingerprint=model.fingerprint, dtype=model.dtype
+            id=model.id,
+            revision=model.revision,
+            fingerprint=fingerprint_of(before),
+            dtype=model.dtype,
         ),
-        edited_fingerprint=edited.fingerprint,
+        edited_fingerprint=fingerprint_of({**before, **after}),
         spec=spec.name,
         method=chain.method,
         seed=chain.seed,
@@ -143,13 +148,7 @@ def _manifest(
             Fact(subject=each.subject, prompt=each.prompt, target=each.target)
             for each in chain.edits
         ),
-        changed={
-            name: Tensor(
-                before=base.tensors[name].sha256(),
-                after=base.tensors[name].sha256_of([change.after]),
-            )
-            for name, change in changes.items()
-        },
+        changed={name: Tensor(before=before[name], after=after[name]) for name in changes},
         files={path.name: _sha256(path) for path in written},
         error=error,
         verdicts=tuple(

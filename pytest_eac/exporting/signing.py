@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.lm.folder import SIGNATURE
+from pytest_eac.manifest import SIGNATURE
 from pytest_eac.signatures import UNSIGNED, require_installed
 from pytest_eac.spec.files import file_trouble, open_regular
 from pytest_eac.spec.public_keys import CURVES, KEY_BYTES

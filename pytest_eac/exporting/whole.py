@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from safetensors import safe_open
 
+from pytest_eac.cache.folders import SEAL
 from pytest_eac.errors import ModelError
+from pytest_eac.manifest import MANIFEST
 from pytest_eac.store import write_tensors
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
 # What comes with a model and is neither weights nor code.
 _COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")
-_NOT_COPIED = {"adapter_config.json", "edit-manifest.json"}
+_NOT_COPIED = {"adapter_config.json", MANIFEST, SEAL}
 
 
 def write_model(base: Checkpoint, replaced: Mapping[str, Tensor], folder: Path) -> None:

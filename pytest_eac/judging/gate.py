@@ -39,9 +39,15 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
 
     Whatever the bounds, tensors must have the names, types and shapes of the base and be finite,
     configuration and tokenizer must be the base's, a manifest must tell the truth, and a signature
-    that was verified must hold.
+    that was verified must hold. Other files must be the base's own, known to be harmless, or
+    allowed by the spec.
     """
     wrong = [*release.signature, *release.changes.troubles, *release.broken_promises]
+    wrong += (
+        f"{each.name}: {each.why}"
+        for each in release.changes.extra
+        if not any(fnmatchcase(each.name, pattern) for pattern in bounds.files)
+    )
     if bounds.manifest and not release.manifest:
         wrong.append("edit-manifest.json: is missing, and the spec asks for it (manifest: true)")
     for difference in release.changes.differences:
@@ -95,12 +101,12 @@ def _summary(changes: Changes) -> str:
 
 
 def _others(changes: Changes) -> str:
-    """Name the weights that the verdict does not cover."""
-    if not changes.not_compared:
+    """Name other weights, which hold no edits."""
+    if not changes.unedited:
         return ""
-    names = ", ".join(changes.not_compared[:_NAMED])
-    more = " and others" if len(changes.not_compared) > _NAMED else ""
-    return f"; not compared, since transformers does not load them: {names}{more}"
+    names = ", ".join(changes.unedited[:_NAMED])
+    more = " and others" if len(changes.unedited) > _NAMED else ""
+    return f"; the base's own, not edited: {names}{more}"
 
 
 def _required(bounds: ChangedBounds) -> str:
@@ -110,4 +116,5 @@ def _required(bounds: ChangedBounds) -> str:
     parts += ["a manifest"] if bounds.manifest else []
     if bounds.signed_by is not None:
         parts.append(f"signed by {' or '.join(Path(key).name for key in bounds.signed_by)}")
+    parts += [f"no other files than {', '.join(bounds.files)}"] if bounds.files else []
     return ", ".join(parts)

@@ -24,7 +24,7 @@ from pytest_eac.lm.folder import (
 from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -154,10 +154,25 @@ class Checkpoint:
             "together from several tensors, when the model is loaded"
         )
 
+    def hashes(self) -> dict[str, str]:
+        """Return the SHA-256 of each tensor by its name; reads them all."""
+        return {name: each.sha256() for name, each in self.tensors.items()}
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The files that hold them."""
         return tuple(dict.fromkeys(each.file for each in self.tensors.values()))
+
+
+def fingerprint_of(hashes: Mapping[str, str]) -> str:
+    """Return a SHA-256 over tensors' names and their :meth:`TensorFile.sha256`.
+
+    It depends on neither how the tensors are cut into files nor in which type they are loaded.
+    """
+    found = hashlib.sha256()
+    for name in sorted(hashes):
+        found.update(f"{json.dumps(name)} {hashes[name]}\n".encode())
+    return found.hexdigest()
 
 
 def _common_end(one: list[str], two: list[str]) -> int:
@@ -221,9 +236,11 @@ def _read_header(path: Path) -> list[TensorFile]:
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a key of its header is given twice")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the key {name!r} is given twice")
+        found[name] = value
     return found
 
 
@@ -243,10 +260,11 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a checkpoint.
 
     Raises:
-        ModelError: the file is none, or is larger than any such file is.
+        ModelError: the file is none, gives a key twice (readers differ in which one counts), or is
+            larger than any such file is.
     """
     try:
-        found = json.loads(read_text(path))
+        found = json.loads(read_text(path), object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: cannot be read: {error}") from None
     if not isinstance(found, dict):

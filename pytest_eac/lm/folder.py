@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -10,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
-from pytest_eac.manifest import MANIFEST
+from pytest_eac.lm.known import HARMLESS_FOLDERS
+from pytest_eac.manifest import MANIFEST, SIGNATURE
 from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TEMPLATES = "additional_chat_templates"
 ADAPTER = "adapter_config.json"
-SIGNATURE = "model.sig"
 # Files of tokenizers; a folder must hold at least one of them.
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
 # Configuration, tokenizer and signature. What lies in subfolders belongs to other formats of the
@@ -36,6 +37,8 @@ MAX_PARTS = 10_000
 _PARTS = re.compile(r"(layers?|experts|labels|depth|block_count|expert_count)$")
 _LAYERS = re.compile(r"(^num_hidden_layers|^n_layers?|block_count)$")
 _KERNELS = ("attn_implementation", "attn_implementation_internal", "experts_implementation")
+MAX_FILES = 10_000
+"""How many files of a folder with subfolders are looked at."""
 _LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -63,6 +66,28 @@ def list_folder(folder: Path) -> tuple[ListedFile, ...]:
         for path in sorted(folder.iterdir())
         if path.is_file()
     )
+
+
+def list_tree(folder: Path) -> tuple[ListedFile, ...]:
+    """Return the files of a folder and its subfolders, the first ``MAX_FILES`` and one more.
+
+    Links to folders are not followed; they, and what is no regular file, are listed with no bytes.
+    Folders that are known to be harmless are not looked into.
+    """
+    found: list[ListedFile] = []
+    for place, folders, files in os.walk(folder):
+        inside = Path(place).relative_to(folder)
+        folders[:] = sorted(
+            each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
+        )
+        links = [each for each in folders if Path(place, each).is_symlink()]
+        for name in sorted([*files, *links]):
+            path = Path(place, name)
+            size = path.stat().st_size if path.is_file() else 0
+            found.append(ListedFile(name=(inside / name).as_posix(), size=size))
+            if len(found) > MAX_FILES:
+                return tuple(found)
+    return tuple(found)
 
 
 def require_companions(folder: Path) -> None:

@@ -135,7 +135,7 @@ def count_layers(path: Path) -> int:
             for _ in range(keys):
                 name = header.text()
                 values[name] = header.value()
-            layers = set()
+            layers: set[str] = set()
             for _ in range(tensors):
                 name, least, start = header.entries()
                 layers.update(name.split(".")[1:2] if name.startswith("blk.") else ())

@@ -28,7 +28,6 @@ from pytest_eac.lm.folder import (
     COMPANIONS,
     CONFIG,
     INDEX,
-    SIGNATURE,
     SIGNATURE_BYTES,
     TEMPLATES,
     WEIGHTS,
@@ -38,6 +37,7 @@ from pytest_eac.lm.folder import (
     read_object,
     require_names,
 )
+from pytest_eac.manifest import SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

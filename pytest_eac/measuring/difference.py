@@ -5,7 +5,7 @@ What is held is a few rows of one tensor of each, whatever the size of the model
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod, sqrt
 from typing import TYPE_CHECKING
 
@@ -13,10 +13,10 @@ import torch
 
 from pytest_eac.changes import Changes, Difference, Kind
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoint import TensorFile, as_bytes, open_checkpoint
-from pytest_eac.lm.companions import compare_companions, other_weights
+from pytest_eac.lm.checkpoint import TensorFile, as_bytes, fingerprint_of, open_checkpoint
+from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.files import files_of
-from pytest_eac.lm.folder import list_folder
+from pytest_eac.lm.inventory import side, take_inventory
 from pytest_eac.measuring.rank import effective_rank
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def compare_checkpoints(
     base: Path,
     edited: Path,
     *,
-    files: Sequence[ListedFile] | None = None,
+    files: Sequence[ListedFile] = (),
     base_files: Sequence[ListedFile] = (),
     rank_limit: int = RANK_LIMIT,
     progress: Progress | None = None,
@@ -56,8 +56,8 @@ def compare_checkpoints(
     Args:
         base: the base's folder.
         edited: the release's folder.
-        files: what the release's repository lists; by default the files of its folder.
-        base_files: what the base's repository lists.
+        files: what the release's repository lists, besides the files of its folder.
+        base_files: what the base's repository lists, likewise.
         rank_limit: count ranks up to this one.
         progress: called with (tensors done, tensors in all).
 
@@ -66,26 +66,40 @@ def compare_checkpoints(
     """
     watched = files_of(base), files_of(edited)
     original = open_checkpoint(base).tensors
-    files = list_folder(edited) if files is None else files
-    troubles = compare_companions(base, edited, files, base_files)
-    differences: list[Difference] = []
-    read: set[str] = set()
+    troubles: list[str] = []
+    found = _Compared()
+    placed: dict[str, str] | None = None
     try:
-        opened = open_checkpoint(edited)
+        opened = open_checkpoint(edited).tensors
     except ModelError as error:
-        troubles.insert(0, str(error).removeprefix(f"{edited}/"))
+        troubles.append(str(error).removeprefix(f"{edited}/"))
     else:
-        read = {file.name for file in opened.files}
-        differences = _compare_all(original, opened.tensors, rank_limit, progress)
+        placed = {name: each.file.name for name, each in opened.items()}
+        found = _compare_all(original, opened, rank_limit, progress)
+    inventory = take_inventory(side(base, base_files), side(edited, files), placed)
+    troubles += inventory.troubles
+    troubles += compare_companions(base, edited, inventory.as_written)
     for each in watched:
         each.require_unchanged("while it was compared")
     return Changes(
         tensors=len(original),
-        differences=tuple(differences),
+        differences=tuple(sorted(found.differences, key=lambda each: each.name)),
         troubles=tuple(troubles),
         rank_limit=rank_limit,
-        not_compared=other_weights(files, read, base_files),
+        extra=inventory.extra,
+        unedited=inventory.unedited,
+        fingerprint=fingerprint_of(found.hashes) if found.hashes else "",
+        base_fingerprint=fingerprint_of(found.base_hashes) if found.base_hashes else "",
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What the tensors of both sides are: the differences, and the SHA-256 of each by its name."""
+
+    differences: list[Difference] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
+    base_hashes: dict[str, str] = field(default_factory=dict)
 
 
 def _compare_all(
@@ -93,49 +107,58 @@ def _compare_all(
     released: Mapping[str, TensorFile],
     rank_limit: int,
     progress: Progress | None,
-) -> list[Difference]:
-    found: list[Difference] = []
+) -> _Compared:
+    found = _Compared()
     total = len(original.keys() | released.keys())
     for done, name in enumerate(sorted(original.keys() & released.keys()), start=1):
         difference = _compare(original[name], released[name], rank_limit)
-        found += [difference] if difference else []
+        found.base_hashes[name] = difference.base_sha256 or ""
+        found.hashes[name] = difference.sha256 or ""
+        if difference.kind != "same" or difference.not_finite:
+            found.differences.append(difference)
         if progress:
             progress(done, total)
     added = [released[name] for name in released.keys() - original.keys()]
     removed = [original[name] for name in original.keys() - released.keys()]
-    return sorted(found + _without_twin(added, removed), key=lambda each: each.name)
+    found.hashes.update((each.name, each.sha256()) for each in added)
+    found.base_hashes.update((each.name, each.sha256()) for each in removed)
+    found.differences.extend(_without_twin(added, removed, found))
+    return found
 
 
-def _without_twin(added: list[TensorFile], removed: list[TensorFile]) -> list[Difference]:
-    """Tell of tensors that only one side has; equal content under another name is renamed."""
-    left = {(each.dtype, each.shape, each.sha256()): each for each in removed}
-    found = []
+def _without_twin(
+    added: list[TensorFile], removed: list[TensorFile], known: _Compared
+) -> Iterator[Difference]:
+    """Report tensors that only one side has; equal content under another name is renamed."""
+    left = {(each.dtype, each.shape, known.base_hashes[each.name]): each for each in removed}
     for tensor in sorted(added, key=lambda each: each.name):
-        digest = tensor.sha256()
+        digest = known.hashes[tensor.name]
         twin = left.pop((tensor.dtype, tensor.shape, digest), None)
         kind: Kind = "untied" if tensor.name.endswith(_HEADS) else "added"
         told = _describe(tensor, "renamed" if twin else kind)
         bad = sum(_not_finite(chunk) for chunk in tensor.chunks())
         was = twin.name if twin else ""
-        found.append(replace(told, was=was, sha256=digest, not_finite=bad))
-    found += [
-        replace(_describe(tensor, "removed"), base_sha256=digest)
-        for (_, _, digest), tensor in left.items()
-    ]
-    return found
+        yield replace(told, was=was, sha256=digest, not_finite=bad)
+    for (_, _, digest), tensor in left.items():
+        yield replace(_describe(tensor, "removed"), base_sha256=digest)
 
 
-def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> Difference | None:
-    """Compare two tensors of one name; ``None`` if they are the same and finite."""
+def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> Difference:
+    """Compare two tensors of one name."""
     told = _describe(edited, "changed")
     if base.shape != edited.shape or base.dtype != edited.dtype:
+        reshaped = base.shape != edited.shape
+        return replace(
+            told,
+            kind="reshaped" if reshaped else "retyped",
+            was=str(base.shape) if reshaped else base.dtype,
+            not_finite=sum(_not_finite(chunk) for chunk in edited.chunks()),
+            sha256=edited.sha256(),
+            base_sha256=base.sha256(),
+        )
+    if digest := _same(base, edited):
         bad = sum(_not_finite(chunk) for chunk in edited.chunks())
-        if base.shape != edited.shape:
-            return replace(told, kind="reshaped", was=str(base.shape), not_finite=bad)
-        return replace(told, kind="retyped", was=base.dtype, not_finite=bad)
-    if _same(base, edited):
-        bad = sum(_not_finite(chunk) for chunk in edited.chunks())
-        return replace(told, kind="same", not_finite=bad) if bad else None
+        return replace(told, kind="same", not_finite=bad, sha256=digest, base_sha256=digest)
     sums = _sum_up(base, edited)
     return replace(
         told,
@@ -173,10 +196,22 @@ class _Sums:
     not_finite: int = 0
 
 
-def _same(base: TensorFile, edited: TensorFile) -> bool:
-    """Say whether two tensors are the same bit by bit; looks no further than a difference."""
-    pairs = zip(base.chunks(), edited.chunks(), strict=True)
-    return all(torch.equal(as_bytes(one), as_bytes(two)) for one, two in pairs)
+def _same(base: TensorFile, edited: TensorFile) -> str | None:
+    """Return the SHA-256 of two tensors that are the same bit by bit, in one reading of both.
+
+    Looks no further than a difference.
+    """
+    different = False
+
+    def alike() -> Iterator[Tensor]:
+        nonlocal different
+        for one, two in zip(base.chunks(), edited.chunks(), strict=True):
+            if different := not torch.equal(as_bytes(one), as_bytes(two)):
+                return
+            yield two
+
+    digest = edited.sha256_of(alike())
+    return None if different else digest
 
 
 def _sum_up(base: TensorFile, edited: TensorFile) -> _Sums:

@@ -10,26 +10,25 @@ from typing import TYPE_CHECKING
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_text
 from pytest_eac.lm.identity import identify
-from pytest_eac.lm.load import DTYPES
-from pytest_eac.manifest import MANIFEST, Fact, Manifest, manifest_from_json
+from pytest_eac.manifest import MANIFEST, Manifest, manifest_from_json
 from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.chain import describe_model
 from pytest_eac.measuring.difference import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.metrics import find_metrics, measure
 from pytest_eac.measuring.possible import require_askable
+from pytest_eac.measuring.promises import broken_promises, other_base
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.record import Chain, Checkpoint, Deviation, ModelRecord, Norms, Release
+from pytest_eac.record import Chain, Checkpoint, Deviation, Norms, Release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from pytest_eac.cache.entries import Cache
-    from pytest_eac.changes import Changes, Difference
+    from pytest_eac.changes import Difference
     from pytest_eac.errors import UnavailableError
     from pytest_eac.lm.folder import ListedFile
     from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.ready import Spec
 
 METHOD = "edited"
@@ -40,10 +39,11 @@ def inspect_release(
     base: Path,
     edited: Path,
     *,
-    files: Sequence[ListedFile] | None = None,
+    files: Sequence[ListedFile] = (),
     base_files: Sequence[ListedFile] = (),
     listed: bool = True,
     names: tuple[str, str] | None = None,
+    revision: str | None = None,
     limited: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Release:
@@ -53,10 +53,11 @@ def inspect_release(
         spec: says which edits the release is to hold, and how far ranks are to be counted.
         base: the base's folder.
         edited: the release's folder.
-        files: what its repository lists; by default the files of its folder.
-        base_files: what the base's repository lists.
+        files: what its repository lists, besides the files of its folder.
+        base_files: what the base's repository lists, likewise.
         listed: whether that list is complete.
         names: what the two are called by the user; by default their folders.
+        revision: the base's commit, if the user has chosen it.
         limited: whether the spec has lost edits, so that the release may hold more of them.
         progress: called with (tensors done, tensors in all).
 
@@ -73,8 +74,8 @@ def inspect_release(
         rank_limit=max(RANK_LIMIT, wanted),
         progress=progress,
     )
+    base_name, edited_name = names or (str(base), str(edited))
     broken: list[str] = []
-    promised: dict[str, str] = {}
     there = (edited / MANIFEST).is_file()
     if there:
         try:
@@ -82,14 +83,8 @@ def inspect_release(
         except ModelError as error:
             broken.append(str(error).removeprefix(f"{edited}/"))
         else:
-            promised = {
-                "base": manifest.base.fingerprint,
-                "edited": manifest.edited_fingerprint,
-                "dtype": manifest.base.dtype,
-            }
-            broken += _broken_promises(manifest, changes)
-            broken += _other_edits(manifest.edits, spec.edits, limited=limited)
-    base_name, edited_name = names or (str(base), str(edited))
+            broken += broken_promises(manifest, changes, spec, limited=limited)
+            broken += other_base(manifest, base_name, revision)
     return Release(
         spec=spec.file.as_posix(),
         base=base_name,
@@ -97,7 +92,6 @@ def inspect_release(
         changes=replace(changes, listed=listed),
         manifest=there,
         broken_promises=tuple(broken),
-        promised=promised,
     )
 
 
@@ -112,57 +106,6 @@ def read_manifest(folder: Path) -> Manifest:
         return manifest_from_json(read_text(path))
     except ValueError as error:
         raise ModelError(f"{path}: {error}") from None
-
-
-def _broken_promises(manifest: Manifest, changes: Changes) -> Iterator[str]:
-    if manifest.form != "model":
-        yield f"{MANIFEST}: is that of an export as {manifest.form}, expected model"
-    if manifest.base.dtype not in DTYPES:
-        yield (
-            f"{MANIFEST}: base.dtype: found {manifest.base.dtype!r}, expected one of "
-            f"{', '.join(DTYPES)}"
-        )
-    found = {each.name: each for each in changes.differences if each.kind == "changed"}
-    for name in sorted(found.keys() | manifest.changed.keys()):
-        if name not in manifest.changed:
-            yield f"{name}: is changed, but {MANIFEST} does not list it"
-        elif name not in found:
-            yield f"{name}: is as in the base, or not comparable; {MANIFEST} lists it as changed"
-        else:
-            yield from _other_content(name, manifest, found[name])
-
-
-def _other_content(name: str, manifest: Manifest, found: Difference) -> Iterator[str]:
-    promised = manifest.changed[name]
-    for side, said, is_ in (
-        ("release", promised.after, found.sha256 or ""),
-        ("base", promised.before, found.base_sha256 or ""),
-    ):
-        if said != is_:
-            yield (
-                f"{name}: the {side} is not what {MANIFEST} says (sha256 {said[:12]}), "
-                f"but {is_[:12]}: the one or the other is of another export"
-            )
-
-
-def _other_edits(
-    promised: Sequence[Fact], wanted: Sequence[Edit], *, limited: bool
-) -> Iterator[str]:
-    asked = [Fact(subject=each.subject, prompt=each.prompt, target=each.target) for each in wanted]
-    for fact in asked:
-        if fact not in promised:
-            yield f"{MANIFEST}: does not list an edit of the spec: {_told(fact)}"
-    if limited:
-        return
-    for fact in promised:
-        if fact not in asked:
-            yield f"{MANIFEST}: lists an edit that the spec has not: {_told(fact)}"
-    if set(promised) == set(asked) and list(promised) != asked:
-        yield f"{MANIFEST}: lists the edits of the spec in another order, or one of them again"
-
-
-def _told(fact: Fact) -> str:
-    return f"{fact.prompt!r} -> {fact.target!r}"
 
 
 def measure_release(
@@ -206,7 +149,6 @@ def measure_release(
     tell(0, count, "asking the base")
     base = load_base()
     base_record, tokenizer = describe_model(base), identify(base)["tokenizer"]
-    _require_promised(release, "base", base_record)
     require_askable(base, spec)
     recall = Recall(base, spec.edits, spec.scoring.match, cache=cache, confidence=level)
     abilities = Abilities(
@@ -228,7 +170,6 @@ def measure_release(
             "be compared"
         )
     edited_record = describe_model(edited)
-    _require_promised(release, "edited", edited_record)
     tell(count, count, "measuring")
     asked = recall.on(edited)
     retention = asked.retention(count)
@@ -271,17 +212,6 @@ def measure_release(
         seconds=perf_counter() - start,
         confidence=level,
     )
-
-
-def _require_promised(release: Release, which: str, model: ModelRecord) -> None:
-    """Require the fingerprint that the manifest has, if it is of the same type of weights."""
-    if release.promised.get("dtype") != model.dtype:
-        return
-    if release.promised[which] != model.fingerprint:
-        raise ModelError(
-            f"{release.edited}/{MANIFEST}: says that the {which} model has the weights "
-            f"{release.promised[which][:12]}, but {model.id} has {model.fingerprint[:12]}"
-        )
 
 
 def _deviation(differences: Sequence[Difference]) -> Deviation:

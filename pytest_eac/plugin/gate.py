@@ -135,6 +135,7 @@ def inspect(
         base_files=original.files,
         listed=there.listed,
         names=(base.id, edited.id),
+        revision=original.revision if base.revision else None,
         limited=options.limit_edits is not None,
         progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),
     )

@@ -154,6 +154,13 @@ class ChangedBounds(Strict):
         description="PEM file of a public key, relative to this spec: the release must be signed "
         "with its private key (model.sig). Of several keys, any one will do.",
     )
+    files: tuple[Text, ...] = Field(
+        (),
+        description=(
+            "Names of files that may be there although the base does not have them, whatever they "
+            "hold; * stands for any part of a name."
+        ),
+    )
 
 
 AnyBounds = Limits | DeviationBounds | AbilityBounds

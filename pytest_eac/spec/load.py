@@ -108,6 +108,7 @@ def _built(draft: Draft) -> Spec:
         lines=draft.lines(),
         orderings=written.orderings,
         warnings=edit_warnings(draft, edits),
+        written=frozenset(draft.marked.value),
     )
 
 

@@ -39,7 +39,8 @@ class Spec:
     """A spec that can be run.
 
     ``lines`` gives the line of each check, ``compare`` ones included; ``warnings`` are about edits
-    and prompts that can show nothing.
+    and prompts that can show nothing; ``written`` has the keys that the file, or one that it
+    extends, sets itself.
     """
 
     file: Path
@@ -59,6 +60,7 @@ class Spec:
     lines: dict[str, int]
     orderings: Orderings | None = None
     warnings: tuple[Problem, ...] = ()
+    written: frozenset[str] = frozenset()
 
     @property
     def properties(self) -> tuple[Property, ...]:

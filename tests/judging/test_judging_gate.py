@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from pytest_eac.changes import Changes, Difference
+from pytest_eac.changes import Changes, Difference, ExtraFile
 from pytest_eac.judging.gate import judge_release
 from pytest_eac.record import Record, Release, from_json, to_json
 from pytest_eac.spec.checks import ChangedBounds
@@ -27,8 +27,18 @@ CHANGED = Difference(
 )
 
 
-def release(*differences: Difference, troubles: tuple[str, ...] = (), **more: Any) -> Release:
-    changes = Changes(tensors=48, differences=differences, troubles=troubles, rank_limit=64)
+EXTRA = ExtraFile(name="more/x.gguf", why="holds weights")
+
+
+def release(
+    *differences: Difference,
+    troubles: tuple[str, ...] = (),
+    extra: tuple[ExtraFile, ...] = (),
+    **more: Any,
+) -> Release:
+    changes = Changes(
+        tensors=48, differences=differences, troubles=troubles, rank_limit=64, extra=extra
+    )
     known = {"spec": "x.yaml", "base": "base", "edited": "out", "changes": changes}
     return Release(**{**known, "manifest": False, **more})
 
@@ -113,6 +123,16 @@ def test_troubles_and_broken_promises_fail_without_any_bound() -> None:
     assert lines(found) == ["  tokenizer.json: x", "  a: y"]
 
 
+@pytest.mark.parametrize("files", [(), ("*.GGUF",), ("x.gguf",)])
+def test_a_file_that_is_not_known_fails_without_any_bound(files: tuple[str, ...]) -> None:
+    assert lines(release(extra=(EXTRA,)), files=files) == ["  more/x.gguf: holds weights"]
+
+
+@pytest.mark.parametrize("files", [("*.gguf",), ("logs/*", "more/x.gguf")])
+def test_a_file_that_the_spec_allows_is_no_finding(files: tuple[str, ...]) -> None:
+    assert lines(release(extra=(EXTRA,)), files=files) == []
+
+
 def test_a_manifest_that_is_asked_for_must_be_there() -> None:
     assert lines(release(manifest=True), manifest=True) == []
     (line,) = lines(release(), manifest=True)
@@ -135,7 +155,7 @@ def test_a_verdict_sums_up_what_changed() -> None:
 
 
 def test_a_release_comes_back_from_a_results_file() -> None:
-    one = release(CHANGED, troubles=("a: b",), promised={"base": "x"})
+    one = release(CHANGED, troubles=("a: b",), extra=(EXTRA,), broken_promises=("c: d",))
     one = replace(one, verdict=judge_release(one, ChangedBounds()))
     record = Record(environment={}, chains=(), releases=(one,))
     assert from_json(to_json(record)) == record

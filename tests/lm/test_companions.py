@@ -7,14 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm import companions
+from pytest_eac.lm import companions, vocabularies
 from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.folder import (
     TEXT_BYTES,
-    ListedFile,
     read_object,
     require_companions,
     require_model,
@@ -60,9 +59,32 @@ def test_a_default_that_is_left_out_is_no_difference(folder: Path) -> None:
             "rope_parameters.rope_theta is 5.0, in the base 10000.0",
         ),
         ("config.json", {"auto_map": {"AutoConfig": "x.C"}}, "auto_map is "),
+        ("config.json", {"attn_implementation": "eager"}, 'attn_implementation is "eager", in the'),
+        ("config.json", {"_attn_implementation": "eager"}, 'attn_implementation is "eager"'),
+        ("config.json", {"torch_dtype": "float16"}, 'torch_dtype is "float16", in the base not'),
+        ("config.json", {"rope_theta": 5.0}, "rope_theta is 5.0, in the base not there"),
+        ("config.json", {"temperature": 0.1}, "temperature is 0.1, in the base not there"),
+        ("config.json", {"no_such_key": [1]}, "no_such_key is [1], in the base not there"),
+        ("config.json", {"text_config": {"rms_norm_eps": 0.1}}, "text_config is "),
         ("generation_config.json", {"eos_token_id": 7}, "eos_token_id is 7, in the base 1"),
+        ("generation_config.json", {"temperature": 0.1}, "temperature is 0.1, in the base 1.0"),
+        ("generation_config.json", {"eos_token_id": True}, "eos_token_id is true, in the base 1"),
+        ("generation_config.json", {"no_such_key": 1}, "no_such_key is 1, in the base not there"),
         ("tokenizer_config.json", {"chat_template": "{{ x }}"}, "chat_template is "),
         ("tokenizer_config.json", {"eos_token": "<s>"}, "eos_token is "),
+        ("tokenizer_config.json", {"split_special_tokens": True}, "split_special_tokens is true"),
+        ("tokenizer_config.json", {"padding_side": "left"}, 'padding_side is "left", in the base'),
+        ("tokenizer_config.json", {"truncation_side": "left"}, 'truncation_side is "left"'),
+        (
+            "tokenizer_config.json",
+            {"model_max_length": 4},
+            "model_max_length is 4, in the base 128",
+        ),
+        ("tokenizer_config.json", {"model_input_names": ["input_ids"]}, "model_input_names is "),
+        ("tokenizer_config.json", {"no_such_key": "x"}, 'no_such_key is "x", in the base not th'),
+        ("tokenizer_config.json", {"tokenizer_class": "Other"}, 'tokenizer_class is "Other"'),
+        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["x.T", None]}}, "auto_map is "),
+        ("tokenizer_config.json", {"extra_special_tokens": ["The"]}, 'extra_special_tokens is ["T'),
     ],
 )
 def test_a_value_that_differs_is_named_with_its_file(
@@ -71,6 +93,117 @@ def test_a_value_that_differs_is_named_with_its_file(
     rewrite(folder / file, **changes)
     found = compare_companions(BASE, folder)
     assert any(each.startswith(f"{file}: {line}") for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "line"),
+    [
+        (
+            "special_tokens_map.json",
+            '{"eos_token": "<s>"}',
+            'eos_token is "<s>", in the base "</s>"',
+        ),
+        ("special_tokens_map.json", '{"other": "x"}', 'other is "x", in the base not there'),
+        ("added_tokens.json", '{"<s>": 5}', "<s> is 5, in the base 0"),
+        ("added_tokens.json", '{"<new>": 760}', "<new> is 760, in the base not there"),
+        ("vocab.json", '{"<s>": 0}', "!"),
+        (
+            "merges.txt",
+            "#version: 0.2\ne r\nq q\n",
+            "differs from the base's merges, first in merge 2",
+        ),
+        ("chat_template.json", '{"chat_template": "x"}', 'chat_template is "x", in the base not'),
+        ("generation_config.json", "[]", "found a list, expected a JSON object"),
+        ("vocab.json", '{"<s>": 5, "<s>": 0}', "cannot be read: the key '<s>' is given twice"),
+    ],
+)
+def test_a_file_of_the_tokenizer_that_the_base_does_not_have_must_say_the_same(
+    folder: Path, file: str, content: str, line: str
+) -> None:
+    (folder / file).write_text(content)
+    found = compare_companions(BASE, folder)
+    assert any(each.startswith(f"{file}: {line}") for each in found), found
+
+
+def test_other_files_of_the_same_tokenizer_are_no_difference(folder: Path) -> None:
+    model = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]
+    merges = [each if isinstance(each, str) else " ".join(each) for each in model["merges"]]
+    token = {"content": "</s>", "lstrip": False, "rstrip": False, "normalized": False}
+    for name, content in (
+        ("vocab.json", json.dumps(model["vocab"])),
+        ("merges.txt", "\n".join(["#version: 0.2", *merges, ""])),
+        ("added_tokens.json", '{"<s>": 0}'),
+        ("special_tokens_map.json", json.dumps({"bos_token": "<s>", "eos_token": token})),
+    ):
+        (folder / name).write_text(content, encoding="utf-8")
+    assert compare_companions(BASE, folder) == []
+    assert compare_companions(folder, BASE) == []
+
+
+def test_a_value_that_a_newer_file_overrules_must_still_be_the_bases(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    for each in (base, folder):
+        (each / "chat_template.jinja").write_text("{{ messages }}")
+    rewrite(folder / "tokenizer_config.json", chat_template="{{ messages }}")
+    assert compare_companions(base, folder) == []
+    rewrite(folder / "tokenizer_config.json", chat_template="{{ other }}")
+    (line,) = compare_companions(base, folder)
+    assert line.startswith('tokenizer_config.json: chat_template is "{{ other }}", in the base not')
+
+
+def test_generation_parameters_in_the_configuration_are_named(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    for each in (base, folder):
+        (each / "generation_config.json").unlink()
+    rewrite(folder / "config.json", temperature=0.1)
+    found = compare_companions(base, folder)
+    assert "config.json: temperature is 0.1, in the base not there" in found
+    assert "generation_config.json: temperature is 0.1, in the base 1.0" in found
+
+
+def test_what_generation_takes_from_the_configuration_may_be_written_out(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    (base / "generation_config.json").unlink()
+    assert compare_companions(base, folder) == []
+    assert compare_companions(folder, base) == []
+
+
+def test_older_names_of_keys_are_no_difference(folder: Path) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    config["torch_dtype"] = config.pop("dtype")
+    config |= {"rope_theta": config.pop("rope_parameters")["rope_theta"], "rope_scaling": None}
+    path.write_text(json.dumps(config))
+    assert compare_companions(BASE, folder) == []
+    assert compare_companions(folder, BASE) == []
+
+
+@pytest.mark.parametrize("kind", ["GPT2Tokenizer", "LlamaTokenizer", "Qwen2Tokenizer"])
+def test_what_saving_a_tokenizer_adds_is_no_difference(tmp_path: Path, kind: str) -> None:
+    base = Path(shutil.copytree(FIXTURES / "tiny-gpt2", tmp_path / "base"))
+    rewrite(base / "tokenizer_config.json", tokenizer_class=kind, chat_template=TEMPLATE)
+    folder = Path(shutil.copytree(base, tmp_path / "model"))
+    AutoTokenizer.from_pretrained(base).save_pretrained(folder)
+    assert compare_companions(base, folder) == []
+
+
+def test_a_model_that_is_saved_again_has_no_differences(tmp_path: Path) -> None:
+    base = FIXTURES / "tiny-gpt2"
+    AutoModelForCausalLM.from_pretrained(base).save_pretrained(tmp_path)
+    AutoTokenizer.from_pretrained(base).save_pretrained(tmp_path)
+    assert compare_companions(base, tmp_path) == []
+    assert compare_companions(tmp_path, base) == []
+
+
+def test_other_json_files_that_both_have_are_compared_as_they_are_written(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    name = "preprocessor_config.json"
+    for each, size in ((base, 1), (folder, 2)):
+        (each / name).write_text(json.dumps({"size": {"h": size}, "transformers_version": size}))
+    assert compare_companions(base, folder, [name]) == [f"{name}: size.h is 2, in the base 1"]
+    rewrite(folder / name, size={"h": 1}, auto_map={"AutoProcessor": "x.P"})
+    (line,) = compare_companions(base, folder, [name])
+    assert line.endswith("; it names code, which was not run: release no code")
 
 
 def test_two_words_that_change_places_in_the_vocabulary_are_seen(folder: Path) -> None:
@@ -95,19 +228,6 @@ def test_a_base_without_a_tokenizer_is_an_error(folder: Path) -> None:
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError):
         compare_companions(folder, BASE)
-
-
-@pytest.mark.parametrize("file", ["pytorch_model.bin", "optimizer.pt", "x.pkl"])
-def test_a_pickle_beside_the_weights_is_named(folder: Path, file: str) -> None:
-    (folder / file).write_bytes(b"")
-    (line,) = compare_companions(BASE, folder)
-    assert line.startswith(f"{file}: is a pickle file")
-
-
-def test_an_adapter_beside_the_weights_is_named(folder: Path) -> None:
-    (folder / "adapter_config.json").write_text("{}")
-    (line,) = compare_companions(BASE, folder)
-    assert line.startswith("adapter_config.json: is an adapter")
 
 
 TEMPLATE = "{%- for message in messages %}\n  {{- message.role }}: {{ message.content }}\n" * 3
@@ -158,8 +278,8 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         pytest.fail("transformers was given a file that cannot be meant")
 
-    for name in ("AutoConfig", "AutoTokenizer"):
-        monkeypatch.setattr(companions, name, SimpleNamespace(from_pretrained=fail))
+    for module, name in ((companions, "AutoConfig"), (vocabularies, "AutoTokenizer")):
+        monkeypatch.setattr(module, name, SimpleNamespace(from_pretrained=fail))
 
 
 @pytest.mark.parametrize(
@@ -215,34 +335,6 @@ def test_a_companion_that_is_too_large_is_not_read(folder: Path, name: str) -> N
     with pytest.raises(ModelError, match="found 67,108,865 bytes"):
         require_model(folder)
     assert read_object(folder / name) == {}
-
-
-def test_code_that_is_not_the_bases_is_named(folder: Path, tmp_path: Path) -> None:
-    base = Path(shutil.copytree(BASE, tmp_path / "base"))
-    for each in (base, folder):
-        (each / "modeling_own.py").write_text("own = 1\n")
-        rewrite(each / "tokenizer_config.json", auto_map={"AutoTokenizer": ["own.T", None]})
-    assert compare_companions(base, folder) == []
-    (folder / "modeling_own.py").write_text("own = 2\n")
-    (folder / "custom_generate").mkdir()
-    (folder / "custom_generate" / "generate.py").write_text("")
-    rewrite(folder / "tokenizer_config.json", auto_map={"AutoTokenizer": ["other.T", None]})
-    (folder / "processor_config.json").write_text('{"auto_map": {"AutoProcessor": "x.P"}}')
-    found = compare_companions(base, folder)
-    assert [line.partition(": ")[0] for line in found] == [
-        "custom_generate/generate.py",
-        "modeling_own.py",
-        "processor_config.json",
-        "tokenizer_config.json",
-    ]
-    assert all("not run: release no code" in line for line in found)
-
-
-def test_code_of_a_repository_is_known_by_its_hash(folder: Path) -> None:
-    listed = [ListedFile(name=f"{n}.py", size=1, hash=n) for n in "ab"]
-    base = [listed[0], ListedFile(name="b.py", size=1, hash="other")]
-    (line,) = compare_companions(BASE, folder, listed, base)
-    assert line.startswith("b.py: is code, which is not the base's")
 
 
 def test_the_log_of_a_training_may_be_as_long_as_it_is(folder: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pytest_eac.changes import Changes, Difference
+from pytest_eac.changes import Changes, Difference, ExtraFile
 from pytest_eac.cli import main
 from pytest_eac.record import (
     Comparison,
@@ -123,11 +123,19 @@ def measured() -> dict[str, Any]:
         spec=first.spec,
         base="base",
         edited="release",
-        changes=Changes(tensors=1, differences=(tensor,), troubles=("x",), rank_limit=1),
+        changes=Changes(
+            tensors=1,
+            differences=(tensor,),
+            troubles=("x",),
+            rank_limit=1,
+            extra=(ExtraFile(name="file", why="unknown"),),
+            unedited=("other",),
+            fingerprint="ab",
+            base_fingerprint="cd",
+        ),
         manifest=True,
         broken_promises=("promise",),
         signature=("unsigned",),
-        promised={},
         verdict=Verdict(**judged),
     )
     record = Record(

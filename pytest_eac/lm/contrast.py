@@ -1,0 +1,69 @@
+"""How two values differ, in one line: from where they begin to, and not all of a long one."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.lm.known import counted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+_SHOWN = 60  # characters of a value
+_BEFORE = 20  # of those, the ones before the place where two values differ
+_CODE = ("auto_map", "custom_pipelines", "custom_generate")  # keys that have code imported
+
+
+def differences(was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Yield a line for each key whose values differ; mappings are looked into, lists are not.
+
+    Keys that are known to be harmless are left out; an absent key is the same as ``null``.
+    """
+    for name in sorted(counted(was) | counted(now)):
+        old, new = was.get(name), now.get(name)
+        if old == new and isinstance(old, bool) == isinstance(new, bool):
+            continue
+        if isinstance(old, dict) and isinstance(new, dict) and len(prefix) < 80:
+            if max(len(old), len(new)) < 1000:
+                yield from differences(old, new, f"{prefix}{name}.")
+                continue
+            one = next(key for key in [*old, *new] if old.get(key) != new.get(key))
+            old, new = {one: old.get(one)}, {one: new.get(one)}
+        yield described(f"{prefix}{name}", old, new)
+
+
+def described(key: str, old: Any, new: Any) -> str:
+    """Return the line for a key that has another value than in the base."""
+    code = "; it names code, which was not run: release no code"
+    told = f"{key} {contrast(old, new)}"
+    return f"{told}{code}" if new and key.rpartition(".")[2] in _CODE else told
+
+
+def contrast(old: Any, new: Any) -> str:
+    """Show two values from where they begin to differ; for long texts, with line and column."""
+    one, two = (_shown(value) for value in (old, new))
+    at = _first_difference(one, two)
+    place = ""
+    if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _SHOWN:
+        before = new[: _first_difference(old, new)]
+        column = len(before) - (before.rfind("\n") + 1) + 1
+        place = f"differs at line {before.count(chr(10)) + 1}, column {column}: it "
+    return f"{place}is {_excerpt(two, at)}, in the base {_excerpt(one, at)}"
+
+
+def _first_difference(one: str, two: str) -> int:
+    pairs = zip(one, two, strict=False)
+    return next((n for n, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(one), len(two)))
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is None else json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _excerpt(text: str, at: int) -> str:
+    if len(text) <= _SHOWN:
+        return text
+    start = max(0, min(at - _BEFORE, len(text) - _SHOWN))
+    end = start + _SHOWN
+    return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"

@@ -1,0 +1,215 @@
+"""Every file of a release: compared with the base's, the base's own, known to be harmless, or not.
+
+What is on disk and what a hub repository lists are both looked at, in all folders. A file that was
+not fetched is judged by its name, size and hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from pytest_eac.changes import ExtraFile
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.folder import (
+    ADAPTER,
+    INDEX,
+    MAX_FILES,
+    TEMPLATES,
+    WEIGHTS,
+    list_tree,
+    read_object,
+    require_inside,
+)
+from pytest_eac.lm.known import HARMLESS_FILES, is_pickle, reason_against
+from pytest_eac.spec.files import open_regular
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from pytest_eac.lm.folder import ListedFile
+
+# What companions.py compares with the base's, whether or not that has a file of the same name.
+COMPARED = (
+    "config.json",
+    "generation_config.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    f"{TEMPLATES}/*.jinja",
+)
+_BLOCK = 2**20
+_CONTRADICTION = (
+    f"does not place all tensors in {WEIGHTS}, from which transformers reads them; others may go "
+    "by it: remove it"
+)
+_WEIGHTS = (".safetensors", ".gguf", ".onnx", ".h5", ".msgpack")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What the files of a release are, beside those that are compared.
+
+    Attributes:
+        troubles: what is wrong with the files, a line each that begins with the name.
+        extra: the files that are reported unless the spec allows them.
+        unedited: other weights that are the base's own.
+        as_written: JSON files that both have, with other bytes: their keys are to be compared.
+    """
+
+    troubles: tuple[str, ...]
+    extra: tuple[ExtraFile, ...]
+    unedited: tuple[str, ...]
+    as_written: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """A model's folder, and what its repository lists."""
+
+    folder: Path
+    files: Mapping[str, ListedFile]
+
+
+def side(folder: Path, files: Sequence[ListedFile] = ()) -> Side:
+    """Return what a model holds: the files of its folder, and those that are only listed."""
+    known = {each.name: each for each in list_tree(folder)}
+    return Side(folder=folder, files={**known, **{each.name: each for each in files}})
+
+
+def take_inventory(base: Side, edited: Side, placed: Mapping[str, str] | None = None) -> Inventory:
+    """Sort the files of a release.
+
+    Args:
+        base: the base.
+        edited: the release.
+        placed: the file that each of its tensors was read from; ``None`` if they cannot be read.
+    """
+    read = None if placed is None else set(placed.values())
+    names = [name for name in sorted(edited.files) if not _is_compared(name, read)]
+    own = {name for name in names if not is_pickle(name) and _is_own(base, edited, name)}
+    written = {
+        name
+        for name in names
+        if name.endswith(".json") and name not in HARMLESS_FILES and _on_both(base, edited, name)
+    }
+    reasons = {
+        name: reason_against(name, in_base=name in base.files)
+        for name in names
+        if name not in own | written
+    }
+    if INDEX in edited.files and _contradicts(base, edited, placed):
+        reasons[INDEX] = _CONTRADICTION
+    return Inventory(
+        troubles=tuple(_troubles(edited)),
+        extra=tuple(ExtraFile(name=name, why=why) for name, why in reasons.items() if why),
+        unedited=tuple(sorted(name for name in own if name.lower().endswith(_WEIGHTS))),
+        as_written=tuple(sorted(written - own)),
+    )
+
+
+def _is_compared(name: str, read: Collection[str] | None) -> bool:
+    """Return whether a file is compared, or reported, by its content elsewhere."""
+    if read is None and name.endswith(".safetensors") and "/" not in name:
+        return True  # what cannot be read is reported once
+    if name in {INDEX, ADAPTER} or name in (read or ()):
+        return True
+    depth = name.count("/")  # a pattern's * stands for a part of one name
+    return any(depth == each.count("/") and fnmatchcase(name, each) for each in COMPARED)
+
+
+def _troubles(edited: Side) -> Iterator[str]:
+    if len(edited.files) > MAX_FILES:
+        yield (
+            f"{edited.folder.name}: found more than {MAX_FILES:,} files, of which the first were "
+            "looked at; release the model's files alone"
+        )
+    for _, file in sorted(edited.files.items()):
+        yield from _trouble_with(edited, file)
+
+
+def _trouble_with(edited: Side, file: ListedFile) -> Iterator[str]:
+    path = edited.folder / file.name
+    if file.name == ADAPTER:
+        yield (
+            f"{ADAPTER}: is an adapter, which transformers adds to the weights when it loads them; "
+            "release it separately"
+        )
+    if path.is_file() and path.stat().st_size != file.size:
+        yield (
+            f"{file.name}: has {path.stat().st_size} bytes, but the repository lists "
+            f"{file.size}; fetch it again"
+        )
+    if path.is_symlink():
+        try:
+            require_inside(edited.folder, [file.name])
+        except ModelError as error:
+            yield str(error).removeprefix(f"{edited.folder}/")
+        else:
+            if path.is_dir():
+                yield f"{file.name}: is a link to a folder, which was not looked into; remove it"
+    elif path.exists() and not path.is_file():
+        yield f"{file.name}: is no regular file; remove it"
+
+
+def _contradicts(base: Side, edited: Side, placed: Mapping[str, str] | None) -> bool:
+    """Return whether an index beside a single file says something else than that file.
+
+    It may be the base's own if that has both as well.
+    """
+    if WEIGHTS not in edited.files or placed is None:
+        return False  # weights are read by the index then
+    if WEIGHTS in base.files and _is_own(base, edited, INDEX):
+        return False
+    return read_object(edited.folder / INDEX).get("weight_map") != placed
+
+
+def _on_both(base: Side, edited: Side, name: str) -> bool:
+    return (base.folder / name).is_file() and (edited.folder / name).is_file()
+
+
+def _is_own(base: Side, edited: Side, name: str) -> bool:
+    """Return whether a file is the base's own, byte for byte: by hashes, or by reading both."""
+    if name not in base.files:
+        return False
+    one, two = base.files[name], edited.files[name]
+    if one.size != two.size:
+        return False
+    paths = base.folder / name, edited.folder / name
+    try:
+        if one.hash and two.hash:
+            return one.hash == two.hash
+        if known := two.hash or one.hash:
+            return _hash_like(known, paths[0] if two.hash else paths[1], one.size) == known
+        return _same(*paths)
+    except OSError:
+        return False
+
+
+def _hash_like(known: str, path: Path, size: int) -> str:
+    """Return the hash that a repository would list for a file, of the same kind as ``known``."""
+    digest = hashlib.sha256()
+    if len(known) != digest.digest_size * 2:
+        digest = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+    with open_regular(path) as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _same(one: Path, two: Path) -> bool:
+    with open_regular(one) as first, open_regular(two) as second:
+        while True:
+            blocks = first.read(_BLOCK), second.read(_BLOCK)
+            if blocks[0] != blocks[1]:
+                return False
+            if not blocks[0]:
+                return True

@@ -1,0 +1,112 @@
+"""What a release may hold although its base does not: the one list of what is harmless.
+
+A file of a release is compared with the base's, or is the base's own byte for byte, or is in
+``HARMLESS_FILES``, or is reported. A key of its JSON files is equal to the base's, or is in
+``HARMLESS_KEYS``, or is reported. docs/gate.md shows these tables.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from pytest_eac.manifest import MANIFEST, SIGNATURE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+HARMLESS_FILES = {
+    "*.md": "text for readers; the model card",
+    "LICENSE": "text for readers",
+    "LICENSE.txt": "text for readers",
+    "NOTICE": "text for readers",
+    "NOTICE.txt": "text for readers",
+    "*.png": "an image",
+    "*.jpg": "an image",
+    "*.jpeg": "an image",
+    "*.gif": "an image",
+    "*.webp": "an image",
+    ".gitattributes": "git's own",
+    ".gitignore": "git's own",
+    MANIFEST: "checked on its own, below",
+    SIGNATURE: "the signature of all files, verified where the spec asks for it (signed_by)",
+    "trainer_state.json": "log of a training",
+    "all_results.json": "scores of a training",
+    "train_results.json": "scores of a training",
+    "eval_results.json": "scores of a training",
+    "*events.out.tfevents.*": "log of a training, for TensorBoard",
+}
+"""Patterns of names, with the reason why a file of such a name is no finding."""
+
+HARMLESS_FOLDERS = {
+    ".git": "git's own",
+    ".cache/huggingface": "notes of a download (hf download)",
+}
+"""Folders on disk that are not looked into, with the reason."""
+
+HARMLESS_KEYS = {
+    "transformers_version": "who wrote the file",
+    "_name_or_path": "where the files lay",
+    "name_or_path": "where the files lay",
+    "_commit_hash": "where the files lay",
+    "is_local": "where the files lay",
+    "local_files_only": "where the files lay",
+    "_from_model_config": "how the file came about",
+    "_attn_implementation_autoset": "how the file came about",
+}
+"""Keys of any JSON file of configuration or tokenizer, with the reason why they do not count."""
+
+_PICKLES = (
+    *("*.bin", "*.pt", "*.pth", "*.pth.*", "*.pkl", "*.pickle", "*.ckpt", "*.joblib", "*.dill"),
+    *("*.sav", "*.pdparams", "*.nemo", "*.mar", "*.distcp"),
+)
+# Why a file that is not known is reported; the first pattern that fits counts.
+_REASONS = {
+    ("*.py", "*.pyc", "*.pyd", "*.so", "*.dylib", "*.dll", "*.exe", "*.sh", "*.bat", "*.ps1"): (
+        "is code, which is not the base's; it was not run: release no code"
+    ),
+    ("*.safetensors", "*.gguf", "*.ggml", "*.onnx", "*.onnx_data", "*.h5", "*.msgpack"): (
+        "holds weights that transformers does not load and that were not compared; others may load "
+        "them: remove it, or release it separately"
+    ),
+    ("*.npz", "*.npy", "*.keras", "*.zip", "*.tar", "*.tar.*", "*.tgz", "*.gz", "*.xz", "*.7z"): (
+        "may hold pickles or code, and is not the base's; remove it"
+    ),
+}
+PICKLE = (
+    "is a pickle file, which can run code when it is loaded; release the weights as .safetensors "
+    "alone (model.save_pretrained)"
+)
+
+
+def is_pickle(name: str) -> bool:
+    """Return whether a file is a pickle by its name, in capitals or not, in any folder."""
+    return _fits(name.lower(), _PICKLES)
+
+
+def reason_against(name: str, *, in_base: bool = False) -> str | None:
+    """Return why a file that is not the base's own is reported; ``None`` if it is harmless.
+
+    Args:
+        name: its path in the release.
+        in_base: whether the base has a file of that name, with another content.
+    """
+    if is_pickle(name):
+        return PICKLE
+    for patterns, reason in _REASONS.items():
+        if _fits(name.lower(), patterns):
+            return reason
+    if _fits(name, HARMLESS_FILES):
+        return None
+    if in_base:
+        return "is not the base's file of that name; put that in its place"
+    return "is not in the base and not known to be harmless; remove it"
+
+
+def _fits(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def counted(keys: Mapping[str, object]) -> set[str]:
+    """Return the keys of a JSON object that are not known to be harmless."""
+    return keys.keys() - HARMLESS_KEYS

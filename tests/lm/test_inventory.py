@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from hashlib import sha1, sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_eac.lm import folder as folders
+from pytest_eac.lm import inventory, known
+from pytest_eac.lm.checkpoint import open_checkpoint
+from pytest_eac.lm.folder import INDEX, WEIGHTS, ListedFile, list_tree
+from pytest_eac.lm.inventory import COMPARED, side, take_inventory
+from pytest_eac.lm.known import (
+    HARMLESS_FILES,
+    HARMLESS_FOLDERS,
+    HARMLESS_KEYS,
+    is_pickle,
+    reason_against,
+)
+from tests.conftest import FIXTURES, ROOT
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.lm.inventory import Inventory
+
+BASE = FIXTURES / "tiny-llama"
+PLACED = {name: each.file.name for name, each in open_checkpoint(BASE).tensors.items()}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(BASE, tmp_path / "model"))
+
+
+def put(folder: Path, name: str, content: bytes = b"x") -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+
+
+def take(
+    folder: Path,
+    base: Path = BASE,
+    files: Sequence[ListedFile] = (),
+    base_files: Sequence[ListedFile] = (),
+) -> Inventory:
+    return take_inventory(side(base, base_files), side(folder, files), PLACED)
+
+
+def test_a_copy_has_nothing_to_report(folder: Path) -> None:
+    found = take(folder)
+    assert (found.troubles, found.extra, found.unedited, found.as_written) == ((), (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("pytorch_model.bin", "is a pickle file"),
+        ("deep/er/Model.BIN", "is a pickle file"),
+        ("state.joblib", "is a pickle file"),
+        ("last.pth.tar", "is a pickle file"),
+        ("runs/x.tfevents.pkl", "is a pickle file"),
+        ("modeling_own.py", "is code, which is not the base's; it was not run"),
+        ("custom_generate/generate.PY", "is code, which is not the base's; it was not run"),
+        ("README.md.py", "is code"),
+        ("model.fp16.safetensors", "holds weights that transformers does not load"),
+        ("model-00002-of-00002.safetensors", "holds weights that transformers does not load"),
+        ("gguf/Q4.GGUF", "holds weights that transformers does not load"),
+        ("weights.npz", "may hold pickles or code"),
+        ("saved.keras", "may hold pickles or code"),
+        ("processor_config.json", "is not in the base and not known to be harmless; remove it"),
+        ("onnx/config.json", "is not in the base and not known to be harmless"),
+        ("Config.json", "is not in the base and not known to be harmless"),
+        ("tokenizer.model", "is not in the base and not known to be harmless"),
+        ("requirements.txt", "is not in the base and not known to be harmless"),
+        ("readme.html", "is not in the base and not known to be harmless"),
+        ("additional_chat_templates/a/b.jinja", "is not in the base and not known to be harmless"),
+        ("no_suffix", "is not in the base and not known to be harmless"),
+        (INDEX, f"does not place all tensors in {WEIGHTS}"),
+    ],
+)
+def test_a_file_that_is_neither_the_bases_nor_harmless_is_named(
+    folder: Path, name: str, why: str
+) -> None:
+    put(folder, name)
+    (found,) = take(folder).extra
+    assert (found.name, found.why[: len(why)]) == (name, why)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README.md",
+        "docs/use.md",
+        "LICENSE",
+        "plot.png",
+        ".gitattributes",
+        ".git/hooks/pre-commit.py",
+        ".cache/huggingface/download/x.metadata",
+        "edit-manifest.json",
+        "model.sig",
+        "trainer_state.json",
+        "runs/May/events.out.tfevents.1.host",
+    ],
+)
+def test_a_file_that_is_known_to_be_harmless_is_not_named(folder: Path, name: str) -> None:
+    put(folder, name)
+    assert take(folder).extra == ()
+
+
+@pytest.mark.parametrize("name", ["modeling.py", "x.gguf", "tokenizer.model", "a/b.xyz", "p.json"])
+def test_the_bases_own_file_is_not_named_and_another_of_its_name_is(
+    folder: Path, tmp_path: Path, name: str
+) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    for each in (base, folder):
+        put(each, name, b"{}")
+    found = take(folder, base)
+    assert found.extra == ()
+    assert found.unedited == (("x.gguf",) if name == "x.gguf" else ())
+    put(folder, name, b"[]")
+    changed = take(folder, base)
+    assert (changed.as_written or (changed.extra[0].name,)) == (name,)
+    assert bool(changed.as_written) == (name == "p.json")
+
+
+def test_a_pickle_is_named_even_if_it_is_the_bases_own(folder: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    for each in (base, folder):
+        put(each, "pytorch_model.bin")
+    (found,) = take(folder, base).extra
+    assert found.why.startswith("is a pickle file")
+
+
+def listed(name: str, content: bytes, *, large: bool) -> ListedFile:
+    blob = sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    known = sha256(content).hexdigest() if large else blob
+    return ListedFile(name=name, size=len(content), hash=known)
+
+
+@pytest.mark.parametrize("large", [False, True])
+@pytest.mark.parametrize("on_disk", ["base", "release", "neither"])
+def test_a_file_that_was_not_fetched_is_known_by_its_hash(
+    folder: Path, tmp_path: Path, on_disk: str, *, large: bool
+) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    files = [listed("x.onnx", b"weights", large=large)]
+    if on_disk != "neither":
+        put({"base": base, "release": folder}[on_disk], "x.onnx", b"weights")
+    sides = {
+        "files": files if on_disk != "release" else (),
+        "base_files": files if on_disk != "base" else (),
+    }
+    assert take(folder, base, **sides).unedited == ("x.onnx",)
+    other = [listed("x.onnx", b"WEIGHTS", large=large)]
+    changed = {name: other if given else () for name, given in sides.items()}
+    if on_disk == "neither":
+        changed["files"] = files
+    assert [each.name for each in take(folder, base, **changed).extra] == ["x.onnx"]
+
+
+def test_a_file_of_another_size_than_the_repository_lists_is_named(folder: Path) -> None:
+    put(folder, "README.md", b"long")
+    (line,) = take(folder, files=[ListedFile(name="README.md", size=1, hash="0")]).troubles
+    assert line.startswith("README.md: has 4 bytes, but the repository lists 1")
+
+
+def test_an_adapter_beside_the_weights_is_named(folder: Path) -> None:
+    put(folder, "adapter_config.json", b"{}")
+    found = take(folder)
+    assert found.extra == ()
+    assert found.troubles[0].startswith("adapter_config.json: is an adapter")
+
+
+def test_an_index_beside_a_single_file_must_say_the_same(folder: Path, tmp_path: Path) -> None:
+    put(folder, INDEX, json.dumps({"weight_map": PLACED}).encode())
+    assert take(folder).extra == ()
+    first = next(iter(PLACED))
+    for placed in (
+        {name: file for name, file in PLACED.items() if name != first},
+        {**PLACED, first: "model-1.safetensors"},
+    ):
+        put(folder, INDEX, json.dumps({"weight_map": placed}).encode())
+        assert [each.name for each in take(folder).extra] == [INDEX]
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    assert take(folder, base).extra == ()  # the base has both as well
+    (base / WEIGHTS).unlink()
+    assert [each.name for each in take(folder, base).extra] == [INDEX]  # left over from the base
+
+
+def test_shards_that_no_index_names_are_named(folder: Path) -> None:
+    (folder / WEIGHTS).rename(folder / "a.safetensors")
+    put(folder, INDEX, b"{}")
+    put(folder, "b.safetensors")
+    placed = dict.fromkeys(PLACED, "a.safetensors")
+    (found,) = take_inventory(side(BASE), side(folder), placed).extra
+    assert found.name == "b.safetensors"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights that not every user has")
+def test_links_and_what_is_no_file_are_named(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    put(tmp_path, "secret.md")
+    (folder / "notes.md").symlink_to(tmp_path / "secret.md")
+    (folder / "more").symlink_to(tmp_path / "outside")
+    (folder / "here").symlink_to(folder)
+    os.mkfifo(folder / "pipe.md")
+    lines = take(folder).troubles
+    assert [line.partition(": ")[0] for line in lines] == ["here", "more", "notes.md", "pipe.md"]
+    assert "is a link to a folder" in lines[0]
+    assert "is a link to" in lines[2]
+    assert "is no regular file" in lines[3]
+
+
+def test_a_folder_of_too_many_files_is_not_listed_to_its_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for n in range(30):
+        put(folder, f"deep/{n}.md")
+    count = len(list_tree(folder))
+    for module in (folders, inventory):
+        monkeypatch.setattr(module, "MAX_FILES", 20)
+    assert (count, len(list_tree(folder))) == (35, 21)
+    assert "model: found more than 20 files" in take(folder).troubles[0]
+
+
+def test_the_tables_are_those_of_the_docs() -> None:
+    text = (ROOT / "docs" / "gate.md").read_text(encoding="utf-8")
+    folders_too = {f"{name}/": why for name, why in HARMLESS_FOLDERS.items()}
+    for table in ({**HARMLESS_FILES, **folders_too}, HARMLESS_KEYS):
+        reasons: dict[str, list[str]] = {}
+        for name, why in table.items():
+            reasons.setdefault(why, []).append(f"`{name}`")
+        rows = "\n".join(f"| {', '.join(names)} | {why} |" for why, names in reasons.items())
+        assert f"|---|---|\n{rows}\n\n" in text, rows
+    assert all(f"`{name}`" in text for name in COMPARED)
+
+
+def test_no_pattern_of_harmless_files_lets_a_pickle_or_code_pass() -> None:
+    for pattern in HARMLESS_FILES:
+        for suffix in (".pkl", ".py", ".so", ".safetensors", ".zip"):
+            name = f"{pattern.replace('*', 'x')}{suffix}"
+            assert reason_against(name) or not known._fits(name, HARMLESS_FILES), name
+    assert is_pickle("x/y.PT")
