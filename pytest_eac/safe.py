@@ -137,17 +137,9 @@ def safe_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         show = warnings.showwarning
 
-        def show_safely(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
+        def show_safely(message: Warning | str, *more: Any, **named: Any) -> None:
             text = str(message)
-            shown = message if lines(text) == text else lines(text)
-            show(shown, category, filename, lineno, file, line)
+            show(message if lines(text) == text else lines(text), *more, **named)
 
         warnings.showwarning = show_safely
         yield
