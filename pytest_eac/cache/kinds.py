@@ -14,9 +14,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pytest_eac.errors import RecordError
+from pytest_eac.outputs import acquire_lock
 from pytest_eac.store import locked
 
 if TYPE_CHECKING:
@@ -88,12 +89,13 @@ def sweep(root: Path) -> None:
 
     That is what writes that were cut off have left, and partial sums that are a week old.
 
-    Entries are written under that lock, so a part of one belongs to a process that is gone. A
-    folder is built under a lock of its own: its parts are left alone while that is held.
+    Entries are written under that lock, so a part of one, or its own lock, belongs to a process
+    that is gone. A folder is built under a lock of its own: its parts are left alone while that is
+    held.
     """
     for kind in ENTRIES:
         *folders, name = _NAMES[kind]
-        for part in _below(root / kind, *folders, rf"\.{name}\.\d+\.part"):
+        for part in _below(root / kind, *folders, rf"\.{name}\.(part|lock|lock\.soft)"):
             part.unlink(missing_ok=True)
     for sums in kept(root, PARTIAL):
         if sums.used < time.time() - PARTIAL_SECONDS:
@@ -101,7 +103,8 @@ def sweep(root: Path) -> None:
     (name,) = _NAMES[MODELS]
     for part in _below(root / MODELS, rf"\.{name}\.part-\w+"):
         whole = part.name.removeprefix(".").rpartition(".part-")[0]
-        with contextlib.suppress(Timeout), FileLock(part.with_name(f".{whole}.lock"), timeout=0):
+        lock = part.with_name(f".{whole}.lock")
+        with contextlib.suppress(Timeout), acquire_lock(lock, wait=False):
             shutil.rmtree(part, ignore_errors=True)
 
 

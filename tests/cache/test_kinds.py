@@ -125,8 +125,9 @@ def leftovers(root: Path) -> list[Path]:
     parts = []
     for kind in ENTRIES:
         (entry,) = kept(root, kind)
-        parts.append(entry.path.with_name(f".{entry.path.name}.123.part"))
-        parts[-1].write_text("cut off")
+        for kind_of_file in ("part", "lock", "lock.soft"):
+            parts.append(entry.path.with_name(f".{entry.path.name}.{kind_of_file}"))
+            parts[-1].write_text("cut off")
     write(root / "models" / f".{MODEL}.part-123" / "model.safetensors", "cut off")
     return [*parts, root / "models" / f".{MODEL}.part-123"]
 
