@@ -18,16 +18,17 @@ from filelock import FileLock, SoftFileLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
-    from filelock import AcquireReturnProxy
+    from filelock import BaseFileLock
 
 _MOST_LINKS = 40  # in a row, as on Linux
 # What flock answers on file systems without locks: some network, cluster and FUSE ones.
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 
-def acquire_lock(path: Path, *, wait: bool = True) -> AcquireReturnProxy:
+def acquire_lock(path: Path, *, wait: bool = True) -> AbstractContextManager[BaseFileLock]:
     """Acquire a lock file; it is released at the end of a ``with`` block.
 
     Where the file system has no locks, a file that is there means that the lock is held. What a

@@ -437,7 +437,7 @@ def test_many_records_of_a_json_list_are_read_in_linear_work(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(files, "LINE_LIMIT", 1_000)
-    copied = {}
+    copied: dict[int, int] = {}
 
     class Text(str):
         __slots__ = ()
