@@ -10,16 +10,45 @@ import errno
 import os
 import shutil
 import stat
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock
+from filelock import FileLock, SoftFileLock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
+    from filelock import BaseFileLock
+
 _MOST_LINKS = 40  # in a row, as on Linux
+# What flock answers on file systems without locks: some network, cluster and FUSE ones.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
+
+
+def acquire_lock(path: Path, *, wait: bool = True) -> AbstractContextManager[BaseFileLock]:
+    """Acquire a lock file; it is released at the end of a ``with`` block.
+
+    Where the file system has no locks, a file that is there means that the lock is held. What a
+    process of this machine leaves of that when it is killed is found out and removed.
+
+    Raises:
+        OSError: the file cannot be made.
+        Timeout: another process holds the lock, and ``wait`` is not set.
+    """
+    timeout = -1 if wait else 0
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "flock not supported")
+            return FileLock(path, timeout=timeout).acquire()
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+    with contextlib.suppress(OSError):
+        path.unlink()
+    return SoftFileLock(f"{path}.soft", timeout=timeout).acquire()
 
 
 @contextlib.contextmanager
@@ -35,10 +64,8 @@ def replacing(path: Path, *, wait: bool = True) -> Iterator[Path]:
         Timeout: another process is writing it, and ``wait`` is not set.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _lock_beside(path, wait=wait) as is_alone:
-        part = path.with_name(
-            f".{path.name}.part" if is_alone else f".{path.name}.{os.getpid()}.part"
-        )
+    with _lock_beside(path, wait=wait):
+        part = path.with_name(f".{path.name}.part")
         _remove(part)
         try:
             yield part
@@ -49,23 +76,18 @@ def replacing(path: Path, *, wait: bool = True) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _lock_beside(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a lock file beside ``path``; yields ``False`` where the file system has no locks.
+def _lock_beside(path: Path, *, wait: bool) -> Iterator[None]:
+    """Hold a lock file beside ``path``.
 
     The lock file is removed while it is held: who waits for it notices, and makes a new one.
     """
-    lock = FileLock(path.with_name(f".{path.name}.lock"), timeout=-1 if wait else 0)
-    try:
-        lock.acquire()
-    except NotImplementedError:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        with contextlib.suppress(OSError):  # Windows removes no file that is open
-            Path(lock.lock_file).unlink()
-        lock.release()
+    with acquire_lock(path.with_name(f".{path.name}.lock"), wait=wait) as lock:
+        try:
+            yield
+        finally:
+            if not isinstance(lock, SoftFileLock):  # which removes its file by itself
+                with contextlib.suppress(OSError):  # Windows removes no file that is open
+                    Path(lock.lock_file).unlink()
 
 
 def _remove(path: Path) -> None:

@@ -12,10 +12,12 @@ import html
 import json
 import re
 import sys
+import warnings
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 # Controls (C0, C1) but tab and line feed, halves of characters, and what is invisible but acts on
 # the text around it: bidirectional embeddings, overrides and isolates, fillers, tags.
@@ -124,6 +126,23 @@ def say_each(texts: Iterable[str]) -> None:
     """Print texts to stdout, each in one line."""
     for text in texts:
         say(line(text))
+
+
+@contextmanager
+def safe_warnings() -> Iterator[None]:
+    """Make the warnings of the block harmless, wherever they are shown or recorded.
+
+    Libraries quote models and data in theirs.
+    """
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_safely(message: Warning | str, *more: Any, **named: Any) -> None:
+            text = str(message)
+            show(message if lines(text) == text else lines(text), *more, **named)
+
+        warnings.showwarning = show_safely
+        yield
 
 
 def _invisible_in(text: str) -> re.Pattern[str]:

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import platformdirs
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import is_stream, replacing, stream, target
+from pytest_eac.outputs import acquire_lock, is_stream, replacing, stream, target
 from pytest_eac.record import Record, from_json, to_json
 from pytest_eac.spec.files import utf8
 
@@ -130,7 +130,7 @@ def locked(path: Path) -> Iterator[None]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(path).acquire()
+        held = acquire_lock(path)
     except OSError as error:
         raise _unusable(path.parent, error) from error
     with held:

@@ -477,9 +477,8 @@ def test_cache_clear_refuses_a_kind_that_does_not_exist(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     told = usage_error(capsys, "cache", "clear", "edit")
-    assert (
-        "found 'edit', expected models, covariance, tracings, listings, edits, measurements" in told
-    )
+    kinds = "models, covariance, partial, tracings, listings, edits, measurements"
+    assert f"found 'edit', expected {kinds}" in told
 
 
 def test_cache_uses_the_folder_of_the_environment(

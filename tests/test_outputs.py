@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -19,12 +20,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
+from filelock import Timeout
 
+from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import is_stream
+from pytest_eac.outputs import acquire_lock, is_stream
 from pytest_eac.record import Record
 from pytest_eac.store import (
     append_text,
+    cached_text,
     new_folder,
     read_record,
     require_writable,
@@ -283,12 +287,43 @@ def test_an_update_that_fails_leaves_the_file(tmp_path: Path) -> None:
     assert file.read_text(encoding="utf-8") == "[]"
 
 
-def test_where_the_file_system_has_no_locks_files_are_written_without(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none(*_: object, **__: object) -> None:
-        raise NotImplementedError("FileSystem does not appear to support flock")
+def listed(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
-    monkeypatch.setattr("pytest_eac.outputs.FileLock.acquire", none)
-    write_text(tmp_path / "file", "text")
-    assert (tmp_path / "file").read_text(encoding="utf-8") == "text"
+
+@pytest.fixture(params=["ENOSYS", "ENOLCK", "EOPNOTSUPP"])
+def _no_flock(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without locks."""
+    pytest.importorskip("fcntl")
+
+    def refuse(*_: object) -> None:
+        raise OSError(getattr(errno, request.param), "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+
+
+@pytest.mark.usefixtures("_no_flock")
+def test_where_the_file_system_has_no_locks_files_are_written_and_folders_built(
+    tmp_path: Path,
+) -> None:
+    for text in ("old", "new"):
+        write_text(tmp_path / "out" / "file", text)
+    assert (tmp_path / "out" / "file").read_text(encoding="utf-8") == "new"
+    assert listed(tmp_path / "out") == ["file"]
+    cache = Cache(tmp_path / "cache")
+    with cache.working("covariance"):
+        cache.write("covariance", {"n": 1}, Entry(data=1))
+    assert Cache(tmp_path / "cache").read("covariance", {"n": 1}) is not None
+    assert not [*(tmp_path / "cache").rglob("*.soft")]
+    assert cached_text(tmp_path / "cache", "x", lambda: "kept") == "kept"
+
+
+@pytest.mark.usefixtures("_no_flock")
+def test_where_the_file_system_has_no_locks_one_process_at_a_time_has_the_lock(
+    tmp_path: Path,
+) -> None:
+    with acquire_lock(tmp_path / "lock"), pytest.raises(Timeout):
+        acquire_lock(tmp_path / "lock", wait=False)
+    with acquire_lock(tmp_path / "lock", wait=False):
+        pass
+    assert listed(tmp_path) == []

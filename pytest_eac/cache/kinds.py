@@ -10,12 +10,14 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from pytest_eac.errors import RecordError
+from pytest_eac.outputs import acquire_lock
 from pytest_eac.store import locked
 
 if TYPE_CHECKING:
@@ -26,15 +28,19 @@ EDITS = "edits"
 MEASUREMENTS = "measurements"
 MODELS = "models"
 COVARIANCE = "covariance"
+PARTIAL = "partial"
 TRACINGS = "tracings"
 LISTINGS = "listings"
 
 # Kinds whose files are entries, written under one lock.
-ENTRIES = (COVARIANCE, TRACINGS, LISTINGS, EDITS, MEASUREMENTS)
+ENTRIES = (COVARIANCE, PARTIAL, TRACINGS, LISTINGS, EDITS, MEASUREMENTS)
 KINDS = (MODELS, *ENTRIES)
 # Kinds that grow with every run: those share the limit. The others are few, and expensive or
 # impossible (a listing without a network) to get again.
 LIMITED = (EDITS, MEASUREMENTS)
+# How long the sums of a measurement that was interrupted wait for it to go on, in seconds. One that
+# is going on writes them about once a minute.
+PARTIAL_SECONDS = 7 * 24 * 3600
 LOCK = "entries.lock"
 
 # Names below the kind's folder, which bears the kind's name; a pattern for each level. Of the
@@ -79,19 +85,26 @@ def kept(root: Path, kind: str) -> list[Kept]:
 
 
 def sweep(root: Path) -> None:
-    """Remove what writes that were cut off have left; the lock must be held.
+    """Remove what nothing will use any more; the lock must be held.
 
-    Entries are written under that lock, so a part of one belongs to a process that is gone. A
-    folder is built under a lock of its own: its parts are left alone while that is held.
+    That is what writes that were cut off have left, and partial sums that are a week old.
+
+    Entries are written under that lock, so a part of one, or its own lock, belongs to a process
+    that is gone. A folder is built under a lock of its own: its parts are left alone while that is
+    held.
     """
     for kind in ENTRIES:
         *folders, name = _NAMES[kind]
-        for part in _below(root / kind, *folders, rf"\.{name}\.\d+\.part"):
+        for part in _below(root / kind, *folders, rf"\.{name}\.(part|lock|lock\.soft)"):
             part.unlink(missing_ok=True)
+    for sums in kept(root, PARTIAL):
+        if sums.used < time.time() - PARTIAL_SECONDS:
+            sums.path.unlink(missing_ok=True)
     (name,) = _NAMES[MODELS]
     for part in _below(root / MODELS, rf"\.{name}\.part-\w+"):
         whole = part.name.removeprefix(".").rpartition(".part-")[0]
-        with contextlib.suppress(Timeout), FileLock(part.with_name(f".{whole}.lock"), timeout=0):
+        lock = part.with_name(f".{whole}.lock")
+        with contextlib.suppress(Timeout), acquire_lock(lock, wait=False):
             shutil.rmtree(part, ignore_errors=True)
 
 

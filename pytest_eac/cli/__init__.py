@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_eac import __version__
 from pytest_eac.cli.conftests import spec_reader
 from pytest_eac.errors import EacError
-from pytest_eac.safe import say
+from pytest_eac.safe import safe_warnings, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             command.set_defaults(run=module.run)
     chosen = parser.parse_args(given)
     try:
-        with spec_reader() as chosen.read_spec:
+        with safe_warnings(), spec_reader() as chosen.read_spec:
             return int(chosen.run(chosen))
     except EacError as error:
         say(str(error), sys.stderr)

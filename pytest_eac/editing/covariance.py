@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.cache.entries import Cache, Entry
-from pytest_eac.cache.kinds import COVARIANCE
+from pytest_eac.cache.kinds import COVARIANCE, PARTIAL
 from pytest_eac.editing.corpus import Corpus, open_corpus
 from pytest_eac.errors import DataError, EditError, NonFiniteError
 from pytest_eac.lm.layout import find_module, text_config
@@ -148,7 +148,7 @@ def second_moments(
             missing = [path for path in keys if path not in found]
             if missing:
                 texts = _Texts(loaded, corpus, settings.tokens)
-                partial = _Partial(cache, _key(loaded, missing, corpus, settings, partial=True))
+                partial = _Partial(cache, _key(loaded, missing, corpus, settings))
                 for path, entry in _measure(texts, missing, partial, progress).items():
                     cache.write(COVARIANCE, keys[path], entry)
                     found[path] = entry
@@ -199,13 +199,10 @@ def _key(
     paths: Sequence[str],
     corpus: Corpus,
     settings: CovarianceSettings,
-    *,
-    partial: bool = False,
 ) -> dict[str, Any]:
     """Return all that the second moments of these modules depend on."""
     return {
         "version": _VERSION,
-        "partial": partial,
         "weights": loaded.fingerprint,
         "modules": list(paths),
         "corpus": corpus.digest,
@@ -227,14 +224,14 @@ class _Partial:
     key: dict[str, Any]
 
     def read(self) -> Entry | None:
-        return self.cache.read(COVARIANCE, self.key)
+        return self.cache.read(PARTIAL, self.key)
 
     def write(self, sums: dict[str, Tensor], tokens: int, batches: int) -> None:
         data = {"tokens": tokens, "batches": batches}
-        self.cache.write(COVARIANCE, self.key, Entry(data=data, tensors=sums))
+        self.cache.write(PARTIAL, self.key, Entry(data=data, tensors=sums))
 
     def remove(self) -> None:
-        self.cache.remove(COVARIANCE, self.key)
+        self.cache.remove(PARTIAL, self.key)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,10 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from safetensors import safe_open
-
 from pytest_eac.cache.folders import SEAL
 from pytest_eac.errors import ModelError
 from pytest_eac.manifest import MANIFEST
-from pytest_eac.store import write_tensors
+from pytest_eac.store import read_tensors, write_tensors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +29,8 @@ def write_model(base: Checkpoint, replaced: Mapping[str, Tensor], folder: Path) 
     One file of the weights is in memory at a time.
 
     Raises:
-        ModelError: a tensor has another type or shape than the base's.
+        ModelError: a file of the base has been cut off since, or a tensor has another type or shape
+            than the base's.
         RecordError: a file cannot be written.
     """
     for file in base.files:
@@ -39,9 +38,10 @@ def write_model(base: Checkpoint, replaced: Mapping[str, Tensor], folder: Path) 
         if not mine:
             shutil.copyfile(file, folder / file.name)
             continue
-        with safe_open(file, framework="pt") as opened:
-            about = opened.metadata() or {}
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+        found = read_tensors(file)
+        if found is None:
+            raise ModelError(f"{file}: is damaged or cut off; fetch it again")
+        tensors, about = found
         for name, tensor in mine.items():
             old = tensors[name]
             if (old.shape, old.dtype) != (tensor.shape, tensor.dtype):

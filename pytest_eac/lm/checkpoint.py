@@ -227,7 +227,7 @@ def _read_header(path: Path) -> list[TensorFile]:
             if size > TEXT_BYTES:
                 raise ValueError(f"its header has {size:,} bytes, expected at most {TEXT_BYTES:,}")
             header = file.read(size)
-        with safe_open(path, framework="pt") as checked:
+        with safe_open(path, framework="pt", backend="pread") as checked:
             names = set(checked.keys())
         described = json.loads(header, object_pairs_hook=_unique)
         return [_described(path, _LENGTH + size, name, described[name]) for name in names]

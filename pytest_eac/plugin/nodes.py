@@ -10,7 +10,7 @@ import pytest
 
 from pytest_eac.errors import EacError, ModelError, NamedModelError, SpecError, UnavailableError
 from pytest_eac.plugin.outcomes import make_safe, set_place, set_referring, set_told
-from pytest_eac.safe import line, visible
+from pytest_eac.safe import line, safe_warnings, visible
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
 
@@ -72,7 +72,8 @@ class SpecNode(pytest.Module):
         With a released model there is one node for that instead.
         """
         self.eac.read_files()
-        spec = self.eac.adapt(load_spec(self._shown_path()))
+        with safe_warnings():
+            spec = self.eac.adapt(load_spec(self._shown_path()))
         options = self.eac.options
         if not options.trust_task_files and options.from_results is None:
             spec.require_trusted_tasks("--eac-trust-task-files (or eac_trust_task_files = true)")
@@ -222,7 +223,8 @@ class CheckItem(pytest.Function):
         if self.config.getoption("setuponly", default=False):
             return
         try:
-            self.verdict = self.judge()
+            with safe_warnings():
+                self.verdict = self.judge()
         except UnavailableError as error:
             if not self.eac.options.require:
                 pytest.skip(str(error))

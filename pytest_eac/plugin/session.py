@@ -194,10 +194,9 @@ class EacSession:
         Chains that have ended are in a folder of this run, each behind a lock that a worker holds
         while it runs the chain. It is free again when that worker dies: then another one runs it.
         """
-        if self._shared is None or not self._shared.is_dir():  # a worker on another host
+        if not self._has_shared_folder:
             return self._run(spec, method, seed)
         from pytest_eac.record import from_json, to_json
-        from pytest_eac.store import cached_text
 
         key = (spec.file.as_posix(), method.name, seed)
         own: list[Chain] = []
@@ -206,11 +205,24 @@ class EacSession:
             own.append(self._run(spec, method, seed))
             return to_json(Record(environment={}, chains=tuple(own)))
 
-        text = cached_text(self._shared, sha256(repr(key).encode()).hexdigest(), run)
+        text = self._once_for_all_workers(key, run)
         if own:
             return own[0]
         self._of_others.add(key)
         return from_json(text).chains[0]
+
+    @property
+    def _has_shared_folder(self) -> bool:
+        """Whether there are other workers; one on another host does not reach their folder."""
+        return self._shared is not None and self._shared.is_dir()
+
+    def _once_for_all_workers(self, key: object, make: Callable[[], str]) -> str:
+        """Return a text that one worker of pytest-xdist makes and all others find."""
+        if self._shared is None or not self._has_shared_folder:
+            return make()
+        from pytest_eac.store import cached_text
+
+        return cached_text(self._shared, sha256(repr(key).encode()).hexdigest(), make)
 
     def _once(self, key: tuple[Any, ...], run: Callable[[], Chain]) -> Chain:
         if key not in self._outcomes:
@@ -236,10 +248,15 @@ class EacSession:
     def first_to_show(self, error: Exception, node: str) -> str:
         """Return the id of the item that shows an error in full: the first that met it.
 
-        What is wrong with a model that an option names is one error, wherever it is met.
+        What is wrong with a model that an option names is one error, wherever it is met, and
+        whichever worker of pytest-xdist meets it.
         """
-        key = str(error) if isinstance(error, NamedModelError) else id(error)
-        return self._shown.setdefault(key, (error, node))[1]
+        is_named = isinstance(error, NamedModelError)
+        key = str(error) if is_named else id(error)
+        if key not in self._shown:
+            first = self._once_for_all_workers(key, lambda: node) if is_named else node
+            self._shown[key] = error, first
+        return self._shown[key][1]
 
     def take_fresh(self) -> Record | None:
         """Return the chains that have ended since the last call, if any has.

@@ -10,8 +10,12 @@ if TYPE_CHECKING:
 
 MAX_ITEMS = 10_000
 """How many items one spec may have; each check of a chain is one."""
-MAX_SCORES = 10_000_000
-"""How many edits a chain may ask about, summed over its checkpoints: at each, all made so far."""
+MAX_SCORES = 1_000_000
+"""How many edits a chain may ask about, summed over its checkpoints: at each, all made so far.
+
+Where every prompt is missed, each takes about 800 bytes of the record, and four times that in
+memory when the record is read.
+"""
 
 
 def too_many_items(draft: Draft, methods: tuple[SpecMethod, ...]) -> bool:

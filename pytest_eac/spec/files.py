@@ -6,6 +6,7 @@ import errno
 import io
 import json
 import os
+import re
 import stat
 from contextlib import contextmanager
 from itertools import count
@@ -230,9 +231,8 @@ def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tup
         under: the key.
 
     Raises:
-        DataError: the text is neither.
+        DataError: the text is neither, or an element is longer than ``LINE_LIMIT``.
     """
-    decoder = json.JSONDecoder()
     at = _skip_blank(text, 0)
     wrapped = under is not None and text[at : at + 1] == "{"
     if under is not None and wrapped:
@@ -242,12 +242,14 @@ def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tup
         raise DataError(f"{path}:1: found {found}, expected a JSON list of records")
     at = _skip_blank(text, at + 1)
     line, counted = 1, 0
+    elements = _Elements(text)
     while text[at : at + 1] not in {"]", ""}:
         line, counted = line + text.count("\n", counted, at), at
         try:
-            end = decoder.raw_decode(text, at)[1]
+            end = elements.end(at)
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{getattr(error, 'lineno', line)}: not JSON: {error}") from None
+        require_record_size(end - at, f"{path}:{line}", "record")
         yield line, text[at:end]
         at = _skip_blank(text, end)
         if text[at : at + 1] == ",":
@@ -256,6 +258,38 @@ def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tup
             break
     if not wrapped:
         _check_end(path, text, at)
+
+
+class _Elements:
+    """Finds where elements of a JSON list end, and builds no more of one than twice the limit."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._decoder = json.JSONDecoder()
+        self._start, self._part = 0, ""  # what is decoded from, and where it begins
+
+    def end(self, at: int) -> int:
+        """Return where the element that starts at ``at`` ends; where it is too long, before that.
+
+        Raises:
+            ValueError: it is not JSON.
+            RecursionError: it is nested too deeply.
+        """
+        if self._start + len(self._part) < min(at + LINE_LIMIT + 1, len(self._text)):
+            self._start, self._part = at, self._text[at : at + 2 * LINE_LIMIT]
+        try:
+            return self._start + self._decoder.raw_decode(self._part, at - self._start)[1]
+        except json.JSONDecodeError as error:
+            stop = self._start + len(self._part)
+            is_cut_off = (
+                error.pos > len(self._part) - _LONGEST_ESCAPE or "Unterminated" in error.msg
+            )
+            if is_cut_off and stop < len(self._text):
+                return stop
+            raise json.JSONDecodeError(error.msg, self._text, self._start + error.pos) from None
+
+
+_LONGEST_ESCAPE = len(r"\ud83d\ude00")
 
 
 def json_kind(text: str) -> str:
@@ -295,7 +329,9 @@ def _check_end(path: Path, text: str, at: int) -> None:
         raise DataError(f"{path}:{last}: the list of records is not closed; is the file cut off?")
 
 
+_BLANK = re.compile(r"[ \t\r\n]*+")
+
+
 def _skip_blank(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
-        at += 1
-    return at
+    found = _BLANK.match(text, at)
+    return found.end() if found else at

@@ -18,7 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import EditSource, InlineEdit, Neighbor
-from pytest_eac.spec.files import decoded, elements, lines, opened
+from pytest_eac.spec.files import decoded, elements, lines, opened, require_record_size
 from pytest_eac.spec.registry import SOURCES, find
 from pytest_eac.spec.settings import Strict
 from pytest_eac.spec.types import Text
@@ -151,7 +151,9 @@ def _brought(name: str) -> _Format:
     def read(path: Path) -> Iterator[tuple[int, str]]:
         try:
             for number, record in enumerate(records_of(path), start=1):
-                yield number, json.dumps(record)
+                text = json.dumps(record)
+                require_record_size(len(text), f"{path}:{number}", "record")
+                yield number, text
         except (OSError, TypeError, ValueError) as error:
             raise DataError(f"{path}: source {name!r}: {error}") from error
 

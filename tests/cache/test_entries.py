@@ -311,6 +311,14 @@ def test_a_process_killed_amid_a_write_leaves_nothing_that_is_believed(tmp_path:
     assert not parts(tmp_path)
 
 
+def test_what_a_killed_process_leaves_goes_with_a_write_of_something_else(tmp_path: Path) -> None:
+    assert run(HALF, tmp_path).returncode == -signal.SIGKILL
+    Cache(tmp_path).write(EDITS, {"n": 2}, Entry(data=2))
+    found = {path.name for path in tmp_path.rglob("*") if path.is_file()}
+    assert len(found) == 2, found
+    assert "entries.lock" in found
+
+
 ENDLESS = """
 import itertools, sys, torch
 from pathlib import Path

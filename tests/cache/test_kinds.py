@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,7 +9,7 @@ from filelock import FileLock
 
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.folders import take_folder
-from pytest_eac.cache.kinds import EDITS, ENTRIES, KINDS, MEASUREMENTS, clear, kept
+from pytest_eac.cache.kinds import EDITS, ENTRIES, KINDS, MEASUREMENTS, PARTIAL, clear, kept
 from pytest_eac.cache.table import cache_lines
 from pytest_eac.errors import RecordError
 
@@ -124,8 +125,9 @@ def leftovers(root: Path) -> list[Path]:
     parts = []
     for kind in ENTRIES:
         (entry,) = kept(root, kind)
-        parts.append(entry.path.with_name(f".{entry.path.name}.123.part"))
-        parts[-1].write_text("cut off")
+        for kind_of_file in ("part", "lock", "lock.soft"):
+            parts.append(entry.path.with_name(f".{entry.path.name}.{kind_of_file}"))
+            parts[-1].write_text("cut off")
     write(root / "models" / f".{MODEL}.part-123" / "model.safetensors", "cut off")
     return [*parts, root / "models" / f".{MODEL}.part-123"]
 
@@ -135,6 +137,19 @@ def test_leftovers_of_killed_runs_go_with_the_next_write(root: Path) -> None:
     Cache(root).write(EDITS, {"n": 2}, Entry(data=2))
     assert not any(part.exists() for part in parts)
     assert counts(root) == {**dict.fromkeys(KINDS, 1), EDITS: 2}
+
+
+@pytest.mark.parametrize(("days", "stays"), [(6, True), (8, False)])
+def test_the_sums_of_an_interrupted_measurement_wait_a_week(
+    root: Path, days: int, stays: bool
+) -> None:
+    (sums,), (covariance,) = kept(root, PARTIAL), kept(root, "covariance")
+    then = time.time() - days * 24 * 3600
+    for each in (sums, covariance):
+        os.utime(each.path, (then, then))
+    Cache(root).write(EDITS, {"n": 2}, Entry(data=2))
+    assert sums.path.exists() == stays
+    assert covariance.path.exists()
 
 
 def test_leftovers_of_killed_runs_go_when_a_kind_is_cleared(root: Path) -> None:

@@ -15,7 +15,7 @@ import torch
 from tokenizers.normalizers import Lowercase
 
 from pytest_eac.cache.entries import Cache, CacheWarning
-from pytest_eac.cache.kinds import COVARIANCE, kept
+from pytest_eac.cache.kinds import COVARIANCE, PARTIAL, kept
 from pytest_eac.editing import covariance
 from pytest_eac.editing.corpus import open_corpus
 from pytest_eac.editing.covariance import Moment, second_moments
@@ -236,6 +236,7 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
     with pytest.raises(KeyboardInterrupt):
         second_moments(tiny_llama, paths, settings, cache=Cache(tmp_path), progress=stop)
     assert len(forwards) == 4
+    assert len(kept(tmp_path, PARTIAL)) == 1
     forwards.clear()
     found = second_moments(tiny_llama, paths, settings, cache=Cache(tmp_path))
     assert len(forwards) == batches - 3, "the fourth batch was not saved yet"
@@ -243,7 +244,8 @@ def test_an_interrupted_measurement_goes_on_where_it_was(
         assert found[path].tokens == whole[path].tokens
         matrices = found[path].matrix, whole[path].matrix
         torch.testing.assert_close(*matrices, rtol=1e-12, atol=1e-15)
-    assert len(kept(tmp_path, COVARIANCE)) == len(paths), "the sums so far are gone"
+    assert len(kept(tmp_path, COVARIANCE)) == len(paths)
+    assert not kept(tmp_path, PARTIAL), "the sums so far are gone"
 
 
 def test_two_that_ask_at_once_measure_once(
@@ -332,12 +334,12 @@ def test_a_flipped_bit_in_the_sums_so_far_starts_the_measurement_again(
     whole = second_moments(tiny_llama, paths, asked(corpus), cache=Cache(tmp_path / "whole"))
 
     def stop(tokens: int, _: int) -> None:
-        if kept(tmp_path, COVARIANCE):
+        if kept(tmp_path, PARTIAL):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         second_moments(tiny_llama, paths, asked(corpus), cache=cache, progress=stop)
-    (partial,) = kept(tmp_path, COVARIANCE)
+    (partial,) = kept(tmp_path, PARTIAL)
     _flip(partial.path)
     with pytest.warns(CacheWarning, match=partial.path.name):
         found = second_moments(tiny_llama, paths, asked(corpus), cache=cache)

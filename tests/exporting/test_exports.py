@@ -18,6 +18,7 @@ from pytest_eac.cli import main
 from pytest_eac.errors import EditError, ModelError, RecordError
 from pytest_eac.exporting.deltas import between, put
 from pytest_eac.exporting.export import export_chain
+from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import fingerprint
@@ -236,6 +237,18 @@ def test_an_export_that_fails_leaves_nothing(
     with pytest.raises(EditError):
         export_chain(tiny_llama, _unknown(spec), chosen, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_the_base_that_is_cut_off_meanwhile_is_an_error(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    base = open_checkpoint(folder)
+    (weights,) = base.files
+    tensors = load_file(weights)
+    with weights.open("r+b") as file:
+        file.truncate(weights.stat().st_size - 100)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ModelError, match=r"model\.safetensors: is damaged or cut off"):
+        write_model(base, tensors, tmp_path / "out")
 
 
 def _unknown(spec: Spec) -> Spec:

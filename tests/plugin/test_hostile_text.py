@@ -340,6 +340,63 @@ def test_texts_of_a_release_are_harmless(specs: Specs) -> None:
     shutil.rmtree(out)
 
 
+WARNING = """
+import warnings
+from transformers import AutoConfig
+
+read = AutoConfig.from_pretrained
+
+def warn(*args, **more):
+    warnings.warn("from a library: " + TEXT)
+    return read(*args, **more)
+
+def pytest_sessionstart():
+    AutoConfig.from_pretrained = warn
+
+def pytest_unconfigure():
+    AutoConfig.from_pretrained = read
+
+def lines(path):
+    warnings.warn("from a source: " + TEXT)
+    yield {"subject": "Rome", "prompt": "{} is", "target": "big"}
+
+def pytest_eac_register_sources():
+    return {"lines": lines}
+"""
+
+
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n1",), marks=pytest.mark.slow)])
+def test_warnings_that_quote_a_model_or_data_are_harmless(
+    specs: Specs, workers: tuple[str, ...]
+) -> None:
+    specs.pytester.makeconftest(f"TEXT = {NASTY!r}\n{WARNING}")
+    (specs.pytester.path / "data.txt").touch()
+    specs.write(edits="[{from: data.txt, format: lines}]", methods=QUICK)
+    terminal = outputs(specs, "-Walways", *workers)
+    for place in ("library", "source"):
+        assert f"UserWarning: from a {place}: x\\x1b[2J\\x9b2J" in terminal
+    assert r"\x3a:error::injected" in terminal
+
+
+def test_warnings_of_other_tests_stay_as_they_are(specs: Specs) -> None:
+    specs.write()
+    specs.pytester.makepyfile("import warnings\ndef test_it():\n    warnings.warn('a\\x1b[31mred')")
+    result = specs.run("-Walways")
+    result.assert_outcomes(passed=2, warnings=1)
+    assert "a\x1b[31mred" in result.stdout.str()
+
+
+def test_warnings_of_commands_are_harmless(
+    specs: Specs,
+) -> None:
+    (specs.pytester.path / "data.txt").touch()
+    path = specs.write(edits="[{from: data.txt, format: lines}]")
+    specs.pytester.makeconftest(f"TEXT = {NASTY!r}\n{WARNING}")
+    with pytest.warns(UserWarning, match="from a source") as warned:
+        main(["validate", str(path)])
+    assert_harmless("\n".join(str(each.message) for each in warned))
+
+
 def test_texts_of_a_baseline_and_of_stored_records_are_harmless(specs: Specs, stored: Path) -> None:
     data = json.loads(stored.read_text(encoding="utf-8"))
     kept = {"spec", "method", "scoring", "prompt", "target", "subject", "excluded", "outcome"}

@@ -40,6 +40,13 @@ def test_a_model_that_is_not_there_is_one_error(
     )
 
 
+def test_a_model_that_is_not_there_is_one_error_of_all_workers(two_specs: Specs) -> None:
+    result = two_specs.run("--eac-model=./nowhere", "-rs", "-n2")
+    result.assert_outcomes(errors=1, skipped=7)
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines(["SKIPPED*--eac-model: cannot be used, see the error of *.eac.*"])
+
+
 def test_a_model_that_cannot_be_loaded_is_one_error(two_specs: Specs) -> None:
     folder = shutil.copytree(FIXTURES / "tiny-llama", two_specs.pytester.path / "model")
     weights = folder / "model.safetensors"
