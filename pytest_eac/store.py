@@ -15,7 +15,8 @@ from filelock import FileLock, Timeout
 
 from pytest_eac.errors import RecordError
 from pytest_eac.outputs import is_stream, replacing, stream, target
-from pytest_eac.record import Record, from_json, to_json
+from pytest_eac.record import Record
+from pytest_eac.recorded import from_json, to_json
 from pytest_eac.spec.files import utf8
 
 if TYPE_CHECKING:

@@ -23,9 +23,8 @@ from pytest_eac.record import (
     Norms,
     Record,
     Verdict,
-    from_json,
-    to_json,
 )
+from pytest_eac.recorded import from_json, to_json
 from tests.judging.hand_made_chains import ABILITY
 
 MISS = Miss(edit=1, prompt="Ōsaka lies in", expected="Brazil", got="\tJapan\n", score=0.0)

@@ -14,7 +14,8 @@ import safetensors.torch
 import torch
 
 from pytest_eac.errors import RecordError
-from pytest_eac.record import Record, to_json
+from pytest_eac.record import Record
+from pytest_eac.recorded import to_json
 from pytest_eac.store import (
     cached_folder,
     cached_text,

@@ -196,7 +196,7 @@ class EacSession:
         """
         if self._shared is None or not self._shared.is_dir():  # a worker on another host
             return self._run(spec, method, seed)
-        from pytest_eac.record import from_json, to_json
+        from pytest_eac.recorded import from_json, to_json
         from pytest_eac.store import cached_text
 
         key = (spec.file.as_posix(), method.name, seed)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.record import to_json
+from pytest_eac.recorded import to_json
 from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
 from pytest_eac.traced import (
     Effect,
