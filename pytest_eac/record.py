@@ -421,4 +421,3 @@ class Record:
     releases: tuple[Release, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
     schema: int = field(default=SCHEMA)
-
