@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Sequence
 
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2, 0.5, 1e308, 10**30, float("nan"), float("inf"), "", " ", "x"),
@@ -125,8 +126,11 @@ def soup(rng: random.Random) -> str:
     return "".join(rng.choice(PIECES) for _ in range(rng.randint(1, 14)))
 
 
-def changed_value(rng: random.Random, value: Any) -> Any:
-    """Return a copy with a few values, keys or items replaced, dropped or doubled."""
+def changed_value(rng: random.Random, value: Any, more: Sequence[Any] = ()) -> Any:
+    """Return a copy with a few values, keys or items replaced, dropped or doubled.
+
+    A value is replaced by one that is odd anywhere, by one of ``more``, or by one near it.
+    """
     root = [copy.deepcopy(value)]
     for _ in range(rng.choice((1, 1, 1, 2, 3, 6))):
         places: list[tuple[Any, Any]] = []
@@ -145,8 +149,21 @@ def changed_value(rng: random.Random, value: Any) -> Any:
         elif how == 2 and isinstance(holder, list) and holder is not root:
             holder.append(holder[key])
         else:
-            holder[key] = copy.deepcopy(rng.choice(ODD))
+            pools = (ODD, _near(holder[key]), more or ODD)
+            holder[key] = copy.deepcopy(rng.choice(rng.choice(pools)))
     return root[0]
+
+
+def _near(value: Any) -> tuple[Any, ...]:
+    """Return values that one could take for this one: of another type, or a little beside it."""
+    found: tuple[Any, ...] = (str(value)[:1000], [value], {"a": value}, None)
+    if isinstance(value, bool):
+        return (*found, not value, int(value))
+    if isinstance(value, int | float):
+        return (*found, value + 1, value - 1, -value, value * 2, float(value), 0, value * 1000)
+    if isinstance(value, str):
+        return (*found, value.upper(), f"{value} ", value[1:], value * 2)
+    return found
 
 
 def changed_text(rng: random.Random, text: str) -> str:

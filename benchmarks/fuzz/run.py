@@ -131,7 +131,7 @@ def keep_input(plan: Plan, kind: str, number: int, trace: str) -> None:
     """Write an input and how it was read into the folder for that, if there is one."""
     if plan.keep is not None:
         plan.keep.mkdir(parents=True, exist_ok=True)
-        file = plan.keep / f"{kind}-{number}-{KINDS[kind].file}"
+        file = plan.keep / f"{kind}-{number}-{Path(KINDS[kind].file).name}"
         file.write_bytes(make(KINDS[kind], plan.seed, number))
         file.with_name(f"{file.name}.txt").write_text(trace, "utf-8", "backslashreplace")
 
@@ -141,7 +141,6 @@ def _work(pipe: Any, at: Any, plan: Plan) -> None:
     _bound_memory()
     with _Reader(plan) as reader:
         while (part := pipe.recv()) is not None:
-            at.value = part.numbers.start
             pipe.send(reader.read(part, at))
 
 

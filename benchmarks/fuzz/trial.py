@@ -54,7 +54,9 @@ def attempt(kind: Kind, folder: Path, data: bytes) -> tuple[str, str]:
             signal.setitimer(signal.ITIMER_REAL, 0)
         if time.process_time() - start > SECONDS:
             raise HangError
-    except (HangError, Exception) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
         name = f"{BAD}{type(error).__name__} in {where.name}, line {where.lineno}"
         return name, traceback.format_exc()

@@ -13,6 +13,7 @@ from pytest_eac.lm.checkpoint import read_json
 from pytest_eac.lm.code import foreign_code
 from pytest_eac.lm.find import quiet
 from pytest_eac.lm.folder import ADAPTER, TEMPLATES, list_folder, require_companions
+from pytest_eac.lm.foreign import refusing
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -152,13 +153,10 @@ def _template_file(name: str, folder: Path) -> str:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    try:
-        with quiet():
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{folder / 'config.json'}: {_first_line(error)}") from error
+    with refusing(f"{folder / 'config.json'}: cannot be used"), quiet():
+        found = AutoConfig.from_pretrained(folder, trust_remote_code=False).to_dict()
     code = read_json(folder / "config.json").get("auto_map")  # the loaded form may leave it out
-    return {**config.to_dict(), "auto_map": code}
+    return {**found, "auto_map": code}
 
 
 def _generation(folder: Path) -> dict[str, Any]:
@@ -167,12 +165,9 @@ def _generation(folder: Path) -> dict[str, Any]:
 
 
 def _load_tokenizer(folder: Path) -> Any:
-    try:
-        with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    with refusing("no usable tokenizer"), quiet():
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         tokenizer.backend_tokenizer.to_str()
-    except Exception as error:  # tokenizers raises bare Exceptions
-        raise ModelError(f"no usable tokenizer: {_first_line(error)}") from error
     return tokenizer
 
 
@@ -218,8 +213,3 @@ def _excerpt(text: str, at: int) -> str:
     start = max(0, min(at - _BEFORE, len(text) - _SHOWN))
     end = start + _SHOWN
     return f"{'...' if start else ''}{text[start:end]}{'...' if end < len(text) else ''}"
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

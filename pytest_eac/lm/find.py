@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import logging
 import shutil
+import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from pytest_eac.lm.folder import (
     require_model,
     require_names,
 )
+from pytest_eac.lm.foreign import refusing
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.spec.files import expanded, is_gguf
@@ -200,17 +202,15 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
         (alone / "model.gguf").symlink_to(path.absolute())
     except OSError:  # on Windows, links need rights that not every user has
         shutil.copyfile(path, alone / "model.gguf")
-    try:
-        source: dict[str, Any] = {
-            "pretrained_model_name_or_path": str(alone),
-            "gguf_file": "model.gguf",
-            "trust_remote_code": False,
-        }
+    source: dict[str, Any] = {
+        "pretrained_model_name_or_path": str(alone),
+        "gguf_file": "model.gguf",
+        "trust_remote_code": False,
+    }
+    with refusing(f"{path}: cannot be read as GGUF", "fetch or convert it again"):
         find_layout(AutoConfig.from_pretrained(**source))
         model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(**source)
-    except (ValueError, OSError, KeyError, IndexError, NotImplementedError) as error:
-        raise ModelError(f"{path}: cannot be read as GGUF: {error}") from error
     # The dequantised model still carries its quantizer's mark, which makes it refuse to be saved.
     for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
         if hasattr(model, mark):
@@ -226,12 +226,17 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and advice out of the user's terminal."""
+    """Keep transformers' progress bars and advice out of the user's terminal.
+
+    They may quote a hostile file as it is. What goes wrong is raised, not only logged.
+    """
     level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity_error()
+    hf_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
     finally:
         hf_logging.set_verbosity(level)
         if bars:

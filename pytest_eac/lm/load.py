@@ -14,6 +14,7 @@ from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
 from pytest_eac.lm.files import ModelFiles, files_of
 from pytest_eac.lm.find import find_model, quiet
 from pytest_eac.lm.folder import require_tokenizer
+from pytest_eac.lm.foreign import refusing, told
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 _CPU_BYTES = 176 * 2**20
 _TOLD = 12  # tokens of a prompt that tell which one it is
+_SAVE_AGAIN = "fetch the files again, or save the model again with model.save_pretrained"
+_SAVE_TOKENIZER = "save it again, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -223,23 +226,21 @@ def _find_device(name: str) -> torch.device:
 
 
 def _load_config(model_id: str, where: dict[str, Any]) -> Any:
-    try:
-        return AutoConfig.from_pretrained(**where)
-    except ValueError as error:
-        _require_no_code(model_id, error)
-        if "model type" not in str(error) and "model_type" not in str(error):
-            raise ModelError(f"{model_id}: {_first_line(error)}") from error
-        known = ", ".join(sorted(LAYOUTS))
-        raise ModelError(
-            f"{model_id}: transformers does not know this architecture ({_first_line(error)}); "
-            f"pytest-eac knows {known}"
-        ) from error
-    except OSError as error:
-        raise ModelError(f"{model_id}: cannot be read: {_first_line(error)}") from error
+    with refusing(f"{model_id}: config.json cannot be used", _SAVE_AGAIN):
+        try:
+            return AutoConfig.from_pretrained(**where)
+        except ValueError as error:
+            if "model type" not in str(error) and "model_type" not in str(error):
+                raise
+            known = ", ".join(sorted(LAYOUTS))
+            raise ModelError(
+                f"{model_id}: transformers does not know this architecture ({told(error)}); "
+                f"pytest-eac knows {known}"
+            ) from error
 
 
 def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any]) -> Any:
-    try:
+    with refusing(f"{model_id}: weights cannot be read as config.json says", _SAVE_AGAIN):
         model, info = AutoModelForCausalLM.from_pretrained(
             config=config,
             dtype=DTYPES.get(dtype, "auto"),
@@ -247,18 +248,6 @@ def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any])
             output_loading_info=True,
             **where,
         )
-    except OSError as error:
-        raise ModelError(f"{model_id}: cannot be read: {_first_line(error)}") from error
-    except Exception as error:
-        if type(error).__name__ not in {
-            "SafetensorError",
-            "RuntimeError",
-            "ValueError",
-            "KeyError",
-        }:
-            raise
-        _require_no_code(model_id, error)
-        raise ModelError(f"{model_id}: weights cannot be read: {_first_line(error)}") from error
     if info["missing_keys"]:
         names = ", ".join(sorted(info["missing_keys"])[:5])
         raise ModelError(f"{model_id}: the checkpoint lacks weights that the model needs: {names}")
@@ -266,12 +255,10 @@ def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any])
 
 
 def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
-    try:
+    with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(**where)
-    except (OSError, ValueError) as error:
-        _require_no_code(model_id, error)
-        raise ModelError(f"{model_id}: no usable tokenizer: {_first_line(error)}") from error
-    if not tokenizer("a")["input_ids"]:
+        ids = tokenizer("a")["input_ids"]
+    if not ids:
         raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
     if not tokenizer.is_fast:
         raise ModelError(
@@ -279,17 +266,3 @@ def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
             "expected a fast tokenizer (tokenizer.json)"
         )
     return tokenizer
-
-
-def _require_no_code(model_id: str, error: Exception) -> None:
-    """Raise in place of what transformers raises when a model needs code that was not allowed."""
-    if "custom code" in str(error):
-        raise ModelError(
-            f"{model_id}: cannot be loaded without code of its own, which was not run; "
-            "--eac-trust-remote-code allows that for a base, and never for a release"
-        ) from error
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__

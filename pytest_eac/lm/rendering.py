@@ -17,32 +17,42 @@ def serve(memory: int, characters: int) -> None:
         memory: how many bytes more than now may be taken.
         characters: how long an answer may be.
     """
-    from transformers.utils.chat_template_utils import render_jinja_template
+    import transformers.utils.chat_template_utils  # noqa: F401 - not within the bound on memory
 
     setting = json.loads(sys.stdin.readline())
     _limit_memory(memory)
     _answer({})
     for line in sys.stdin:
-        asked = json.loads(line)
-        try:
-            rendered, _ = render_jinja_template(
-                conversations=[asked["messages"]],
-                chat_template=setting["template"],
-                add_generation_prompt=asked["answer"],
-                continue_final_message=not asked["answer"],
-                **setting["special"],
-            )
-            text = rendered[0]
-        except MemoryError:
-            _answer({"error": "out of memory"})
-        except Exception as error:  # whatever a template can bring about
-            lines = str(error).strip().splitlines()
-            _answer({"error": f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]})
-        else:
-            if len(text) > characters:
-                _answer({"error": f"its text is longer than {characters:,} characters"})
-            else:
-                _answer({"text": text})
+        _answer(render(setting, json.loads(line), characters))
+
+
+def render(setting: dict[str, Any], asked: dict[str, Any], characters: int) -> dict[str, Any]:
+    """Return what a template makes of messages, as ``text`` or ``error``.
+
+    Args:
+        setting: ``template`` and its ``special`` tokens by name.
+        asked: the ``messages``, and whether an ``answer`` follows.
+        characters: how long the text may be.
+    """
+    from transformers.utils.chat_template_utils import render_jinja_template
+
+    try:
+        rendered, _ = render_jinja_template(
+            conversations=[asked["messages"]],
+            chat_template=setting["template"],
+            add_generation_prompt=asked["answer"],
+            continue_final_message=not asked["answer"],
+            **setting["special"],
+        )
+        text = rendered[0]
+    except MemoryError:
+        return {"error": "out of memory"}
+    except Exception as error:  # whatever a template can bring about
+        lines = str(error).strip().splitlines()
+        return {"error": f"{type(error).__name__}: {lines[0] if lines else ''}"[:300]}
+    if len(text) > characters:
+        return {"error": f"its text is longer than {characters:,} characters"}
+    return {"text": text}
 
 
 def _answer(found: dict[str, Any]) -> None:
