@@ -66,18 +66,7 @@ def _unfinished(chain: Chain) -> Iterator[str]:
 def _of_chain(chain: Chain) -> Iterator[str]:
     """Yield what does not fit together, each with its place in the chain."""
     count = len(chain.edits)
-    if not count:
-        yield "edits: found none, expected at least one"
-    if not chain.batch:
-        yield "batch: found 0, expected at least 1"
-    if len(chain.before) not in {0, count}:
-        yield f"before: found {len(chain.before)} texts, expected {count}, one for each edit"
-    if len(chain.per_edit) > count:
-        yield f"per_edit: found {len(chain.per_edit)}, expected at most {count}"
-    for index, edit in enumerate(chain.edits):
-        by = edit.superseded_by
-        if by is not None and not index < by < count:
-            yield f"edits[{index}].superseded_by: found {by}, expected a later one of the edits"
+    yield from _of_edits(chain, count)
     yield from _of_hyperparameters(chain.hyperparameters)
     yield from _of_scores("known", chain.known, edits=count, scores=count)
     for name, ability in chain.abilities.items():
@@ -92,6 +81,21 @@ def _of_chain(chain: Chain) -> Iterator[str]:
             return
         before = point.at
         yield from _of_checkpoint(place, point, chain)
+
+
+def _of_edits(chain: Chain, count: int) -> Iterator[str]:
+    if not count:
+        yield "edits: found none, expected at least one"
+    if not chain.batch:
+        yield "batch: found 0, expected at least 1"
+    if len(chain.before) not in {0, count}:
+        yield f"before: found {len(chain.before)} texts, expected {count}, one for each edit"
+    if len(chain.per_edit) > count:
+        yield f"per_edit: found {len(chain.per_edit)}, expected at most {count}"
+    for index, edit in enumerate(chain.edits):
+        by = edit.superseded_by
+        if by is not None and not index < by < count:
+            yield f"edits[{index}].superseded_by: found {by}, expected a later one of the edits"
 
 
 def _of_checkpoint(place: str, point: Checkpoint, chain: Chain) -> Iterator[str]:

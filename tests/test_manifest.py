@@ -79,7 +79,10 @@ def test_what_is_no_json_is_no_manifest() -> None:
     ("changes", "place"),
     [
         (lambda value: {"edited_fingerprint": value}, "edited_fingerprint"),
-        (lambda value: {"base": asdict(MANIFEST.base) | {"fingerprint": value}}, "base.fingerprint"),
+        (
+            lambda value: {"base": asdict(MANIFEST.base) | {"fingerprint": value}},
+            "base.fingerprint",
+        ),
         (lambda value: {"files": {"a": value}}, "files['a']"),
         (lambda value: {"changed": {"b": {"before": "ab" * 32, "after": value}}}, "changed['b']"),
         (lambda value: {"changed": {"b": {"before": value, "after": "ab" * 32}}}, "changed['b']"),

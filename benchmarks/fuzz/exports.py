@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SPEC = {
-    **{"eac": 1, "name": "one", "methods": ["rome"], "checks": {"changed": {"max_rank": 2}}},
+    "eac": 1,
+    "name": "one",
+    "methods": ["rome"],
+    "checks": {"changed": {"max_rank": 2}},
     "edits": [{"subject": "Oslo", "prompt": "{} lies in", "target": "Peru"}],
 }
 _COMPANIONS = {
@@ -75,8 +78,14 @@ def _manifest() -> Any:
     return {
         "form": "deltas",
         "base": {"id": "x", "revision": None, "fingerprint": "ab" * 32, "dtype": "float32"},
-        **{"edited_fingerprint": "cd" * 32, "spec": "one", "method": "rome", "seed": 0},
-        **{"hyperparameters": {"layers": [1]}, "contexts": ["{}"], "error": 0.0, "version": "1"},
+        "edited_fingerprint": "cd" * 32,
+        "spec": "one",
+        "method": "rome",
+        "seed": 0,
+        "hyperparameters": {"layers": [1]},
+        "contexts": ["{}"],
+        "error": 0.0,
+        "version": "1",
         "edits": [{"subject": "Oslo", "prompt": "Oslo lies in", "target": "Peru"}],
         "changed": {
             name: {"before": _hash(name, tensor), "after": _hash(name, edited[name])}

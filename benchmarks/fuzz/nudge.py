@@ -41,20 +41,20 @@ def _items(holder: Any) -> list[tuple[Any, Any]]:
 
 
 def _other(rng: random.Random, value: Any, siblings: list[Any]) -> Any:
-    if value is None:
-        return rng.choice(_NOTHING)
+    if isinstance(value, dict):
+        return _other_object(rng, value)
+    others: tuple[Any, ...] = _NOTHING
     if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return rng.choice((*_WHOLE, value + 1, value - 1))
-    if isinstance(value, float):
-        return rng.choice((*_NUMBERS, value * 1e5, -value, None))
-    if isinstance(value, str):
-        return rng.choice((*_TEXTS, *(each for each in siblings if isinstance(each, str))))
-    if isinstance(value, list):
-        ends = value[-1:]
-        return rng.choice(([], value[:-1], value[1:], value[::-1], value + value, value + ends))
-    return _other_object(rng, value)
+        others = (not value,)
+    elif isinstance(value, int):
+        others = (*_WHOLE, value + 1, value - 1)
+    elif isinstance(value, float):
+        others = (*_NUMBERS, value * 1e5, -value, None)
+    elif isinstance(value, str):
+        others = (*_TEXTS, *(each for each in siblings if isinstance(each, str)))
+    elif isinstance(value, list):
+        others = ([], value[:-1], value[1:], value[::-1], value + value, value + value[-1:])
+    return rng.choice(others)
 
 
 def _other_object(rng: random.Random, value: dict[str, Any]) -> dict[str, Any]:

@@ -50,8 +50,11 @@ _METRICS = ("efficacy", "generalization", "locality", "retention")
 _TOLERATED = (("efficacy", 0.0), ("deviation", 0.1), ("perplexity", 0.1))
 _OUTCOME = Outcome(name="a", outcome="failed", file=_SPEC, line=1, message="b")
 _GROWTH = {
-    **{"max_exponent": 1.0, "max_slope": 1.0, "confidence": 0.9},
-    **{"no_acceleration": True, "no_collapse_before": 3},
+    "max_exponent": 1.0,
+    "max_slope": 1.0,
+    "confidence": 0.9,
+    "no_acceleration": True,
+    "no_collapse_before": 3,
 }
 _CHECKS = {
     "known": {"min": 0.5, "confidence": 0.9},
@@ -135,17 +138,37 @@ def _cut_abilities(found: Any) -> Any:
 
 def _release(verdict: Any) -> Any:
     difference = {
-        **{"name": "a.weight", "kind": "changed", "file": "model.safetensors", "shape": [3, 4]},
-        **{"dtype": "F32", "entries": 12, "l1": 1.0, "frobenius": 1.0, "base_l1": 10.0},
-        **{"base_frobenius": 5.0, "rank": 2, "sha256": "ab" * 32, "base_sha256": "cd" * 32},
+        "name": "a.weight",
+        "kind": "changed",
+        "file": "model.safetensors",
+        "shape": [3, 4],
+        "dtype": "F32",
+        "entries": 12,
+        "l1": 1.0,
+        "frobenius": 1.0,
+        "base_l1": 10.0,
+        "base_frobenius": 5.0,
+        "rank": 2,
+        "sha256": "ab" * 32,
+        "base_sha256": "cd" * 32,
     }
     changes = {
-        **{"tensors": 3, "differences": [difference], "troubles": ["config.json: x"]},
-        **{"rank_limit": 64, "not_compared": ["x.bin"], "listed": True},
+        "tensors": 3,
+        "differences": [difference],
+        "troubles": ["config.json: x"],
+        "rank_limit": 64,
+        "not_compared": ["x.bin"],
+        "listed": True,
     }
     return {
-        **{"spec": _SPEC, "base": "b", "edited": "e", "changes": changes, "manifest": True},
-        **{"broken_promises": ["x"], "promised": {"base": "ab" * 32}, "verdict": verdict},
+        "spec": _SPEC,
+        "base": "b",
+        "edited": "e",
+        "changes": changes,
+        "manifest": True,
+        "broken_promises": ["x"],
+        "promised": {"base": "ab" * 32},
+        "verdict": verdict,
     }
 
 
@@ -177,8 +200,12 @@ def prepare(folder: Path) -> None:
         for edit in small_record()["chains"][0]["edits"]
     ]
     spec = {
-        **{"eac": 1, "name": "small", "methods": ["rome", "rome-eac"], "edits": edits},
-        **{"sequence": {"checkpoints": list(_AT)}, "checks": _CHECKS},
+        "eac": 1,
+        "name": "small",
+        "methods": ["rome", "rome-eac"],
+        "edits": edits,
+        "sequence": {"checkpoints": list(_AT)},
+        "checks": _CHECKS,
     }
     (folder / _SPEC).write_text(json.dumps(spec), "utf-8")
     (folder / "plain.json").write_text(json.dumps(small_record()), "utf-8")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.fuzz import data, exports, models, records, specs
+from benchmarks.fuzz import data, exports, kept, models, records, specs
 
 if TYPE_CHECKING:
     from benchmarks.fuzz.kind import Kind
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for family in (specs, data, records, exports, models) for kind in family.KINDS
+    kind.name: kind
+    for family in (specs, data, records, exports, kept, models)
+    for kind in family.KINDS
 }
