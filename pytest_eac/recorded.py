@@ -12,6 +12,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.record import SCHEMA, Record
+from pytest_eac.safe import line
 from pytest_eac.typed import read_typed
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ def from_json(text: str) -> Record:
 
 
 def _placed(place: str, chain: Chain, problem: str) -> str:
-    return f"{place} ({chain.name}).{problem}; run the spec again, or undo the change of the file"
+    found = line(f"{place} ({chain.name}).{problem}")
+    return f"{found}; run the spec again, or undo the change of the file"
 
 
 def _unfinished(chain: Chain) -> Iterator[str]:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from pytest_eac.safe import line
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -61,6 +63,7 @@ def read_typed(kind: type[Value], text: str, *, schema: int | None = None) -> Va
     """
     from pydantic import ValidationError
 
+    wanted: Any = kind
     data = _json(text)
     found = data.get("schema") if isinstance(data, dict) else None
     if schema is not None and found != schema:
@@ -68,14 +71,14 @@ def read_typed(kind: type[Value], text: str, *, schema: int | None = None) -> Va
     try:
         # Not from what has been read above: only JSON lets lists stand for tuples in strict mode,
         # and without that, texts and booleans would be taken for numbers.
-        value: Value = _adapter(kind).validate_json(text, strict=True)
+        value: Value = _adapter(wanted).validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_described(error.errors(include_url=False))) from None
     return value
 
 
 @cache
-def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
@@ -144,7 +147,7 @@ def _described(problems: list[ErrorDetails]) -> str:
 
 
 def _problem(detail: ErrorDetails) -> str:
-    place = path_of(detail["loc"])
+    place = _path(detail["loc"])
     if detail["type"] == "missing":
         return f"{place}: is missing"
     if detail["type"] == "json_invalid":
@@ -155,10 +158,10 @@ def _problem(detail: ErrorDetails) -> str:
     return f"{place}: found {_shown(detail['input'])}, {expected}"
 
 
-def path_of(parts: Iterable[str | int]) -> str:
+def _path(parts: Iterable[str | int]) -> str:
     """Write where a value lies: ``chains[0].known.n``."""
     path = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in parts)
-    return path.removeprefix(".") or "the file"
+    return line(path.removeprefix(".")) or "the file"
 
 
 def _shown(value: object) -> str:

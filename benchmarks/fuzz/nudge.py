@@ -14,7 +14,7 @@ _NUMBERS = (
     *(-0.0, -1.0, -1e300, 2),
 )
 _TEXTS = ("", "x", "\n::error::x", "\0", "rome", "perplexity", "ab" * 32)
-_NOTHING = (0, 1, 0.5, 0.0, "x", "already held", -1, [], {})
+_NOTHING: tuple[Any, ...] = (0, 1, 0.5, 0.0, "x", "already held", -1, [], {})
 _DEEPER = 0.9
 
 

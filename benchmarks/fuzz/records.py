@@ -115,7 +115,14 @@ def _cut_chain(chain: Any) -> Any:
     for at, point in zip(_AT, chain["checkpoints"], strict=True):
         point |= {name: _cut_measurement(point[name], at) for name in _METRICS}
         point |= {"at": at, "abilities": _cut_abilities(point["abilities"])}
-    number = {"value": 3.5, "n": 0, "low": None, "high": None, "scores": [], "misses": []}
+    number: dict[str, Any] = {
+        "value": 3.5,
+        "n": 0,
+        "low": None,
+        "high": None,
+        "scores": [],
+        "misses": [],
+    }
     point["metrics"] = {"mine": copy.deepcopy(point["efficacy"]), "number": number}
     return chain
 
