@@ -15,10 +15,12 @@ from benchmarks.fuzz import tiny
 from benchmarks.fuzz.kind import Kind
 from benchmarks.fuzz.mutate import changed_bytes, changed_text, changed_value
 from pytest_eac.lm.chat import TEXT_CHARACTERS
+from pytest_eac.lm.companions import compare_companions
+from pytest_eac.lm.find import quiet
 from pytest_eac.lm.layout import LAYOUTS
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.load import load_model, load_tokenizer
 from pytest_eac.lm.rendering import render
-from pytest_eac.lm.tokens import continuation, encode
+from pytest_eac.lm.tokens import continuation, decode, encode
 from pytest_eac.measuring.difference import compare_checkpoints
 from pytest_eac.writing import Continuation
 
@@ -191,38 +193,68 @@ def _prepare_index(folder: Path) -> None:
     weights.rename(weights.with_name("part.safetensors"))
 
 
-def _prepare_template(folder: Path) -> None:
+def _without(folder: Path, keys: Sequence[str]) -> None:
+    """Write the model with settings of its tokenizer that leave keys to another file."""
     _prepare(folder)
-    for each in (folder / "base", folder / "model"):
-        settings = {**tiny.TOKENIZER_CONFIG}
-        settings.pop("chat_template")
-        (each / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+    settings = {key: value for key, value in tiny.TOKENIZER_CONFIG.items() if key not in keys}
+    (folder / "model" / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+
+
+def _prepare_template(folder: Path) -> None:
+    _without(folder, ["chat_template"])
+
+
+def _prepare_special_tokens(folder: Path) -> None:
+    _without(folder, ["added_tokens_decoder", *tiny.SPECIAL_TOKENS])
+
+
+def _compare(file: Path) -> None:
+    """Compare a release that has the file with its base."""
+    "\n".join(compare_companions(file.parents[1] / "base", file.parent)).encode(
+        "utf-8", "backslashreplace"
+    )
 
 
 def _read(file: Path) -> None:
     """Compare a release that has the file with its base, then load it as a base."""
-    changes = compare_checkpoints(file.parents[1] / "base", file.parent)
-    "\n".join(changes.troubles).encode("utf-8", "backslashreplace")
+    _compare(file)
     use(load_model(str(file.parent), device="cpu"))
+
+
+def _read_weights(file: Path) -> None:
+    compare_checkpoints(file.parents[1] / "base", file.parent)
+    use(load_model(str(file.parent), device="cpu"))
+
+
+def _read_tokenizer(file: Path) -> None:
+    """Do the same with a file of a tokenizer, for which no model is needed."""
+    _compare(file)
+    where = {"pretrained_model_name_or_path": str(file.parent), "trust_remote_code": False}
+    with quiet():
+        use_tokenizer(load_tokenizer("model", where))
+
+
+def _read_template(file: Path) -> None:
+    _read_tokenizer(file)
+    setting = {"template": file.read_text("utf-8"), "special": {"bos_token": "<s>"}}
+    json.dumps(render(setting, {"messages": _MESSAGES, "answer": True}, TEXT_CHARACTERS))
+
+
+def use_tokenizer(tokenizer: Any) -> list[int]:
+    """Encode and decode with a tokenizer; return ids of a text."""
+    answer = continuation(tokenizer, Continuation(" the"))
+    ids = [*encode(tokenizer, "The the abc"), *answer]
+    decode(tokenizer, ids, special=False)
+    return ids
 
 
 def use(loaded: LoadedModel) -> None:
     """Do with a loaded model what is done before the first edit, and run it once."""
     json.dumps([loaded.shape, sorted(loaded.stop_ids)])
-    ids = encode(loaded.tokenizer, "The the abc")
+    ids = use_tokenizer(loaded.tokenizer)
     loaded.require_room(ids, 1)
-    answer = continuation(loaded.tokenizer, Continuation(" the"))
-    rows = [[*ids, *answer]] if ids else [answer]
-    loaded.tokenizer.decode(rows[0], skip_special_tokens=True)
     with torch.no_grad():
-        loaded.model(**loaded.pad([*rows, rows[0][:1]], side="left").as_inputs())
-
-
-def _read_template(file: Path) -> None:
-    _read(file)
-    template = file.read_text("utf-8")
-    setting = {"template": template, "special": {"bos_token": "<s>"}}
-    json.dumps(render(setting, {"messages": _MESSAGES, "answer": True}, TEXT_CHARACTERS))
+        loaded.model(**loaded.pad([ids, ids[:1]], side="left").as_inputs())
 
 
 def _of_model(name: str, file: str, make: Callable[[random.Random], bytes], **more: Any) -> Kind:
@@ -233,13 +265,25 @@ def _of_model(name: str, file: str, make: Callable[[random.Random], bytes], **mo
 KINDS = (
     _of_model("config", "config.json", _json(tiny.CONFIG, _CONFIG_MORE)),
     _of_model("generation", "generation_config.json", _json(tiny.GENERATION)),
-    _of_model("tokenizer", "tokenizer.json", _json(tiny.TOKENIZER, _TOKENIZER_MORE)),
+    _of_model(
+        "tokenizer",
+        "tokenizer.json",
+        _json(tiny.TOKENIZER, _TOKENIZER_MORE),
+        read=_read_tokenizer,
+    ),
     _of_model(
         "tokenizer-config",
         "tokenizer_config.json",
         _json(tiny.TOKENIZER_CONFIG, _SETTINGS_MORE),
+        read=_read_tokenizer,
     ),
-    _of_model("special-tokens", "special_tokens_map.json", _json(tiny.SPECIAL_TOKENS)),
+    _of_model(
+        "special-tokens",
+        "special_tokens_map.json",
+        _json(tiny.SPECIAL_TOKENS),
+        read=_read_tokenizer,
+        prepare=_prepare_special_tokens,
+    ),
     _of_model(
         "template",
         "chat_template.jinja",
@@ -247,7 +291,9 @@ KINDS = (
         prepare=_prepare_template,
         read=_read_template,
     ),
-    _of_model("weights", "model.safetensors", _weights),
-    _of_model("index", "model.safetensors.index.json", _index, prepare=_prepare_index),
+    _of_model("weights", "model.safetensors", _weights, read=_read_weights),
+    _of_model(
+        "index", "model.safetensors.index.json", _index, prepare=_prepare_index, read=_read_weights
+    ),
     _of_model("adapter", "adapter_config.json", _json(tiny.ADAPTER)),
 )

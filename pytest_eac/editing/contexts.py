@@ -10,7 +10,7 @@ from pytest_eac.cache.entries import source_digest
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.lm.generate import sample
 from pytest_eac.lm.identity import identify
-from pytest_eac.lm.tokens import encode
+from pytest_eac.lm.tokens import decode, encode
 
 if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
@@ -51,7 +51,7 @@ def _sample(loaded: LoadedModel, settings: ContextSettings, seed: int) -> list[s
         rows = [encode(loaded.tokenizer, opening) for opening in openings]
         ids = sample(loaded, rows, tokens=tokens, top_k=_TOP_K, generator=generator)
         for row, new in zip(rows, ids, strict=True):
-            text = loaded.tokenizer.decode((*row, *new), skip_special_tokens=True)
+            text = decode(loaded.tokenizer, (*row, *new), special=False)
             plain = " ".join(text.replace("{", " ").replace("}", " ").split())
             contexts.append(plain + ". {}")
     return contexts

@@ -19,6 +19,7 @@ from pytest_eac.cache.kinds import COVARIANCE
 from pytest_eac.editing.corpus import Corpus, open_corpus
 from pytest_eac.errors import DataError, EditError, NonFiniteError
 from pytest_eac.lm.layout import find_module, text_config
+from pytest_eac.lm.tokens import encode_part
 from pytest_eac.lm.trace import read_states
 
 if TYPE_CHECKING:
@@ -252,8 +253,7 @@ class _Texts:
         positions = getattr(config, "max_position_embeddings", None) or _WINDOW
         width = min(_WINDOW, positions)
         for text in self.corpus.texts():
-            encoded = self.loaded.tokenizer(text, add_special_tokens=False, verbose=False)
-            ids = encoded["input_ids"][: self.limit - read]
+            ids = encode_part(self.loaded.tokenizer, text)[: self.limit - read]
             read += len(ids)
             for start in range(0, len(ids), width):
                 row = tuple(ids[start : start + width])

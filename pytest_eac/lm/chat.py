@@ -14,6 +14,7 @@ from threading import Timer
 from typing import Any
 
 from pytest_eac.errors import ModelError, SettingsError
+from pytest_eac.lm.tokens import encode
 
 SECONDS = 10.0
 """How long a template may take for one prompt."""
@@ -38,7 +39,7 @@ def chat_prompt(tokenizer: Any, text: str) -> str:
     """
     prompt = rendered(tokenizer, [{"role": "user", "content": text}])
     start = tokenizer.bos_token
-    adds_it = start is not None and tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+    adds_it = start is not None and encode(tokenizer, "a")[:1] == (tokenizer.bos_token_id,)
     return prompt.removeprefix(start) if adds_it else prompt
 
 

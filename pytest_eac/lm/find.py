@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import logging
+import os
 import shutil
+import sys
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,17 +26,19 @@ from pytest_eac.lm.folder import (
     ListedFile,
     list_folder,
     require_fetched,
+    require_few_parts,
     require_model,
     require_names,
 )
 from pytest_eac.lm.foreign import refusing
+from pytest_eac.lm.gguf import count_layers
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.spec.files import expanded, is_gguf
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
 _log = logging.getLogger(__name__)
 
@@ -175,23 +179,24 @@ def find_in_package(name: str) -> Path:
 def _converted(path: Path, cache: Path) -> tuple[Path, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
     require_fetched(path.parent, [path.name])
+    layers = count_layers(path)
     with path.open("rb") as file:
-        if file.read(4) != b"GGUF":
-            raise ModelError(f"{path}: cannot be read as GGUF: it does not start with 'GGUF'")
-        file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
 
     def build(folder: Path) -> None:
         _log.info("converting %s; this is done once", path.name)
         with quiet(), TemporaryDirectory(prefix="pytest-eac-") as alone:
-            _convert(path, Path(alone), folder)
+            _convert(path, Path(alone), folder, layers)
 
     folder = take_folder(cache, f"{path.stem}-{digest[:16]}", build)
     return folder, f"sha256:{digest}"
 
 
-def _convert(path: Path, alone: Path, folder: Path) -> None:
-    """Convert a file through the empty folder ``alone``: transformers reads files beside it."""
+def _convert(path: Path, alone: Path, folder: Path, layers: int) -> None:
+    """Convert a file of so many layers through the empty folder ``alone``.
+
+    transformers would read files beside it.
+    """
     missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
     if missing:
         raise UnavailableError(
@@ -208,8 +213,13 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
         "trust_remote_code": False,
     }
     with refusing(f"{path}: cannot be read as GGUF", "fetch or convert it again"):
-        find_layout(AutoConfig.from_pretrained(**source))
-        model = AutoModelForCausalLM.from_pretrained(**source, dtype=torch.float32)
+        config = AutoConfig.from_pretrained(**source)
+        find_layout(config)
+        require_few_parts(path, config.to_dict(), layers)
+        model, info = AutoModelForCausalLM.from_pretrained(
+            **source, dtype=torch.float32, output_loading_info=True
+        )
+        require_all_weights(path, info)
         tokenizer = AutoTokenizer.from_pretrained(**source)
     # The dequantised model still carries its quantizer's mark, which makes it refuse to be saved.
     for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
@@ -224,6 +234,17 @@ def _convert(path: Path, alone: Path, folder: Path) -> None:
         raise RecordError(f"{folder}: cannot be written: {error}") from error
 
 
+def require_all_weights(model: object, info: Mapping[str, Collection[str]]) -> None:
+    """Raise if transformers made up weights, as what it says of its loading has it.
+
+    Raises:
+        ModelError: names some of them.
+    """
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:5])
+        raise ModelError(f"{model}: the checkpoint lacks weights that the model needs: {names}")
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep transformers' progress bars and advice out of the user's terminal.
@@ -234,10 +255,38 @@ def quiet() -> Iterator[None]:
     hf_logging.set_verbosity(logging.CRITICAL)
     hf_logging.disable_progress_bar()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _unprinted():
             warnings.simplefilter("ignore")
             yield
     finally:
         hf_logging.set_verbosity(level)
         if bars:
             hf_logging.enable_progress_bar()
+
+
+@contextmanager
+def _unprinted() -> Iterator[None]:
+    """Drop what Rust code prints, which knows nothing of ``sys.stdout``: names of keys, panics."""
+    _flush()
+    try:
+        saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    except OSError:  # there are none, as in a service
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor in saved:
+            os.dup2(null, descriptor)
+        yield
+    finally:
+        _flush()
+        for descriptor, copy in saved.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+        os.close(null)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # there is none, or it is closed
+            stream.flush()

@@ -30,7 +30,9 @@ TEXT_BYTES = 64 * 2**20
 """How large a file of configuration or tokenizer may be, and the header of a file of weights."""
 MAX_PARTS = 10_000
 """How many layers, experts or labels a configuration may claim: a list is made of each."""
-_PARTS = re.compile(r"(layers?|experts|labels|depth)$")
+_PARTS = re.compile(r"(layers?|experts|labels|depth|block_count|expert_count)$")
+_LAYERS = re.compile(r"(^num_hidden_layers|^n_layers?|block_count)$")
+_KERNELS = ("attn_implementation", "attn_implementation_internal", "experts_implementation")
 _LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -68,7 +70,7 @@ def require_companions(folder: Path) -> None:
 
     Raises:
         ModelError: a file is larger than ``TEXT_BYTES``, or ``config.json`` claims more than
-            ``MAX_PARTS`` layers, experts or labels.
+            ``MAX_PARTS`` layers, experts or labels, or names a kernel of the hub.
     """
     for place in (folder, folder / TEMPLATES):
         for each in list_folder(place) if place.is_dir() else ():
@@ -78,22 +80,52 @@ def require_companions(folder: Path) -> None:
                     f"{place / each.name}: found {each.size:,} bytes, expected at most "
                     f"{TEXT_BYTES:,}, which no such file of a model has"
                 )
-    claimed = next(_claimed_parts(read_object(folder / CONFIG)), None)
-    if claimed:
-        raise ModelError(
-            f"{folder / CONFIG}: found {claimed[0]}: {claimed[1]:,}, expected at most {MAX_PARTS:,}"
-        )
+    config = read_object(folder / CONFIG)
+    require_few_parts(folder / CONFIG, config)
+    _require_no_kernels(folder / CONFIG, config)
 
 
-def _claimed_parts(config: Mapping[str, object]) -> Iterator[tuple[str, float]]:
-    """Yield what a configuration, or a part of it, claims too many of."""
+def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX_PARTS) -> None:
+    """Raise if a configuration, or a part of it, claims more layers than a model has.
+
+    Args:
+        where: its file, for the message.
+        config: what is in it.
+        most: how many layers its weights can be enough for, where these are known.
+
+    Raises:
+        ModelError: names the key and what it claims.
+    """
+    for name, value in _items(config):
+        if not isinstance(value, int | float) or not _PARTS.search(name):
+            continue
+        if value > MAX_PARTS:
+            raise ModelError(f"{where}: found {name}: {value:,}, expected at most {MAX_PARTS:,}")
+        if value > most and _LAYERS.search(name):
+            raise ModelError(
+                f"{where}: found {name}: {value:,}, but the weights are those of {most:,} layers "
+                "at most; they do not belong together: fetch the files again"
+            )
+
+
+def _require_no_kernels(where: Path, config: Mapping[str, object]) -> None:
+    """Raise if a configuration names a kernel of the hub: transformers would fetch and run it."""
+    for name, value in _items(config):
+        kernels = value.values() if isinstance(value, dict) else [value]
+        if name.endswith(_KERNELS) and any("/" in str(each) for each in kernels):
+            raise ModelError(
+                f"{where}: found {name}: {value!r}, which is code of another repository; it was "
+                "not run: remove the key, so that the code of transformers is used"
+            )
+
+
+def _items(config: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+    """Yield the keys and values of a configuration and of all that is nested in it."""
     parts: list[object] = [config]
     while parts:
         part = parts.pop()
         if isinstance(part, dict):
-            for name, value in part.items():
-                if isinstance(value, int | float) and value > MAX_PARTS and _PARTS.search(name):
-                    yield name, value
+            yield from part.items()
         if isinstance(part, dict | list):
             parts.extend(part.values() if isinstance(part, dict) else part)
 

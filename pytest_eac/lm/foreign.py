@@ -18,11 +18,11 @@ _SHOWN = 300  # characters of a library's message
 def refusing(where: str, remedy: str = "") -> Iterator[None]:
     """Turn whatever a library raises into a ``ModelError``, of which it is the cause.
 
-    For a file that is broken, transformers, tokenizers, gguf and torch raise whatever the first line
-    that stumbles over it does: ``KeyError``, ``ZeroDivisionError``, ``RecursionError``,
-    ``MemoryError`` for a size that no machine has, or a panic of Rust, which Python takes for more
-    than an exception. So there is nothing to list. Only calls of libraries belong inside the block:
-    a mistake of this package's own there would be taken for a broken file.
+    For a broken file, transformers, tokenizers, gguf and torch raise whatever the first line that
+    cannot go on does: ``KeyError``, ``ZeroDivisionError``, ``RecursionError``, ``MemoryError`` for
+    a size that no machine has, or a panic of Rust, which is no ``Exception``. So there is no list
+    of classes. Only calls of libraries belong inside the block: a mistake of our own would
+    be taken for a broken file there.
 
     Args:
         where: the model or file that is read, and what fails: ``x/config.json: cannot be used``.

@@ -8,6 +8,7 @@ import torch
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.reading import BUDGET, read
+from pytest_eac.lm.tokens import decode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,9 +78,9 @@ def greedy(
     def is_over(new: Sequence[int]) -> bool:
         if new[-1] in loaded.stop_ids:
             return True
-        if len(new) >= tokens and not loaded.tokenizer.decode(new).endswith(_INCOMPLETE):
+        if len(new) >= tokens and not decode(loaded.tokenizer, new).endswith(_INCOMPLETE):
             return True
-        return until is not None and until in loaded.tokenizer.decode(new).lstrip()
+        return until is not None and until in decode(loaded.tokenizer, new).lstrip()
 
     most = tokens + TO_END_CHARACTER
 

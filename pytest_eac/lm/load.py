@@ -11,12 +11,13 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
+from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.files import ModelFiles, files_of
-from pytest_eac.lm.find import find_model, quiet
-from pytest_eac.lm.folder import require_tokenizer
+from pytest_eac.lm.find import find_model, quiet, require_all_weights
+from pytest_eac.lm.folder import CONFIG, require_few_parts, require_tokenizer
 from pytest_eac.lm.foreign import refusing, told
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
-from pytest_eac.lm.tokens import Batch, pad
+from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
 if TYPE_CHECKING:
@@ -66,9 +67,14 @@ class LoadedModel:
     def pad_id(self) -> int:
         """The id to fill padding with; masks come from lengths, so any id would do."""
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
-            if token is not None:
+            if token is not None and token < self._rows:
                 return int(token)
         return 0
+
+    @property
+    def _rows(self) -> int:
+        """How many token ids have an embedding."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
     @cached_property
     def cache_name(self) -> str:
@@ -81,9 +87,19 @@ class LoadedModel:
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
-        """The ids that end a text."""
+        """The ids that end a text.
+
+        Raises:
+            ModelError: the generation configuration has something else there.
+        """
         configured = getattr(self.model.generation_config, "eos_token_id", None)
         listed = configured if isinstance(configured, list) else [configured]
+        for token in listed:
+            if token is not None and not isinstance(token, int):
+                raise ModelError(
+                    f"{self.id}: generation_config.json: found eos_token_id: {configured!r}, "
+                    "expected the id of a token or a list of them"
+                )
         return frozenset(
             token for token in (*listed, self.tokenizer.eos_token_id) if token is not None
         )
@@ -93,22 +109,35 @@ class LoadedModel:
 
         Raises:
             EditError: a row is longer than the model's positions.
+            ModelError: an id has no embedding.
         """
         self.require_room(max(rows, key=len), more)
+        for row in rows:
+            self._require_embedded(row)
         return pad(rows, side=side, fill=self.pad_id, device=self.device)
 
     def require_room(self, row: Sequence[int], more: int = 0) -> None:
         """Raise unless the model takes a row of ids with ``more`` tokens behind it.
 
         Raises:
-            EditError: it does not.
+            EditError: they are more than its positions.
+            ModelError: an id has no embedding.
         """
+        self._require_embedded(row)
         limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
         if limit is not None and len(row) + more > limit:
-            start = self.tokenizer.decode(row[:_TOLD], skip_special_tokens=True)
+            start = decode(self.tokenizer, row[:_TOLD], special=False)
             raise EditError(
                 f"the prompt {f'{start}...'!r} has {len(row) + more} tokens, but the model takes "
                 f"{limit}"
+            )
+
+    def _require_embedded(self, row: Sequence[int]) -> None:
+        if (highest := max(row, default=0)) >= self._rows:
+            raise ModelError(
+                f"{self.id}: the tokenizer gives the id {highest}, but the model has embeddings "
+                f"for {self._rows} tokens: they do not belong together; take the tokenizer that "
+                "was saved with the model"
             )
 
     @property
@@ -192,9 +221,11 @@ def load_model(
     with quiet():
         config = _load_config(model_id, where)
         layout = find_layout(config)
+        tensors = open_checkpoint(found.folder).tensors
+        require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
         require_tokenizer(found.folder, [each.name for each in found.files])
         model = _load_weights(model_id, config, dtype, where)
-        tokenizer = _load_tokenizer(model_id, where)
+        tokenizer = load_tokenizer(model_id, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)
     own_memory(model)
     loaded = LoadedModel(
@@ -208,7 +239,18 @@ def load_model(
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
     require_finite(model)
+    with quiet():
+        _require_running(loaded)
     return loaded
+
+
+def _require_running(loaded: LoadedModel) -> None:
+    """Raise if the model fails at the first token, before anything is built upon it."""
+    ids = encode(loaded.tokenizer, "a")[-1:]
+    loaded.stop_ids  # noqa: B018 - that they are ids
+    inputs = loaded.pad([ids], side="right").as_inputs()
+    with refusing(f"{loaded.id}: cannot be run as config.json says", _SAVE_AGAIN), torch.no_grad():
+        loaded.model(**inputs).logits  # noqa: B018 - that it has some
 
 
 def _find_device(name: str) -> torch.device:
@@ -248,16 +290,20 @@ def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any])
             output_loading_info=True,
             **where,
         )
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:5])
-        raise ModelError(f"{model_id}: the checkpoint lacks weights that the model needs: {names}")
+    require_all_weights(model_id, info)
     return model
 
 
-def _load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
+def load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
+    """Load a fast tokenizer by the arguments of ``from_pretrained``, and encode a letter with it.
+
+    Raises:
+        ModelError: names the model; there is none, it is a slow one, or it fails.
+    """
     with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(**where)
         ids = tokenizer("a")["input_ids"]
+        tokenizer.decode(ids[-1:])
     if not ids:
         raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
     if not tokenizer.is_fast:

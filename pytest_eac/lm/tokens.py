@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError
+from pytest_eac.lm.foreign import refusing
 from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.writing import Continuation
+
+
+_SHOWN = 40  # characters of a text, or ids, in an error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,8 +43,30 @@ class Batch:
 
 
 def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Return the ids of a text that starts a sequence, special tokens included."""
-    return tuple(tokenizer(text)["input_ids"])
+    """Return the ids of a text that starts a sequence, special tokens included.
+
+    Raises:
+        ModelError: the tokenizer fails; so it does in all functions here.
+    """
+    return tuple(_encoded(tokenizer, text)["input_ids"])
+
+
+def encode_part(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Return the ids of a text of any length, without special tokens."""
+    encoded = _encoded(tokenizer, text, add_special_tokens=False, verbose=False)
+    return tuple(encoded["input_ids"])
+
+
+def decode(tokenizer: Any, ids: Sequence[int], *, special: bool = True) -> str:
+    """Return the text of ids, with or without special tokens."""
+    with refusing(f"the tokenizer cannot decode {list(ids[:_SHOWN])}"):
+        text: str = tokenizer.decode(ids, skip_special_tokens=not special)
+    return text
+
+
+def _encoded(tokenizer: Any, text: str, **settings: bool) -> Any:
+    with refusing(f"the tokenizer cannot encode {text[:_SHOWN]!r}"):
+        return tokenizer(text, **settings)
 
 
 def continuation(tokenizer: Any, text: Continuation) -> tuple[int, ...]:
@@ -65,7 +91,8 @@ def continuation(tokenizer: Any, text: Continuation) -> tuple[int, ...]:
 
 def _ids_after(tokenizer: Any, before: str, text: str) -> tuple[int, ...] | None:
     """Return the ids of ``text`` after ``before``; ``None`` if a token holds parts of both."""
-    encoded = tokenizer(before + text, add_special_tokens=False, return_offsets_mapping=True)
+    settings = {"add_special_tokens": False, "return_offsets_mapping": True}
+    encoded = _encoded(tokenizer, before + text, **settings)
     seam = len(before)
     ids = []
     for token, (start, end) in zip(encoded["input_ids"], encoded["offset_mapping"], strict=True):
@@ -133,7 +160,7 @@ class Located:
     @classmethod
     def encode(cls, tokenizer: Any, text: str) -> Located:
         """Encode a text by a fast tokenizer (one that gives offsets)."""
-        encoded = tokenizer(text, return_offsets_mapping=True)
+        encoded = _encoded(tokenizer, text, return_offsets_mapping=True)
         return cls(
             text=text, ids=tuple(encoded["input_ids"]), offsets=tuple(encoded["offset_mapping"])
         )

@@ -88,7 +88,7 @@ class _Asked:
         Without ``prompt`` the edit's own prompt is left out: a problem of it is reported already.
         """
         for answer in _answers(edit):
-            yield from _trouble(partial(continuation, self._loaded.tokenizer, answer))
+            yield from _trouble(partial(self._require_answer, answer))
         longest = self._longest(edit)
         written = max(longest + MOST_EXTRA_TOKENS, self._written)
         if prompt:
@@ -97,6 +97,9 @@ class _Asked:
         more = longest - 1 if self._likelihoods else written
         for text in (*edit.paraphrases, *(each.prompt for each in edit.neighborhood)):
             yield from self._room(text, more)
+
+    def _require_answer(self, answer: Continuation) -> None:
+        self._loaded.require_room(continuation(self._loaded.tokenizer, answer))
 
     def _room(self, prompt: str, more: int) -> Iterator[str]:
         """Yield what is wrong with a prompt that ``more`` tokens will follow."""

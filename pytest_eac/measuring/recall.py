@@ -11,7 +11,7 @@ from dataclasses import asdict, astuple, dataclass, replace
 from itertools import compress
 from typing import TYPE_CHECKING
 
-from pytest_eac.lm.tokens import continuation
+from pytest_eac.lm.tokens import continuation, decode
 from pytest_eac.measuring.memory import open_memory
 from pytest_eac.measuring.scoring import (
     Forced,
@@ -391,8 +391,7 @@ class Recall:
         return _Answer(score=float(better), got=got.strip(), said=better)
 
     def _text(self, forced: Forced) -> str:
-        text: str = self._loaded.tokenizer.decode(forced.predicted)
-        return text.strip()
+        return decode(self._loaded.tokenizer, forced.predicted).strip()
 
     def _measure(self, asks: Sequence[_Ask], answers: Sequence[_Answer], count: int) -> Measurement:
         by_edit: dict[int, list[float]] = {}

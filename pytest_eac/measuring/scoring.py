@@ -10,7 +10,7 @@ import torch
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.generate import TO_END_CHARACTER, greedy
 from pytest_eac.lm.reading import BUDGET, read
-from pytest_eac.lm.tokens import continuation, encode
+from pytest_eac.lm.tokens import continuation, decode, encode
 from pytest_eac.writing import starts_with
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def generate(
     """
     rows = [encode(loaded.tokenizer, prompt) for prompt in prompts]
     answers = [
-        loaded.tokenizer.decode(_until_stop(ids, loaded.stop_ids), skip_special_tokens=True)
+        decode(loaded.tokenizer, _until_stop(ids, loaded.stop_ids), special=False)
         for ids in greedy(loaded, rows, tokens=tokens, until=until, budget=budget)
     ]
     if until is None:
@@ -169,5 +169,5 @@ def says(loaded: LoadedModel, generated: str, answer: Continuation) -> bool:
     A tokenizer may have no capital letters, no accents, or one form of some characters only: the
     answer counts as it was given, or as the tokenizer decodes it.
     """
-    written: str = loaded.tokenizer.decode(continuation(loaded.tokenizer, answer))
+    written = decode(loaded.tokenizer, continuation(loaded.tokenizer, answer))
     return any(starts_with(generated, form) for form in (answer, written) if form.strip())

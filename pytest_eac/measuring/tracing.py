@@ -24,7 +24,7 @@ from pytest_eac.errors import EditError, ModelError, NonFiniteError
 from pytest_eac.lm.generate import sample
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tail import FullWindow, open_windows
-from pytest_eac.lm.tokens import Located, encode
+from pytest_eac.lm.tokens import Located, decode, encode
 from pytest_eac.lm.trace import capture, patch
 from pytest_eac.measuring.scoring import force
 from pytest_eac.recorded import to_json
@@ -254,10 +254,10 @@ def _known_facts(
     first: dict[str, int] = {}
     for index, edit in enumerate(edits):
         answer, predicted = answers[index]
-        text = edit.truth or tokenizer.decode(answer).strip()
+        text = edit.truth or decode(tokenizer, answer).strip()
         reason = None
         if predicted != answer:
-            said = tokenizer.decode(predicted).strip()
+            said = decode(tokenizer, predicted).strip()
             reason = f"the model says {said!r}, not {text!r}"
         elif answer[0] in loaded.stop_ids:
             reason = "the model ends the text instead of answering"

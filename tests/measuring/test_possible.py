@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -103,6 +105,25 @@ def test_sampled_contexts_are_checked_before_the_first_edit(
     require_possible(tiny, spec, spec.methods[0])
     with pytest.raises(EditError, match=r"^edit 2 of 2 .* but the model takes 128$"):
         run_chain(tiny, spec, spec.methods[0])
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        fact(target="zzqx"),
+        fact(more=", truth: zzqx"),
+        fact(more=", paraphrases: ['In zzqx is']"),
+        fact(more=", neighborhood: [{prompt: In zzqx is, answer: north}]"),
+    ],
+)
+def test_a_token_without_an_embedding_is_reported_before_the_first_edit(
+    tiny_llama: LoadedModel, tmp_path: Path, edit: str
+) -> None:
+    tokenizer = copy.deepcopy(tiny_llama.tokenizer)
+    tokenizer.add_tokens([f"word{n}" for n in range(50)] + ["zzqx"])
+    spec = spec_of(tmp_path, edit)
+    found = told(replace(tiny_llama, tokenizer=tokenizer), spec)
+    assert re.search(r"gives the id \d+, but the model has embeddings for \d+ tokens", found)
 
 
 def test_what_is_written_after_a_prompt_needs_room_where_it_is_written(

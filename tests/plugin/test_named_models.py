@@ -46,7 +46,7 @@ def test_a_model_that_cannot_be_loaded_is_one_error(two_specs: Specs) -> None:
     weights.write_bytes(weights.read_bytes()[:-1000])
     result = two_specs.run("--eac-model=model")
     result.assert_outcomes(errors=1, skipped=7)
-    result.stdout.fnmatch_lines(["--eac-model: model: weights cannot be read: *"])
+    result.stdout.fnmatch_lines(["--eac-model: model/model.safetensors: is damaged or cut off: *"])
 
 
 @pytest.mark.parametrize("option", ["model", "edited"])

@@ -1,0 +1,153 @@
+"""The header of a GGUF file, looked at before any library reads it.
+
+What reads GGUF files for transformers takes every length in them at its word: past the end of the
+file it goes on with nothing, for as long as a count of 2^60 says, and it makes a layer for each
+that the header claims. Format: ggml, docs/gguf.md.
+"""
+
+from __future__ import annotations
+
+import struct
+from math import prod
+from typing import TYPE_CHECKING, BinaryIO
+
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.folder import require_few_parts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MAGIC = b"GGUF"
+_VERSIONS = (2, 3)
+_SCALARS = {
+    0: "B",
+    1: "b",
+    2: "H",
+    3: "h",
+    4: "I",
+    5: "i",
+    6: "f",
+    7: "?",
+    10: "Q",
+    11: "q",
+    12: "d",
+}
+_STRING, _ARRAY = 8, 9
+_NAME_BYTES = 200  # ggml allows 64 for tensors, 2^16 for keys
+_DIMENSIONS = 4  # GGML_MAX_DIMS
+# Types of one number an entry, and its bytes; all others pack at least 16 numbers in 2 bytes.
+_ENTRY_BYTES = {0: 4, 1: 2, 24: 1, 25: 2, 26: 4, 27: 8, 28: 8, 30: 2}
+_LEAST_ENTRIES_A_BYTE = 8
+
+
+class _Header:
+    """A cursor in a file, which never reads beyond its end."""
+
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self.left = size
+
+    def skip(self, count: int) -> None:
+        """Pass over bytes."""
+        self._take(count)
+        self._file.seek(count, 1)
+
+    def bytes(self, count: int) -> bytes:
+        """Read bytes."""
+        self._take(count)
+        return self._file.read(count)
+
+    def _take(self, count: int) -> None:
+        if count > self.left:
+            raise ValueError(f"claims {count:,} bytes where {self.left:,} are left")
+        self.left -= count
+
+    def number(self, kind: str = "Q") -> int | float:
+        """Read a number of a kind of :mod:`struct`."""
+        found: int | float = struct.unpack(f"<{kind}", self.bytes(struct.calcsize(f"<{kind}")))[0]
+        return found
+
+    def count(self, each: int) -> int:
+        """Read how many things follow that have so many bytes at least."""
+        found = int(self.number())
+        if found * each > self.left:
+            raise ValueError(f"claims {found:,} entries where {self.left:,} bytes are left")
+        return found
+
+    def name(self) -> str:
+        """Read the name of a key or a tensor; of a long one, the start."""
+        length = int(self.number())
+        start = self.bytes(min(length, _NAME_BYTES)).decode("utf-8", "replace")
+        self.skip(max(0, length - _NAME_BYTES))
+        return start
+
+    def value(self) -> int | float | None:
+        """Read a value and its type; what is no number is passed over."""
+        kind = int(self.number("I"))
+        if kind in _SCALARS:
+            return self.number(_SCALARS[kind])
+        if kind == _STRING:
+            self.skip(int(self.number()))
+        elif kind == _ARRAY:
+            self._skip_array()
+        else:
+            raise ValueError(f"has a value of type {kind}, which is unknown")
+        return None
+
+    def _skip_array(self) -> None:
+        kind = int(self.number("I"))
+        if kind in _SCALARS:
+            width = struct.calcsize(f"<{_SCALARS[kind]}")
+            self.skip(self.count(width) * width)
+        elif kind == _STRING:
+            for _ in range(self.count(8)):
+                self.skip(int(self.number()))
+        else:
+            raise ValueError(f"has an array of type {kind}, expected numbers or texts")
+
+    def tensor(self) -> tuple[str, int, int]:
+        """Read the description of a tensor: its name, bytes at least, and where they begin."""
+        name = self.name()
+        dimensions = int(self.number("I"))
+        if dimensions > _DIMENSIONS:
+            raise ValueError(f"says that {name} has {dimensions} dimensions")
+        shape = [int(self.number()) for _ in range(dimensions)]
+        kind, start = int(self.number("I")), int(self.number())
+        size = prod(shape) * _ENTRY_BYTES.get(kind, 0)
+        return name, size or prod(shape) // _LEAST_ENTRIES_A_BYTE, start
+
+
+def count_layers(path: Path) -> int:
+    """Return how many layers have tensors in a GGUF file.
+
+    All that its header describes has its place in the file then.
+
+    Raises:
+        ModelError: it has not, or the header claims more layers than a model has.
+    """
+    size = path.stat().st_size
+    values: dict[str, object] = {}
+    try:
+        with path.open("rb") as file:
+            header = _Header(file, size)
+            if header.bytes(4) != _MAGIC:
+                raise ValueError("does not start with 'GGUF'")
+            version = header.number("I")
+            if version not in _VERSIONS:
+                raise ValueError(f"is of version {version}, expected 2 or 3 in little-endian order")
+            tensors, keys = header.count(1), header.count(1)
+            for _ in range(keys):
+                name = header.name()
+                values[name] = header.value()
+            layers: set[str] = set()
+            for _ in range(tensors):
+                name, least, start = header.tensor()
+                layers.update(name.split(".")[1:2] if name.startswith("blk.") else ())
+                if start + least > size:
+                    raise ValueError(f"says that {name} ends after the file")
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{path}: cannot be read as GGUF: it {error}; it may be cut off: fetch it again"
+        ) from error
+    require_few_parts(path, values, len(layers))
+    return len(layers)
