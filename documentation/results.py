@@ -15,6 +15,21 @@ _INTRO = """# The results file
 What `--eac-results=FILE` writes: one JSON object, a `Record`. A type that is named here has a
 section of its own. `null` stands for None. [What each number means](../metrics.md) explains the
 numbers.
+
+Numbers are finite, and of these kinds:
+
+| type | what it is |
+| --- | --- |
+| `Count` | a whole number from 0 |
+| `Share` | a number from 0 to 1 |
+| `Level` | a number between 0 and 1 |
+| `Size` | a number from 0 to 1e60: seconds, and norms of weights |
+| `Number` | a number from -1e300 to 1e300 |
+
+A file is checked when it is read: its numbers, and that its parts fit together (as many scores as
+edits, checkpoints in order, misses of edits that are there, abilities with as many scores as the
+unedited model's). What does not is an error that names the chain and the field. Objects have no key
+twice, whole numbers fit in 64 bits, and nothing lies deeper than 32 lists and objects.
 """
 _FIELD = re.compile(r"^    (\w+): (.*(?:\n        .*)*)", flags=re.MULTILINE)
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from pytest_eac.typed import Count, Size  # noqa: TC001 - read back by its annotations
+
 Kind = Literal["same", "changed", "added", "removed", "renamed", "retyped", "reshaped", "untied"]
 
 
@@ -37,16 +39,16 @@ class Difference:
     name: str
     kind: Kind
     file: str
-    shape: tuple[int, ...]
+    shape: tuple[Count, ...]
     dtype: str
     was: str = ""
-    entries: int = 0
-    l1: float = 0.0
-    frobenius: float = 0.0
-    base_l1: float = 0.0
-    base_frobenius: float = 0.0
-    rank: int | None = None
-    not_finite: int = 0
+    entries: Count = 0
+    l1: Size = 0.0
+    frobenius: Size = 0.0
+    base_l1: Size = 0.0
+    base_frobenius: Size = 0.0
+    rank: Count | None = None
+    not_finite: Count = 0
     sha256: str | None = None
     base_sha256: str | None = None
 
@@ -90,10 +92,10 @@ class Changes:
             list of its repository was never fetched.
     """
 
-    tensors: int
+    tensors: Count
     differences: tuple[Difference, ...]
     troubles: tuple[str, ...]
-    rank_limit: int
+    rank_limit: Count
     extra: tuple[ExtraFile, ...] = ()
     unedited: tuple[str, ...] = ()
     fingerprint: str = ""

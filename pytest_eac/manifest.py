@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from pytest_eac.typed import Count, Number, Size, read_typed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 MANIFEST = "edit-manifest.json"
 SIGNATURE = "model.sig"
 Form = Literal["model", "deltas", "lora"]
+SCHEMA = 1
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +56,7 @@ class Finding:
 
     check: str
     outcome: str
-    observed: float | None
+    observed: Number | None
     required: str
 
 
@@ -79,16 +87,16 @@ class Manifest:
     edited_fingerprint: str
     spec: str
     method: str
-    seed: int
+    seed: Count
     hyperparameters: dict[str, Any]
     contexts: tuple[str, ...]
     edits: tuple[Fact, ...]
     changed: dict[str, Tensor]
     files: dict[str, str]
-    error: float
+    error: Size
     verdicts: tuple[Finding, ...]
     version: str
-    schema: Literal[1] = 1
+    schema: int = SCHEMA
 
 
 def manifest_to_json(manifest: Manifest) -> str:
@@ -100,20 +108,32 @@ def manifest_from_json(text: str) -> Manifest:
     """Read a manifest back.
 
     Raises:
-        ValueError: the text is not one, or names a file of another folder.
+        ValueError: the text is not one, names a file of another folder, or has a hash that is none;
+            names the place, what was found and what was expected.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     try:
-        manifest = TypeAdapter(Manifest).validate_json(text)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = "".join(f"{each}: " for each in [".".join(map(str, first["loc"]))] if each)
-        raise ValueError(f"not a manifest: {place}{first['msg']}") from None
+        manifest = read_typed(Manifest, text, schema=SCHEMA)
+    except ValueError as error:
+        raise ValueError(f"not a manifest: {error}") from None
     if json.loads(manifest_to_json(manifest)) != json.loads(text):
         raise ValueError("not a manifest: it has keys or values that no manifest is written with")
     for name in manifest.files:
         plain = PurePosixPath(name).name == name == PureWindowsPath(name).name
         if not plain or name in {"", ".."}:
             raise ValueError(f"names the file {name!r}, expected one of the same folder")
+    for place, found in _hashes(manifest):
+        if not _SHA256.fullmatch(found):
+            shown = f"{found!r:.60}"
+            raise ValueError(f"{place}: found {shown}, expected a SHA-256: 64 hexadecimal digits")
     return manifest
+
+
+def _hashes(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    """Yield all hashes, each with its place."""
+    yield "base.fingerprint", manifest.base.fingerprint
+    yield "edited_fingerprint", manifest.edited_fingerprint
+    for name, found in manifest.files.items():
+        yield f"files[{name!r}]", found
+    for name, tensor in manifest.changed.items():
+        yield f"changed[{name!r}].before", tensor.before
+        yield f"changed[{name!r}].after", tensor.after

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
 
 from pytest_eac.changes import Changes  # noqa: TC001 - read back by its annotations
-
-if TYPE_CHECKING:
-    from pytest_eac.traced import Tracing
+from pytest_eac.typed import (  # noqa: TC001 - likewise
+    Count,
+    Level,
+    Number,
+    Share,
+    Size,
+)
 
 SCHEMA = 1
 
@@ -20,11 +23,11 @@ Excluded = Literal["already held", "target is truth"]
 class Miss:
     """A prompt whose answer was not as asked: which edit it belongs to, and what came instead."""
 
-    edit: int
+    edit: Count
     prompt: str
     expected: str
     got: str
-    score: float
+    score: Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,11 +44,11 @@ class Measurement:
         misses: every prompt that did not score in full.
     """
 
-    value: float | None
-    n: int
-    low: float | None
-    high: float | None
-    scores: tuple[float | None, ...]
+    value: Number | None
+    n: Count
+    low: Number | None
+    high: Number | None
+    scores: tuple[Share | None, ...]
     misses: tuple[Miss, ...]
 
 
@@ -53,10 +56,10 @@ class Measurement:
 class Norms:
     """How far weights are from the original ones: ``||W_t - W_0||``, plain and over ``||W_0||``."""
 
-    l1: float
-    l1_relative: float
-    frobenius: float
-    frobenius_relative: float
+    l1: Size
+    l1_relative: Size
+    frobenius: Size
+    frobenius_relative: Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,20 +105,20 @@ class Ability:
         sha256: of the items; ``None`` likewise.
     """
 
-    value: float
-    low: float | None
-    high: float | None
-    base: float
-    kept: float | None
-    kept_low: float | None
-    kept_high: float | None
-    n: int
-    unparsable: int
-    chance: float | None
-    majority: float | None
+    value: Number
+    low: Number | None
+    high: Number | None
+    base: Number
+    kept: Number | None
+    kept_low: Number | None
+    kept_high: Number | None
+    n: Count
+    unparsable: Count
+    chance: Share | None
+    majority: Share | None
     signal: bool
-    scores: tuple[float, ...]
-    about: dict[str, float]
+    scores: tuple[Number, ...]
+    about: dict[str, Number]
     template: str | None
     data: str | None
     sha256: str | None
@@ -134,7 +137,7 @@ class Checkpoint:
     here.
     """
 
-    at: int
+    at: Count
     efficacy: Measurement
     generalization: Measurement
     locality: Measurement
@@ -172,11 +175,11 @@ class EditRecord:
     paraphrases: tuple[str, ...]
     neighborhood: tuple[dict[str, str | None], ...]
     origin: str
-    superseded_by: int | None
+    superseded_by: Count | None
     excluded: Excluded | None = None
     space: str = "auto"
     spaced: bool = True
-    start: int = 0
+    start: Count = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,16 +205,16 @@ class EditCost:
             was solved.
     """
 
-    seconds: float
-    peak_bytes: int | None
-    steps: tuple[int, ...]
-    loss: float | None
+    seconds: Size
+    peak_bytes: Count | None
+    steps: tuple[Count, ...]
+    loss: Number | None
     reached: bool | None
-    anchors: tuple[int, ...] | None
-    delta_norm: float
+    anchors: tuple[Count, ...] | None
+    delta_norm: Size
     deviation: Norms
-    swallowed: float
-    score: float | None
+    swallowed: Share
+    score: Share | None
     cached: bool = False
 
 
@@ -239,7 +242,7 @@ class CovarianceRecord:
 
     corpus: str
     corpus_sha256: str
-    tokens: int
+    tokens: Count
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,10 +258,10 @@ class OrderRun:
     """
 
     order: tuple[int, ...]
-    solved: int
-    efficacy: float | None
-    retention: float | None
-    deviation: float
+    solved: Count
+    efficacy: Share | None
+    retention: Share | None
+    deviation: Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,17 +286,17 @@ class Verdict:
 
     check: str
     outcome: str
-    observed: float | None
+    observed: Number | None
     required: str
     message: str
-    n: int | None = None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    p_adjusted: float | None = None
+    n: Count | None = None
+    low: Number | None = None
+    high: Number | None = None
+    p: Share | None = None
+    p_adjusted: Share | None = None
     correction: str | None = None
-    corrected_over: int | None = None
-    needs: int | None = None
+    corrected_over: Count | None = None
+    needs: Count | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,10 +313,10 @@ class Comparison(Verdict):
     """
 
     spec: str
-    effect: float | None = None
-    gained: int | None = None
-    lost: int | None = None
-    tests: dict[str, float] = field(default_factory=dict)
+    effect: Number | None = None
+    gained: Count | None = None
+    lost: Count | None = None
+    tests: dict[str, Share] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,7 +333,7 @@ class Chain:
 
     spec: str
     method: str
-    seed: int
+    seed: Count
     model: ModelRecord
     scoring: str
     hyperparameters: dict[str, Any]
@@ -339,14 +342,14 @@ class Chain:
     known: Measurement
     checkpoints: tuple[Checkpoint, ...]
     per_edit: tuple[EditCost, ...]
-    seconds: float
+    seconds: Size
     covariance: CovarianceRecord | None = None
     before: tuple[str, ...] = ()
     abilities: dict[str, Ability] = field(default_factory=dict)
     asked: dict[str, dict[str, Any]] = field(default_factory=dict)
-    batch: int = 1
-    cached_measurements: int = 0
-    confidence: float = 0.95
+    batch: Count = 1
+    cached_measurements: Count = 0
+    confidence: Level = 0.95
     orders: tuple[OrderRun, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
     released: ModelRecord | None = None
@@ -417,30 +420,3 @@ class Record:
     releases: tuple[Release, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
     schema: int = field(default=SCHEMA)
-
-
-def to_json(record: Record | Tracing) -> str:
-    """Serialise a record; refuses NaN and infinities (they are errors before they get here)."""
-    return json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"found {name}, expected a finite number")
-
-
-def from_json(text: str) -> Record:
-    """Read a record back.
-
-    Raises:
-        ValueError: the text is not a record of this schema; names what was found.
-    """
-    from pydantic import TypeAdapter
-
-    try:
-        data = json.loads(text, parse_constant=_refuse)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    found = data.get("schema") if isinstance(data, dict) else None
-    if found != SCHEMA:
-        raise ValueError(f"found schema {found!r}, expected {SCHEMA}")
-    return TypeAdapter(Record).validate_python(data)

@@ -15,13 +15,15 @@ from filelock import Timeout
 
 from pytest_eac.errors import RecordError
 from pytest_eac.outputs import acquire_lock, is_stream, replacing, stream, target
-from pytest_eac.record import Record, from_json, to_json
+from pytest_eac.recorded import from_json, to_json
 from pytest_eac.spec.files import utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from torch import Tensor
+
+    from pytest_eac.record import Record
 
 Result = TypeVar("Result")
 

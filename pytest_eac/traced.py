@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pytest_eac.typed import (
+    Count,
+    Number,
+    Share,
+    Size,
+    read_typed,
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
     """A mean over facts with its 95 % interval; the ends are ``None`` for a single fact."""
 
-    value: float
-    low: float | None
-    high: float | None
+    value: Number
+    low: Number | None
+    high: Number | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +34,7 @@ class LayerEffect:
         state: with this layer's whole output.
     """
 
-    layer: int
+    layer: Count
     mlp: Effect
     state: Effect
 
@@ -46,21 +54,21 @@ class TracedFact:
         mlp: this fact's ``LayerEffect.mlp`` at each layer.
     """
 
-    edit: int
+    edit: Count
     prompt: str
     subject: str
     answer: str
     own: bool
-    clean: float
-    corrupted: float
-    mlp: tuple[float, ...]
+    clean: Share
+    corrupted: Share
+    mlp: tuple[Number, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SkippedFact:
     """A fact that was left out: which edit it belongs to, counted from 0, and why."""
 
-    edit: int
+    edit: Count
     prompt: str
     reason: str
 
@@ -85,11 +93,11 @@ class Tracing:
     facts: tuple[TracedFact, ...]
     skipped: tuple[SkippedFact, ...]
     layers: tuple[LayerEffect, ...]
-    window: int
-    samples: int
-    noise: float
-    embedding_std: float
-    seed: int
+    window: Count
+    samples: Count
+    noise: Size
+    embedding_std: Size
+    seed: Count
 
     @property
     def best_layer(self) -> int:
@@ -122,8 +130,18 @@ def tracing_from_json(text: str) -> Tracing:
     """Read a tracing back.
 
     Raises:
-        ValueError: the text is not one.
+        ValueError: the text is not one, or its parts do not fit together.
     """
-    from pydantic import TypeAdapter
-
-    return TypeAdapter(Tracing).validate_json(text)
+    found = read_typed(Tracing, text)
+    layers = [each.layer for each in found.layers]
+    if layers != list(range(len(layers))) or len(layers) < 2:
+        raise ValueError(f"layers: found {layers[:20]}, expected two or more, counted from 0")
+    for index, fact in enumerate(found.facts):
+        if len(fact.mlp) != len(layers):
+            raise ValueError(
+                f"facts[{index}].mlp: found {len(fact.mlp)} effects, expected {len(layers)}, one "
+                "for each layer"
+            )
+    if not found.facts:
+        raise ValueError("facts: found none, expected at least one")
+    return found

@@ -18,7 +18,7 @@ from pytest_eac.record import Chain, Record
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema import json_schema
 from pytest_eac.store import write_record
-from tests.judging.hand_made_chains import chain, checkpoint
+from tests.judging.hand_made_chains import chain, checkpoint, of_its_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -492,7 +492,7 @@ def test_cache_uses_the_folder_of_the_environment(
 
 
 def results(path: Path, *chains: Chain) -> Path:
-    write_record(path, Record(environment={}, chains=chains))
+    write_record(path, Record(environment={}, chains=tuple(map(of_its_edits, chains))))
     return path
 
 

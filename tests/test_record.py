@@ -23,17 +23,18 @@ from pytest_eac.record import (
     Norms,
     Record,
     Verdict,
-    from_json,
-    to_json,
 )
+from pytest_eac.recorded import from_json, to_json
 from tests.judging.hand_made_chains import ABILITY
 
 MISS = Miss(edit=1, prompt="Ōsaka lies in", expected="Brazil", got="\tJapan\n", score=0.0)
 MEASURED = Measurement(
-    value=2 / 3, n=3, low=0.2, high=0.9, scores=(1.0, 1 / 3, None), misses=(MISS,)
+    value=2 / 3, n=2, low=0.2, high=0.9, scores=(1.0, 1 / 3, None), misses=(MISS,)
 )
-NOTHING = Measurement(value=None, n=0, low=None, high=None, scores=(None,), misses=())
-NORMS = Norms(l1=0.1, l1_relative=1e-300, frobenius=1e300, frobenius_relative=0.3)
+NOTHING = Measurement(value=None, n=0, low=None, high=None, scores=(None,) * 3, misses=())
+NUMBER = Measurement(value=-1e300, n=0, low=None, high=None, scores=(), misses=())
+NORMS = Norms(l1=0.1, l1_relative=1e-40, frobenius=1e40, frobenius_relative=0.3)
+ABLE = replace(ABILITY, n=2)
 DEVIATION = Deviation(
     l1=1.0, l1_relative=0.1, frobenius=2.0, frobenius_relative=0.2, by_parameter={"h.3.w": NORMS}
 )
@@ -64,17 +65,19 @@ CHAIN = Chain(
             origin="specs/a.eac.yaml:3",
             superseded_by=None,
         ),
-    ),
+    )
+    * 3,
     known=NOTHING,
     checkpoints=(
         Checkpoint(
-            at=1,
+            at=3,
             efficacy=MEASURED,
             generalization=MEASURED,
             locality=NOTHING,
             retention=MEASURED,
             deviation=DEVIATION,
-            abilities={"nli": ABILITY, "qa": replace(ABILITY, kept=None, about={"kl": 1e-9})},
+            metrics={"own": MEASURED, "number": NUMBER, "nothing": NOTHING},
+            abilities={"nli": ABLE, "qa": replace(ABLE, kept=None, about={"kl": 1e-9})},
         ),
     ),
     per_edit=(
@@ -90,9 +93,10 @@ CHAIN = Chain(
             swallowed=0.0,
             score=None,
         ),
-    ),
+    )
+    * 3,
     seconds=1.5,
-    abilities={"nli": ABILITY},
+    abilities={"nli": ABLE, "qa": ABLE},
     verdicts=(
         Verdict(
             check="efficacy", outcome="passed", observed=1.0, required="at least 0.9", message="ok"
@@ -114,25 +118,36 @@ RECORD = Record(
     ),
 )
 
-FINITE = st.floats(allow_nan=False, allow_infinity=False)
+FINITE = st.floats(-1e300, 1e300)
 TEXT = st.text(st.characters(codec="utf-8"), max_size=8)
-MEASUREMENTS = st.builds(
-    Measurement,
-    value=st.none() | FINITE,
-    n=st.integers(0, 10**9),
-    low=st.none() | FINITE,
-    high=st.none() | FINITE,
-    scores=st.lists(st.none() | FINITE, max_size=3).map(tuple),
-    misses=st.lists(
-        st.builds(Miss, edit=st.integers(), prompt=TEXT, expected=TEXT, got=TEXT, score=FINITE),
-        max_size=2,
-    ).map(tuple),
-)
+SHARE = st.floats(0, 1)
+
+
+@st.composite
+def measurements(draw: st.DrawFn) -> Measurement:
+    """Measurements of three edits."""
+    scores = tuple(draw(st.lists(st.none() | SHARE, min_size=3, max_size=3)))
+    there = [score for score in scores if score is not None]
+    miss = st.builds(
+        Miss, edit=st.integers(0, 2), prompt=TEXT, expected=TEXT, got=TEXT, score=SHARE
+    )
+    return Measurement(
+        value=draw(SHARE) if there else None,
+        n=len(there),
+        low=draw(st.none() | FINITE),
+        high=draw(st.none() | FINITE),
+        scores=scores,
+        misses=tuple(draw(st.lists(miss, max_size=2))),
+    )
+
+
 VERDICTS = st.builds(
     Verdict, check=TEXT, outcome=TEXT, observed=st.none() | FINITE, required=TEXT, message=TEXT
 )
 PLAIN = st.dictionaries(
-    TEXT, st.none() | st.booleans() | st.integers() | FINITE | TEXT | st.lists(FINITE), max_size=3
+    TEXT,
+    st.none() | st.booleans() | st.integers(-(2**63), 2**63 - 1) | FINITE | TEXT | st.lists(FINITE),
+    max_size=3,
 )
 
 
@@ -142,8 +157,8 @@ def test_a_record_comes_back_as_it_was_written() -> None:
 
 @settings(max_examples=25)
 @given(
-    known=MEASUREMENTS,
-    last=MEASUREMENTS,
+    known=measurements(),
+    last=measurements(),
     verdicts=st.lists(VERDICTS, max_size=2).map(tuple),
     hyperparameters=PLAIN,
     environment=st.dictionaries(TEXT, TEXT, max_size=2),
@@ -228,7 +243,7 @@ def test_a_record_is_frozen_in_every_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "shown"), [(2, "2"), (0, "0"), ("1", "'1'"), (None, "None"), ([1], r"\[1\]")]
+    ("schema", "shown"), [(2, "2"), (0, "0"), ("1", "'1'"), (None, "None"), ([1], "a list")]
 )
 def test_another_schema_is_refused_with_both(schema: object, shown: str) -> None:
     data = json.loads(to_json(RECORD)) | {"schema": schema}
@@ -259,5 +274,8 @@ def test_a_record_that_lacks_a_part_is_refused_by_its_name(key: str) -> None:
 def test_a_part_of_another_type_is_refused_by_its_place() -> None:
     data = json.loads(to_json(RECORD))
     data["chains"][0]["checkpoints"][0]["at"] = "soon"
-    with pytest.raises(ValueError, match=r"chains\.0\.checkpoints\.0\.at"):
+    with pytest.raises(
+        ValueError,
+        match=r"^chains\[0\]\.checkpoints\[0\]\.at: found 'soon', expected a whole number$",
+    ):
         from_json(json.dumps(data))

@@ -14,7 +14,8 @@ import safetensors.torch
 import torch
 
 from pytest_eac.errors import RecordError
-from pytest_eac.record import Record, to_json
+from pytest_eac.record import Record
+from pytest_eac.recorded import to_json
 from pytest_eac.store import (
     cached_folder,
     cached_text,
@@ -143,7 +144,7 @@ def test_a_results_file_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None
         (b"[]", "found schema None, expected 1"),
         (b'{"schema": 1}', "environment"),
         (b'{"schema": 1, "x": "\xff"}', "not UTF-8 (byte 20)"),
-        (b"[" * 100_000, "nested too deeply"),
+        (b"[" * 100_000, "nested deeper than 32"),
     ],
 )
 def test_what_is_no_results_file_is_a_record_error(

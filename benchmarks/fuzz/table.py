@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.fuzz import data, gguf, models, records, specs
+from benchmarks.fuzz import data, exports, gguf, kept, models, records, specs
 
 if TYPE_CHECKING:
     from benchmarks.fuzz.kind import Kind
 
 KINDS: dict[str, Kind] = {
-    kind.name: kind for family in (specs, data, records, models, gguf) for kind in family.KINDS
+    kind.name: kind
+    for family in (specs, data, records, exports, kept, models, gguf)
+    for kind in family.KINDS
 }

@@ -84,7 +84,7 @@ class Cache:
                 self._drop(path, "cannot be read, or is cut off")
             return None
         tensors, about = found
-        if about.get("sha256") != _checksum(tensors, about) or about["key"] != _text(key):
+        if about.get("sha256") != _checksum(tensors, about) or about.get("key") != _text(key):
             self._drop(path, "is damaged, or is not what its name says")
             return None
         now = time.time_ns()

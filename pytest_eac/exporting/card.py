@@ -41,7 +41,7 @@ def model_card(manifest: Manifest) -> str:
         f"# {markdown(base.id)}, edited: {markdown(manifest.spec)}",
         "",
         f"{len(manifest.edits)} edits by {markdown(manifest.method)} (seed {manifest.seed}), made "
-        f"and measured by pytest-eac {manifest.version}. {_WHAT[manifest.form]}",
+        f"and measured by pytest-eac {markdown(manifest.version)}. {_WHAT[manifest.form]}",
         "",
         f"    {_USE[manifest.form]}".replace("\n", "\n    "),
         "",

@@ -95,7 +95,8 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
 
     Raises:
         ModelError: the model is not the one that the deltas are for, a file is not what the
-            manifest says, or deltas cannot be taken away for want of the exact ones.
+            manifest says or does not fit the model, or deltas cannot be taken away for want of the
+            exact ones.
         RecordError: a file cannot be written.
     """
     manifest = read_manifest(deltas)
@@ -106,7 +107,9 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
         raise ModelError(
             f"{deltas / EXACT}: is missing; without it deltas cannot be taken away bit for bit"
         )
-    tensors = _read(deltas, EXACT if exact else DELTAS, manifest)
+    source = deltas / (EXACT if exact else DELTAS)
+    tensors = _read(source, manifest)
+    _require_listed(tensors, manifest, source)
     checkpoint = open_checkpoint(model)
     replaced = {}
     for name, promised in manifest.changed.items():
@@ -119,7 +122,9 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
             raise ModelError(
                 f"{model}: {name} is not that of the {which} model which {deltas / MANIFEST} is for"
             )
-        new = put(file.whole(), tensors[name], reverse=reverse) if exact else _add(file, tensors)
+        added = _exact(file, tensors, source) if exact else _dense(file, tensors, source)
+        weight = file.whole()
+        new = put(weight, added, reverse=reverse) if exact else _sum(weight, added)
         if exact and file.sha256_of([new]) != end:
             raise ModelError(f"{deltas / EXACT}: {name} does not give what {MANIFEST} says")
         replaced[name] = new
@@ -131,22 +136,76 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
     return exact
 
 
-def _read(folder: Path, name: str, manifest: Manifest) -> dict[str, Tensor]:
+def _read(path: Path, manifest: Manifest) -> dict[str, Tensor]:
     """Read a file of an export whose content the manifest vouches for."""
-    path = folder / name
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-    found = read_tensors(path) if digest == manifest.files.get(name) else None
+    found = read_tensors(path) if digest == manifest.files.get(path.name) else None
     if found is None:
         raise ModelError(f"{path}: is not the file that {MANIFEST} is for")
     return found[0]
 
 
-def _add(file: TensorFile, tensors: Mapping[str, Tensor]) -> Tensor:
-    weight = file.whole()
-    if (dense := tensors.get(f"{file.name}.dense")) is None:
-        dense = tensors[f"{file.name}.left"] @ tensors[f"{file.name}.right"].T
+def _exact(file: TensorFile, tensors: Mapping[str, Tensor], source: Path) -> Tensor:
+    """Return the difference of a tensor's bit patterns: as many whole numbers of the same size."""
+    return _fitting(file.name, tensors, source, file.shape, _WHOLE[file.kind.itemsize])
+
+
+def _dense(file: TensorFile, tensors: Mapping[str, Tensor], source: Path) -> Tensor:
+    """Return what is to be added to a tensor, multiplied out if it is there as factors."""
+    left, right = f"{file.name}.left", f"{file.name}.right"
+    if len(file.shape) != 2 or left not in tensors:
+        return _fitting(f"{file.name}.dense", tensors, source, file.shape)
+    rank = tensors[left].shape[-1] if tensors[left].dim() == 2 else 1
+    rows, columns = file.shape
+    return (
+        _fitting(left, tensors, source, (rows, rank))
+        @ _fitting(right, tensors, source, (columns, rank)).T
+    )
+
+
+def _sum(weight: Tensor, dense: Tensor) -> Tensor:
     return (weight.float() + dense).to(weight.dtype)
+
+
+def _fitting(
+    name: str,
+    tensors: Mapping[str, Tensor],
+    source: Path,
+    shape: tuple[int, ...],
+    dtype: torch.dtype | None = None,
+) -> Tensor:
+    """Return a tensor of an export's file that fits the model's; in float32 unless it has a dtype.
+
+    Raises:
+        ModelError: it is missing, has another shape or type, or holds what is no number.
+    """
+    found = tensors.get(name)
+    if found is None:
+        raise _misfit(source, name, "is missing")
+    fits = found.is_floating_point() if dtype is None else found.dtype == dtype
+    if tuple(found.shape) != shape or not fits:
+        expected = f"{dtype or 'numbers in floating point'}, {list(shape)}"
+        raise _misfit(
+            source, name, f"found {found.dtype}, {list(found.shape)}, expected {expected}"
+        )
+    if dtype is not None:
+        return found
+    if not found.float().isfinite().all():
+        raise _misfit(source, name, "holds NaN or infinities")
+    return found.float()
+
+
+def _require_listed(tensors: Mapping[str, Tensor], manifest: Manifest, source: Path) -> None:
+    """Refuse a file that holds deltas of a tensor which the manifest does not list."""
+    for name in tensors:
+        tensor = name if source.name == EXACT else name.rpartition(".")[0]
+        if tensor not in manifest.changed:
+            raise _misfit(source, name, f"{MANIFEST} lists no such tensor")
+
+
+def _misfit(source: Path, name: str, found: str) -> ModelError:
+    return ModelError(f"{source}: {name}: {found}; export the edits again")

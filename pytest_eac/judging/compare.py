@@ -49,6 +49,9 @@ def compare(
         if reason is not None:
             reason = f"{reason}; edit the same layers, or compare with absolute: true"
             return _undecided(name, comparison, subject[0].spec, reason)
+    if _items_differ(comparison.metric, (*subject, *other)):
+        reason = f"the chains were asked different items of {comparison.metric}; run them all again"
+        return _undecided(name, comparison, subject[0].spec, reason)
     for one, two in zip(subject, other, strict=True):
         first, second = _final(one, comparison), _final(two, comparison)
         if first is None or second is None:
@@ -104,6 +107,12 @@ class _Value:
 
     def __str__(self) -> str:
         return f"{self.value:.4g}{self.worth}"
+
+
+def _items_differ(ability: str, chains: Sequence[Chain]) -> bool:
+    """Say whether chains were asked different items; a file may have chains of several runs."""
+    found = [chain.checkpoints[-1].abilities.get(ability) for chain in chains]
+    return len({(each.sha256, each.template, each.n) for each in found if each}) > 1
 
 
 def _final(chain: Chain, comparison: Comparison) -> _Value | None:

@@ -174,7 +174,8 @@ def _moved(settings: Any, method: Method | None, paths: Sequence[str], way: str)
         }[group]
         now = (settings.get(group) or {}).get(name)
         if there:
-            found.append(f"{path} {way}" + (f" (now {now:g})" if now is not None else ""))
+            is_number = isinstance(now, int | float) and not isinstance(now, bool)
+            found.append(f"{path} {way}" + (f" (now {now:g})" if is_number else ""))
     return found
 
 

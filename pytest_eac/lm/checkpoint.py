@@ -70,6 +70,11 @@ class TensorFile:
     shape: tuple[int, ...]
     dtype: str
 
+    @property
+    def kind(self) -> torch.dtype:
+        """The same as torch names it."""
+        return _TYPES[self.dtype]
+
     def chunks(self) -> Iterator[Tensor]:
         """Yield the tensor in order as matrices of whole rows, (rows, entries of a row).
 
@@ -85,7 +90,7 @@ class TensorFile:
         width = prod(self.shape[1:])
         step = max(1, _ENTRIES // width)
         count = self.shape[0] if self.shape else 1
-        kind = _TYPES[self.dtype]
+        kind = self.kind
         try:
             with open_regular(self.file) as file:
                 file.seek(self.start)
@@ -105,7 +110,7 @@ class TensorFile:
         Raises:
             ModelError: as for :meth:`chunks`.
         """
-        chunks = list(self.chunks()) or [torch.empty(0, dtype=_TYPES[self.dtype])]
+        chunks = list(self.chunks()) or [torch.empty(0, dtype=self.kind)]
         return torch.cat(chunks).reshape(self.shape)
 
     def sha256(self) -> str:

@@ -33,6 +33,7 @@ _SCALARS = {
     12: "d",
 }
 _STRING, _ARRAY = 8, 9
+_NAME_BYTES = 200  # ggml allows 64 for tensors, 2^16 for keys
 _DIMENSIONS = 4  # GGML_MAX_DIMS
 # Types of one number an entry, and its bytes; all others pack at least 16 numbers in 2 bytes.
 _ENTRY_BYTES = {0: 4, 1: 2, 24: 1, 25: 2, 26: 4, 27: 8, 28: 8, 30: 2}
@@ -73,9 +74,12 @@ class _Header:
             raise ValueError(f"claims {found:,} entries where {self.left:,} bytes are left")
         return found
 
-    def text(self) -> str:
-        """Read a text."""
-        return self.bytes(int(self.number())).decode("utf-8", "replace")
+    def name(self) -> str:
+        """Read the name of a key or a tensor; of a long one, the start."""
+        length = int(self.number())
+        start = self.bytes(min(length, _NAME_BYTES)).decode("utf-8", "replace")
+        self.skip(max(0, length - _NAME_BYTES))
+        return start
 
     def value(self) -> int | float | None:
         """Read a value and its type; what is no number is passed over."""
@@ -101,9 +105,9 @@ class _Header:
         else:
             raise ValueError(f"has an array of type {kind}, expected numbers or texts")
 
-    def entries(self) -> tuple[str, int, int]:
+    def tensor(self) -> tuple[str, int, int]:
         """Read the description of a tensor: its name, bytes at least, and where they begin."""
-        name = self.text()
+        name = self.name()
         dimensions = int(self.number("I"))
         if dimensions > _DIMENSIONS:
             raise ValueError(f"says that {name} has {dimensions} dimensions")
@@ -133,11 +137,11 @@ def count_layers(path: Path) -> int:
                 raise ValueError(f"is of version {version}, expected 2 or 3 in little-endian order")
             tensors, keys = header.count(1), header.count(1)
             for _ in range(keys):
-                name = header.text()
+                name = header.name()
                 values[name] = header.value()
             layers: set[str] = set()
             for _ in range(tensors):
-                name, least, start = header.entries()
+                name, least, start = header.tensor()
                 layers.update(name.split(".")[1:2] if name.startswith("blk.") else ())
                 if start + least > size:
                     raise ValueError(f"says that {name} ends after the file")

@@ -27,7 +27,7 @@ from pytest_eac.lm.tail import FullWindow, open_windows
 from pytest_eac.lm.tokens import Located, decode, encode
 from pytest_eac.lm.trace import capture, patch
 from pytest_eac.measuring.scoring import force
-from pytest_eac.record import to_json
+from pytest_eac.recorded import to_json
 from pytest_eac.spec.edits import question
 from pytest_eac.stats.intervals import student_between
 from pytest_eac.traced import (

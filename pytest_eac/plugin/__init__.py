@@ -100,7 +100,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if eac is None:
         return
     if hasattr(session.config, "workeroutput"):
-        from pytest_eac.record import to_json
+        from pytest_eac.recorded import to_json
 
         session.config.workeroutput["eac_record"] = to_json(eac.record())
         return
@@ -138,7 +138,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         eac.note_worker_died()
     text = getattr(node, "workeroutput", {}).get("eac_record")
     if text:
-        from pytest_eac.record import from_json
+        from pytest_eac.recorded import from_json
 
         _session(node.config).absorb(from_json(text))
 
@@ -148,7 +148,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     node = getattr(report, "node", None)
     text = report.__dict__.pop(_HANDED, None)
     if node is not None and text:
-        from pytest_eac.record import from_json
+        from pytest_eac.recorded import from_json
 
         eac = _session(node.config)
         eac.absorb(from_json(text))
@@ -192,7 +192,7 @@ def pytest_runtest_makereport(
             item.reword(report, call)
             hand_over = hasattr(item.config, "workerinput")
             if hand_over and (fresh := item.config.stash[_SESSION].take_fresh()):
-                from pytest_eac.record import to_json
+                from pytest_eac.recorded import to_json
 
                 setattr(report, _HANDED, to_json(fresh))
     return report

@@ -196,7 +196,7 @@ class EacSession:
         """
         if not self._has_shared_folder:
             return self._run(spec, method, seed)
-        from pytest_eac.record import from_json, to_json
+        from pytest_eac.recorded import from_json, to_json
 
         key = (spec.file.as_posix(), method.name, seed)
         own: list[Chain] = []

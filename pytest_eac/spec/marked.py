@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 24
 MAX_VALUES = 1_000_000
+MAX_DIGITS = 100
+"""Of a whole number: Python refuses to show or read those of thousands of digits."""
 
 _SCALARS = {TAG + name for name in ("int", "float", "bool", "null")}
 _TEXTS = {TAG + name for name in ("str", "timestamp", "value", "merge")}
@@ -114,6 +116,9 @@ class _Reader:
             return node.text
         if node.tag not in _SCALARS:
             return self._refuse_tag(node, path)
+        if node.tag == TAG + "int" and len(node.text) > MAX_DIGITS:
+            limit = f"found a number of {len(node.text):,} characters; one may have {MAX_DIGITS}"
+            return self._complain(node, path, limit)
         try:
             return self._yaml.constructor.construct_object(ScalarNode(node.tag, node.text))
         except (ValueError, LookupError, YAMLError):

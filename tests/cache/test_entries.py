@@ -14,6 +14,7 @@ import torch
 from pytest_eac.cache import entries
 from pytest_eac.cache.entries import FORMAT, Cache, CacheWarning, Entry, digest, source_digest
 from pytest_eac.cache.kinds import EDITS, MEASUREMENTS, kept
+from pytest_eac.store import write_tensors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -435,3 +436,12 @@ def test_the_digest_of_source_code_changes_with_each_file_in_it(
         assert len(seen) == 5
     finally:
         source_digest.cache_clear()
+
+
+def test_a_tensor_file_that_says_nothing_of_itself_is_no_entry(tmp_path: Path) -> None:
+    cache = Cache(tmp_path)
+    cache.write(EDITS, KEY, Entry(data=1))
+    about = {"sha256": digest({"key": None, "data": None, "tensors": {}})}
+    write_tensors(file_of(tmp_path), {}, about)
+    with pytest.warns(CacheWarning, match="is damaged, or is not what its name says"):
+        assert cache.take(EDITS, KEY, lambda: 2) == 2

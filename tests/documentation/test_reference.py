@@ -25,7 +25,7 @@ def test_there_is_no_other_page() -> None:
         ("options.md", "| `--eac-limit-edits=N` | `eac_limit_edits` | use only the first N edits"),
         ("commands.md", "## `pytest-eac stats build`"),
         ("methods.md", "| `rome` | `rome-eac` | one | one | read |"),
-        ("results.md", "| `swallowed` | `float` | share of the entries meant to move"),
+        ("results.md", "| `swallowed` | `Share` | share of the entries meant to move"),
     ],
 )
 def test_it_says_what_a_reader_looks_for(page: str, line: str) -> None:

@@ -144,3 +144,15 @@ def chain(*checkpoints: Checkpoint, method: str = "rome", seed: int = 0) -> Chai
         per_edit=tuple(replace(COST, seconds=1.0 + index) for index in range(count)),
         seconds=3.0,
     )
+
+
+def of_its_edits(of: Chain) -> Chain:
+    """The same chain with a score for each of its edits in every measurement, as a file must be."""
+    points = []
+    for point in of.checkpoints:
+        found = point
+        for name in ("efficacy", "generalization", "locality", "retention"):
+            found = having(found, name, share(getattr(point, name).value, point.at))
+        points.append(found)
+    known = share(of.known.value or 0.0, len(of.edits))
+    return replace(of, known=known, checkpoints=tuple(points))

@@ -138,3 +138,10 @@ def test_only_options_that_the_method_has_are_named() -> None:
     )
     unknown = only(judged("of a package that is not here", failed="nli", passed="efficacy"))
     assert unknown == "nli lost while the edits hold: too little holds them back."
+
+
+@pytest.mark.parametrize("odd", ["4", True, [4.0], {}])
+def test_a_setting_that_is_no_number_is_named_without_its_value(odd: Any) -> None:
+    found = judged(failed="nli", passed="efficacy")
+    settings = {**found.hyperparameters, "value": {**VALUE, "clamp": odd}}
+    assert "value.clamp down; " in only(replace(found, hyperparameters=settings))

@@ -279,6 +279,16 @@ def test_an_ability_is_compared_item_by_item() -> None:
     assert "(n=7 items, 95% interval 0.46 to 0.63)" in found.message
 
 
+@pytest.mark.parametrize("scores", [[0.0] * 6, [0.0] * 7])
+def test_an_ability_that_was_asked_on_other_items_is_not_compared(scores: list[float]) -> None:
+    one, two = able_chain("rome-eac", [1.0] * 7), able_chain("rome", scores)
+    other = replace(two.abilities["nli"], sha256="cd" * 32)
+    two = replace(two, checkpoints=(able(2, nli=other),))
+    found = held(asked("nli", "more", confidence=0.95), one, two)
+    assert found.outcome == "undecided"
+    assert "the chains were asked different items of nli; run them all again" in found.message
+
+
 def test_what_the_unedited_model_has_not_got_is_not_compared() -> None:
     better, worse = able_chain("rome-eac", [1.0] * 6 + [0.0]), able_chain("rome", [0.0] * 7)
     none = replace(better.abilities["nli"], signal=False)

@@ -7,7 +7,8 @@ import pytest
 
 from pytest_eac.changes import Changes, Difference, ExtraFile
 from pytest_eac.judging.gate import judge_release
-from pytest_eac.record import Record, Release, from_json, to_json
+from pytest_eac.record import Record, Release
+from pytest_eac.recorded import from_json, to_json
 from pytest_eac.spec.checks import ChangedBounds
 
 CHANGED = Difference(

@@ -18,7 +18,8 @@ from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restore
 from pytest_eac.measuring import chain as chain_module
 from pytest_eac.measuring.chain import AUTO_LAYERS, describe_environment, settle
 from pytest_eac.measuring.deviation import measure_deviation
-from pytest_eac.record import Record, from_json, to_json
+from pytest_eac.record import Record
+from pytest_eac.recorded import from_json, to_json
 from pytest_eac.spec import registry
 
 if TYPE_CHECKING:

@@ -20,7 +20,8 @@ from pytest_eac.measuring.perplexity import continued_perplexity
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.scoring import Forced, force
 from pytest_eac.measuring.tracing import trace
-from pytest_eac.record import Record, from_json, to_json
+from pytest_eac.record import Record
+from pytest_eac.recorded import from_json, to_json
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.writing import Continuation
 

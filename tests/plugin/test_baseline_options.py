@@ -11,7 +11,7 @@ from pytest_eac.changes import Changes
 from pytest_eac.plugin.baseline import Baseline
 from pytest_eac.record import Chain, Measurement, Record, Release
 from pytest_eac.store import read_record, write_record
-from tests.judging.hand_made_chains import MODEL
+from tests.judging.hand_made_chains import MODEL, edit
 from tests.plugin.conftest import QUICK, SIX
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_regressions_are_picked_by_name_and_listed_in_junit(specs: Specs, base: 
         ({"batch": 6}, "sequence.batch: found 6 there, 1 here"),
         ({"hyperparameters": {}}, "hyperparameters.base: found nothing there, 'rome-eac' here*"),
         ({"model": MODEL}, "model: found package:tiny (weights * there, *tiny-llama (weights * h"),
-        ({"edits": ()}, "number of edits: found 0 there, 6 here"),
+        ({"edits": tuple(map(edit, range(6)))}, "edit 1.subject: found 'subject 0' there, *"),
     ],
     ids=["scoring", "batch", "method", "model", "edits"],
 )

@@ -21,9 +21,8 @@ from pytest_eac.record import (
     Release,
     Unfinished,
     Verdict,
-    from_json,
-    to_json,
 )
+from pytest_eac.recorded import from_json, to_json
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome, annotation
@@ -95,7 +94,7 @@ def spoiled(value: Any, path: tuple[Any, ...]) -> Any:
 
 def measured() -> dict[str, Any]:
     """A record with a text in each of its fields."""
-    bad = share(0.25, 2, miss(0))
+    bad, able = share(0.25, 2, miss(0)), replace(ABILITY, n=2)
     judged: dict[str, Any] = {
         "check": "efficacy",
         "outcome": "failed",
@@ -109,11 +108,10 @@ def measured() -> dict[str, Any]:
     }
     first, second = (
         replace(
-            chain(
-                replace(checkpoint(2, bad, locality=bad), abilities={"nli": ABILITY}), method=name
-            ),
+            chain(replace(checkpoint(2, bad, locality=bad), abilities={"nli": able}), method=name),
+            known=share(0.5, 2),
             before=("Rome", "Rome"),
-            abilities={"nli": ABILITY},
+            abilities={"nli": able},
             verdicts=(Verdict(**judged),),
         )
         for name in ("rome", "memit")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.record import Chain, Miss, Record
+from pytest_eac.changes import Changes
+from pytest_eac.record import Chain, Comparison, Miss, Record, Release, Verdict
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.html.plots import MOST_POINTS, Point, thinned, ticks
 from pytest_eac.reporting.html.rows import script_data
@@ -118,3 +119,15 @@ def test_long_lines_are_thinned_and_keep_their_ends(count: int) -> None:
     assert len(kept) == min(count, MOST_POINTS)
     assert [point.x for point in kept] == sorted({point.x for point in kept})
     assert (kept[:1], kept[-1:]) == (tuple(points[:1]), tuple(points[-1:]))
+
+
+def test_verdicts_without_a_message_are_shown_all_the_same() -> None:
+    plain = chain(checkpoint(2))
+    judged = Verdict(check="changed", outcome="passed", observed=None, required="", message="")
+    changes = Changes(tensors=1, differences=(), troubles=(), rank_limit=1)
+    release = Release(
+        spec=plain.spec, base="b", edited="e", changes=changes, manifest=False, verdict=judged
+    )
+    compared = Comparison(spec=plain.spec, **{**asdict(judged), "check": "silent-check"})
+    record = Record(environment={}, chains=(plain,), comparisons=(compared,), releases=(release,))
+    assert "silent-check" in report_page(record, (), command="pytest", version="1")

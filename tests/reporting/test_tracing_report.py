@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.record import to_json
+from pytest_eac.recorded import to_json
 from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
 from pytest_eac.traced import (
     Effect,
@@ -66,7 +67,25 @@ def test_the_best_layer_is_one_that_can_be_edited() -> None:
 
 
 def test_a_tracing_is_read_as_it_was_written() -> None:
-    assert tracing_from_json(to_json(EIGHT)) == EIGHT
+    facts = tuple(replace(each, mlp=(0.5,) * 8) for each in EIGHT.facts)
+    whole = replace(EIGHT, facts=facts)
+    assert tracing_from_json(to_json(whole)) == whole
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "said"),
+    [
+        ("facts", [], "facts: found none"),
+        ("layers", [], r"layers: found \[\], expected two or more"),
+        ("facts", [{**asdict(fact(0)), "mlp": [0.5] * 7}], r"facts\[0\].mlp: found 7 effects"),
+        ("facts", [{**asdict(fact(0)), "clean": 1.5}], r"facts\[0\].clean: found 1.5, expected"),
+        ("samples", -1, "samples: found -1, expected"),
+        ("noise", True, "noise: found True, expected a number"),
+    ],
+)
+def test_a_tracing_whose_parts_do_not_fit_is_refused(part: str, value: object, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        tracing_from_json(json.dumps({**asdict(EIGHT), part: value}))
 
 
 @pytest.mark.parametrize(

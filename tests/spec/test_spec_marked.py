@@ -274,8 +274,11 @@ def test_a_scalar_that_does_not_fit_its_tag_is_a_problem(written: str, kind: str
     assert f"cannot be read as {kind}" in found.message
 
 
-def test_a_number_with_thousands_of_digits_is_a_problem() -> None:
-    assert "cannot be read as int" in only_problem("a: " + "9" * 5000).message
+@pytest.mark.parametrize("written", ["9" * 101, "9" * 5000, "0x" + "f" * 4000, "0o" + "7" * 9000])
+def test_a_number_with_more_digits_than_python_would_show_is_a_problem(written: str) -> None:
+    message = only_problem(f"a: {written}").message
+    assert message == f"found a number of {len(written):,} characters; one may have 100"
+    assert read(f"a: 0x{'f' * 98}").value["a"] == 16**98 - 1
 
 
 # Aliases and merges

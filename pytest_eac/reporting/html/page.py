@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from pytest_eac.safe import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from jinja2 import Template
 
     from pytest_eac.judging.growth import Growth
     from pytest_eac.record import Ability, Chain, Comparison, Record, Release
@@ -61,20 +64,9 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         command: the command that made it, or that makes it again.
         version: the package's.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("pytest_eac.reporting.html", "."),
-        autoescape=True,
-        finalize=_visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(number=words.number, percent=words.percent)
     here = files("pytest_eac.reporting.html")
     findings = [f"{chain.name}: {line}" for chain in record.chains for line in diagnose(chain)]
-    return environment.get_template("page.html.j2").render(
+    return _template().render(
         headline=words.headline(outcomes),
         parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
         findings=findings,
@@ -92,6 +84,22 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         changes=_changes,
         excluded=excluded_text,
     )
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("pytest_eac.reporting.html", "."),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=words.number, percent=words.percent)
+    return environment.get_template("page.html.j2")
 
 
 def _visible(value: Any) -> Any:
@@ -127,4 +135,4 @@ def _part(chains: tuple[Chain, ...], comparisons: Sequence[Comparison]) -> Model
 
 def _changes(release: Release) -> str:
     """Say in a line how much of a release differs from its base."""
-    return release.verdict.message.splitlines()[0] if release.verdict else "not judged"
+    return release.verdict.message.partition("\n")[0] if release.verdict else "not judged"

@@ -1,0 +1,171 @@
+"""JSON that anybody may have written, read as frozen values of a type.
+
+The types of numbers below are those of files: what is no such number is refused once, where a file
+is read, so that nothing that works on it needs to think of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from functools import cache
+from math import isfinite
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from pytest_eac.safe import line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pydantic import TypeAdapter
+    from pydantic_core import ErrorDetails
+
+Value = TypeVar("Value")
+
+Count = Annotated[int, Ge(0)]
+"""A whole number from 0."""
+Share = Annotated[float, Ge(0), Le(1)]
+"""A number from 0 to 1."""
+Level = Annotated[float, Gt(0), Lt(1)]
+"""A number between 0 and 1."""
+Size = Annotated[float, Ge(0), Le(1e60)]
+"""A number from 0 to 1e60: seconds, and norms of weights (those of float32 are below 1e50)."""
+Number = Annotated[float, Ge(-1e300), Le(1e300)]
+"""A number from -1e300 to 1e300."""
+
+_LARGEST = 2**63
+_DEEPEST = 32
+_SHOWN = 60
+_WORDS = {
+    "Input should be": "expected",
+    "a valid array": "a list",
+    "a valid dictionary": "an object",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid string": "a text",
+}
+
+
+def read_typed(kind: type[Value], text: str, *, schema: int | None = None) -> Value:
+    """Read a value of a type.
+
+    Args:
+        kind: a dataclass, of which every field that has no default must be there.
+        text: JSON. Numbers must be finite, whole numbers fit in 64 bits, no key may come twice in
+            an object, and nothing lies deeper than 32 lists and objects.
+        schema: what its field ``schema`` must be, where it has one.
+
+    Raises:
+        ValueError: the text is not JSON of this type; names each place, what was found there, and
+            what was expected.
+    """
+    from pydantic import ValidationError
+
+    wanted: Any = kind
+    data = _json(text)
+    found = data.get("schema") if isinstance(data, dict) else None
+    if schema is not None and found != schema:
+        raise ValueError(f"found schema {_shown(found)}, expected {schema}")
+    try:
+        # Not from what has been read above: only JSON lets lists stand for tuples in strict mode,
+        # and without that, texts and booleans would be taken for numbers.
+        value: Value = _adapter(wanted).validate_json(text, strict=True)
+    except ValidationError as error:
+        raise ValueError(_described(error.errors(include_url=False))) from None
+    return value
+
+
+@cache
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(kind)
+
+
+def _json(text: str) -> Any:
+    try:
+        data = json.loads(
+            text,
+            object_pairs_hook=_unique,
+            parse_constant=_number,
+            parse_float=_number,
+            parse_int=_whole,
+        )
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    except RecursionError:
+        pass
+    else:
+        if not _deeper_than(_DEEPEST, data):
+            return data
+    raise ValueError(f"found lists and objects nested deeper than {_DEEPEST}, expected fewer")
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
+        raise ValueError(f"found the key {_shown(twice)} twice in an object, expected it once")
+    return found
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"found {text[:_SHOWN]}, expected a finite number")
+    return number
+
+
+def _whole(text: str) -> int:
+    # Python refuses to read, and takes long to compute with, numbers of thousands of digits.
+    number = int(text) if len(text) < _SHOWN else _LARGEST
+    if not -_LARGEST <= number < _LARGEST:
+        raise ValueError(f"found {_shown(text)}, expected a whole number of 64 bits at most")
+    return number
+
+
+def _deeper_than(depth: int, value: Any) -> bool:
+    """Say whether lists and objects lie in one another more than ``depth`` times."""
+    layer = [value]
+    for _ in range(depth):
+        layer = [
+            each
+            for holder in layer
+            if isinstance(holder, dict | list)
+            for each in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+    return any(isinstance(each, dict | list) for each in layer)
+
+
+def _described(problems: list[ErrorDetails]) -> str:
+    """Name the first problems, each with its place."""
+    first = "; ".join(map(_problem, problems[:3]))
+    more = len(problems) - 3
+    return f"{first}; and {more} more" if more > 0 else first
+
+
+def _problem(detail: ErrorDetails) -> str:
+    place = _path(detail["loc"])
+    if detail["type"] == "missing":
+        return f"{place}: is missing"
+    if detail["type"] == "json_invalid":
+        return f"not JSON: {detail['msg'].removeprefix('Invalid JSON: ')}"
+    expected = detail["msg"]
+    for words, ours in _WORDS.items():
+        expected = expected.replace(words, ours)
+    return f"{place}: found {_shown(detail['input'])}, {expected}"
+
+
+def _path(parts: Iterable[str | int]) -> str:
+    """Write where a value lies: ``chains[0].known.n``."""
+    path = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in parts)
+    return line(path.removeprefix(".")) or "the file"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict | list):
+        return "an object" if isinstance(value, dict) else "a list"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
