@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.fuzz import trial
+from benchmarks.fuzz import exports, kept, records, trial
 from benchmarks.fuzz.__main__ import table
 from benchmarks.fuzz.run import Plan, run, shares
 from benchmarks.fuzz.table import KINDS
@@ -19,6 +19,7 @@ from pytest_eac.spec import load
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from types import ModuleType
 
 # Workers are forks, which Python warns of where there are threads.
 _FORKS = pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
@@ -29,6 +30,14 @@ def test_nothing_that_is_read_brings_a_reader_down(tmp_path: Path) -> None:
     assert {name: tally.bad for name, tally in found.items() if tally.bad} == {}
     assert all(tally.outcomes for tally in found.values())
     assert found["spec"].outcomes["read"]
+
+
+@pytest.mark.parametrize("family", [records, exports, kept])
+def test_some_of_what_is_changed_is_still_right(family: ModuleType, tmp_path: Path) -> None:
+    wanted = {kind.name: 12 for kind in family.KINDS}
+    found = run(wanted, Plan(seed=0, keep=tmp_path))
+    assert {name: tally.bad for name, tally in found.items() if tally.bad} == {}
+    assert all(tally.outcomes["read"] for tally in found.values())
 
 
 @_FORKS
