@@ -15,6 +15,7 @@ PYTHONS = nox.project.python_versions(nox.project.load_toml("pyproject.toml"))
 
 
 def run_fast_tests(session: nox.Session) -> None:
+    """Run pytest; ``posargs`` are files or options."""
     session.run("pytest", "-m", "not slow", *session.posargs, env={"HF_HUB_OFFLINE": "1"})
 
 
