@@ -8,7 +8,7 @@ JOBS ?= 2
 
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test test-slow lint docs reference fixtures clean
+.PHONY: dev demo test test-slow lint docs reference fixtures clean
 
 demo: $(STAMP)
 	$(BIN)/pytest specs/ -m "not slow" --eac-offline --eac-results=$(VENV)/demo-results.json
@@ -25,6 +25,11 @@ lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# To work on the project: the hooks of .pre-commit-config.yaml, nox and towncrier. See CONTRIBUTING.md.
+dev: $(STAMP)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(BIN)/pre-commit install
 
 # A broken link or anchor, and a page that the navigation lacks, fail.
 docs: $(STAMP)

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: where a page's text mentions another page, the site has a link.
+"""Hooks of MkDocs: where a page's text mentions another page, the site has a link.
 
 Texts name pages as ``docs/metrics.md``, so that they read well in a terminal, too; a mention of a
 page that is not there fails the strict build like any broken link.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mkdocs.structure.pages import Page
 
+_ROLE = re.compile(r":(?:class|data|func|meth|mod):(?=<code>)")
 _MENTION = re.compile(r"(?<![\w/\[(`])docs/([\w/.-]+\.md)")
 
 
@@ -29,3 +30,8 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 
 def _link(found: re.Match[str], here: str) -> str:
     return f"[{found[0]}]({posixpath.relpath(found[1], here or '.')})"
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Return a page with the roles of docstrings (``:class:`Edit```) shown as code alone."""
+    return _ROLE.sub("", html)

@@ -3,6 +3,9 @@
 The reason of a skip says how to install what is missing. With ``CI=true``, as CI systems set it, a
 skipped test is a failure: everything must be installed there, and a test that never ran would
 otherwise look like one that passed.
+
+Published data sets are the exception: they can be neither included nor installed. A machine that
+cannot have them says so, by ``PYTEST_EAC_REAL_DATA=none``, and their tests are deselected.
 """
 
 from __future__ import annotations
@@ -35,3 +38,13 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} was skipped, which CI=true does not allow: {reason}"
     return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the tests that use ``real_data`` where the environment rules it out."""
+    if os.environ.get("PYTEST_EAC_REAL_DATA") != "none":
+        return
+    needing = [item for item in items if "real_data" in getattr(item, "fixturenames", ())]
+    if needing:
+        config.hook.pytest_deselected(items=needing)
+        items[:] = [item for item in items if item not in needing]

@@ -57,3 +57,29 @@ def test_a_skip_in_tests_of_others_stays_one(
     pytester.runpytest_inprocess("-p", "tests.machine").assert_outcomes(
         passed=1, skipped=3, xfailed=1
     )
+
+
+def test_a_machine_without_published_data_deselects_its_tests(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.machine.IN_CI", True)
+    monkeypatch.setattr("tests.machine.TESTS", pytester.path)
+    monkeypatch.setenv("PYTEST_EAC_REAL_DATA", "none")
+    pytester.makepyfile("""
+        import pytest
+
+        @pytest.fixture
+        def real_data():
+            pytest.skip("not here")
+
+        @pytest.fixture
+        def one_of_its_files(real_data): ...
+
+        def test_of_the_folder(real_data): ...
+
+        def test_of_a_file(one_of_its_files): ...
+
+        def test_of_something_else(): ...
+    """)
+    result = pytester.runpytest_inprocess("-p", "tests.machine")
+    result.assert_outcomes(passed=1, deselected=2)

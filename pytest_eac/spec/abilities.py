@@ -90,7 +90,7 @@ class AbilityBounds(Strict):
     data: Source | None = Field(
         None,
         description="A .tsv, .csv, .json, .jsonl or .parquet file, relative to this spec, or "
-        "hub:ID[/CONFIG][@SPLIT]; by default the package's own items.",
+        "`hub:ID[/CONFIG][@SPLIT]`; by default the package's own items.",
     )
     revision: Source | None = Field(
         None, description="Commit of a hub data set, which must have one."

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from documentation.options import options_page
 from pytest_eac.cli import COMMANDS
 
 ROOT = Path(__file__).parents[2]
-TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+TEXTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def build(config: Path, site: Path) -> subprocess.CompletedProcess[str]:
@@ -31,6 +32,14 @@ def test_the_site_is_built_without_a_broken_link(tmp_path: Path) -> None:
     page = (tmp_path / "verdicts.html").read_text(encoding="utf-8")
     assert 'href="metrics.html"' in (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "<h1" in page
+    api = (tmp_path / "reference" / "api.html").read_text(encoding="utf-8")
+    assert 'id="pytest_eac.Method"' in api
+    assert "an editing method, as data" in api.lower()
+    assert ":class:" not in api
+    index = json.loads((tmp_path / "search" / "search_index.json").read_text(encoding="utf-8"))
+    assert "reference/api.html#pytest_eac.WeightDelta" in {
+        each["location"] for each in index["docs"]
+    }
 
 
 def test_a_mention_of_a_page_that_is_not_there_fails(tmp_path: Path) -> None:
@@ -45,8 +54,9 @@ def test_a_mention_of_a_page_that_is_not_there_fails(tmp_path: Path) -> None:
     assert "nowhere.md" in built.stderr
 
 
-def test_every_link_of_the_readme_leads_to_a_file() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md"])
+def test_every_link_of_a_page_of_the_root_leads_to_a_file(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
     links = [each for each in re.findall(r"\]\(([^)#]+)", text) if "://" not in each]
     assert links
     assert [each for each in links if not (ROOT / each).exists()] == []
