@@ -18,7 +18,7 @@ from pytest_eac.record import Record, Verdict
 from pytest_eac.spec.load import load_spec
 from pytest_eac.store import write_record
 from tests.conftest import REAL_MODEL, USER_CACHE
-from tests.judging.hand_made_chains import chain, checkpoint, miss, share
+from tests.judging.hand_made_chains import chain, checkpoint, miss, of_its_edits, share
 
 ROOT = Path(__file__).parents[1]
 TINY = str(ROOT / "fixtures" / "tiny-llama")
@@ -197,7 +197,7 @@ def test_explain_tells_what_became_of_a_check_in_earlier_runs(
     failed = Verdict(
         check="efficacy", outcome="failed", observed=0.5, required="0.9", message="efficacy: 0.5"
     )
-    ran = chain(checkpoint(at=1), checkpoint(at=2))
+    ran = of_its_edits(chain(checkpoint(at=1), checkpoint(at=2)))
     ran = replace(ran, spec=spec, method="rome", seed=0, verdicts=(failed,))
     write_record(Path("monday.json"), Record(environment={}, chains=()))
     write_record(Path("today.json"), Record(environment={}, chains=(ran,)))
@@ -225,7 +225,7 @@ def test_explain_tells_each_miss_once(
         required="0.9",
         message=message[outcome],
     )
-    ran = chain(checkpoint(2, share(0.5, 2, miss(0))))
+    ran = of_its_edits(chain(checkpoint(2, share(0.5, 2, miss(0)))))
     ran = replace(ran, spec=spec, method="rome", seed=0, verdicts=(judged,))
     write_record(Path("today.json"), Record(environment={}, chains=(ran,)))
     _, out, _ = run(capsys, "explain", f"{spec}::rome-s0::efficacy", "--results", "today.json")

@@ -14,7 +14,6 @@ import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,7 +36,7 @@ from pytest_eac.store import (
     write_tensors,
     write_text,
 )
-from tests.judging.hand_made_chains import chain, checkpoint
+from tests.judging.hand_made_chains import chain, checkpoint, of_its_edits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -245,7 +244,7 @@ def test_a_folder_that_another_process_is_making_is_refused(tmp_path: Path) -> N
 
 
 def with_seed(seed: int) -> Record:
-    return Record(environment={}, chains=(replace(chain(checkpoint(1)), seed=seed),))
+    return Record(environment={}, chains=(of_its_edits(chain(checkpoint(1), seed=seed)),))
 
 
 def add_chain(file: Path, seed: int) -> None:

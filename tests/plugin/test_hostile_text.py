@@ -340,19 +340,16 @@ def test_texts_of_a_release_are_harmless(specs: Specs) -> None:
 
 WARNING = """
 import warnings
-from transformers import AutoConfig
+import torch
+from pytest_eac import WeightDelta
 
-read = AutoConfig.from_pretrained
-
-def warn(*args, **more):
+def solve(model, edits, settings):
     warnings.warn("from a library: " + TEXT)
-    return read(*args, **more)
+    path = model.layout.down.format(settings.layers[0])
+    return WeightDelta(module=path, left=torch.zeros(64, 176))
 
-def pytest_sessionstart():
-    AutoConfig.from_pretrained = warn
-
-def pytest_unconfigure():
-    AutoConfig.from_pretrained = read
+def pytest_eac_register_methods():
+    return {"warning": solve}
 
 def lines(path):
     warnings.warn("from a source: " + TEXT)
@@ -369,7 +366,9 @@ def test_warnings_that_quote_a_model_or_data_are_harmless(
 ) -> None:
     specs.pytester.makeconftest(f"TEXT = {NASTY!r}\n{WARNING}")
     (specs.pytester.path / "data.txt").touch()
-    specs.write(edits="[{from: data.txt, format: lines}]", methods=QUICK)
+    specs.write(
+        edits="[{from: data.txt, format: lines}]", methods="[w: {base: warning, layers: [1]}]"
+    )
     terminal = outputs(specs, "-Walways", *workers)
     for place in ("library", "source"):
         assert f"UserWarning: from a {place}: x\\x1b[2J\\x9b2J" in terminal
