@@ -36,7 +36,7 @@ def default_cache_dir() -> Path:
 
 def _unusable(folder: Path, error: OSError) -> RecordError:
     return RecordError(
-        f"cache folder {folder}: cannot be used: {error.strerror}; give another with "
+        f"cache folder {folder}: cannot be used: {error.strerror or error}; give another with "
         "--eac-cache-dir"
     )
 
@@ -286,6 +286,6 @@ def read_record(path: Path) -> Record:
     try:
         return from_json(utf8(path.read_bytes()))
     except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+        raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise RecordError(f"{path}: not a results file of pytest-eac: {error}") from None
