@@ -8,9 +8,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import shutil
 import stat
 import warnings
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +24,31 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from filelock import BaseFileLock
+
+_PEEKED = 4096  # bytes
+
+
+class Kind(Enum):
+    """What users name a file for, each with how such a file begins."""
+
+    RESULTS = rb'\s*\{\s*"(?:environment|chains|comparisons|releases|unfinished|schema)"'
+    SUMMARY = rb"## Edits: "
+    REPORT = rb"\s*<!doctype html>.*pytest-eac</title>"
+    PICTURE = rb"<svg [^>]*>\s*<title>Causal tracing of "
+
+    def may_replace(self, path: Path) -> bool:
+        """Whether a path is free, or has an empty file or an earlier one of this kind.
+
+        Raises:
+            OSError: there is a file, which cannot be read.
+        """
+        try:
+            with path.open("rb") as file:
+                start = file.read(_PEEKED)
+        except FileNotFoundError:
+            return True
+        return not start or re.match(self.value, start, re.DOTALL) is not None
+
 
 _MOST_LINKS = 40  # in a row, as on Linux
 # What flock answers on file systems without locks: some network, cluster and FUSE ones.

@@ -14,7 +14,7 @@ import platformdirs
 from filelock import Timeout
 
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import acquire_lock, is_stream, replacing, stream, target
+from pytest_eac.outputs import Kind, acquire_lock, is_stream, replacing, stream, target
 from pytest_eac.recorded import from_json, to_json
 from pytest_eac.spec.files import utf8
 
@@ -36,7 +36,7 @@ def default_cache_dir() -> Path:
 
 def _unusable(folder: Path, error: OSError) -> RecordError:
     return RecordError(
-        f"cache folder {folder}: cannot be used: {error.strerror}; give another with "
+        f"cache folder {folder}: cannot be used: {error.strerror or error}; give another with "
         "--eac-cache-dir"
     )
 
@@ -212,11 +212,15 @@ def update_record(path: Path, change: Callable[[Record | None], Record]) -> None
         raise _unwritable(path, error) from error
 
 
-def require_writable(path: Path) -> None:
+def require_writable(path: Path, kind: Kind | None = None) -> None:
     """Find out before any work is done whether a file, a device or a pipe can be written.
 
+    Args:
+        path: of it.
+        kind: the only kind of file that may be replaced; ``None`` if any may.
+
     Raises:
-        RecordError: it cannot.
+        RecordError: it cannot, or there is a file of another kind, which would be lost.
     """
     try:
         if is_stream(path):
@@ -229,8 +233,14 @@ def require_writable(path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
+        is_free = kind is None or kind.may_replace(path)
     except OSError as error:
         raise _unwritable(path, error) from None
+    if kind is not None and not is_free:
+        raise RecordError(
+            f"{path}: there is a file that does not hold the {kind.name.lower()} of an earlier "
+            "run, and would be lost; give another name, or remove the file"
+        )
 
 
 def write_text(path: Path, text: str) -> None:
@@ -276,6 +286,6 @@ def read_record(path: Path) -> Record:
     try:
         return from_json(utf8(path.read_bytes()))
     except OSError as error:
-        raise RecordError(f"{path}: cannot be read: {error.strerror}") from None
+        raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise RecordError(f"{path}: not a results file of pytest-eac: {error}") from None

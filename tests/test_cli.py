@@ -384,8 +384,13 @@ def test_locate_takes_the_model_the_edits_the_seed_and_the_window_from_its_optio
             "knows none of the facts (asked: 1), so there",
         ),
         (GOOD, ("--model", "x", "--picture", str(ROOT)), f"{ROOT}: cannot be written: it is a fo"),
+        (
+            GOOD,
+            ("--model", "x", "--picture", str(ROOT / "README.md")),
+            "README.md: there is a file that does not hold the picture of an earlier run",
+        ),
     ],
-    ids=["spec", "no-model", "missing-model", "unknown", "picture"],
+    ids=["spec", "no-model", "missing-model", "unknown", "picture", "picture-of-others"],
 )
 def test_locate_says_what_is_wrong(
     tmp_path: Path,

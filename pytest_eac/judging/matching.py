@@ -25,6 +25,8 @@ mismatches that belong to it. The same edits are then scored in the same way on 
 how they were made differs. With other edits, another model, other scoring or other prompts of an
 ability, there would be no pairs of scores to compare."""
 
+# The last part of the name of what may be a file; any other text that looks like a path is a text.
+_FILES = ("model", "corpus", "data", "include")
 _TEXTS = ("subject", "start", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
 
@@ -123,7 +125,7 @@ def _differences(what: str, there: Any, here: Any) -> Iterator[Mismatch]:
     elif _are_lists(there, here) and len(there) == len(here):
         for index, (one, two) in enumerate(zip(there, here, strict=True)):
             yield from _differences(f"{what}[{index}]", one, two)
-    elif not _same(there, here):
+    elif there != here and not (_is_file(what) and _have_one_name(there, here)):
         yield Mismatch(what=what, there=_shown(there), here=_shown(here))
 
 
@@ -131,12 +133,16 @@ def _are_lists(*values: Any) -> bool:
     return all(isinstance(value, list | tuple) for value in values)
 
 
-def _same(there: Any, here: Any) -> bool:
-    """Say whether two values are the same; a file may lie in another folder on another machine."""
-    if isinstance(there, str) and isinstance(here, str):
-        one, two = Path(there), Path(here)
-        return there == here or (one.is_absolute() and two.is_absolute() and one.name == two.name)
-    return bool(there == here)
+def _is_file(what: str) -> bool:
+    return what.rpartition(".")[2] in _FILES and not what.startswith("edit ")
+
+
+def _have_one_name(there: Any, here: Any) -> bool:
+    """Say whether two values are the same file, in other folders on two machines."""
+    if not (isinstance(there, str) and isinstance(here, str)):
+        return False
+    one, two = Path(there), Path(here)
+    return one.is_absolute() and two.is_absolute() and one.name == two.name
 
 
 def _edits(

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from functools import lru_cache
 from threading import Timer
 from typing import Any
 
+from pytest_eac.child import started
 from pytest_eac.errors import ModelError, SettingsError
 from pytest_eac.lm.tokens import encode
 
@@ -24,8 +24,7 @@ TEXT_CHARACTERS = 2**20
 """How long a prompt may become."""
 
 _START_SECONDS = 120.0  # to import transformers on a slow disk
-_CHILD = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-_CHILD += "from pytest_eac.lm.rendering import serve; serve(int(sys.argv[2]), int(sys.argv[3]))"
+_SERVER = "pytest_eac.lm.rendering"
 
 
 def chat_prompt(tokenizer: Any, text: str) -> str:
@@ -91,15 +90,7 @@ class _Renderer:
         return str(answer["text"])
 
     def _started(self) -> subprocess.Popen[str]:
-        paths, bounds = json.dumps(sys.path), (str(MEMORY_BYTES), str(TEXT_CHARACTERS))
-        child = subprocess.Popen(  # noqa: S603 - of our own
-            [sys.executable, "-c", _CHILD, paths, *bounds],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            encoding="utf-8",
-        )
+        child = started(_SERVER, MEMORY_BYTES, TEXT_CHARACTERS, stdin=subprocess.PIPE)
         self._ask(child, self._setting, _START_SECONDS)
         return child
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
+
+from pytest_eac.child import answer, limit_memory
 
 
 def serve(memory: int, characters: int) -> None:
@@ -20,10 +19,10 @@ def serve(memory: int, characters: int) -> None:
     import transformers.utils.chat_template_utils  # noqa: F401 - not within the bound on memory
 
     setting = json.loads(sys.stdin.readline())
-    _limit_memory(memory)
-    _answer({})
+    limit_memory(memory)
+    answer({})
     for line in sys.stdin:
-        _answer(render(setting, json.loads(line), characters))
+        answer(render(setting, json.loads(line), characters))
 
 
 def render(setting: dict[str, Any], asked: dict[str, Any], characters: int) -> dict[str, Any]:
@@ -53,18 +52,3 @@ def render(setting: dict[str, Any], asked: dict[str, Any], characters: int) -> d
     if len(text) > characters:
         return {"error": f"its text is longer than {characters:,} characters"}
     return {"text": text}
-
-
-def _answer(found: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(found) + "\n")
-    sys.stdout.flush()
-
-
-def _limit_memory(more: int) -> None:
-    """Limit the address space, where the system has that and says how much is taken."""
-    with suppress(ImportError, OSError, ValueError):
-        import resource
-
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        limit = pages * os.sysconf("SC_PAGE_SIZE") + more
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

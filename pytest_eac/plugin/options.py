@@ -154,7 +154,7 @@ def read_options(config: pytest.Config) -> Options:
             "--eac-edited: a released model has no baseline checks, so that --eac-compare-fail has "
             "no use; give limits in the spec"
         )
-    return Options(
+    options = Options(
         model=value("model"),
         revision=value("revision"),
         dtype=_one_of("dtype", value("dtype"), ("auto", "float32", "bfloat16", "float16")),
@@ -182,10 +182,35 @@ def read_options(config: pytest.Config) -> Options:
         trust_remote_code=bool(value("trust-remote-code")),
         trust_task_files=bool(value("trust-task-files")),
     )
+    if not hasattr(config, "workerinput"):  # workers write none of these
+        _require_own_files(config, options)
+    return options
 
 
 def _path(config: pytest.Config, text: str | None) -> Path | None:
     return config.invocation_params.dir / text if text else None
+
+
+def _require_own_files(config: pytest.Config, options: Options) -> None:
+    outputs = {
+        "--eac-results": options.results,
+        "--eac-summary": options.summary,
+        "--eac-report": options.report,
+        "--eac-baseline": options.baseline if options.update_baseline else None,
+    }
+    if not any(outputs.values()):
+        return
+    from pytest_eac.plugin.own_files import require_own_files
+
+    compared = options.baseline if not options.update_baseline else None
+    require_own_files(
+        read={"--eac-from-results": options.from_results, "--eac-baseline": compared},
+        written={
+            **outputs,
+            "--junit-xml": _path(config, config.getoption("xmlpath", None)),
+            "--log-file": _path(config, config.getoption("log_file", None)),
+        },
+    )
 
 
 def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None:
@@ -194,10 +219,13 @@ def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None
     if file is None or hasattr(config, "workerinput"):
         return file
     from pytest_eac.errors import RecordError
+    from pytest_eac.outputs import Kind
+    from pytest_eac.plugin.own_files import is_shared
     from pytest_eac.store import require_writable
 
+    kinds = {"results": Kind.RESULTS, "summary": Kind.SUMMARY, "report": Kind.REPORT}
     try:
-        require_writable(file)
+        require_writable(file, kinds.get(name) if not is_shared(file) else None)
     except RecordError as error:
         raise pytest.UsageError(f"--eac-{name}: {error}") from None
     return file

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.plugin.own_files import is_shared
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.safe import coloured, line, lines
@@ -92,9 +92,7 @@ def write_summary(
     text = summary(record.chains, outcomes, record.unfinished)
     if baseline:
         text += baseline.markdown(record)
-    # What earlier steps of a job have put into this file is not ours to remove.
-    is_shared = os.environ.get("GITHUB_STEP_SUMMARY") == str(file)
-    (append_text if is_shared else write_text)(file, text)
+    (append_text if is_shared(file) else write_text)(file, text)
     return f"summary written to {file}"
 
 

@@ -35,6 +35,11 @@ class ResultsFile:
         self._next = clock()
         self._once = is_stream(file)
 
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a file already that an earlier run has written."""
+        return not self._once and self.file.is_file() and self.file.stat().st_size > 0
+
     def write(self, record: Callable[[], Record], *, last: bool) -> None:
         """Write the records now, or leave it to a later call; the last one always writes.
 

@@ -90,6 +90,7 @@ class EacSession:
         self._of_others: set[tuple[Any, ...]] = set()
         results = None if hasattr(config, "workerinput") else options.results
         self._results = ResultsFile(results) if results else None  # workers write none
+        self._keeps_results = False
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
@@ -618,8 +619,11 @@ class EacSession:
         if shown and self.baseline:
             for each in self.baseline.lines(self.record()):
                 reporter.write_line(line(each))
-        if self.options.results and "results" not in self.troubles:
-            reporter.write_line(line(f"results written to {self.options.results}"))
+        if self._results and "results" not in self.troubles and not self._is_collecting:
+            told = f"results written to {self.options.results}"
+            if self._keeps_results:
+                told = f"results {self.options.results} left as they were: nothing was measured"
+            reporter.write_line(line(told))
         for each in self.troubles.values():
             reporter.write_line(line(each), red=True)
         if self.workers_died:
@@ -683,11 +687,24 @@ class EacSession:
     def write(self, *, last: bool = False) -> None:
         """Write the results file, if one was asked for; it may leave that to the next call.
 
-        A disk that is full costs the file, not the verdicts: it is reported at the end.
+        A disk that is full costs the file, not the verdicts: it is reported at the end. A run that
+        has measured nothing leaves the file of an earlier one as it is.
         """
         results = self._results
-        if results:
+        if results is None:
+            return
+        self._keeps_results = results.is_there and not self._has_measured
+        if not self._keeps_results:
             self._attempt("results", lambda: results.write(self.record, last=last))
+
+    @property
+    def _has_measured(self) -> bool:
+        released = any(isinstance(each, Release) for each in self._releases.values())
+        return bool(self.chains or self.unfinished or released)
+
+    @property
+    def _is_collecting(self) -> bool:
+        return bool(self.config.getoption("collectonly", False))
 
     def _attempt(self, output: str, write: Callable[[], str | None]) -> None:
         """Write an output; one that cannot be written keeps no other from it."""
@@ -707,6 +724,8 @@ class EacSession:
             outcomes: what became of each check.
             complete: whether nothing has stopped the run; a baseline is made of no other.
         """
+        if self._is_collecting:
+            return
         from pytest_eac.plugin.outcomes import write_report, write_summary
         from pytest_eac.reporting.outcomes import stopped
 

@@ -94,14 +94,14 @@ def opened(path: Path) -> Iterator[io.BufferedIOBase]:
     except NotRegularError as error:
         raise DataError(f"{path}: {error.strerror}") from None
     except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+        raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:
         raise DataError(f"{str(path)!r}: cannot be read: {error}") from None
     with file:
         try:
             yield file
         except OSError as error:
-            raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+            raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 LINE_LIMIT = 1_000_000

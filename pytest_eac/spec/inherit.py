@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.spec.files import NotRegularError, NotUtf8Error, exists, open_regular, utf8
-from pytest_eac.spec.marked import parse
+from pytest_eac.spec.marked import TooLargeError, most_values, parse
 from pytest_eac.spec.marks import Mark, MarkedError, MarkedValue, Where
 
 if TYPE_CHECKING:
@@ -29,12 +29,17 @@ def read_with_parents(path: Path, problems: list[Problem]) -> MarkedValue | None
 class _Family:
     """A spec and all that it extends, each file read once however many extend it.
 
-    ``read_files`` has what came of each, its own parents included, by its real path.
+    ``read_files`` has what came of each, its own parents included, by its real path. The values of
+    all files together are bounded as those of one are, and so are those that are laid under others.
     """
 
     problems: list[Problem]
     read_files: dict[Path, MarkedValue | None] = field(default_factory=dict)
     entries: int = 0
+    size: int = 0
+    values: int = 0
+    inherited: int = 0
+    is_full: bool = False
 
     def read(self, path: Path, above: tuple[Path, ...]) -> MarkedValue | None:
         """Return a file laid over its parents; ``above`` are the real paths of its children."""
@@ -45,10 +50,14 @@ class _Family:
 
     def _read(self, path: Path, line: tuple[Path, ...]) -> MarkedValue | None:
         try:
-            marked = parse(_text(path), path)
+            text = _text(path)
+            marked = parse(text, path, values=self.values, size=self.size)
         except MarkedError as error:
             self.problems.extend(error.problems)
+            self.is_full = isinstance(error, TooLargeError)
             return None
+        self.size += len(text)
+        self.values += len(marked.values)
         parents = marked.value.get("extends", ())
         names = (parents,) if isinstance(parents, str) else parents
         if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
@@ -67,8 +76,18 @@ class _Family:
                 self.problems.append(at.problem(trouble, ("extends",)))
                 continue
             base = self.read(path.parent / name, line)
-            if base is not None:
-                marked = _lay_over(base, marked)
+            if self.is_full:
+                return None
+            if base is None:
+                continue
+            self.inherited += len(base.values)
+            if self.inherited > (most := most_values(self.size)):
+                message = f"found more than {most:,} values in these and the files above, expected "
+                message += "at most that for files of this size: name each file once"
+                self.problems.append(at.problem(message, ("extends",)))
+                self.is_full = True
+                return None
+            marked = _lay_over(base, marked)
         return marked
 
 
@@ -110,7 +129,10 @@ def _text(path: Path) -> str:
 
 
 def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
-    """Merge two specs: mappings key by key, anything else is replaced by the upper one's."""
+    """Merge two specs: mappings key by key, anything else is replaced by the upper one's.
+
+    The marks of ``top`` are added to, so that the work does not grow with what it has already.
+    """
     replaced: set[Where] = set()
 
     def merge(lower: Any, upper: Any, at: Where) -> Any:
@@ -122,17 +144,13 @@ def _lay_over(base: MarkedValue, top: MarkedValue) -> MarkedValue:
             for key, value in upper.items()
         }
 
-    def remaining(marks: dict[Where, Mark]) -> dict[Where, Mark]:
-        return {
-            path: mark
-            for path, mark in marks.items()
-            if not any(path[:length] in replaced for length in range(1, len(path) + 1))
-        }
+    def add_remaining(lower: dict[Where, Mark], upper: dict[Where, Mark]) -> None:
+        for path, mark in lower.items():
+            if not any(path[:length] in replaced for length in range(1, len(path) + 1)):
+                upper.setdefault(path, mark)
 
     value = merge(base.value, top.value, ())
     value["extends"] = ()
-    return MarkedValue(
-        value=value,
-        keys=remaining(base.keys) | top.keys,
-        values=remaining(base.values) | top.values,
-    )
+    add_remaining(base.keys, top.keys)
+    add_remaining(base.values, top.values)
+    return replace(top, value=value)

@@ -15,7 +15,7 @@ from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
 from pytest_eac.spec.marks import Mark, MarkedError, MarkedValue, Where
-from pytest_eac.spec.nodes import TAG, Mapping, Node, Scalar, Sequence, compose
+from pytest_eac.spec.nodes import MAX_DEPTH, TAG, TOO_DEEP, Mapping, Node, Scalar, Sequence, compose
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
     from pytest_eac.errors import Problem
 
-MAX_DEPTH = 24
 MAX_VALUES = 1_000_000
+SMALL = 100_000
+"""How many values a text may have whatever its size; beyond that, one for each character."""
 MAX_DIGITS = 100
 """Of a whole number: Python refuses to show or read those of thousands of digits."""
 
@@ -33,8 +34,19 @@ _TEXTS = {TAG + name for name in ("str", "timestamp", "value", "merge")}
 _MERGE = TAG + "merge"
 
 
-def parse(text: str, file: Path) -> MarkedValue:
+def most_values(size: int) -> int:
+    """Return how many values a text of ``size`` characters may have once aliases are expanded."""
+    return min(MAX_VALUES, SMALL + size)
+
+
+def parse(text: str, file: Path, *, values: int = 0, size: int = 0) -> MarkedValue:
     """Parse one YAML document.
+
+    Args:
+        text: of it.
+        file: where it stands, for the marks.
+        values: how many values the texts have that belong to it and were read before.
+        size: how many characters those have.
 
     Raises:
         MarkedError: the text is not YAML, is too deep, or holds tags, duplicate keys
@@ -45,10 +57,10 @@ def parse(text: str, file: Path) -> MarkedValue:
     if not isinstance(node, Mapping):
         message = f"found {_named(node)}, expected a mapping that starts with 'eac: 1'"
         raise MarkedError([start.problem(message)])
-    reader = _Reader()
+    reader = _Reader(before=values, limit=most_values(size + len(text)))
     value = reader.read(node, (), depth=0)
     if reader.problems:
-        raise MarkedError(reader.problems)
+        raise (TooLargeError if reader.stopped else MarkedError)(reader.problems)
     return MarkedValue(value=value, keys=reader.keys, values=reader.values)
 
 
@@ -63,6 +75,10 @@ def _named(node: Node | None) -> str:
     return repr(key) if key.startswith("eac") and len(key) <= 40 else "a text"
 
 
+class TooLargeError(MarkedError):
+    """A text that is too deep or has too many values; others that belong to it need not be read."""
+
+
 class _LimitReachedError(Exception):
     """Stop reading: going on would only repeat the same problem."""
 
@@ -71,10 +87,13 @@ class _LimitReachedError(Exception):
 class _Reader:
     """Turns nodes into values, noting marks and problems as it goes."""
 
+    before: int
+    limit: int
     problems: list[Problem] = field(default_factory=list)
     keys: dict[Where, Mark] = field(default_factory=dict)
     values: dict[Where, Mark] = field(default_factory=dict)
     merged: int = 0
+    stopped: bool = False
     _yaml: YAML = field(default_factory=lambda: YAML(typ="safe", pure=True))
 
     def read(self, node: Node, path: Where, *, depth: int) -> Any:
@@ -82,6 +101,7 @@ class _Reader:
         try:
             return self._read(node, path, depth)
         except _LimitReachedError:
+            self.stopped = True
             return None
 
     def _complain(self, node: Node, path: Where, message: str) -> None:
@@ -90,10 +110,10 @@ class _Reader:
     def _read(self, node: Node, path: Where, depth: int) -> Any:
         self.values[path] = node.mark
         if depth > MAX_DEPTH:
-            self._complain(node, path, f"nested too deeply; a spec may have {MAX_DEPTH} levels")
+            self._complain(node, path, TOO_DEEP)
             raise _LimitReachedError
-        if len(self.values) > MAX_VALUES:
-            limit = f"a spec may have {MAX_VALUES:,}"
+        if self.before + len(self.values) > self.limit:
+            limit = f"a spec of this size may have {self.limit:,} with those of its extends"
             self._complain(node, path, f"too many values once aliases are expanded; {limit}")
             raise _LimitReachedError
         if isinstance(node, Mapping) and node.tag == TAG + "map":
@@ -148,8 +168,8 @@ class _Reader:
 
     def _count_merged(self, key: Node, path: Where) -> None:
         self.merged += 1
-        if self.merged > MAX_VALUES:
-            self._complain(key, path, f"merges expand to more than {MAX_VALUES:,} values")
+        if self.before + self.merged > self.limit:
+            self._complain(key, path, f"merges expand to more than {self.limit:,} values")
             raise _LimitReachedError
 
     def _pairs(self, node: Mapping, path: Where, depth: int) -> Iterator[tuple[Node, Node]]:

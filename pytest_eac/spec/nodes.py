@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.scanner import Scanner
 from yaml import YAMLError as FastYAMLError
 
 from pytest_eac.spec.marks import Mark, MarkedError
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAG = "tag:yaml.org,2002:"
+MAX_DEPTH = 24
+TOO_DEEP = f"nested too deeply; a spec may have {MAX_DEPTH} levels"
 FAST_PARSER: Any = cyaml and cyaml.CParser
 
 # What the two parsers read in two ways, or place differently; where it stands in a quoted text, the
@@ -81,7 +84,7 @@ def compose(text: str, file: Path) -> Node | None:
     """Return the nodes of a text that holds one YAML document; ``None`` for an empty one.
 
     Raises:
-        MarkedError: it is no YAML, holds several documents, or an alias to nothing.
+        MarkedError: it is no YAML, is too deep, holds several documents, or an alias to nothing.
     """
     if FAST_PARSER is not None and not _READ_IN_TWO_WAYS.search(text):
         try:
@@ -91,12 +94,32 @@ def compose(text: str, file: Path) -> Node | None:
     return _compose_slowly(text, file)
 
 
+class _TooDeepError(MarkedYAMLError):
+    """A list or mapping in brackets within too many others."""
+
+
+class _BoundedScanner(Scanner):  # type: ignore[misc]
+    """Stops at brackets that no spec may have: its work grows with the square of their depth."""
+
+    def fetch_flow_collection_start(self, *args: Any, **kwargs: Any) -> None:
+        """Note the start of a list or mapping in brackets."""
+        if self.flow_level > MAX_DEPTH:
+            raise _TooDeepError(problem_mark=self.reader.get_mark())
+        super().fetch_flow_collection_start(*args, **kwargs)
+
+
 def _compose_slowly(text: str, file: Path) -> Node | None:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Scanner = _BoundedScanner
     try:
-        return _Composer(file).compose(YAML(typ="safe", pure=True).parse(text))
+        return _Composer(file).compose(yaml.parse(text))
     except MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         line, column = (place.line + 1, place.column + 1) if place else (1, 1)
+        if isinstance(error, _TooDeepError):
+            raise MarkedError(
+                [Mark(file=file, line=line, column=column).problem(TOO_DEEP)]
+            ) from None
         what = ": ".join(str(part).strip() for part in (error.context, error.problem) if part)
         what = _in_other_words(what, text.splitlines()[max(line - 2, 0) : line], line)
         raise _syntax_error(Mark(file=file, line=line, column=column), what) from None
@@ -169,6 +192,8 @@ class _Composer:
             else:
                 root = node
             if isinstance(node, Sequence | Mapping) and name != "AliasEvent":
+                if len(open_nodes) > MAX_DEPTH:
+                    raise MarkedError([node.mark.problem(TOO_DEEP)])
                 open_nodes.append(node)
         return root
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.checks import Checks, Stats
@@ -74,6 +74,23 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+# Marks by which pytest itself does something else to a test than select it.
+_ACTING = {
+    "skip": "which would keep the checks from being judged; expected none that does",
+    "skipif": "which would keep the checks from being judged; expected none that does",
+    "xfail": "which would hide failures; expected known_issues in its place",
+    "usefixtures": "expected fixtures in its place",
+    "parametrize": "expected none: a check takes no parameters",
+    "filterwarnings": "expected the project's settings in its place",
+}
+
+
+def _only_selects(mark: str) -> str:
+    if why := _ACTING.get(mark):
+        raise PydanticCustomError("acting_mark", "{why}", {"why": why})
+    return mark
+
+
 class SpecFile(Strict):
     """A whole spec file."""
 
@@ -116,7 +133,10 @@ class SpecFile(Strict):
         None, description="Other orders of the edits to try, and what must hold under them."
     )
     known_issues: tuple[KnownIssue, ...] = ()
-    marks: tuple[Name, ...] = Field((), description="pytest marks for every item of this file.")
+    marks: tuple[Annotated[Name, AfterValidator(_only_selects)], ...] = Field(
+        (),
+        description="pytest marks for every item of this file, to select it by; none that skips.",
+    )
     fixtures: tuple[Name, ...] = Field((), description="pytest fixtures that every item uses.")
 
 

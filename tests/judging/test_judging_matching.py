@@ -18,6 +18,7 @@ from pytest_eac.spec import registry
 from tests.judging.hand_made_chains import ABILITY, MODEL, able, chain, checkpoint, edit
 
 if TYPE_CHECKING:
+    from pytest_eac.record import Chain
     from pytest_eac.spec.ready import Spec
 
 STORED = replace(
@@ -57,6 +58,28 @@ STORED = replace(
 def test_the_first_difference_is_named_with_both_values(changed: dict[str, Any], told: str) -> None:
     found = mismatches(STORED, replace(STORED, **changed))
     assert describe(found) == told
+
+
+@pytest.mark.parametrize("name", ["subject", "prompt", "target", "truth"])
+def test_a_text_that_looks_like_a_path_is_a_text(name: str) -> None:
+    def edited(text: str) -> Chain:
+        return replace(STORED, edits=(replace(edit(0), **{name: text}), *STORED.edits[1:]))
+
+    found = mismatches(edited("/a/Paris"), edited("/b/Paris"))
+    assert describe(found) == f"edit 1.{name}: found '/a/Paris' there, '/b/Paris' here"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "is_one"),
+    [("data", "DIR/a.tsv", True), ("include", "DIR/a.yaml", True), ("prompt", "DIR/a", False)],
+)
+def test_of_an_ability_the_data_and_tasks_may_lie_elsewhere(
+    name: str, value: str, is_one: bool
+) -> None:
+    def asked(folder: str) -> Chain:
+        return replace(STORED, asked={"nli": {name: value.replace("DIR", folder)}})
+
+    assert (mismatches(asked("/a"), asked("/b")) == ()) == is_one
 
 
 def test_a_target_behind_a_space_is_another_than_one_without() -> None:

@@ -87,8 +87,8 @@ def test_a_value_from_elsewhere_than_the_command_line_is_refused(
     [
         ["--eac-results=../elsewhere/file"],
         ["--eac-results", "../elsewhere/not-there-yet"],
-        ["--eac-results", "pytest.ini"],
-        ["specs", "--eac-results", "pytest.ini"],
+        ["--eac-from-results", "pytest.ini"],
+        ["specs", "--eac-from-results", "pytest.ini"],
         ["--eac-model", "specs"],
         ["--eac-results", "../elsewhere/file", "-c", "pytest.ini"],
     ],

@@ -125,6 +125,31 @@ def test_a_file_is_found_from_another_folder_than_the_root(specs: Specs) -> None
     assert [each.name for each in eac.chains] == ["a-s0", "b-s0"]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--collect-only",), ""),
+        (("-k", "nothing"), "left as they were: nothing was measured"),
+        (("broken.eac.yaml",), "left as they were: nothing was measured"),
+        (("gone.eac.yaml",), "left as they were: nothing was measured"),
+    ],
+)
+def test_a_run_that_measures_nothing_keeps_the_results_of_an_earlier_one(
+    specs: Specs, stored: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    folder = specs.pytester.path
+    (folder / "broken.eac.yaml").write_text("eac: 1\nedits: 3\n")
+    specs.write(name="gone.eac.yaml", model="./gone", edits="[{from: small.jsonl, format: jsonl}]")
+    fact = '{"subject": "Oslo", "prompt": "{} lies in", "target": "Peru"}\n'
+    (folder / "small.jsonl").write_text(fact)
+    before = stored.read_bytes()
+    result = specs.run("--eac-results=stored.json", "--eac-summary=out.md", *arguments)
+    assert stored.read_bytes() == before
+    results = [line for line in result.stdout.lines if line.startswith("results ")]
+    assert results == ([f"results {stored} {said}"] if said else [])
+    assert (folder / "out.md").exists() == (arguments != ("--collect-only",))
+
+
 def test_every_output_that_cannot_be_written_is_reported_and_the_others_are_written(
     specs: Specs, stored: Path
 ) -> None:

@@ -245,6 +245,42 @@ def test_a_long_line_of_parents_is_refused(tmp_path: Path, reads: Counter[str]) 
     assert reads["opens"] == inherit.MAX_EXTENDS + 1
 
 
+def aliased(folder: Path, values: int, *, name: str = "base.yaml") -> Path:
+    """A small file that aliases make large: about ``values`` under ten keys."""
+    lines = ["eac: 1", f"a: &a [{','.join('1' * 100)}]", f"b: &b [{','.join(['*a'] * 10)}]"]
+    lines += [f"c: [{','.join(['*b'] * (values // 1000))}]"]
+    return write(folder / name, "\n".join(lines) + "\n")
+
+
+def test_a_parent_that_aliases_make_large_is_not_laid_under_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes: list[int] = []
+    merge = inherit._lay_over
+
+    def counted(base: Any, top: Any) -> Any:
+        sizes.append(len(base.values))
+        return merge(base, top)
+
+    monkeypatch.setattr(inherit, "_lay_over", counted)
+    aliased(tmp_path, 40_000)
+    [said] = told(write(tmp_path / "x.yaml", f"eac: 1\nextends: {['base.yaml'] * 99}\n"))
+    assert said.startswith("2:10: extends: found more than 101,")
+    assert said.endswith("expected at most that for files of this size: name each file once")
+    assert sum(sizes) < 110_000
+
+
+def test_many_parents_that_aliases_make_large_are_refused_before_they_are_all_read(
+    tmp_path: Path, reads: Counter[str]
+) -> None:
+    names = [aliased(tmp_path, 30_000, name=f"{number}.yaml").name for number in range(20)]
+    [found] = problems(write(tmp_path / "x.yaml", f"eac: 1\nextends: {names}\n"))
+    assert (
+        "too many values once aliases are expanded; a spec of this size may have" in found.message
+    )
+    assert reads["opens"] <= 5
+
+
 # How much a spec may ask for
 
 

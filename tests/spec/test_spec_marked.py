@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ruamel.yaml.scanner import Scanner
 
-from pytest_eac.spec import marked
+from pytest_eac.spec import marked, nodes
 from pytest_eac.spec.marked import parse
 from pytest_eac.spec.marks import MarkedError, MarkedValue, dotted
 
@@ -340,6 +341,17 @@ def test_a_merge_bomb_of_nothing_is_refused(first: str, monkeypatch: pytest.Monk
     assert len(found) <= 1_001
 
 
+@pytest.mark.parametrize("level", ["[ALIASES]", "{<<: [ALIASES]}"])
+def test_a_small_text_may_have_fewer_values_than_a_long_one(
+    level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marked, "SMALL", 1_000)
+    text = bomb("{x: 1}", level)
+    assert f"{marked.SMALL + len(text):,}" in problems(text)[-1].message
+    long = "a: [" + "1," * marked.SMALL * 2 + "]"
+    assert len(read(long).values) > marked.SMALL * 2
+
+
 def test_a_merge_fills_in_what_is_missing() -> None:
     value = read("base: &base {a: 1, b: 1}\ntop:\n  <<: *base\n  b: 2\n  c: 3\n")
     assert value.value["top"] == {"b": 2, "c": 3, "a": 1}
@@ -371,15 +383,38 @@ def nested(levels: int) -> str:
 
 
 def test_the_depth_limit_is_exact() -> None:
-    assert read(nested(marked.MAX_DEPTH)).value
-    found = only_problem(nested(marked.MAX_DEPTH + 1))
-    assert place(found) == (1, len("a: ") + marked.MAX_DEPTH + 1)
+    assert read(nested(nodes.MAX_DEPTH)).value
+    found = only_problem(nested(nodes.MAX_DEPTH + 1))
+    assert place(found) == (1, len("a: ") + nodes.MAX_DEPTH + 1)
     assert found.message == "nested too deeply; a spec may have 24 levels"
 
 
-@pytest.mark.parametrize("text", [nested(200), nested(20_000), "a:\n" + "- " * 50_000])
-def test_no_depth_brings_the_reader_down(text: str) -> None:
-    assert "nested too deeply" in only_problem(text).message
+@pytest.mark.parametrize(
+    "text",
+    [
+        nested(200),
+        nested(20_000),
+        "a: " + "[" * 20_000,
+        "a: " + "{b: " * 20_000,
+        "a:\n" + "- " * 50_000,
+        "a:\n" + "? " * 50_000,
+    ],
+)
+@pytest.mark.parametrize("tag", ["", "t: !!str x\n"], ids=["fast", "slow"])
+def test_no_depth_brings_the_reader_down(
+    text: str, tag: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scanned = 0
+    fetch = Scanner.fetch_more_tokens
+
+    def count(self: Scanner) -> object:
+        nonlocal scanned
+        scanned += 1
+        return fetch(self)
+
+    monkeypatch.setattr(Scanner, "fetch_more_tokens", count)
+    assert only_problem(tag + text).message == "nested too deeply; a spec may have 24 levels"
+    assert scanned < 200  # the work of each grows with the depth
 
 
 @pytest.mark.parametrize(

@@ -237,6 +237,29 @@ def test_a_value_of_another_type_is_reported_with_what_was_expected(
     assert told_of(file, HEAD + text) == [said]
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "marks: [gate, skip]",
+            "3:15: marks[1]: found 'skip', which would keep the checks from being judged; expected "
+            "none that does",
+        ),
+        (
+            "marks: [xfail]",
+            "3:9: marks[0]: found 'xfail', which would hide failures; expected known_issues in its "
+            "place",
+        ),
+        (
+            "marks: [parametrize]",
+            "3:9: marks[0]: found 'parametrize', expected none: a check takes no parameters",
+        ),
+    ],
+)
+def test_a_mark_that_does_more_than_select_is_refused(file: Path, text: str, said: str) -> None:
+    assert told_of(file, HEAD + text) == [said]
+
+
 def test_a_number_where_a_fact_needs_a_text_is_to_be_put_in_quotes(file: Path) -> None:
     text = "eac: 1\nedits:\n  - subject: 1984\n    prompt: '{} was written by'\n    target: 12\n"
     assert told_of(file, text) == [

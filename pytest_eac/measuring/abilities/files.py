@@ -168,18 +168,9 @@ def _number(text: str) -> float:
 
 
 def _parquet(path: Path) -> Iterator[Numbered]:
-    import pyarrow
-    from pyarrow import parquet
+    from pytest_eac.measuring.abilities.parquet import read_parquet
 
-    with opened(path) as file:
-        try:
-            batches = parquet.ParquetFile(file).iter_batches(batch_size=64)
-            rows = (row for batch in batches for row in batch.to_pylist())
-            for number, row in enumerate(rows, start=1):
-                yield number, checked(row, f"{path}:{number}")
-        except pyarrow.ArrowException as error:
-            first = str(error).partition("\n")[0]
-            raise DataError(f"{path}: not a parquet file that can be read: {first}") from None
+    return read_parquet(path)
 
 
 _READERS: dict[str, Callable[[Path], Iterator[Numbered]]] = {
