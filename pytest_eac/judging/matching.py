@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ mismatches that belong to it. The same edits are then scored in the same way on 
 how they were made differs. With other edits, another model, other scoring or other prompts of an
 ability, there would be no pairs of scores to compare."""
 
+# What is a path, or may be one; everything else that begins with "/" is a text like any other.
+_PLACE = re.compile(r"^model$|covariance\.corpus$|^abilities\..*\.(data|include)$")
 _TEXTS = ("subject", "start", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
 
@@ -123,7 +126,7 @@ def _differences(what: str, there: Any, here: Any) -> Iterator[Mismatch]:
     elif _are_lists(there, here) and len(there) == len(here):
         for index, (one, two) in enumerate(zip(there, here, strict=True)):
             yield from _differences(f"{what}[{index}]", one, two)
-    elif not _same(there, here):
+    elif not (there == here or (_PLACE.search(what) and _same_file(there, here))):
         yield Mismatch(what=what, there=_shown(there), here=_shown(here))
 
 
@@ -131,12 +134,12 @@ def _are_lists(*values: Any) -> bool:
     return all(isinstance(value, list | tuple) for value in values)
 
 
-def _same(there: Any, here: Any) -> bool:
-    """Say whether two values are the same; a file may lie in another folder on another machine."""
-    if isinstance(there, str) and isinstance(here, str):
-        one, two = Path(there), Path(here)
-        return there == here or (one.is_absolute() and two.is_absolute() and one.name == two.name)
-    return bool(there == here)
+def _same_file(there: Any, here: Any) -> bool:
+    """Say whether two paths may be of one file, which lies elsewhere on another machine."""
+    if not isinstance(there, str) or not isinstance(here, str):
+        return False
+    one, two = Path(there), Path(here)
+    return one.is_absolute() and two.is_absolute() and one.name == two.name
 
 
 def _edits(

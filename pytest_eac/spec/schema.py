@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.checks import Checks, Stats
@@ -74,6 +74,24 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+_INSTEAD = {
+    "fixtures": ("usefixtures",),
+    "known_issues": ("skip", "skipif", "xfail"),
+    "edits and methods": ("parametrize",),
+    "filterwarnings of the project's settings": ("filterwarnings",),
+}
+
+
+def _own_mark(name: str) -> str:
+    """Refuse a mark by which pytest itself does something: it could turn off what is checked."""
+    for instead, marks in _INSTEAD.items():
+        if name in marks:
+            raise PydanticCustomError(
+                "mark", "expected none of pytest's own marks; use {instead}", {"instead": instead}
+            )
+    return name
+
+
 class SpecFile(Strict):
     """A whole spec file."""
 
@@ -116,7 +134,9 @@ class SpecFile(Strict):
         None, description="Other orders of the edits to try, and what must hold under them."
     )
     known_issues: tuple[KnownIssue, ...] = ()
-    marks: tuple[Name, ...] = Field((), description="pytest marks for every item of this file.")
+    marks: tuple[Annotated[Name, AfterValidator(_own_mark)], ...] = Field(
+        (), description="pytest marks for every item of this file; none of pytest's own."
+    )
     fixtures: tuple[Name, ...] = Field((), description="pytest fixtures that every item uses.")
 
 

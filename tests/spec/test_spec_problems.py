@@ -22,6 +22,29 @@ def told_of(file: Path, text: str) -> list[str]:
     return told(write(file, text))
 
 
+# Marks
+
+
+@pytest.mark.parametrize(
+    ("mark", "instead"),
+    [
+        ("skip", "known_issues"),
+        ("skipif", "known_issues"),
+        ("xfail", "known_issues"),
+        ("usefixtures", "fixtures"),
+        ("parametrize", "edits and methods"),
+        ("filterwarnings", "filterwarnings of the project's settings"),
+    ],
+)
+def test_a_mark_by_which_pytest_does_something_is_refused(
+    file: Path, mark: str, instead: str
+) -> None:
+    (found,) = told_of(file, f"{HEAD}marks: [gate, {mark}]\n")
+    assert found.endswith(
+        f"marks[1]: found {mark!r}, expected none of pytest's own marks; use {instead}"
+    )
+
+
 # Several problems
 
 
