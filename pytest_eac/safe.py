@@ -117,6 +117,8 @@ def github_error(message: str, *, file: str, line: int, title: str) -> str:
 def say(text: str, to: TextIO | None = None) -> None:
     """Print a text of one or more lines to stdout or elsewhere, whatever it is able to print."""
     out = to or sys.stdout
+    if out is None:  # it was closed before the program began
+        return
     encoding = out.encoding or "utf-8"
     shown = lines(text.removesuffix("\n")).encode(encoding, "backslashreplace").decode(encoding)
     out.write(f"{shown}\n")

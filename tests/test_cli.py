@@ -244,6 +244,28 @@ def test_what_an_encoding_cannot_show_is_escaped(
     assert shown.getvalue().decode(encoding).endswith(end)
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_what_cannot_be_printed_is_an_error_and_no_traceback() -> None:
+    command = [
+        sys.executable,
+        "-c",
+        "import sys; from pytest_eac.cli import main; sys.exit(main())",
+        "schema",
+    ]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "standard output: cannot be written: No space left on device\n"
+
+
+def test_a_command_whose_output_is_closed_ends_as_it_would() -> None:
+    code = (
+        "import sys; sys.stdout = None; from pytest_eac.cli import main; sys.exit(main(['schema']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_schema_prints_the_json_schema(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, "schema")
     assert (code, err) == (0, "")

@@ -51,7 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(given)
     try:
         with safe_warnings(), spec_reader() as chosen.read_spec:
-            return int(chosen.run(chosen))
+            code = int(chosen.run(chosen))
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except EacError as error:
         say(str(error), sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is not None:  # nothing else has no name here than what is printed to
+            raise
+        sys.stdout = None  # Python would try again at its end
+        if not isinstance(error, BrokenPipeError):
+            say(f"standard output: cannot be written: {error.strerror}", sys.stderr)
+        return 1
+    return code

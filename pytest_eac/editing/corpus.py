@@ -8,7 +8,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_eac.errors import DataError, UnavailableError
+from pytest_eac.errors import DataError
+from pytest_eac.lm.data_sets import fetch_data_set
 from pytest_eac.spec.files import NotUtf8Error, opened, require_utf8_start
 
 if TYPE_CHECKING:
@@ -26,8 +27,8 @@ class Corpus:
     texts: Callable[[], Iterator[str]]
 
 
-def open_corpus(settings: CovarianceSettings) -> Corpus:
-    """Find the corpus that the settings name.
+def open_corpus(settings: CovarianceSettings, *, offline: bool = False) -> Corpus:
+    """Find the corpus that the settings name; with ``offline`` nothing is fetched.
 
     Raises:
         UnavailableError: a hub data set is not on this machine and cannot be fetched.
@@ -39,7 +40,7 @@ def open_corpus(settings: CovarianceSettings) -> Corpus:
         digest = hashlib.sha256(text.encode()).hexdigest()
         return Corpus(name="built-in", digest=digest, texts=lambda: iter(paragraphs))
     if settings.corpus.startswith("hub:"):
-        return _open_hub(settings.corpus.removeprefix("hub:"), settings.column)
+        return _open_hub(settings.corpus.removeprefix("hub:"), settings.column, offline=offline)
     return _open_file(Path(settings.corpus), settings.column)
 
 
@@ -79,25 +80,20 @@ def _open_file(path: Path, column: str) -> Corpus:
     return Corpus(name=str(path), digest=f"{digest}:{column}", texts=texts)
 
 
-def _open_hub(name: str, column: str) -> Corpus:
+def _open_hub(name: str, column: str, *, offline: bool) -> Corpus:
     """Open ``OWNER/NAME`` or ``OWNER/NAME:CONFIG``; the whole train split is fetched."""
     import datasets
 
-    path, _, config = name.partition(":")
+    identity, _, config = name.partition(":")
+    folder = fetch_data_set(identity, offline=offline)
     try:
-        table = datasets.load_dataset(path, config or None, split="train")
-    except (ConnectionError, FileNotFoundError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise UnavailableError(
-            f"data set {path!r} is not on this machine and could not be fetched ({first})",
-            remedy=f"run: hf download --repo-type dataset {path}",
-        ) from error
-    except (ValueError, datasets.exceptions.DatasetsError) as error:
+        table = datasets.load_dataset(folder, config or None, split="train")
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         first = str(error).strip().partition("\n")[0]
         raise DataError(f"data set {name!r}: {first}") from error
     return Corpus(
         name=f"hub:{name}",
-        digest=f"{table._fingerprint}:{column}",
+        digest=f"{Path(folder).name}:{config}:{column}",
         texts=lambda: _column(lambda: table, column, name),
     )
 

@@ -139,7 +139,7 @@ def second_moments(
         UnavailableError: a hub data set is not there.
     """
     cache = cache or Cache()
-    corpus = open_corpus(settings)
+    corpus = open_corpus(settings, offline=loaded.offline)
     keys = {path: _key(loaded, (path,), corpus, settings) for path in modules}
     found = _read(cache, keys)
     if len(found) < len(keys):

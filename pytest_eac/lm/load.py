@@ -42,6 +42,7 @@ class LoadedModel:
         id: what the user asked for.
         revision: the hub commit, or the SHA-256 of a ``.gguf`` file; ``None`` for a folder.
         files: what it was loaded from; ``None`` for one that was made in memory.
+        offline: whether nothing may be fetched from the hub for it.
     """
 
     model: Any
@@ -50,6 +51,7 @@ class LoadedModel:
     id: str
     revision: str | None
     files: ModelFiles | None = None
+    offline: bool = False
 
     @property
     def device(self) -> torch.device:
@@ -235,6 +237,7 @@ def load_model(
         id=model_id,
         revision=found.revision,
         files=files.hashed(),
+        offline=offline,
     )
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import pytest
 import torch
+from huggingface_hub.utils._validators import validate_repo_id
 from tokenizers.normalizers import Lowercase
 
 from pytest_eac.cache.entries import Cache, CacheWarning
@@ -605,52 +606,78 @@ def test_empty_cells_are_left_out(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """What stands for the hub: ``raises`` an error, or serves ``rows`` and notes what is asked."""
-    state: dict[str, Any] = {"raises": None, "rows": [], "asked": []}
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
+    """What stands for the hub: one data set of two configurations; notes what is asked of it."""
+    folder = tmp_path / "snapshots" / "c0ffee"
+    configurations: dict[str, list[str | None]] = {"en": ["one", None, "two"], "de": ["eins"]}
+    for name, texts in configurations.items():
+        (folder / name).mkdir(parents=True)
+        rows = "".join(json.dumps({"body": text}) + "\n" for text in texts)
+        (folder / name / "train.jsonl").write_text(rows, encoding="utf-8")
+    (folder / "README.md").write_text(
+        "---\nconfigs:\n- {config_name: en, data_files: en/*.jsonl}\n"
+        "- {config_name: de, data_files: de/*.jsonl}\n---\n",
+        encoding="utf-8",
+    )
+    state: dict[str, Any] = {"asked": []}
 
-    def load(path: str, config: str | None = None, *, split: str) -> datasets.Dataset:
-        state["asked"].append((path, config, split))
-        if state["raises"] is not None:
-            raise state["raises"]
-        return datasets.Dataset.from_list(state["rows"])
+    def fetch(identity: str, **how: Any) -> str:
+        validate_repo_id(identity)
+        state["asked"].append({"id": identity, **how})
+        return str(folder)
 
-    monkeypatch.setattr(datasets, "load_dataset", load)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "prepared")
     return state
 
 
-@pytest.mark.parametrize(
-    ("name", "path", "config"),
-    [("owner/texts", "owner/texts", None), ("owner/texts:en-2023", "owner/texts", "en-2023")],
-)
+@pytest.mark.parametrize("offline", [True, False])
 def test_a_data_set_of_the_hub_may_name_its_configuration(
-    hub: dict[str, Any], name: str, path: str, config: str | None
+    hub: dict[str, Any], *, offline: bool
 ) -> None:
-    hub["rows"] = [{"body": "one"}, {"body": None}, {"body": "two"}]
-    corpus = open_corpus(asked(f"hub:{name}", column="body"))
-    assert hub["asked"] == [(path, config, "train")]
-    assert corpus.name == f"hub:{name}"
+    corpus = open_corpus(asked("hub:owner/texts:en", column="body"), offline=offline)
+    assert [(each["id"], each["local_files_only"]) for each in hub["asked"]] == [
+        ("owner/texts", offline)
+    ]
+    assert corpus.name == "hub:owner/texts:en"
     assert list(corpus.texts()) == ["one", "two"]
+    assert corpus.digest == "c0ffee:en:body"
 
 
-@pytest.mark.parametrize("error", [ConnectionError, FileNotFoundError])
-def test_a_data_set_that_cannot_be_fetched_is_unavailable(
-    hub: dict[str, Any], error: type[Exception]
+def test_a_model_that_is_loaded_offline_fetches_no_data_set(
+    hub: dict[str, Any], tiny_llama: LoadedModel, tmp_path: Path
 ) -> None:
-    hub["raises"] = error("no route to the hub\nand more")
+    loaded = replace(tiny_llama, offline=True)
+    path = loaded.layout.down.format(1)
+    settings = asked("hub:owner/texts:en", column="body", ridge=1.0)
+    second_moments(loaded, (path,), settings, cache=Cache(tmp_path))
+    assert hub["asked"][0]["local_files_only"]
+
+
+@pytest.mark.parametrize("name", ["", ":", "..", ".", "./folder", "/etc", "../x", "a/b/c", "a b"])
+def test_a_name_that_no_data_set_of_the_hub_can_have_is_refused(
+    hub: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(DataError, match="found the data set "):
+        open_corpus(asked(f"hub:{name}"))
+
+
+@pytest.mark.parametrize("name", ["text", "json", "csv", "parquet", "pandas", "imagefolder"])
+def test_a_kind_of_file_is_a_name_like_any_other(hub: dict[str, Any], name: str) -> None:
+    assert list(open_corpus(asked(f"hub:{name}:de", column="body")).texts()) == ["eins"]
+    assert hub["asked"][0]["id"] == name
+
+
+def test_a_data_set_that_cannot_be_fetched_is_unavailable() -> None:
     with pytest.raises(UnavailableError) as raised:
-        open_corpus(asked("hub:owner/texts:en"))
-    assert str(raised.value) == (
-        "data set 'owner/texts' is not on this machine and could not be fetched (no route to the "
-        "hub); run: hf download --repo-type dataset owner/texts"
-    )
+        open_corpus(asked("hub:nobody/nothing:en"), offline=True)
+    assert raised.value.remedy == "run: hf download --repo-type dataset nobody/nothing"
 
 
-def test_a_data_set_that_is_asked_for_wrongly_is_told(hub: dict[str, Any]) -> None:
-    hub["raises"] = ValueError("Config name is missing.\nPlease pick one among: ['en', 'de']")
-    with pytest.raises(DataError, match=r"^data set 'owner/texts': Config name is missing\.") as e:
-        open_corpus(asked("hub:owner/texts"))
-    assert "hf download" not in str(e.value)
+@pytest.mark.usefixtures("hub")
+def test_a_data_set_that_is_asked_for_wrongly_is_reported() -> None:
+    with pytest.raises(DataError, match=r"^data set 'owner/texts:fr': .*'fr'"):
+        open_corpus(asked("hub:owner/texts:fr"))
 
 
 def test_the_built_in_corpus_is_there_and_its_paragraphs_are_distinct() -> None:

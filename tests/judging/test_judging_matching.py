@@ -52,12 +52,19 @@ STORED = replace(
             {"edits": (*STORED.edits[:2], replace(edit(2), target="Oslo"))},
             "edit 3.target: found 'Paris' there, 'Oslo' here",
         ),
+        (
+            # A text is no path, whatever it looks like.
+            {"edits": (*STORED.edits[:2], replace(STORED.edits[2], target="/other/Paris"))},
+            "edit 3.target: found '/one/Paris' there, '/other/Paris' here",
+        ),
         ({"asked": {"nli": {}}}, "abilities.nli.take: found 20 there, nothing here"),
     ],
 )
 def test_the_first_difference_is_named_with_both_values(changed: dict[str, Any], told: str) -> None:
-    found = mismatches(STORED, replace(STORED, **changed))
-    assert describe(found) == told
+    there = STORED
+    if "/one/" in told:
+        there = replace(STORED, edits=(*STORED.edits[:2], replace(edit(2), target="/one/Paris")))
+    assert describe(mismatches(there, replace(STORED, **changed))) == told
 
 
 @pytest.mark.parametrize("name", ["subject", "prompt", "target", "truth"])

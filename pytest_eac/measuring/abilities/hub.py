@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pytest_eac.errors import DataError, UnavailableError
+from pytest_eac.errors import DataError
+from pytest_eac.lm.data_sets import fetch_data_set
 from pytest_eac.measuring.abilities.files import checked
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def read_hub(name: str, *, revision: str | None, offline: bool) -> Iterator[Numb
     parts = place.split("/")
     if not all(parts) or len(parts) > 3:
         raise DataError(f"found the data set {name!r}; expected OWNER/NAME[/CONFIG][@SPLIT]")
-    folder = _fetch("/".join(parts[:2]), revision=revision, offline=offline)
+    folder = fetch_data_set("/".join(parts[:2]), revision=revision, offline=offline)
     try:
         found = datasets.load_dataset(folder, *parts[2:])
         table = found[_choose(split, list(found), name)]
@@ -60,26 +61,3 @@ def _choose(split: str, there: list[str], name: str) -> str:
         if wanted in there:
             return wanted
     raise DataError(f"data set {name!r}: found the splits {', '.join(there)}; expected {split!r}")
-
-
-def _fetch(identity: str, *, revision: str | None, offline: bool) -> str:
-    """Return the folder that holds a data set's files."""
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    pinned: dict[str, Any] = {"revision": revision} if revision else {}
-    try:
-        return str(
-            snapshot_download(identity, repo_type="dataset", local_files_only=offline, **pinned)
-        )
-    except HFValidationError as error:
-        raise DataError(f"found the data set {identity!r}: {error}") from None
-    except OSError as error:
-        first = str(error).strip().partition("\n")[0]
-        absent = isinstance(error, LocalEntryNotFoundError)  # words it for callers of the library
-        why = "" if absent else f" ({first})"
-        at = f" --revision {revision}" if revision else ""
-        raise UnavailableError(
-            f"data set {identity!r} is not on this machine and could not be fetched{why}",
-            remedy=f"run: hf download --repo-type dataset {identity}{at}",
-        ) from error
