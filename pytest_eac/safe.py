@@ -25,9 +25,11 @@ _HIDDEN = (
     r"\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u115f\u1160\u2028-\u202e\u2060-\u206f\u3164\ud800-\udfff"
     r"\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e007f"
 )
-# Emoji, Persian, Indic, Khmer and Mongolian need joiners; beside ASCII alone they only hide. Arabic
-# and Hebrew need marks of direction; in a text without a letter of such scripts, so do these.
-_JOINERS, _MARKS = r"\u180e\u200b-\u200d", r"\u061c\u200e\u200f"
+# Emoji, Chinese, Persian, Indic scripts, Khmer and Mongolian need joiners or selectors of variants;
+# beside ASCII or one another alone they only hide. Arabic and Hebrew need marks of direction; in a
+# text without a letter of such scripts, so do these.
+_JOINERS = r"\u034f\u17b4\u17b5\u180b-\u180f\u200b-\u200d\ufe00-\ufe0f\U000e0100-\U000e01ef"
+_MARKS = r"\u061c\u200e\u200f"
 _RIGHT_TO_LEFT = re.compile(
     r"[\u0590-\u061b\u061d-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
 )

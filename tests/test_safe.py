@@ -28,6 +28,8 @@ HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud8
         ("pass\u200bed \ufeffx\xady", r"pass\u200bed \ufeffx\xady"),
         ("a\u200db \u200ec", r"a\u200db \u200ec"),
         ("\U000e0041\ud800", r"\U000e0041\ud800"),
+        ("a\u034fb\U000e0101c\ufe0fd\u17b4e\u180bg", r"a\u034fb\U000e0101c\ufe0fd\u17b4e\u180bg"),
+        ("\u6f22\U000e0101\U000e0102.", "\u6f22\U000e0101" + r"\U000e0102."),
         ("a\tb\nc", "a\tb\nc"),
     ],
 )

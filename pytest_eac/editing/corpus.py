@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -20,11 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Texts, and what tells them from other texts."""
+    """Texts, and what tells them from other texts.
+
+    ``require_unchanged`` raises a ``DataError`` if what is read is no longer what ``digest`` is of.
+    """
 
     name: str
     digest: str
     texts: Callable[[], Iterator[str]]
+    require_unchanged: Callable[[], None] = lambda: None
 
 
 def open_corpus(settings: CovarianceSettings, *, offline: bool = False) -> Corpus:
@@ -44,24 +49,24 @@ def open_corpus(settings: CovarianceSettings, *, offline: bool = False) -> Corpu
     return _open_file(Path(settings.corpus), settings.column)
 
 
+_PATTERN = re.compile(r"[*?\[\]{}]|::")
 _BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
 
 
 def _open_file(path: Path, column: str) -> Corpus:
-    builder = _BUILDERS.get(path.suffix.lower())
-    if builder is None:
-        raise DataError(
-            f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
-            f"{', '.join(_BUILDERS)}"
-        )
-    try:
-        with opened(path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            file.seek(0)
-            if builder != "parquet":
+    builder = _builder(path)
+    digest = _digest(path)
+    if builder != "parquet":
+        try:
+            with opened(path) as file:
                 require_utf8_start(file.read(4))
-    except NotUtf8Error as error:
-        raise DataError(f"{path}: {error}") from None
+        except NotUtf8Error as error:
+            raise DataError(f"{path}: {error}") from None
+
+    def require_unchanged() -> None:
+        if _digest(path) != digest:
+            raise DataError(f"{path}: was changed while it was read; run again")
+
     more = {"sample_by": "paragraph", "encoding": "utf-8-sig"} if builder == "text" else {}
     if builder == "text":
         column = "text"
@@ -77,7 +82,36 @@ def _open_file(path: Path, column: str) -> Corpus:
 
         yield from _column(table, column, str(path))
 
-    return Corpus(name=str(path), digest=f"{digest}:{column}", texts=texts)
+    return Corpus(
+        name=str(path),
+        digest=f"{digest}:{column}",
+        texts=texts,
+        require_unchanged=require_unchanged,
+    )
+
+
+def _builder(path: Path) -> str:
+    """Return how datasets calls a kind of file, which reads by the same path as we do."""
+    builder = _BUILDERS.get(path.suffix.lower())
+    if builder is None:
+        raise DataError(
+            f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
+            f"{', '.join(_BUILDERS)}"
+        )
+    if _PATTERN.search(str(path)):
+        raise DataError(
+            f"{path}: found one of *?[]{{}}:: in the path, which may stand for other files; expected "
+            "a path without them"
+        )
+    return builder
+
+
+def _digest(path: Path) -> str:
+    with opened(path) as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if not file.tell():  # as the files of /proc seem to be
+            raise DataError(f"{path}: is empty; expected text")
+    return digest
 
 
 def _open_hub(name: str, column: str, *, offline: bool) -> Corpus:

@@ -179,6 +179,7 @@ def _measure(
 ) -> dict[str, Entry]:
     """Measure moments and return them as entries."""
     sums, tokens = _accumulate(texts, paths, partial, progress)
+    texts.corpus.require_unchanged()
     data = {"tokens": tokens, "model": texts.loaded.id, "corpus": texts.corpus.name}
     return {path: Entry(data=data, tensors={"moment": sums[path] / tokens}) for path in paths}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
@@ -130,7 +131,7 @@ def _require_hidden(path: Path) -> None:
     if os.name == "posix" and mode & 0o007:
         raise SettingsError(
             f"{path}: every user of this machine has access to this private key (mode "
-            f"{mode & 0o777:04o}); run: chmod 600 {path}"
+            f"{mode & 0o777:04o}); run: chmod 600 {shlex.quote(str(path))}"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Any
 
 from pytest_eac.errors import DataError, UnavailableError
@@ -33,8 +34,9 @@ def fetch_data_set(identity: str, *, revision: str | None = None, offline: bool 
         first = str(error).strip().partition("\n")[0]
         absent = isinstance(error, LocalEntryNotFoundError)  # words it for callers of the library
         why = "" if absent else f" ({first})"
-        at = f" --revision {revision}" if revision else ""
+        command = ["hf", "download", "--repo-type", "dataset", identity]
+        command += ["--revision", revision] if revision else []
         raise UnavailableError(
             f"data set {identity!r} is not on this machine and could not be fetched{why}",
-            remedy=f"run: hf download --repo-type dataset {identity}{at}",
+            remedy=f"run: {shlex.join(command)}",
         ) from error

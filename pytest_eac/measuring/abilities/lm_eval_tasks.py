@@ -6,6 +6,7 @@ import importlib.util
 import io
 import logging
 import random
+import shlex
 import warnings
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
@@ -58,7 +59,8 @@ def load_tasks(name: str, include: str | None, *, offline: bool) -> dict[str, An
             raise UnavailableError(
                 f"{where}: the task's data is not on this machine and could not be fetched "
                 f"({_first_line(error)})",
-                remedy=f"with a network, run: lm_eval run --model dummy --tasks {name} --limit 1",
+                remedy="with a network, run: "
+                f"lm_eval run --model dummy --tasks {shlex.quote(name)} --limit 1",
             ) from error
         except Exception as error:  # whatever a task's YAML, code or data may raise
             raise DataError(f"{where}: lm-eval cannot load it: {_first_line(error)}") from error
