@@ -98,7 +98,7 @@ class Snapshot:
         found += entry_differences(self._texts, self._flatten())
         if self._whole and not edited:
             found += self._of_vocabulary()
-        return [*found, *self._process.differences()]
+        return [*found, *self._process.differences(code=not edited)]
 
     def require(self, who: str, *, edited: bool = False, remedy: str = "") -> None:
         """Raise if anything has changed; see :meth:`differences`.
