@@ -1,11 +1,16 @@
 """State of the process that a model's results depend on: read, compared and put back.
 
 Loading the model again undoes none of it: gradient mode, torch's defaults and precision, hooks on
-all modules, replaced functions of transformers and torch, and random numbers.
+all modules, replaced code of transformers and torch (:mod:`pytest_eac.lm.code`), the current folder
+and environment variables that later models are loaded by, and random numbers.
+
+Left out is what no number depends on (signal handlers, logging, filters of warnings, ``sys.path``:
+what is loaded already is not searched for again).
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from contextlib import contextmanager, suppress
@@ -34,6 +39,7 @@ class _Setting:
     name: str
     read: Callable[[], Any]
     write: Callable[[Any], object]
+    describe: Callable[[Any, Any], str] = "was {}, is {}".format
 
 
 def _flag(path: str) -> _Setting:
@@ -65,6 +71,43 @@ def _set_inference_mode(value: bool) -> None:
 def _pop_modes(length: Callable[[], int], pop: Callable[[], object], wanted: int) -> None:
     while length() > wanted:
         pop()
+
+
+def _matmul_precision() -> str:
+    with suppress(RuntimeError):  # a newer name has been written, which is a setting as well
+        return torch.get_float32_matmul_precision()
+    return "that of torch.backends"
+
+
+def _current_folder() -> str | None:
+    with suppress(OSError):  # it has been removed
+        return os.getcwd()  # noqa: PTH109 - as text, since it is read often
+    return None
+
+
+def _set_current_folder(value: str | None) -> None:
+    if value is not None:
+        with suppress(OSError):
+            os.chdir(value)
+
+
+# Read when something is loaded, fetched or started later; others are set by libraries themselves.
+_VARIABLES = ("HF_", "TRANSFORMERS_", "PYTEST_EAC_", "CUBLAS_")
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
+
+
+def _set_environment(value: dict[str, str]) -> None:
+    for name in _environment().keys() - value.keys():
+        del os.environ[name]
+    os.environ.update(value)
+
+
+def _changed_names(then: dict[str, str], now: dict[str, str]) -> str:
+    """Return names alone: a value may be a secret."""
+    return ", ".join(sorted({name for name, _ in then.items() ^ now.items()}))
 
 
 def _flushes_subnormals() -> bool:
@@ -120,7 +163,7 @@ _SETTINGS = (
     ),
     _Setting(
         name="torch's float32 matmul precision",
-        read=torch.get_float32_matmul_precision,
+        read=_matmul_precision,
         write=torch.set_float32_matmul_precision,
     ),
     _Setting(
@@ -142,6 +185,14 @@ _SETTINGS = (
             "cudnn.deterministic",
             "cudnn.allow_tf32",
             "mkldnn.enabled",
+            # Newer names of precisions; last, because the older ones write to them.
+            "fp32_precision",
+            "mkldnn.fp32_precision",
+            "mkldnn.matmul.fp32_precision",
+            "mkldnn.conv.fp32_precision",
+            "cudnn.fp32_precision",
+            "cudnn.conv.fp32_precision",
+            "cuda.matmul.fp32_precision",
         ),
     ),
     *(
@@ -161,6 +212,18 @@ _SETTINGS = (
         name="the number of active dispatch modes",
         read=_dispatch_modes,
         write=partial(_pop_modes, _dispatch_modes, torch.utils._python_dispatch._pop_mode),
+    ),
+    _Setting(
+        name="numpy's treatment of floating-point errors",
+        read=np.geterr,
+        write=lambda value: np.seterr(**value),
+    ),
+    _Setting(name="the current folder", read=_current_folder, write=_set_current_folder),
+    _Setting(
+        name="environment variables",
+        read=_environment,
+        write=_set_environment,
+        describe=_changed_names,
     ),
 )
 
@@ -182,7 +245,7 @@ class Process:
     def differences(self, *, code: bool = True) -> list[str]:
         """Describe what has changed since, of the settings and, if asked for, of the code."""
         found = [
-            f"{setting.name} (was {then}, is {now})"
+            f"{setting.name} ({setting.describe(then, now)})"
             for setting, then in zip(_SETTINGS, self._settings, strict=True)
             if (now := setting.read()) != then
         ]
