@@ -15,6 +15,7 @@ import, operators registered with ``torch.library``, and the memory of compiled 
 from __future__ import annotations
 
 import builtins
+import os
 from contextlib import suppress
 from itertools import chain
 from operator import attrgetter, is_
@@ -29,7 +30,8 @@ from pytest_eac.lm.places import ABSENT, Place, functions_in, places_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_TORCH = f"{Path(torch.__file__).parent}/"
+_TORCH = f"{Path(torch.__file__).parent}{os.sep}"
+_COMPILER = f"{_TORCH}_dynamo{os.sep}"
 _BUILT_IN = vars(builtins)
 _PLAIN = str | int | float | complex | tuple | frozenset | bytes
 _INNER = ("__func__", "__wrapped__", "_torchdynamo_orig_callable")
@@ -149,7 +151,12 @@ def _hides(place: Place, name: object, new: Any) -> bool:
         return False
     if isinstance(place.owner, ModuleType):
         return name in _BUILT_IN and not str(name).startswith("__")
-    return place.layered
+    return place.layered and not _is_wrapped(_inherited(place.owner, name), new)
+
+
+def _inherited(owner: type | None, name: Any) -> Any:
+    bases = owner.__mro__[1:] if owner else ()
+    return next((vars(base)[name] for base in bases if name in vars(base)), None)
 
 
 def _is_wrapped(then: Any, now: Any) -> bool:
@@ -158,12 +165,13 @@ def _is_wrapped(then: Any, now: Any) -> bool:
     Torch does so when its compiler is loaded, when that is used, and when the first optimizer of a
     class is made.
     """
-    code = getattr(now, "__code__", None)
-    return (
-        code is not None
-        and code.co_filename.startswith(_TORCH)
-        and _innermost(now) is _innermost(then)
-    )
+    inner = _innermost(now)
+    return _is_from(inner, _COMPILER) or (_is_from(now, _TORCH) and inner is _innermost(then))
+
+
+def _is_from(function: Any, folder: str) -> bool:
+    code = getattr(function, "__code__", None)
+    return code is not None and code.co_filename.startswith(folder)
 
 
 def _innermost(function: Any) -> Any:

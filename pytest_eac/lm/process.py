@@ -91,12 +91,15 @@ def _set_current_folder(value: str | None) -> None:
             os.chdir(value)
 
 
-# Read when something is loaded, fetched or started later; others are set by libraries themselves.
-_VARIABLES = ("HF_", "TRANSFORMERS_", "PYTEST_EAC_", "CUBLAS_")
+# Where models and the cache are, and how products are summed; libraries set others themselves.
+_VARIABLES = (
+    *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_DATASETS_OFFLINE"),
+    *("TRANSFORMERS_OFFLINE", "PYTEST_EAC_CACHE", "XDG_CACHE_HOME", "CUBLAS_WORKSPACE_CONFIG"),
+)
 
 
 def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if name.startswith(_VARIABLES)}
+    return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
 
 
 def _set_environment(value: dict[str, str]) -> None:

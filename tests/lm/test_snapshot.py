@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import json
+import logging
 import math
 import os
 from collections import OrderedDict
@@ -447,6 +448,10 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: setattr(torch.optim, "Adam", torch.optim.SGD),
         "torch.optim.Adam (replaced)",
     ),
+    "function that torch has wrapped": (
+        lambda: setattr(torch.optim.Adam, "step", torch._dynamo.disable(nothing)),
+        "Adam.step (replaced)",
+    ),
     "function that torch wraps itself": (
         lambda: setattr(torch, "manual_seed", wraps(torch.manual_seed)(nothing)),
         "torch.manual_seed (replaced)",
@@ -528,7 +533,8 @@ def _hook_for_a_while(loaded: LoadedModel) -> None:
 
 
 def _compile() -> None:
-    torch.compile(lambda tensor: tensor + 1, backend="eager")(torch.ones(1))
+    torch.compile(lambda tensor: tensor + 1, backend="aot_eager")(torch.ones(1))
+    torch.compile(nn.Linear(1, 1), backend="eager")(torch.ones(1))
 
 
 HARMLESS: dict[str, Plant] = {
@@ -564,6 +570,18 @@ def test_what_leaves_nothing_behind_is_no_difference(
     assert before.differences() == []
     assert loaded.tokenizer.backend_tokenizer.padding is None
     assert loaded.tokenizer.backend_tokenizer.truncation is None
+
+
+def test_what_is_not_compared_goes_unnoticed(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What docs/security.md says of the limits of the comparison is still so."""
+    before = Snapshot(loaded)
+    monkeypatch.setattr(ALL_ATTENTION_FUNCTIONS, "variable", 1, raising=False)
+    monkeypatch.setattr(logging, "_srcfile", None)
+    monkeypatch.setattr(modeling_llama, "logger", None)
+    monkeypatch.syspath_prepend("/nowhere")
+    assert before.differences() == []
 
 
 def test_declared_weights_may_be_edited_but_must_end_as_they_were(loaded: LoadedModel) -> None:
