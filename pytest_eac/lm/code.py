@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"
 _COMPILER = f"{_TORCH}_dynamo{os.sep}"
 _BUILT_IN = vars(builtins)
-_PLAIN = str | int | float | complex | tuple | frozenset | bytes
+_PLAIN = (str, bytes, int, float, complex, tuple, frozenset)
 _INNER = ("__func__", "__wrapped__", "_torchdynamo_orig_callable")
 _WITH_THE_DTYPE = "torch.Storage"  # torch replaces it with its default dtype, which is a setting
 _Copy = tuple[dict[Any, Any], tuple[FunctionType, ...]]  # entries, the Python functions in them
@@ -50,7 +50,9 @@ class _State:
     def __init__(self, places: tuple[Place, ...], before: _State | None) -> None:
         self.places = places
         known = before.copies if before else {}
-        self.copies = {place: _copied(place, known.get(place)) for place in places}
+        self.copies: dict[Place, _Copy] = {
+            place: _copied(place, known.get(place)) for place in places
+        }
         self._views = [place.values for place in places]
         self._values = list(chain.from_iterable(self._views))
         functions = chain.from_iterable(found for _, found in self.copies.values())

@@ -152,8 +152,9 @@ def functions_in(values: Iterable[Any]) -> tuple[FunctionType, ...]:
 
 
 def _collect(value: Any, found: dict[FunctionType, None]) -> None:
-    if type(value) is not FunctionType:
-        for name in _inside(type(value)):
+    kind: Any = type(value)
+    if kind is not FunctionType:
+        for name in _inside(kind):
             _collect(getattr(value, name), found)
     elif value not in found:
         found[value] = None

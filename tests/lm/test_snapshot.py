@@ -478,7 +478,7 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "function of Python": (lambda: setattr(math, "log", nothing), "math.log (replaced)"),
     "precision under its newer name": (
-        lambda: setattr(torch.backends.mkldnn.matmul, "fp32_precision", "bf16"),
+        lambda: setattr(cast("Any", torch.backends.mkldnn).matmul, "fp32_precision", "bf16"),
         "torch.backends.mkldnn.matmul.fp32_precision (was ",
     ),
     "errors of numpy": (
