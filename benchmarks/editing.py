@@ -16,6 +16,7 @@ from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.methods import RECIPES, _Solver, edited_modules, locate_then_edit
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.sequence import unchanged_by
 from pytest_eac.editing.solved import Work
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.lm.weights import apply_delta, restored
@@ -67,6 +68,7 @@ class Editing:
         yield self.whole_edit()
         yield self.many()
         yield self.deviation()
+        yield self.guard()
 
     def memory(self, method: str, count: int) -> Result:
         """The peak of resident memory during an update, over that with the model loaded."""
@@ -164,6 +166,25 @@ class Editing:
             name="deviation / edit",
             measured=f"{sorted(shares)[repeats // 2]:.2f} % of the edit's time",
             goal="3 % or less",
+        )
+
+    def guard(self, repeats: int = 9) -> Result:
+        """What it costs to check that an update has left everything else as it was."""
+        settings = self.settings("rome")
+        work = replace(self.work(settings), edits=self.edits[:1])
+        took = seconds(lambda: self.edit(settings, work))
+
+        def check() -> None:
+            with unchanged_by(self.loaded, settings.base, edited_modules(self.loaded, settings)):
+                pass
+
+        check()  # the first one looks for what there is to compare
+        times = sorted(seconds(check) for _ in range(repeats))
+        return Result(
+            name="guard / edit",
+            measured=f"{100 * times[repeats // 2] / took:.2f} % of the edit's time",
+            goal="3 % or less",
+            about=f"{1000 * times[repeats // 2]:.0f} ms an update",
         )
 
 

@@ -1,18 +1,22 @@
 """State of the process that a model's results depend on: read, compared and put back.
 
 Loading the model again undoes none of it: gradient mode, torch's defaults and precision, hooks on
-all modules, replaced functions of transformers and torch, and random numbers.
+all modules, replaced code of transformers and torch (:mod:`pytest_eac.lm.code`), the current folder
+and environment variables that later models are loaded by, and random numbers.
+
+Left out is what no number depends on (signal handlers, logging, filters of warnings, ``sys.path``:
+what is loaded already is not searched for again).
 """
 
 from __future__ import annotations
 
+import os
 import random
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
-from operator import attrgetter, is_
-from types import BuiltinFunctionType, FunctionType, MethodDescriptorType, ModuleType
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +25,8 @@ import torch.nn.functional
 import torch.utils._device
 import torch.utils._python_dispatch
 from torch.nn.modules import module as torch_module
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from pytest_eac.lm.code import Code
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,6 +39,7 @@ class _Setting:
     name: str
     read: Callable[[], Any]
     write: Callable[[Any], object]
+    describe: Callable[[Any, Any], str] = "was {}, is {}".format
 
 
 def _flag(path: str) -> _Setting:
@@ -65,6 +71,46 @@ def _set_inference_mode(value: bool) -> None:
 def _pop_modes(length: Callable[[], int], pop: Callable[[], object], wanted: int) -> None:
     while length() > wanted:
         pop()
+
+
+def _matmul_precision() -> str:
+    with suppress(RuntimeError):  # a newer name has been written, which is a setting as well
+        return torch.get_float32_matmul_precision()
+    return "that of torch.backends"
+
+
+def _current_folder() -> str | None:
+    with suppress(OSError):  # it has been removed
+        return os.getcwd()  # noqa: PTH109 - as text, since it is read often
+    return None
+
+
+def _set_current_folder(value: str | None) -> None:
+    if value is not None:
+        with suppress(OSError):
+            os.chdir(value)
+
+
+# Where models and the cache are, and how products are summed; libraries set others themselves.
+_VARIABLES = (
+    *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_DATASETS_OFFLINE"),
+    *("TRANSFORMERS_OFFLINE", "PYTEST_EAC_CACHE", "XDG_CACHE_HOME", "CUBLAS_WORKSPACE_CONFIG"),
+)
+
+
+def _environment() -> dict[str, str]:
+    return {name: os.environ[name] for name in _VARIABLES if name in os.environ}
+
+
+def _set_environment(value: dict[str, str]) -> None:
+    for name in _environment().keys() - value.keys():
+        del os.environ[name]
+    os.environ.update(value)
+
+
+def _changed_names(then: dict[str, str], now: dict[str, str]) -> str:
+    """Return names alone: a value may be a secret."""
+    return ", ".join(sorted({name for name, _ in then.items() ^ now.items()}))
 
 
 def _flushes_subnormals() -> bool:
@@ -120,7 +166,7 @@ _SETTINGS = (
     ),
     _Setting(
         name="torch's float32 matmul precision",
-        read=torch.get_float32_matmul_precision,
+        read=_matmul_precision,
         write=torch.set_float32_matmul_precision,
     ),
     _Setting(
@@ -142,6 +188,14 @@ _SETTINGS = (
             "cudnn.deterministic",
             "cudnn.allow_tf32",
             "mkldnn.enabled",
+            # Newer names of precisions; last, because the older ones write to them.
+            "fp32_precision",
+            "mkldnn.fp32_precision",
+            "mkldnn.matmul.fp32_precision",
+            "mkldnn.conv.fp32_precision",
+            "cudnn.fp32_precision",
+            "cudnn.conv.fp32_precision",
+            "cuda.matmul.fp32_precision",
         ),
     ),
     *(
@@ -162,23 +216,21 @@ _SETTINGS = (
         read=_dispatch_modes,
         write=partial(_pop_modes, _dispatch_modes, torch.utils._python_dispatch._pop_mode),
     ),
+    _Setting(
+        name="numpy's treatment of floating-point errors",
+        read=np.geterr,
+        write=lambda value: np.seterr(**value),
+    ),
+    _Setting(name="the current folder", read=_current_folder, write=_set_current_folder),
+    _Setting(
+        name="environment variables",
+        read=_environment,
+        write=_set_environment,
+        describe=_changed_names,
+    ),
 )
 
 _HOOKS = tuple(name for name in vars(torch_module) if name.startswith("_global_"))
-_CODE = (
-    FunctionType,
-    BuiltinFunctionType,
-    MethodDescriptorType,
-    staticmethod,
-    classmethod,
-    property,
-)
-# Packages all of whose functions count: what measures, and what a model's own code calls.
-_PACKAGES = ("pytest_eac.", "transformers.")
-# Torch wraps functions of its own when its compiler is loaded, the first one, and when it is used.
-_SEEDS = torch.random.manual_seed
-_COMPILER = "torch._dynamo"
-_ABSENT = object()
 
 
 class Process:
@@ -191,13 +243,12 @@ class Process:
     def __init__(self, classes: Iterable[type]) -> None:
         self._settings = [each.read() for each in _SETTINGS]
         self._hooks = [_copy(getattr(torch_module, name)) for name in _HOOKS]
-        self._attention = dict(ALL_ATTENTION_FUNCTIONS)
-        self._code = [(holder, dict(vars(holder))) for holder in _holders(classes)]
+        self._code = Code(classes)
 
-    def differences(self) -> list[str]:
-        """Describe what has changed since."""
+    def differences(self, *, code: bool = True) -> list[str]:
+        """Describe what has changed since, of the settings and, if asked for, of the code."""
         found = [
-            f"{setting.name} (was {then}, is {now})"
+            f"{setting.name} ({setting.describe(then, now)})"
             for setting, then in zip(_SETTINGS, self._settings, strict=True)
             if (now := setting.read()) != then
         ]
@@ -206,9 +257,7 @@ class Process:
             for name, then in zip(_HOOKS, self._hooks, strict=True)
             if getattr(torch_module, name) != then
         ]
-        found += [f"the attention function {name!r} (replaced)" for name in self._other_attention()]
-        found += [f"{holder.__name__}.{name} (replaced)" for holder, name, _ in self._replaced()]
-        return found
+        return [*found, *self._code.differences()] if code else found
 
     def put_back(self) -> None:
         """Restore everything."""
@@ -222,63 +271,11 @@ class Process:
                 now.update(then)
             else:
                 setattr(torch_module, name, then)
-        for name in self._other_attention():
-            ALL_ATTENTION_FUNCTIONS[name] = self._attention[name]
-        for holder, name, then in list(self._replaced()):
-            if then is _ABSENT:
-                delattr(holder, name)
-            else:
-                setattr(holder, name, then)
-
-    def _other_attention(self) -> list[str]:
-        now = dict(ALL_ATTENTION_FUNCTIONS)
-        return [name for name, then in self._attention.items() if now.get(name) is not then]
-
-    def _replaced(self) -> Iterator[tuple[type | ModuleType, str, Any]]:
-        """Yield where other code is now, under which name, and what was there.
-
-        A class may have inherited what was there: then it is absent. New names in a module replace
-        nothing.
-        """
-        for holder, code in self._code:
-            now = vars(holder)
-            if len(now) == len(code) and all(map(is_, now.values(), code.values())):
-                continue  # nearly always, and quick to see
-            for name, then in code.items():
-                new = now.get(name)
-                if new is then or not isinstance(then, _CODE) or _is_wrapped(then, new):
-                    continue
-                yield holder, name, then
-            if isinstance(holder, type):
-                for name in now.keys() - code.keys():
-                    if callable(now[name]) or hasattr(now[name], "__get__"):
-                        yield holder, name, _ABSENT
-
-
-def _is_wrapped(then: Any, now: Any) -> bool:
-    """Say whether torch has wrapped a function for its compiler; it does what it did before."""
-    return then is _SEEDS or str(getattr(now, "__module__", None)).startswith(_COMPILER)
+        self._code.put_back()
 
 
 def _copy(hooks: Any) -> Any:
     return dict(hooks) if isinstance(hooks, dict) else hooks
-
-
-def _holders(classes: Iterable[type]) -> list[type | ModuleType]:
-    """Return where the code of these classes is, and what it calls by name at every call.
-
-    That is the classes, their bases and modules, torch's functions and tensors, and all modules of
-    transformers and of pytest-eac.
-    """
-    bases = dict.fromkeys(base for each in classes for base in each.__mro__ if base is not object)
-    modules = [sys.modules.get(base.__module__) for base in bases]
-    modules += [torch, torch.linalg, torch.nn.functional]
-    modules += [
-        module
-        for name, module in list(sys.modules.items())
-        if name.startswith(_PACKAGES) and isinstance(module, ModuleType)
-    ]
-    return [*bases, torch.Tensor, *dict.fromkeys(each for each in modules if each is not None)]
 
 
 def random_state() -> dict[str, Any]:

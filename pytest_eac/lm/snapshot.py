@@ -75,7 +75,8 @@ class Snapshot:
         self._backend = loaded.tokenizer.backend_tokenizer
         self._asked = self._backend.padding, self._backend.truncation
         self._vocabulary = self._backend.to_str() if whole else ""
-        self._process = Process({type(loaded.tokenizer), *(each[2] for each in self._modules)})
+        kinds = [type(loaded.tokenizer), *(each[2] for each in self._modules)]
+        self._process = Process(dict.fromkeys(kinds))
 
     def written(self) -> list[str]:
         """Return the names of the compared tensors whose values have changed."""
@@ -90,7 +91,7 @@ class Snapshot:
 
         Args:
             edited: the weights of ``modules`` may have changed. The values of other tensors are
-                then compared as if not ``whole``.
+                then compared as if not ``whole``, and the code of libraries is not compared.
         """
         found = [what for each in self._modules for what in module_differences(*each)]
         for key in self._tensors:
@@ -98,7 +99,7 @@ class Snapshot:
         found += entry_differences(self._texts, self._flatten())
         if self._whole and not edited:
             found += self._of_vocabulary()
-        return [*found, *self._process.differences()]
+        return [*found, *self._process.differences(code=not edited)]
 
     def require(self, who: str, *, edited: bool = False, remedy: str = "") -> None:
         """Raise if anything has changed; see :meth:`differences`.
@@ -222,7 +223,7 @@ def unchanged(
 
     Yields:
         A function that requires the same inside the block, except of the weights of ``modules``,
-        which may be edited there.
+        which may be edited there, and of the code of libraries, which is compared at the end.
 
     Raises:
         SpoiledModelError: the block has changed something.

@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import builtins
 import json
+import logging
+import math
+import os
+from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
-from functools import partialmethod
+from functools import partialmethod, wraps
 from importlib import import_module
+from inspect import unwrap
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional
 from torch import nn
 from torch.nn.utils import parametrize
 from torch.overrides import TorchFunctionMode
+from transformers import AttentionInterface, cache_utils
+from transformers.activations import ACT2FN
 from transformers.integrations import sdpa_attention
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama import modeling_llama
 
 from pytest_eac.errors import EditError, SpoiledModelError
+from pytest_eac.lm import snapshot
 from pytest_eac.lm.snapshot import Snapshot, unchanged
 from pytest_eac.lm.weights import checksum, restored
 from pytest_eac.measuring import scoring
@@ -363,7 +374,19 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "attention function": (
         lambda: ALL_ATTENTION_FUNCTIONS.update({"sdpa": nothing}),
-        "the attention function 'sdpa' (replaced)",
+        "transformers.models.llama.modeling_llama.ALL_ATTENTION_FUNCTIONS['sdpa'] (replaced)",
+    ),
+    "function of masks": (
+        lambda: ALL_MASK_ATTENTION_FUNCTIONS.register("sdpa", nothing),
+        "AttentionMaskInterface._global_mapping['sdpa'] (replaced)",
+    ),
+    "entry of a registry": (
+        lambda: ACT2FN.update({"silu": Other}),
+        "transformers.models.llama.modeling_llama.ACT2FN['silu'] (replaced)",
+    ),
+    "entry of a registry removed": (
+        lambda: OrderedDict.__delitem__(ACT2FN, "silu"),
+        "transformers.models.llama.modeling_llama.ACT2FN['silu'] (replaced)",
     ),
     "forward of a class": (
         lambda: setattr(modeling_llama.LlamaMLP, "forward", nothing),
@@ -396,6 +419,76 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
     "function that scores": (
         lambda: setattr(scoring, "force_ids", nothing),
         "pytest_eac.measuring.scoring.force_ids (replaced)",
+    ),
+    "method of a class that no module inherits from": (
+        lambda: setattr(cache_utils.DynamicLayer, "update", nothing),
+        "DynamicLayer.update (replaced)",
+    ),
+    "code of a function": (
+        lambda: setattr(modeling_llama.rotate_half, "__code__", nothing.__code__),
+        "transformers.models.llama.modeling_llama.rotate_half (its code replaced)",
+    ),
+    "code of a method": (
+        lambda: setattr(modeling_llama.LlamaRMSNorm.forward, "__code__", nothing.__code__),
+        "transformers.models.llama.modeling_llama.LlamaRMSNorm.forward (its code replaced)",
+    ),
+    "code behind a decorator": (
+        lambda: setattr(unwrap(modeling_llama.LlamaModel.forward), "__code__", nothing.__code__),
+        "transformers.models.llama.modeling_llama.LlamaModel.forward (its code replaced)",
+    ),
+    "defaults of a function": (
+        lambda: setattr(torch.nn.functional.softmax, "__defaults__", (0, 3, None)),
+        "torch.nn.functional.softmax (its defaults replaced)",
+    ),
+    "step of an optimizer": (
+        lambda: setattr(torch.optim.Adam, "step", torch.optim.SGD.step),
+        "Adam.step (replaced)",
+    ),
+    "optimizer": (
+        lambda: setattr(torch.optim, "Adam", torch.optim.SGD),
+        "torch.optim.Adam (replaced)",
+    ),
+    "function that torch has wrapped": (
+        lambda: setattr(torch.optim.Adam, "step", torch._dynamo.disable(nothing)),
+        "Adam.step (replaced)",
+    ),
+    "function that torch wraps itself": (
+        lambda: setattr(torch, "manual_seed", wraps(torch.manual_seed)(nothing)),
+        "torch.manual_seed (replaced)",
+    ),
+    "module": (
+        lambda: setattr(nn, "functional", nn.init),
+        "torch.nn.functional (replaced)",
+    ),
+    "constant": (
+        lambda: setattr(snapshot, "_SMALL", 1),
+        "pytest_eac.lm.snapshot._SMALL (replaced)",
+    ),
+    "built-in function": (
+        lambda: setattr(builtins, "round", nothing),
+        "builtins.round (replaced)",
+    ),
+    "built-in function hidden in a module": (
+        lambda: setattr(modeling_llama, "max", nothing),
+        "transformers.models.llama.modeling_llama.max (replaced)",
+    ),
+    "function of numpy": (
+        lambda: setattr(np.linalg, "norm", nothing),
+        "numpy.linalg.norm (replaced)",
+    ),
+    "function of Python": (lambda: setattr(math, "log", nothing), "math.log (replaced)"),
+    "precision under its newer name": (
+        lambda: setattr(cast("Any", torch.backends.mkldnn).matmul, "fp32_precision", "bf16"),
+        "torch.backends.mkldnn.matmul.fp32_precision (was ",
+    ),
+    "errors of numpy": (
+        lambda: np.seterr(over="raise"),
+        "numpy's treatment of floating-point errors (was ",
+    ),
+    "current folder": (lambda: os.chdir("/"), "the current folder (was "),
+    "environment": (
+        lambda: os.environ.update({"HF_HOME": "/secret"}),
+        "environment variables (HF_HOME)",
     ),
 }
 
@@ -440,7 +533,8 @@ def _hook_for_a_while(loaded: LoadedModel) -> None:
 
 
 def _compile() -> None:
-    torch.compile(lambda tensor: tensor + 1, backend="eager")(torch.ones(1))
+    torch.compile(lambda tensor: tensor + 1, backend="aot_eager")(torch.ones(1))
+    torch.compile(nn.Linear(1, 1), backend="eager")(torch.ones(1))
 
 
 HARMLESS: dict[str, Plant] = {
@@ -455,6 +549,12 @@ HARMLESS: dict[str, Plant] = {
     "a hook that is removed": _hook_for_a_while,
     "padding and truncation of a call": _pad,
     "an equal buffer": _register_again,
+    "a library's module that is loaded later": lambda _: import_module(
+        "transformers.models.cohere.modeling_cohere"
+    ),
+    "the first optimizer of its class": lambda _: torch.optim.Rprop([torch.zeros(1)]),
+    "another attention function": lambda _: AttentionInterface.register("mine", nothing),
+    "another variable of the environment": lambda _: os.environ.update({"NOT_OURS": "1"}),
     "what is found out once": lambda it: (it.shape, it.stop_ids, it.fingerprint),
 }
 
@@ -470,6 +570,18 @@ def test_what_leaves_nothing_behind_is_no_difference(
     assert before.differences() == []
     assert loaded.tokenizer.backend_tokenizer.padding is None
     assert loaded.tokenizer.backend_tokenizer.truncation is None
+
+
+def test_what_is_not_compared_goes_unnoticed(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What docs/security.md says of the limits of the comparison is still so."""
+    before = Snapshot(loaded)
+    monkeypatch.setattr(ALL_ATTENTION_FUNCTIONS, "variable", 1, raising=False)
+    monkeypatch.setattr(logging, "_srcfile", None)
+    monkeypatch.setattr(modeling_llama, "logger", None)
+    monkeypatch.syspath_prepend("/nowhere")
+    assert before.differences() == []
 
 
 def test_declared_weights_may_be_edited_but_must_end_as_they_were(loaded: LoadedModel) -> None:

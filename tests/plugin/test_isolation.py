@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from torch import nn
+from transformers import cache_utils
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.models.llama import modeling_llama
 
 from pytest_eac import Method, Solved, load_spec, run_chain
@@ -69,6 +71,21 @@ def _midway(it: LoadedModel) -> None:
     raise EditError("no luck")
 
 
+def _libraries(_: LoadedModel) -> None:
+    """Replace code that no class of the model inherits from, and that leaves no trace on it."""
+    update, step = cache_utils.DynamicLayer.update, torch.optim.Adam.step
+
+    def doubled(layer: Any, *states: Any, **more: Any) -> Any:
+        keys, values = update(layer, *states, **more)
+        return keys, 2 * values
+
+    setattr(cache_utils.DynamicLayer, "update", doubled)  # noqa: B010 - mypy
+    setattr(torch.optim.Adam, "step", lambda it, *_: step(it) or step(it))  # noqa: B010
+    ALL_MASK_ATTENTION_FUNCTIONS.register("sdpa", lambda *_, **__: None)
+    rewritten: Any = modeling_llama.rotate_half
+    rewritten.__code__ = (lambda x: x).__code__
+
+
 def _set(holder: str, name: str, value: object) -> Callable[[LoadedModel], object]:
     def change(it: LoadedModel) -> None:
         target: Any = it
@@ -119,6 +136,7 @@ BAD: dict[str, Callable[[LoadedModel], object]] = {
     "a patched class": lambda _: setattr(
         modeling_llama.LlamaRMSNorm, "forward", lambda _, states: states
     ),
+    "patched libraries": _libraries,
 }
 
 
@@ -227,6 +245,7 @@ FAST = {
     "a hook on all modules",
     "the default dtype",
     "a patched class",
+    "patched libraries",
 }
 
 
@@ -258,6 +277,9 @@ METRIC = """
 import torch
 from torch import nn
 
+def nothing(*_):
+    pass
+
 def norm(loaded, edits):
     {bad}
     return 1.0
@@ -272,6 +294,7 @@ def skill(loaded):
 def pytest_eac_register_abilities():
     return {{"skill": skill}}
 """
+PATCH = "from transformers import cache_utils; cache_utils.DynamicLayer.update = nothing"
 HOOK = "loaded.model.model.norm.register_forward_hook(lambda *_: None)"
 
 
@@ -285,6 +308,7 @@ HOOK = "loaded.model.model.norm.register_forward_hook(lambda *_: None)"
             "metric 'norm': it changed what it must leave as it was: the values of model.norm",
         ),
         ("pass", HOOK, "ability 'skill': it changed what it must leave as it was: forward hooks "),
+        (PATCH, "pass", "metric 'norm': it changed what it must leave as it was: DynamicLayer.upd"),
     ],
 )
 def test_a_metric_or_ability_that_misbehaves_is_blamed(
