@@ -90,24 +90,41 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
     return tuple(found)
 
 
-def require_companions(folder: Path) -> None:
-    """Raise if a configuration or tokenizer cannot be meant: reading it would fill the memory.
+def files_read(folder: Path) -> tuple[str, ...]:
+    """Return the files and links of a folder that loading a model may read, by their paths in it.
 
-    transformers reads these files whole and makes lists as long as the configuration says, so they
-    are looked at before it sees them.
+    These are weights, configuration, tokenizer and chat templates.
+    """
+    places = {".": ("*.safetensors", *COMPANIONS), TEMPLATES: ("*.jinja",)}
+    return tuple(
+        path.relative_to(folder).as_posix()
+        for place, patterns in places.items()
+        if (folder / place).is_dir()
+        for path in sorted((folder / place).iterdir())
+        if any(fnmatchcase(path.name, pattern) for pattern in patterns)
+        if path.is_file() or path.is_symlink()
+    )
+
+
+def require_companions(folder: Path) -> None:
+    """Raise if a configuration or tokenizer must not be read.
+
+    transformers follows links, reads these files whole, and makes lists as long as the
+    configuration says, so the files are checked before it sees them.
 
     Raises:
-        ModelError: a file is larger than ``TEXT_BYTES``, or ``config.json`` claims more than
-            ``MAX_PARTS`` layers, experts or labels, or names a kernel of the hub.
+        ModelError: a file is a link out of the folder or is larger than ``TEXT_BYTES``, or
+            ``config.json`` claims more than ``MAX_PARTS`` layers, experts or labels, or names a
+            kernel of the hub.
     """
-    for place in (folder, folder / TEMPLATES):
-        for each in list_folder(place) if place.is_dir() else ():
-            read = any(fnmatchcase(each.name, pattern) for pattern in COMPANIONS)
-            if read and each.name not in _LOGS and each.size > TEXT_BYTES:
-                raise ModelError(
-                    f"{place / each.name}: found {each.size:,} bytes, expected at most "
-                    f"{TEXT_BYTES:,}, which no such file of a model has"
-                )
+    names = [name for name in files_read(folder) if not name.endswith(".safetensors")]
+    require_inside(folder, names)
+    for path in (folder / name for name in names if name not in _LOGS):
+        if path.is_file() and path.stat().st_size > TEXT_BYTES:
+            raise ModelError(
+                f"{path}: found {path.stat().st_size:,} bytes, expected at most "
+                f"{TEXT_BYTES:,}, which no such file of a model has"
+            )
     config = read_object(folder / CONFIG)
     require_few_parts(folder / CONFIG, config)
     _require_no_kernels(folder / CONFIG, config)
@@ -234,7 +251,7 @@ def placed_tensors(path: Path, weight_map: object) -> dict[str, str]:
 
 
 def require_inside(folder: Path, names: Iterable[str]) -> None:
-    """Raise if one of these files is a link to a file outside the folder.
+    """Raise if one of these files is a link to a file outside the folder, or its folder is one.
 
     A snapshot in the hub's cache links to the blobs of its own repository; that is inside.
 
@@ -246,7 +263,7 @@ def require_inside(folder: Path, names: Iterable[str]) -> None:
         inside = inside.parent.parent
     for name in dict.fromkeys(names):
         path = folder / name
-        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+        if not path.resolve().is_relative_to(inside):
             raise ModelError(
                 f"{path}: is a link to {path.resolve()}, expected a file of the same folder; copy "
                 "the file there, or give the folder that it is in"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_text
+from pytest_eac.lm.folder import require_inside
 from pytest_eac.lm.identity import identify
 from pytest_eac.manifest import MANIFEST, Manifest, manifest_from_json
 from pytest_eac.measuring.abilities.measure import Abilities
@@ -99,9 +100,10 @@ def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of an export.
 
     Raises:
-        ModelError: there is none, or it is none.
+        ModelError: there is none, or it is none, or is a link out of the folder.
     """
     path = folder / MANIFEST
+    require_inside(folder, [MANIFEST])
     try:
         return manifest_from_json(read_text(path))
     except ValueError as error:

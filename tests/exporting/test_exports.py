@@ -20,6 +20,7 @@ from pytest_eac.exporting.deltas import between, put
 from pytest_eac.exporting.export import export_chain
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
+from pytest_eac.lm.folder import TEMPLATES, list_tree
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.manifest import manifest_from_json
@@ -249,6 +250,35 @@ def test_a_file_of_the_base_that_is_cut_off_meanwhile_is_an_error(tmp_path: Path
     (tmp_path / "out").mkdir()
     with pytest.raises(ModelError, match=r"model\.safetensors: is damaged or cut off"):
         write_model(base, tensors, tmp_path / "out")
+
+
+def test_every_file_that_the_base_is_read_from_is_written(tmp_path: Path) -> None:
+    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    (base / TEMPLATES).mkdir()
+    for name in (f"{TEMPLATES}/tools.jinja", "ids.tiktoken", "LICENSE", "vocab.txt"):
+        (base / name).write_text("x", encoding="utf-8")
+    for name in ("model.sig", "modeling.py", "edit-manifest.json"):  # not of the copy, or code
+        (base / name).write_text("x", encoding="utf-8")
+    write_model(open_checkpoint(base), {}, empty(tmp_path / "out"))
+    missing = {each.name for each in list_tree(base)} - {
+        each.name for each in list_tree(tmp_path / "out")
+    }
+    assert missing == {"model.sig", "modeling.py", "edit-manifest.json"}
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "LICENSE", "preprocessor_config.json"])
+def test_no_file_from_outside_the_base_is_written(tmp_path: Path, name: str) -> None:
+    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    (tmp_path / "secret").write_text("password", encoding="utf-8")
+    (base / name).symlink_to("../secret")
+    with pytest.raises(ModelError, match=f"{name}: is a link to"):
+        write_model(open_checkpoint(base), {}, empty(tmp_path / "out"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def _unknown(spec: Spec) -> Spec:
