@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
+from pytest_eac.lm.folder import INDEX
 from pytest_eac.store import read_record
 from tests.plugin.conftest import FIXTURES
 
@@ -287,19 +288,30 @@ def test_code_of_a_release_is_never_run_and_is_named(
 CHANGE_LATER = """
 from pathlib import Path
 def pytest_runtest_teardown(item):
+    folder = Path("released")
     if item.name == "changed":
-        with Path("released/model.safetensors").open("r+b") as file:
-            file.seek(-300, 2)
-            file.write(bytes(300))
+        {change}
 """
+REWRITE = """with (folder / "model.safetensors").open("r+b") as file:
+            file.seek(-300, 2)
+            file.write(bytes(300))"""
+HIDE = """Path("other.safetensors").rename(folder / "model.safetensors")"""
 
 
+@pytest.mark.parametrize("change", [REWRITE, HIDE], ids=["rewritten", "hidden by another"])
 def test_a_release_that_changes_after_it_was_compared_is_an_error(
-    specs: Specs, released: Path
+    specs: Specs, released: Path, change: str
 ) -> None:
     (released / "edit-manifest.json").unlink()  # or its fingerprint shows the change
+    if change is HIDE:  # transformers prefers a single file to an index
+        tensors = load_file(released / "model.safetensors")
+        (released / "model.safetensors").rename(released / "part.safetensors")
+        index = {"weight_map": dict.fromkeys(tensors, "part.safetensors")}
+        (released / INDEX).write_text(json.dumps(index), encoding="utf-8")
+        zeros = {name: each * 0 for name, each in tensors.items()}
+        save_file(zeros, specs.pytester.path / "other.safetensors", metadata={"format": "pt"})
     specs.write("{deviation: {max_relative: 9}, changed: {max_rank: 2}}")
-    specs.pytester.makeconftest(CHANGE_LATER)
+    specs.pytester.makeconftest(CHANGE_LATER.format(change=change))
     result = specs.run("--eac-edited=released")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*model.safetensors: was changed * after it was compared*"])
+    result.stdout.fnmatch_lines(["*model.safetensors: was changed, * after it was compared*"])
