@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.errors import ModelError, SettingsError
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 # What the hub, git and the clients of the hub add to a folder, and what people edit there: the
 # model card. Exports are signed without these, and they may be unsigned in any release.
-UNSIGNED = (".cache/huggingface", ".git", ".gitattributes", ".github", ".gitignore", "README.md")
+_UNSIGNED_FILES = (".gitattributes", ".gitignore", "README.md")
+_UNSIGNED_FOLDERS = (".cache/huggingface", ".git", ".github")
+UNSIGNED = (*_UNSIGNED_FILES, *_UNSIGNED_FOLDERS)
 
 
 def check_signature(
@@ -180,7 +182,7 @@ def _differences(
 ) -> Iterator[str]:
     for name in sorted((signed.keys() | here | listed.keys()) - {SIGNATURE}):
         if name not in signed:
-            if not any(PurePosixPath(name).is_relative_to(each) for each in UNSIGNED):
+            if not _may_be_unsigned(name):
                 yield f"{name}: is not signed; {SIGNATURE} does not list it"
         elif name in here:
             yield from _altered(folder, name, signed[name])
@@ -188,6 +190,12 @@ def _differences(
             yield f"{name}: is missing; {SIGNATURE} lists it"
         elif (known := listed[name].hash) and len(known) == 64 and known != signed[name]:
             yield _other(name, signed[name], known)
+
+
+def _may_be_unsigned(name: str) -> bool:
+    return name in _UNSIGNED_FILES or name.startswith(
+        tuple(f"{each}/" for each in _UNSIGNED_FOLDERS)
+    )
 
 
 def _altered(folder: Path, name: str, expected: str) -> Iterator[str]:
