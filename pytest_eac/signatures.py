@@ -53,6 +53,28 @@ def check_signature(
     Raises:
         SettingsError: model-signing is not installed, or a key cannot be used.
     """
+    return _check(folder, keys, files)[1]
+
+
+def require_signed(folder: Path, keys: Sequence[Path]) -> dict[str, str]:
+    """Raise unless a folder is signed with one of these keys; return the SHA-256 of each file.
+
+    Who reads a file of the folder later must hold it against that: it may have been replaced.
+
+    Raises:
+        ModelError: lists what is wrong with its signature.
+        SettingsError: as for :func:`check_signature`.
+    """
+    signed, found = _check(folder, keys, ())
+    if found:
+        raise ModelError("\n".join(f"{folder}/{each}" for each in found))
+    return signed
+
+
+def _check(
+    folder: Path, keys: Sequence[str | Path], files: Iterable[ListedFile] | None
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the hashes that were signed, and what is wrong with them or the signature."""
     require_installed()
     for key in keys:
         if trouble := public_key_trouble(Path(key)):
@@ -63,21 +85,10 @@ def check_signature(
         signed = _hashes(_verified(folder / SIGNATURE, [Path(key) for key in keys]))
         here = _files_in(folder)
     except ValueError as error:
-        return (f"{SIGNATURE}: {error}",)
+        return {}, (f"{SIGNATURE}: {error}",)
     if files is None:
         signed = {name: each for name, each in signed.items() if name in here}
-    return tuple(_differences(folder, signed, here, listed))
-
-
-def require_signed(folder: Path, keys: Sequence[Path]) -> None:
-    """Raise unless a folder is signed with one of these keys.
-
-    Raises:
-        ModelError: lists what is wrong with its signature.
-        SettingsError: as for :func:`check_signature`.
-    """
-    if found := check_signature(folder, keys):
-        raise ModelError("\n".join(f"{folder}/{each}" for each in found))
+    return signed, tuple(_differences(folder, signed, here, listed))
 
 
 def require_installed() -> None:

@@ -12,15 +12,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from pytest_eac.errors import ModelError
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
+from pytest_eac.lm.files import files_of
 from pytest_eac.manifest import MANIFEST, manifest_to_json
 from pytest_eac.measuring.gate import read_manifest
 from pytest_eac.spec.files import open_regular
-from pytest_eac.store import read_tensors, write_tensors, write_text
+from pytest_eac.store import write_tensors, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +81,9 @@ def write_deltas(changes: Mapping[str, Change], folder: Path) -> None:
     write_tensors(folder / EXACT, exact, {"format": "pt"})
 
 
-def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False) -> bool:
+def apply_deltas(
+    deltas: Path, model: Path, out: Path, *, reverse: bool = False, signed: str | None = None
+) -> bool:
     """Write a model with the deltas of an export added, or taken away again.
 
     Where ``exact.safetensors`` is, the result is exact and is proved to be what the manifest says;
@@ -90,6 +95,7 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
         model: the folder of the base; in reverse, of the edited model.
         out: an empty folder.
         reverse: take the deltas away.
+        signed: the SHA-256 that the signature lists for the manifest; that vouches for all else.
 
     Returns:
         Whether the result is exact.
@@ -100,7 +106,7 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
             cannot be taken away for want of the exact ones.
         RecordError: a file cannot be written.
     """
-    manifest = read_manifest(deltas)
+    manifest = read_manifest(deltas, signed=signed)
     if manifest.form != "deltas":
         raise ModelError(f"{deltas}: is an export as {manifest.form}, expected deltas")
     exact = (deltas / EXACT).exists()
@@ -111,6 +117,7 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
     source = deltas / (EXACT if exact else DELTAS)
     tensors = _read(source, manifest)
     _require_listed(tensors, manifest, source)
+    watched = files_of(model)
     checkpoint = open_checkpoint(model)
     hashes = checkpoint.hashes()
     replaced, results = {}, {}
@@ -138,6 +145,7 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
             "fingerprint that it says the result has; export the edits again"
         )
     write_model(checkpoint, replaced, out)
+    watched.require_unchanged("while deltas were applied")
     if exact and not reverse:  # what the whole model's export would be
         whole = replace(manifest, form="model", files={})
         write_text(out / MANIFEST, manifest_to_json(whole))
@@ -153,16 +161,17 @@ def _other_model(model: Path, what: str, deltas: Path, *, reverse: bool) -> Mode
 
 
 def _read(path: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """Read a file of an export whose content the manifest vouches for."""
+    """Read a file of an export whose content the manifest vouches for, in one reading."""
     try:
         with open_regular(path) as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() == manifest.files.get(path.name):
+            return load(data)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-    found = read_tensors(path) if digest == manifest.files.get(path.name) else None
-    if found is None:
-        raise ModelError(f"{path}: is not the file that {MANIFEST} is for")
-    return found[0]
+    except (SafetensorError, KeyError, RuntimeError, ValueError):  # or a type that torch has not
+        pass
+    raise ModelError(f"{path}: is not the file that {MANIFEST} is for")
 
 
 def _exact(file: TensorFile, tensors: Mapping[str, Tensor], source: Path) -> Tensor:
