@@ -414,3 +414,9 @@ def test_the_command_refuses_what_is_no_count(
     with pytest.raises(SystemExit):
         main(["export", "x.yaml", "--out", "y", f"--{option}", str(least - 1)])
     assert f"expected a whole number from {least}" in capsys.readouterr().err
+
+
+def test_the_command_refuses_a_model_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "x.yaml", "--out", "y", "--model="])
+    assert "--model: found an empty value" in capsys.readouterr().err
