@@ -177,15 +177,18 @@ def _files_in(folder: Path) -> set[str]:
     A link to a folder is not followed, but is one of the names. Raises a ValueError for a subfolder
     that cannot be read.
     """
-
-    def refuse(error: OSError) -> NoReturn:
-        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}")
-
     found = set()
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        links = [each for each in folders if (Path(root) / each).is_symlink()]
-        found |= {(Path(root) / each).relative_to(folder).as_posix() for each in names + links}
+    try:
+        for root, folders, names in os.walk(folder, onerror=_refuse):
+            links = [each for each in folders if (Path(root) / each).is_symlink()]
+            found |= {(Path(root) / each).relative_to(folder).as_posix() for each in names + links}
+    except OSError as error:  # or a path that is longer than the system takes
+        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}") from None
     return found
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
 def _differences(

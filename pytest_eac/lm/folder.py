@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.known import HARMLESS_FOLDERS
@@ -73,21 +73,31 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
 
     Links to folders are not followed; they, and what is no regular file, are listed with no bytes.
     Folders that are known to be harmless are not looked into.
+
+    Raises:
+        ModelError: a subfolder cannot be read, or its path is longer than the system takes.
     """
     found: list[ListedFile] = []
-    for place, folders, files in os.walk(folder):
-        inside = Path(place).relative_to(folder)
-        folders[:] = sorted(
-            each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
-        )
-        links = [each for each in folders if Path(place, each).is_symlink()]
-        for name in sorted([*files, *links]):
-            path = Path(place, name)
-            size = path.stat().st_size if path.is_file() else 0
-            found.append(ListedFile(name=(inside / name).as_posix(), size=size))
-            if len(found) > MAX_FILES:
-                return tuple(found)
+    try:
+        for place, folders, files in os.walk(folder, onerror=_refuse):
+            inside = Path(place).relative_to(folder)
+            folders[:] = sorted(
+                each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
+            )
+            links = [each for each in folders if Path(place, each).is_symlink()]
+            for name in sorted([*files, *links]):
+                path = Path(place, name)
+                size = path.stat().st_size if path.is_file() else 0
+                found.append(ListedFile(name=(inside / name).as_posix(), size=size))
+                if len(found) > MAX_FILES:
+                    return tuple(found)
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read: {error.strerror}") from None
     return tuple(found)
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
 def files_read(folder: Path) -> tuple[str, ...]:
@@ -253,19 +263,24 @@ def placed_tensors(path: Path, weight_map: object) -> dict[str, str]:
 def require_inside(folder: Path, names: Iterable[str]) -> None:
     """Raise if one of these files is a link to a file outside the folder, or its folder is one.
 
-    A snapshot in the hub's cache links to the blobs of its own repository; that is inside.
+    A snapshot in the hub's cache links to the blobs of its own repository; those are inside.
 
     Raises:
         ModelError: names the link and its target.
     """
     inside = folder.resolve()
-    if inside.parent.name == "snapshots":
-        inside = inside.parent.parent
+    own = [inside]
+    if inside.parent.name == "snapshots" and inside.parents[1].name.startswith("models--"):
+        own.append(inside.parents[1] / "blobs")
     for name in dict.fromkeys(names):
         path = folder / name
-        if not path.resolve().is_relative_to(inside):
+        try:
+            target = path.resolve()
+        except (OSError, RuntimeError):  # links in a circle, or a name that is too long
+            raise ModelError(f"{path}: is a link that leads nowhere; remove it") from None
+        if not any(target.is_relative_to(each) for each in own):
             raise ModelError(
-                f"{path}: is a link to {path.resolve()}, expected a file of the same folder; copy "
+                f"{path}: is a link to {target}, expected a file of the same folder; copy "
                 "the file there, or give the folder that it is in"
             )
 

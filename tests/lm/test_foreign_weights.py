@@ -159,6 +159,21 @@ def test_links_inside_a_folder_and_of_the_hubs_cache_are_followed(folder: Path) 
         assert open_checkpoint(place).files == (place / WEIGHTS,)
 
 
+@pytest.mark.parametrize("repository", ["dl", "models--a--b"])
+def test_a_folder_called_snapshots_makes_no_other_folder_the_models_own(
+    folder: Path, repository: str
+) -> None:
+    snapshot = folder.parent / repository / "snapshots" / "abc"
+    shutil.copytree(folder, snapshot)
+    private = snapshot.parents[1] / "private"
+    private.mkdir()
+    (snapshot / WEIGHTS).rename(private / WEIGHTS)
+    (snapshot / WEIGHTS).symlink_to(f"../../private/{WEIGHTS}")
+    for read in (open_checkpoint, lambda place: find_model(str(place))):
+        with pytest.raises(ModelError, match="is a link to"):
+            read(snapshot)
+
+
 def test_a_configuration_may_not_have_an_index_read_in_place_of_the_single_file(
     folder: Path,
 ) -> None:
