@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -315,3 +316,32 @@ def test_a_release_that_changes_after_it_was_compared_is_an_error(
     result = specs.run("--eac-edited=released")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*model.safetensors: was changed, * after it was compared*"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights that not every user has")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat_template.jinja",
+        "additional_chat_templates/a.jinja",
+        "generation_config.json",
+        "edit-manifest.json",
+        "notes.txt",
+    ],
+)
+def test_no_content_of_a_file_that_a_release_links_to_is_shown(specs: Specs, name: str) -> None:
+    release = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "released"))
+    secret = specs.pytester.path / "secret"
+    secret.write_text('{"token": "hf_abcdef"}', encoding="utf-8")
+    (release / name).parent.mkdir(exist_ok=True)
+    (release / name).unlink(missing_ok=True)
+    (release / name).symlink_to(secret)
+    specs.write("{efficacy: {min: 0}, changed: {}}")
+    result = specs.run("--eac-edited=released", "--eac-results=r.json", "--junit-xml=j.xml")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*{name}: is a link to *, expected a file of the same folder*"])
+    kept = [
+        (specs.pytester.path / each).read_text(encoding="utf-8") for each in ("r.json", "j.xml")
+    ]
+    for text in (result.stdout.str(), *kept):
+        assert "hf_abcdef" not in text
