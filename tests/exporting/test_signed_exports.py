@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 
 from pytest_eac.cli import main
-from pytest_eac.exporting import deltas
+from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm import find
 from pytest_eac.manifest import Form
 from pytest_eac.signatures import check_signature
@@ -153,13 +153,12 @@ def test_a_base_that_changes_while_deltas_are_applied_is_an_error(
     base = tmp_path / "base"
     shutil.copytree(LOCAL, base)
     assert export(spec, tmp_path / "deltas", "--as", "deltas") == 0
-    writing = deltas.write_model
 
     def change(*arguments: Any) -> None:
         (base / "vocab.txt").write_text("x")
-        writing(*arguments)
+        write_model(*arguments)
 
-    monkeypatch.setattr(deltas, "write_model", change)
+    monkeypatch.setattr("pytest_eac.exporting.deltas.write_model", change)
     assert main(["apply", str(tmp_path / "deltas"), str(base), f"--out={tmp_path / 'out'}"]) == 1
     assert "vocab.txt: was changed, added or removed while deltas were" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

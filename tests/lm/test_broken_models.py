@@ -12,8 +12,8 @@ import torch
 from tokenizers import AddedToken
 
 from benchmarks.fuzz import gguf, tiny
+from pytest_eac.cache.folders import take_folder
 from pytest_eac.errors import EditError, ModelError
-from pytest_eac.lm import find
 from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.find import quiet
 from pytest_eac.lm.foreign import refusing
@@ -155,13 +155,12 @@ def test_a_gguf_file_that_is_replaced_before_it_is_converted_is_an_error(
 ) -> None:
     path, whole = tmp_path / "x.gguf", gguf.sound()
     path.write_bytes(whole)
-    taking = find.take_folder
 
     def take(root: Path, name: str, build: Callable[[Path], None]) -> Path:
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-        return taking(root, name, build)
+        return take_folder(root, name, build)
 
-    monkeypatch.setattr(find, "take_folder", take)
+    monkeypatch.setattr("pytest_eac.lm.find.take_folder", take)
     with pytest.raises(ModelError, match=r"x\.gguf: was changed while it was converted"):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
     assert [each.name for each in (tmp_path / "cache" / "models").iterdir() if each.is_dir()] == []
