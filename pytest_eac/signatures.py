@@ -12,7 +12,7 @@ import contextlib
 import hashlib
 import io
 import os
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.errors import ModelError, SettingsError
@@ -30,7 +30,9 @@ if TYPE_CHECKING:
 
 # What the hub, git and the clients of the hub add to a folder, and what people edit there: the
 # model card. Exports are signed without these, and they may be unsigned in any release.
-UNSIGNED = (".cache/huggingface", ".git", ".gitattributes", ".github", ".gitignore", "README.md")
+_UNSIGNED_FILES = (".gitattributes", ".gitignore", "README.md")
+_UNSIGNED_FOLDERS = (".cache/huggingface", ".git", ".github")
+UNSIGNED = (*_UNSIGNED_FILES, *_UNSIGNED_FOLDERS)
 
 
 def check_signature(
@@ -51,6 +53,28 @@ def check_signature(
     Raises:
         SettingsError: model-signing is not installed, or a key cannot be used.
     """
+    return _check(folder, keys, files)[1]
+
+
+def require_signed(folder: Path, keys: Sequence[Path]) -> dict[str, str]:
+    """Raise unless a folder is signed with one of these keys; return the SHA-256 of each file.
+
+    Who reads a file of the folder later must hold it against that: it may have been replaced.
+
+    Raises:
+        ModelError: lists what is wrong with its signature.
+        SettingsError: as for :func:`check_signature`.
+    """
+    signed, found = _check(folder, keys, ())
+    if found:
+        raise ModelError("\n".join(f"{folder}/{each}" for each in found))
+    return signed
+
+
+def _check(
+    folder: Path, keys: Sequence[str | Path], files: Iterable[ListedFile] | None
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return the hashes that were signed, and what is wrong with them or the signature."""
     require_installed()
     for key in keys:
         if trouble := public_key_trouble(Path(key)):
@@ -61,21 +85,10 @@ def check_signature(
         signed = _hashes(_verified(folder / SIGNATURE, [Path(key) for key in keys]))
         here = _files_in(folder)
     except ValueError as error:
-        return (f"{SIGNATURE}: {error}",)
+        return {}, (f"{SIGNATURE}: {error}",)
     if files is None:
         signed = {name: each for name, each in signed.items() if name in here}
-    return tuple(_differences(folder, signed, here, listed))
-
-
-def require_signed(folder: Path, keys: Sequence[Path]) -> None:
-    """Raise unless a folder is signed with one of these keys.
-
-    Raises:
-        ModelError: lists what is wrong with its signature.
-        SettingsError: as for :func:`check_signature`.
-    """
-    if found := check_signature(folder, keys):
-        raise ModelError("\n".join(f"{folder}/{each}" for each in found))
+    return signed, tuple(_differences(folder, signed, here, listed))
 
 
 def require_installed() -> None:
@@ -164,15 +177,18 @@ def _files_in(folder: Path) -> set[str]:
     A link to a folder is not followed, but is one of the names. Raises a ValueError for a subfolder
     that cannot be read.
     """
-
-    def refuse(error: OSError) -> NoReturn:
-        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}")
-
     found = set()
-    for root, folders, names in os.walk(folder, onerror=refuse):
-        links = [each for each in folders if (Path(root) / each).is_symlink()]
-        found |= {(Path(root) / each).relative_to(folder).as_posix() for each in names + links}
+    try:
+        for root, folders, names in os.walk(folder, onerror=_refuse):
+            links = [each for each in folders if (Path(root) / each).is_symlink()]
+            found |= {(Path(root) / each).relative_to(folder).as_posix() for each in names + links}
+    except OSError as error:  # or a path that is longer than the system takes
+        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}") from None
     return found
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
 
 def _differences(
@@ -180,7 +196,7 @@ def _differences(
 ) -> Iterator[str]:
     for name in sorted((signed.keys() | here | listed.keys()) - {SIGNATURE}):
         if name not in signed:
-            if not any(PurePosixPath(name).is_relative_to(each) for each in UNSIGNED):
+            if not _may_be_unsigned(name):
                 yield f"{name}: is not signed; {SIGNATURE} does not list it"
         elif name in here:
             yield from _altered(folder, name, signed[name])
@@ -188,6 +204,12 @@ def _differences(
             yield f"{name}: is missing; {SIGNATURE} lists it"
         elif (known := listed[name].hash) and len(known) == 64 and known != signed[name]:
             yield _other(name, signed[name], known)
+
+
+def _may_be_unsigned(name: str) -> bool:
+    return name in _UNSIGNED_FILES or name.startswith(
+        tuple(f"{each}/" for each in _UNSIGNED_FOLDERS)
+    )
 
 
 def _altered(folder: Path, name: str, expected: str) -> Iterator[str]:

@@ -134,6 +134,27 @@ def test_altered_added_and_missing_files_are_named(signed: Path, keys: tuple[Pat
     assert str(raised.value).count(f"{signed}/") == 4
 
 
+@pytest.mark.parametrize("name", ["README.md", ".gitattributes", ".gitignore"])
+def test_a_folder_with_the_name_of_a_file_that_may_be_unsigned_does_not_hide_files(
+    signed: Path, keys: tuple[Path, Path], name: str
+) -> None:
+    (signed / name).unlink(missing_ok=True)
+    (signed / name).mkdir()
+    (signed / name / "evil.md").write_text("x")
+    (line,) = check_signature(signed, [keys[1]])
+    assert line == f"{name}/evil.md: is not signed; model.sig does not list it"
+
+
+@pytest.mark.parametrize("name", [".git", ".github", ".cache/huggingface"])
+def test_a_file_or_link_with_the_name_of_a_folder_that_may_be_unsigned_is_named(
+    signed: Path, keys: tuple[Path, Path], name: str
+) -> None:
+    (signed / name).parent.mkdir(exist_ok=True)
+    (signed / name).write_text("gitdir: elsewhere")
+    (line,) = check_signature(signed, [keys[1]])
+    assert line == f"{name}: is not signed; model.sig does not list it"
+
+
 def test_what_the_signer_left_out_is_not_signed(signed: Path, keys: tuple[Path, Path]) -> None:
     signer = Signing().use_elliptic_key_signer(private_key=keys[0])
     partial = Hashing().set_ignored_paths(paths=[SIGNATURE, "model.safetensors"])

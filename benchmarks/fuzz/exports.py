@@ -18,6 +18,7 @@ from benchmarks.fuzz.tiny import CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.deltas import DELTAS, EXACT, apply_deltas, between
 from pytest_eac.judging.gate import judge_release
+from pytest_eac.lm.checkpoint import fingerprint_of
 from pytest_eac.manifest import MANIFEST
 from pytest_eac.measuring.gate import inspect_release, read_manifest
 from pytest_eac.spec.checks import ChangedBounds
@@ -25,7 +26,7 @@ from pytest_eac.spec.load import load_spec
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from torch import Tensor
@@ -72,13 +73,17 @@ def _hash(name: str, tensor: Tensor) -> str:
     return hashlib.sha256(about + tensor.view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
+def _print(tensors: Mapping[str, Tensor]) -> str:
+    return fingerprint_of({name: _hash(name, tensor) for name, tensor in tensors.items()})
+
+
 @cache
 def _manifest() -> Any:
     edited, files = _edited(), {DELTAS: _deltas(), EXACT: _exact()}
     return {
         "form": "deltas",
-        "base": {"id": "x", "revision": None, "fingerprint": "ab" * 32, "dtype": "float32"},
-        "edited_fingerprint": "cd" * 32,
+        "base": {"id": "x", "revision": None, "fingerprint": _print(_base()), "dtype": "float32"},
+        "edited_fingerprint": _print(edited),
         "spec": "one",
         "method": "rome",
         "seed": 0,

@@ -36,16 +36,20 @@ def run(chosen: argparse.Namespace) -> int:
     """
     from pytest_eac.exporting.deltas import apply_deltas
     from pytest_eac.lm.find import find_model
+    from pytest_eac.manifest import MANIFEST
     from pytest_eac.signatures import require_signed
     from pytest_eac.store import new_folder, require_new
 
     require_new(chosen.out)
+    signed = None
     if chosen.signed_by:
-        require_signed(chosen.deltas, chosen.signed_by)
+        signed = require_signed(chosen.deltas, chosen.signed_by).get(MANIFEST, "")
     model = find_model(chosen.model, cache_dir=chosen.cache_dir).folder
     exact = new_folder(
         chosen.out,
-        lambda folder: apply_deltas(chosen.deltas, model, folder, reverse=chosen.reverse),
+        lambda folder: apply_deltas(
+            chosen.deltas, model, folder, reverse=chosen.reverse, signed=signed
+        ),
     )
     how = "exactly" if exact else "up to rounding (exact.safetensors is not there)"
     done = "taken away" if chosen.reverse else "added"

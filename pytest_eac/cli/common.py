@@ -15,7 +15,21 @@ if TYPE_CHECKING:
     from pytest_eac.spec.choices import ModelChoice
     from pytest_eac.spec.ready import Spec
 
-MODEL = ("model", str, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)")
+
+def text(given: str) -> str:
+    """Return an option's value, which must not be empty: as that of a variable that is not set.
+
+    Raises:
+        argparse.ArgumentTypeError: it is.
+    """
+    if not given.strip():
+        raise argparse.ArgumentTypeError(
+            "found an empty value; is a variable of the shell not set?"
+        )
+    return given
+
+
+MODEL = ("model", text, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)")
 Option = tuple[str, Any, str, str]
 
 
@@ -55,7 +69,7 @@ def choose_model(spec: Spec, given: str | None) -> ModelChoice:
     """
     from pytest_eac.spec.choices import ModelChoice
 
-    if given:
+    if given is not None:
         return ModelChoice.model_validate({"id": given})
     if spec.model is None:
         raise SettingsError(

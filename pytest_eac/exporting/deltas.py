@@ -12,14 +12,18 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from pytest_eac.errors import ModelError
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm.checkpoint import open_checkpoint
+from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
+from pytest_eac.lm.files import files_of
 from pytest_eac.manifest import MANIFEST, manifest_to_json
 from pytest_eac.measuring.gate import read_manifest
-from pytest_eac.store import read_tensors, write_tensors, write_text
+from pytest_eac.spec.files import open_regular
+from pytest_eac.store import write_tensors, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +81,9 @@ def write_deltas(changes: Mapping[str, Change], folder: Path) -> None:
     write_tensors(folder / EXACT, exact, {"format": "pt"})
 
 
-def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False) -> bool:
+def apply_deltas(
+    deltas: Path, model: Path, out: Path, *, reverse: bool = False, signed: str | None = None
+) -> bool:
     """Write a model with the deltas of an export added, or taken away again.
 
     Where ``exact.safetensors`` is, the result is exact and is proved to be what the manifest says;
@@ -89,20 +95,21 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
         model: the folder of the base; in reverse, of the edited model.
         out: an empty folder.
         reverse: take the deltas away.
+        signed: the SHA-256 that the signature lists for the manifest; that vouches for all else.
 
     Returns:
         Whether the result is exact.
 
     Raises:
-        ModelError: the model is not the one that the deltas are for, a file is not what the
-            manifest says or does not fit the model, or deltas cannot be taken away for want of the
-            exact ones.
+        ModelError: a tensor of the model, edited or not, is not that of the model that the deltas
+            are for, a file is not what the manifest says or does not fit the model, or deltas
+            cannot be taken away for want of the exact ones.
         RecordError: a file cannot be written.
     """
-    manifest = read_manifest(deltas)
+    manifest = read_manifest(deltas, signed=signed)
     if manifest.form != "deltas":
         raise ModelError(f"{deltas}: is an export as {manifest.form}, expected deltas")
-    exact = (deltas / EXACT).is_file()
+    exact = (deltas / EXACT).exists()
     if reverse and not exact:
         raise ModelError(
             f"{deltas / EXACT}: is missing; without it deltas cannot be taken away bit for bit"
@@ -110,25 +117,35 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
     source = deltas / (EXACT if exact else DELTAS)
     tensors = _read(source, manifest)
     _require_listed(tensors, manifest, source)
+    watched = files_of(model)
     checkpoint = open_checkpoint(model)
-    replaced = {}
+    hashes = checkpoint.hashes()
+    replaced, results = {}, {}
     for name, promised in manifest.changed.items():
         start, end = (
             (promised.after, promised.before) if reverse else (promised.before, promised.after)
         )
-        file = checkpoint.tensors.get(name)
-        if file is None or file.sha256() != start:
-            which = "edited" if reverse else "unedited"
-            raise ModelError(
-                f"{model}: {name} is not that of the {which} model which {deltas / MANIFEST} is for"
-            )
+        if hashes.get(name) != start:
+            raise _other_model(model, name, deltas, reverse=reverse)
+        file = checkpoint.tensors[name]
         added = _exact(file, tensors, source) if exact else _dense(file, tensors, source)
         weight = file.whole()
         new = put(weight, added, reverse=reverse) if exact else _sum(weight, added)
         if exact and file.sha256_of([new]) != end:
             raise ModelError(f"{deltas / EXACT}: {name} does not give what {MANIFEST} says")
-        replaced[name] = new
+        replaced[name], results[name] = new, end
+    before, after = manifest.base.fingerprint, manifest.edited_fingerprint
+    if reverse:
+        before, after = after, before
+    if fingerprint_of(hashes) != before:
+        raise _other_model(model, "a tensor that was not edited", deltas, reverse=reverse)
+    if fingerprint_of({**hashes, **results}) != after:
+        raise ModelError(
+            f"{deltas / MANIFEST}: contradicts itself: its tensors and the model's do not have the "
+            "fingerprint that it says the result has; export the edits again"
+        )
     write_model(checkpoint, replaced, out)
+    watched.require_unchanged("while deltas were applied")
     if exact and not reverse:  # what the whole model's export would be
         whole = replace(manifest, form="model", files={})
         write_text(out / MANIFEST, manifest_to_json(whole))
@@ -136,17 +153,25 @@ def apply_deltas(deltas: Path, model: Path, out: Path, *, reverse: bool = False)
     return exact
 
 
+def _other_model(model: Path, what: str, deltas: Path, *, reverse: bool) -> ModelError:
+    which = "edited" if reverse else "unedited"
+    return ModelError(
+        f"{model}: {what} is not that of the {which} model which {deltas / MANIFEST} is for"
+    )
+
+
 def _read(path: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """Read a file of an export whose content the manifest vouches for."""
+    """Read a file of an export whose content the manifest vouches for, in one reading."""
     try:
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with open_regular(path) as file:
+            data = file.read()
+        if hashlib.sha256(data).hexdigest() == manifest.files.get(path.name):
+            return load(data)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-    found = read_tensors(path) if digest == manifest.files.get(path.name) else None
-    if found is None:
-        raise ModelError(f"{path}: is not the file that {MANIFEST} is for")
-    return found[0]
+    except (SafetensorError, KeyError, RuntimeError, ValueError):  # or a type that torch has not
+        pass
+    raise ModelError(f"{path}: is not the file that {MANIFEST} is for")
 
 
 def _exact(file: TensorFile, tensors: Mapping[str, Tensor], source: Path) -> Tensor:

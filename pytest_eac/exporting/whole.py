@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.cache.folders import SEAL
 from pytest_eac.errors import ModelError
-from pytest_eac.manifest import MANIFEST
+from pytest_eac.lm.folder import ADAPTER, COMPANIONS, TEMPLATES, require_inside
+from pytest_eac.manifest import MANIFEST, SIGNATURE
 from pytest_eac.store import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from pytest_eac.lm.checkpoint import Checkpoint
 
 # What comes with a model and is neither weights nor code.
-_COMPANIONS = ("*.json", "*.jinja", "*.txt", "*.model", "LICENSE*", "NOTICE*")
-_NOT_COPIED = {"adapter_config.json", MANIFEST, SEAL}
+_COPIED = (*COMPANIONS, f"{TEMPLATES}/*.jinja", "*.txt", "LICENSE*", "NOTICE*")
+_NOT_COPIED = {ADAPTER, MANIFEST, SIGNATURE, SEAL}
 
 
 def write_model(base: Checkpoint, replaced: Mapping[str, Tensor], folder: Path) -> None:
@@ -29,10 +30,12 @@ def write_model(base: Checkpoint, replaced: Mapping[str, Tensor], folder: Path) 
     One file of the weights is in memory at a time.
 
     Raises:
-        ModelError: a file of the base has been cut off since, or a tensor has another type or shape
-            than the base's.
+        ModelError: a file of the base has been cut off since or is a link out of its folder, or a
+            tensor has another type or shape than the base's.
         RecordError: a file cannot be written.
     """
+    copied = _files_to_copy(base.folder)
+    require_inside(base.folder, copied)
     for file in base.files:
         mine = {name: each for name, each in replaced.items() if base.tensors[name].file == file}
         if not mine:
@@ -51,7 +54,12 @@ def write_model(base: Checkpoint, replaced: Mapping[str, Tensor], folder: Path) 
                 )
             tensors[name] = tensor.contiguous()
         write_tensors(folder / file.name, tensors, about)
-    for pattern in _COMPANIONS:
-        for path in sorted(base.folder.glob(pattern)):
-            if path.is_file() and path.name not in _NOT_COPIED:
-                shutil.copyfile(path, folder / path.name)
+    for name in copied:
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copyfile(base.folder / name, folder / name)
+
+
+def _files_to_copy(folder: Path) -> list[str]:
+    found = {path for pattern in _COPIED for path in folder.glob(pattern) if path.is_file()}
+    names = {path.relative_to(folder).as_posix() for path in found}
+    return sorted(names - _NOT_COPIED)

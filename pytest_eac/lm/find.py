@@ -13,7 +13,6 @@ import warnings
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
 
 _log = logging.getLogger(__name__)
+_COPY = "model.gguf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,20 +184,42 @@ def _converted(path: Path, cache: Path) -> tuple[Path, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
     require_fetched(path.parent, [path.name])
     layers = count_layers(path)
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _sha256(path)
 
     def build(folder: Path) -> None:
         _log.info("converting %s; this is done once", path.name)
-        with quiet(), TemporaryDirectory(prefix="pytest-eac-") as alone:
-            _convert(path, Path(alone), folder, layers)
+        alone = folder / "alone"
+        alone.mkdir()
+        _copy(path, alone / _COPY, digest)
+        with quiet():
+            _convert(path, alone, folder, layers)
+        shutil.rmtree(alone)
 
     folder = take_folder(cache, f"{path.stem}-{digest[:16]}", build)
     return folder, f"sha256:{digest}"
 
 
+def _copy(path: Path, copy: Path, digest: str) -> None:
+    """Copy a file that has been hashed, so that nobody can replace it while it is read.
+
+    Raises:
+        ModelError: its content is no longer what was hashed.
+    """
+    shutil.copyfile(path, copy)
+    if _sha256(copy) != digest:
+        raise ModelError(
+            f"{path}: was changed while it was converted; leave the file alone during a run, and "
+            "run again"
+        )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _convert(path: Path, alone: Path, folder: Path, layers: int) -> None:
-    """Convert a file of so many layers through the empty folder ``alone``.
+    """Convert the copy in ``alone`` of a file of so many layers.
 
     transformers would read files beside it.
     """
@@ -207,13 +229,9 @@ def _convert(path: Path, alone: Path, folder: Path, layers: int) -> None:
             f"reading {path.name} needs {' and '.join(missing)}",
             remedy="pip install 'pytest-eac[gguf]'",
         )
-    try:
-        (alone / "model.gguf").symlink_to(path.absolute())
-    except OSError:  # on Windows, links need rights that not every user has
-        shutil.copyfile(path, alone / "model.gguf")
     source: dict[str, Any] = {
         "pretrained_model_name_or_path": str(alone),
-        "gguf_file": "model.gguf",
+        "gguf_file": _COPY,
         "trust_remote_code": False,
     }
     with refusing(f"{path}: cannot be read as GGUF", "fetch or convert it again"):

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.known import HARMLESS_FOLDERS
@@ -73,41 +73,68 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
 
     Links to folders are not followed; they, and what is no regular file, are listed with no bytes.
     Folders that are known to be harmless are not looked into.
+
+    Raises:
+        ModelError: a subfolder cannot be read, or its path is longer than the system takes.
     """
     found: list[ListedFile] = []
-    for place, folders, files in os.walk(folder):
-        inside = Path(place).relative_to(folder)
-        folders[:] = sorted(
-            each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
-        )
-        links = [each for each in folders if Path(place, each).is_symlink()]
-        for name in sorted([*files, *links]):
-            path = Path(place, name)
-            size = path.stat().st_size if path.is_file() else 0
-            found.append(ListedFile(name=(inside / name).as_posix(), size=size))
-            if len(found) > MAX_FILES:
-                return tuple(found)
+    try:
+        for place, folders, files in os.walk(folder, onerror=_refuse):
+            inside = Path(place).relative_to(folder)
+            folders[:] = sorted(
+                each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
+            )
+            links = [each for each in folders if Path(place, each).is_symlink()]
+            for name in sorted([*files, *links]):
+                path = Path(place, name)
+                size = path.stat().st_size if path.is_file() else 0
+                found.append(ListedFile(name=(inside / name).as_posix(), size=size))
+                if len(found) > MAX_FILES:
+                    return tuple(found)
+    except OSError as error:
+        raise ModelError(f"{error.filename}: cannot be read: {error.strerror}") from None
     return tuple(found)
 
 
-def require_companions(folder: Path) -> None:
-    """Raise if a configuration or tokenizer cannot be meant: reading it would fill the memory.
+def _refuse(error: OSError) -> NoReturn:
+    raise error
 
-    transformers reads these files whole and makes lists as long as the configuration says, so they
-    are looked at before it sees them.
+
+def files_read(folder: Path) -> tuple[str, ...]:
+    """Return the files and links of a folder that loading a model may read, by their paths in it.
+
+    These are weights, configuration, tokenizer and chat templates.
+    """
+    places = {".": ("*.safetensors", *COMPANIONS), TEMPLATES: ("*.jinja",)}
+    return tuple(
+        path.relative_to(folder).as_posix()
+        for place, patterns in places.items()
+        if (folder / place).is_dir()
+        for path in sorted((folder / place).iterdir())
+        if any(fnmatchcase(path.name, pattern) for pattern in patterns)
+        if path.is_file() or path.is_symlink()
+    )
+
+
+def require_companions(folder: Path) -> None:
+    """Raise if a configuration or tokenizer must not be read.
+
+    transformers follows links, reads these files whole, and makes lists as long as the
+    configuration says, so the files are checked before it sees them.
 
     Raises:
-        ModelError: a file is larger than ``TEXT_BYTES``, or ``config.json`` claims more than
-            ``MAX_PARTS`` layers, experts or labels, or names a kernel of the hub.
+        ModelError: a file is a link out of the folder or is larger than ``TEXT_BYTES``, or
+            ``config.json`` claims more than ``MAX_PARTS`` layers, experts or labels, or names a
+            kernel of the hub.
     """
-    for place in (folder, folder / TEMPLATES):
-        for each in list_folder(place) if place.is_dir() else ():
-            read = any(fnmatchcase(each.name, pattern) for pattern in COMPANIONS)
-            if read and each.name not in _LOGS and each.size > TEXT_BYTES:
-                raise ModelError(
-                    f"{place / each.name}: found {each.size:,} bytes, expected at most "
-                    f"{TEXT_BYTES:,}, which no such file of a model has"
-                )
+    names = [name for name in files_read(folder) if not name.endswith(".safetensors")]
+    require_inside(folder, names)
+    for path in (folder / name for name in names if name not in _LOGS):
+        if path.is_file() and path.stat().st_size > TEXT_BYTES:
+            raise ModelError(
+                f"{path}: found {path.stat().st_size:,} bytes, expected at most "
+                f"{TEXT_BYTES:,}, which no such file of a model has"
+            )
     config = read_object(folder / CONFIG)
     require_few_parts(folder / CONFIG, config)
     _require_no_kernels(folder / CONFIG, config)
@@ -234,21 +261,26 @@ def placed_tensors(path: Path, weight_map: object) -> dict[str, str]:
 
 
 def require_inside(folder: Path, names: Iterable[str]) -> None:
-    """Raise if one of these files is a link to a file outside the folder.
+    """Raise if one of these files is a link to a file outside the folder, or its folder is one.
 
-    A snapshot in the hub's cache links to the blobs of its own repository; that is inside.
+    A snapshot in the hub's cache links to the blobs of its own repository; those are inside.
 
     Raises:
         ModelError: names the link and its target.
     """
     inside = folder.resolve()
-    if inside.parent.name == "snapshots":
-        inside = inside.parent.parent
+    own = [inside]
+    if inside.parent.name == "snapshots" and inside.parents[1].name.startswith("models--"):
+        own.append(inside.parents[1] / "blobs")
     for name in dict.fromkeys(names):
         path = folder / name
-        if path.is_symlink() and not path.resolve().is_relative_to(inside):
+        try:
+            target = path.resolve()
+        except (OSError, RuntimeError):  # links in a circle, or a name that is too long
+            raise ModelError(f"{path}: is a link that leads nowhere; remove it") from None
+        if not any(target.is_relative_to(each) for each in own):
             raise ModelError(
-                f"{path}: is a link to {path.resolve()}, expected a file of the same folder; copy "
+                f"{path}: is a link to {target}, expected a file of the same folder; copy "
                 "the file there, or give the folder that it is in"
             )
 

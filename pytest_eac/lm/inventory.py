@@ -177,19 +177,25 @@ def _on_both(base: Side, edited: Side, name: str) -> bool:
 
 
 def _is_own(base: Side, edited: Side, name: str) -> bool:
-    """Return whether a file is the base's own, byte for byte: by hashes, or by reading both."""
+    """Return whether a file is the base's own, byte for byte.
+
+    What is on disk is read, since that is what a model is loaded from; the hash that a repository
+    lists stands for a file that was not fetched.
+    """
     if name not in base.files:
         return False
     one, two = base.files[name], edited.files[name]
     if one.size != two.size:
         return False
     paths = base.folder / name, edited.folder / name
+    here = [path for path in paths if path.is_file()]
+    known = two.hash if paths[0] in here else one.hash
     try:
-        if one.hash and two.hash:
-            return one.hash == two.hash
-        if known := two.hash or one.hash:
-            return _hash_like(known, paths[0] if two.hash else paths[1], one.size) == known
-        return _same(*paths)
+        if len(here) == 2:
+            return _same(*paths)
+        if here and known:
+            return _hash_like(known, here[0], one.size) == known
+        return bool(known) and one.hash == two.hash
     except OSError:
         return False
 

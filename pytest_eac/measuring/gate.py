@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from math import sqrt
 from time import perf_counter
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_text
+from pytest_eac.lm.folder import require_inside
 from pytest_eac.lm.identity import identify
 from pytest_eac.manifest import MANIFEST, Manifest, manifest_from_json
 from pytest_eac.measuring.abilities.measure import Abilities
@@ -95,15 +97,24 @@ def inspect_release(
     )
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path, *, signed: str | None = None) -> Manifest:
     """Read the manifest of an export.
 
+    Args:
+        folder: the export.
+        signed: the SHA-256 that its signature lists for the manifest.
+
     Raises:
-        ModelError: there is none, or it is none.
+        ModelError: there is none, or it is none, is a link out of the folder, or is not what was
+            signed.
     """
     path = folder / MANIFEST
+    require_inside(folder, [MANIFEST])
+    text = read_text(path)
+    if signed is not None and hashlib.sha256(text.encode()).hexdigest() != signed:
+        raise ModelError(f"{path}: is not what was signed; was it replaced meanwhile?")
     try:
-        return manifest_from_json(read_text(path))
+        return manifest_from_json(text)
     except ValueError as error:
         raise ModelError(f"{path}: {error}") from None
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _TYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}
 _LAYER = re.compile(r"\.(\d+)\.")
 _PACKAGE = "package:"
+_SHOWN = 10  # layers
 
 
 def broken_promises(
@@ -136,11 +137,13 @@ def _other_method(manifest: Manifest, spec: Spec) -> Iterator[str]:
 
 
 def _other_layers(manifest: Manifest, layers: Sequence[int]) -> Iterator[str]:
-    for name in manifest.changed:
-        number = _LAYER.search(name)
-        if number and int(number[1]) not in layers:
-            told = ", ".join(map(str, layers))
-            yield f"{MANIFEST}: lists {name} as changed, but hyperparameters.layers: {told}"
+    known = set(map(str, layers))
+    numbers = {name: each[1] for name in manifest.changed if (each := _LAYER.search(name))}
+    other = [name for name, number in numbers.items() if number not in known]
+    if other:
+        shown = ", ".join([*map(str, layers[:_SHOWN]), *(["..."] if len(layers) > _SHOWN else [])])
+        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+        yield f"{MANIFEST}: lists {other[0]}{more} as changed, but hyperparameters.layers: {shown}"
 
 
 def _other_content(name: str, manifest: Manifest, found: Difference) -> Iterator[str]:
@@ -160,15 +163,16 @@ def _other_edits(
     promised: Sequence[Fact], wanted: Sequence[Edit], *, limited: bool
 ) -> Iterator[str]:
     asked = [Fact(subject=each.subject, prompt=each.prompt, target=each.target) for each in wanted]
+    known, listed = set(asked), set(promised)  # either may be long
     for fact in asked:
-        if fact not in promised:
+        if fact not in listed:
             yield f"{MANIFEST}: does not list an edit of the spec: {_told(fact)}"
     if limited:
         return
     for fact in promised:
-        if fact not in asked:
+        if fact not in known:
             yield f"{MANIFEST}: lists an edit that the spec has not: {_told(fact)}"
-    if set(promised) == set(asked) and list(promised) != asked:
+    if listed == known and list(promised) != asked:
         yield f"{MANIFEST}: lists the edits of the spec in another order, or one of them again"
 
 

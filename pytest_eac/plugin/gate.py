@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.ready import Spec
 
 NAME = "edited"
+_MEANWHILE = "while it was compared"
 
 
 class ReleaseNode(pytest.Collector):
@@ -85,7 +86,8 @@ def inspect(
 ) -> tuple[Release, tuple[ModelFiles, ModelFiles]]:
     """Find what a release changed of its base, and judge it; no model is loaded.
 
-    Returns the release, and the files of both sides as they were when they were compared.
+    Returns the release, and the files of base and release as they were when they were compared,
+    with their hashes.
 
     Args:
         spec: what was edited, and what may have changed.
@@ -140,4 +142,5 @@ def inspect(
         progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),
     )
     release = replace(release, signature=signature)
-    return replace(release, verdict=judge_release(release, bounds)), files
+    compared = files[0].hashed(_MEANWHILE), files[1].hashed(_MEANWHILE)
+    return replace(release, verdict=judge_release(release, bounds)), compared

@@ -60,6 +60,8 @@ _FLAGS = {
     "trust-task-files": "run the lm-eval task files that specs include, which can run code",
 }
 
+_EMPTY = "found an empty value; is a variable of the shell not set? Leave out what is not given"
+
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare every option, and every ini value of the same name."""
@@ -132,8 +134,9 @@ def read_options(config: pytest.Config) -> Options:
 
     def value(name: str) -> Any:
         given = config.getoption(f"--eac-{name}")
-        return given if given not in (None, "", [], False) else config.getini(_ini(name)) or None
+        return given if given not in (None, [], False) else config.getini(_ini(name)) or None
 
+    _require_values(config)
     require_own_settings(config, {f"--eac-{name}" for name in (*_TEXT, *_LISTS)})
     limit = value("limit-edits")
     orderings = value("orderings")
@@ -185,6 +188,15 @@ def read_options(config: pytest.Config) -> Options:
     if not hasattr(config, "workerinput"):  # workers write none of these
         _require_own_files(config, options)
     return options
+
+
+def _require_values(config: pytest.Config) -> None:
+    """Refuse an option without a value: a run that did without it would test something else."""
+    for name in (*_TEXT, *_LISTS):
+        given = config.getoption(f"--eac-{name}")
+        texts = given if isinstance(given, list) else [] if given is None else [given]
+        if not all(text.strip() for text in texts):
+            raise pytest.UsageError(f"--eac-{name}: {_EMPTY}")
 
 
 def _path(config: pytest.Config, text: str | None) -> Path | None:

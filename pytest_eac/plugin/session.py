@@ -475,21 +475,28 @@ class EacSession:
 
         base, edited = base_choice(spec), edited_choice(spec, self.options)
         release = self.release(spec)
+        original, there = self._compared[spec.file.as_posix()]
         with self._running(f"{spec.name} edited") as progress:
             progress(0, len(spec.edits), "loading the base")
 
             def tell(text: str) -> None:
                 progress(progress.done, len(spec.edits), text)
 
+            def load(choice: choices.ModelChoice, compared: ModelFiles) -> LoadedModel:
+                loaded = self._load(choice, tell, released=choice is edited)
+                if loaded.files is not None:
+                    compared.require_same(loaded.files, "after it was compared")
+                return loaded
+
             def load_edited() -> LoadedModel:
                 self._model = None  # the base was dropped, even if it has the same name
-                return self._load(edited, tell, released=True)
+                return load(edited, there)
 
             try:
                 chain = measure_release(
                     spec,
                     release,
-                    load_base=lambda: self._load(base, tell),
+                    load_base=lambda: load(base, original),
                     load_edited=load_edited,
                     progress=progress,
                     cache=self._cache,
@@ -498,8 +505,6 @@ class EacSession:
                 )
             finally:
                 self._model = self._unedited = None  # the base's memory has been given up
-        for files in self._compared.get(spec.file.as_posix(), ()):
-            files.require_unchanged("after it was compared")  # so another model was measured
         return chain
 
     @contextmanager

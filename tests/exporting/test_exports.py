@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -20,9 +21,10 @@ from pytest_eac.exporting.deltas import between, put
 from pytest_eac.exporting.export import export_chain
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
+from pytest_eac.lm.folder import TEMPLATES, list_tree
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import fingerprint
-from pytest_eac.manifest import manifest_from_json
+from pytest_eac.manifest import manifest_from_json, manifest_to_json
 from pytest_eac.measuring.gate import read_manifest
 from tests.conftest import FIXTURES
 
@@ -154,18 +156,80 @@ def test_any_two_tensors_lead_to_one_another(
     assert torch.equal(back.view(torch.uint8), before.view(torch.uint8))
 
 
+EDITED = "model.layers.1.mlp.down_proj.weight"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        (EDITED, f"{EDITED} is not that of the unedited model"),
+        ("model.norm.weight", "a tensor that was not edited is not that of the unedited model"),
+    ],
+)
+@pytest.mark.parametrize("exact", [True, False])
 def test_deltas_for_another_model_are_refused(
-    tiny_llama: LoadedModel, spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_llama: LoadedModel,
+    spec: Spec,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    said: str,
+    *,
+    exact: bool,
 ) -> None:
     export(tiny_llama, spec, tmp_path / "out", "deltas")
+    if not exact:
+        (tmp_path / "out" / "exact.safetensors").unlink()
     other = Path(shutil.copytree(tiny_llama.id, tmp_path / "other"))
     tensors = load_file(other / "model.safetensors")
-    tensors["model.layers.1.mlp.down_proj.weight"][0, 0] += 1
+    tensors[name].view(-1)[0] += 1
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
     arguments = ["apply", str(tmp_path / "out"), str(other), "--out", str(tmp_path / "edited")]
     assert main(arguments) == 1
-    assert "is not that of the unedited model" in capsys.readouterr().err
+    assert said in capsys.readouterr().err
     assert not (tmp_path / "edited").exists()
+
+
+def test_deltas_are_not_taken_away_from_another_model(
+    tiny_llama: LoadedModel, spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    export(tiny_llama, spec, tmp_path / "out", "deltas")
+    arguments = ["apply", str(tmp_path / "out")]
+    assert main([*arguments, tiny_llama.id, "--out", str(tmp_path / "edited")]) == 0
+    tensors = load_file(tmp_path / "edited" / "model.safetensors")
+    tensors["model.norm.weight"][0] += 1
+    save_file(tensors, tmp_path / "edited" / "model.safetensors", metadata={"format": "pt"})
+    back = [*arguments, str(tmp_path / "edited"), "--out", str(tmp_path / "base"), "--reverse"]
+    assert main(back) == 1
+    assert "a tensor that was not edited is not that of the edited model" in capsys.readouterr().err
+
+
+def test_a_manifest_that_states_another_result_is_refused(
+    tiny_llama: LoadedModel, spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = export(tiny_llama, spec, tmp_path / "out", "deltas")
+    lied = replace(manifest, edited_fingerprint=manifest.base.fingerprint)
+    (tmp_path / "out" / "edit-manifest.json").write_text(manifest_to_json(lied), encoding="utf-8")
+    arguments = ["apply", str(tmp_path / "out"), tiny_llama.id, "--out", str(tmp_path / "edited")]
+    assert main(arguments) == 1
+    assert "edit-manifest.json: contradicts itself" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such pipes")
+@pytest.mark.parametrize("file", ["exact.safetensors", "edit-manifest.json"])
+def test_a_pipe_in_place_of_a_file_is_an_error_and_not_waited_for(
+    tiny_llama: LoadedModel,
+    spec: Spec,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    file: str,
+) -> None:
+    export(tiny_llama, spec, tmp_path / "out", "deltas")
+    (tmp_path / "out" / file).unlink()
+    os.mkfifo(tmp_path / "out" / file)
+    arguments = ["apply", str(tmp_path / "out"), tiny_llama.id, "--out", str(tmp_path / "edited")]
+    assert main(arguments) == 1
+    assert f"{file}: cannot be read: is a pipe" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("file", ["exact.safetensors", "edit-manifest.json"])
@@ -251,6 +315,35 @@ def test_a_file_of_the_base_that_is_cut_off_meanwhile_is_an_error(tmp_path: Path
         write_model(base, tensors, tmp_path / "out")
 
 
+def test_every_file_that_the_base_is_read_from_is_written(tmp_path: Path) -> None:
+    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    (base / TEMPLATES).mkdir()
+    for name in (f"{TEMPLATES}/tools.jinja", "ids.tiktoken", "LICENSE", "vocab.txt"):
+        (base / name).write_text("x", encoding="utf-8")
+    for name in ("model.sig", "modeling.py", "edit-manifest.json"):  # not of the copy, or code
+        (base / name).write_text("x", encoding="utf-8")
+    write_model(open_checkpoint(base), {}, empty(tmp_path / "out"))
+    missing = {each.name for each in list_tree(base)} - {
+        each.name for each in list_tree(tmp_path / "out")
+    }
+    assert missing == {"model.sig", "modeling.py", "edit-manifest.json"}
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "LICENSE", "preprocessor_config.json"])
+def test_no_file_from_outside_the_base_is_written(tmp_path: Path, name: str) -> None:
+    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    (tmp_path / "secret").write_text("password", encoding="utf-8")
+    (base / name).symlink_to("../secret")
+    with pytest.raises(ModelError, match=f"{name}: is a link to"):
+        write_model(open_checkpoint(base), {}, empty(tmp_path / "out"))
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def empty(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
 def _unknown(spec: Spec) -> Spec:
     """An edit that is longer than the model takes."""
     edit = replace(spec.edits[0], prompt=spec.edits[0].prompt + " very" * 500)
@@ -321,3 +414,9 @@ def test_the_command_refuses_what_is_no_count(
     with pytest.raises(SystemExit):
         main(["export", "x.yaml", "--out", "y", f"--{option}", str(least - 1)])
     assert f"expected a whole number from {least}" in capsys.readouterr().err
+
+
+def test_the_command_refuses_a_model_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", "x.yaml", "--out", "y", "--model="])
+    assert "--model: found an empty value" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 
 from pytest_eac.cli import main
 from pytest_eac.exporting.deltas import DELTAS, EXACT
+from pytest_eac.lm.checkpoint import fingerprint_of
 from pytest_eac.manifest import Fact, Manifest, Origin, Tensor, manifest_to_json
 
 if TYPE_CHECKING:
@@ -36,8 +37,13 @@ def apply(folder: Path, file: str, tensors: Mapping[str, torch.Tensor]) -> int:
     save_file(dict(tensors), deltas / file)
     manifest = Manifest(
         form="deltas",
-        base=Origin(id="base", revision=None, fingerprint="ab" * 32, dtype="float32"),
-        edited_fingerprint="cd" * 32,
+        base=Origin(
+            id="base",
+            revision=None,
+            fingerprint=fingerprint_of({NAME: hash_of(BASE)}),
+            dtype="float32",
+        ),
+        edited_fingerprint=fingerprint_of({NAME: hash_of(2 * BASE)}),
         spec="facts",
         method="rome",
         seed=0,

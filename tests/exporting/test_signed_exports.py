@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+import shutil
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from pytest_eac.cli import main
+from pytest_eac.exporting.whole import write_model
+from pytest_eac.lm import find
 from pytest_eac.manifest import Form
 from pytest_eac.signatures import check_signature
 from tests.conftest import FIXTURES
@@ -113,6 +116,52 @@ def test_deltas_are_applied_only_if_their_signature_holds(
     assert main([*apply, f"--out={edited}"]) == 1
     assert said in capsys.readouterr().err
     assert not edited.exists()
+
+
+@pytest.mark.parametrize("names", [("exact.safetensors", "edit-manifest.json"), ()])
+def test_deltas_that_are_replaced_after_their_signature_was_verified_are_refused(
+    spec: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    names: tuple[str, ...],
+) -> None:
+    private, public = make_key(tmp_path)
+    signed, other = tmp_path / "signed", tmp_path / "other"
+    assert export(spec, signed, "--as", "deltas", f"--sign={private}") == 0
+    assert export(spec, other, "--as", "deltas", "--seed", "1") == 0
+    finding = find.find_model
+
+    def swap(*arguments: Any, **more: Any) -> Any:
+        for path in [other / name for name in names] or list(other.iterdir()):
+            shutil.copy(path, signed / path.name)
+        return finding(*arguments, **more)
+
+    monkeypatch.setattr(find, "find_model", swap)
+    arguments = ["apply", str(signed), LOCAL, f"--out={tmp_path / 'edited'}"]
+    assert main([*arguments, f"--signed-by={public}"]) == 1
+    assert "edit-manifest.json: is not what was signed; was it" in capsys.readouterr().err
+    assert not (tmp_path / "edited").exists()
+
+
+def test_a_base_that_changes_while_deltas_are_applied_is_an_error(
+    spec: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(LOCAL, base)
+    assert export(spec, tmp_path / "deltas", "--as", "deltas") == 0
+
+    def change(*arguments: Any) -> None:
+        (base / "vocab.txt").write_text("x")
+        write_model(*arguments)
+
+    monkeypatch.setattr("pytest_eac.exporting.deltas.write_model", change)
+    assert main(["apply", str(tmp_path / "deltas"), str(base), f"--out={tmp_path / 'out'}"]) == 1
+    assert "vocab.txt: was changed, added or removed while deltas were" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_key_that_apply_cannot_use_is_an_error(

@@ -12,6 +12,7 @@ import torch
 from tokenizers import AddedToken
 
 from benchmarks.fuzz import gguf, tiny
+from pytest_eac.cache.folders import take_folder
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.find import quiet
@@ -20,6 +21,7 @@ from pytest_eac.lm.load import load_model
 from pytest_eac.lm.tokens import decode, encode
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -146,6 +148,22 @@ def test_a_gguf_file_that_is_cut_off_is_one_error(tmp_path: Path, kept: int) -> 
     (tmp_path / "x.gguf").write_bytes(whole[:kept])
     with pytest.raises(ModelError, match=r"x\.gguf: cannot be read as GGUF: it .*: fetch it again"):
         load_model(str(tmp_path / "x.gguf"), device="cpu", cache_dir=tmp_path / "cache")
+
+
+def test_a_gguf_file_that_is_replaced_before_it_is_converted_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, whole = tmp_path / "x.gguf", gguf.sound()
+    path.write_bytes(whole)
+
+    def take(root: Path, name: str, build: Callable[[Path], None]) -> Path:
+        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        return take_folder(root, name, build)
+
+    monkeypatch.setattr("pytest_eac.lm.find.take_folder", take)
+    with pytest.raises(ModelError, match=r"x\.gguf: was changed while it was converted"):
+        load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
+    assert [each.name for each in (tmp_path / "cache" / "models").iterdir() if each.is_dir()] == []
 
 
 def test_a_sound_gguf_file_loads(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import shutil
 from pathlib import Path
@@ -11,7 +12,8 @@ import torch
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import load
-from pytest_eac.lm.folder import WEIGHTS
+from pytest_eac.lm.files import files_of
+from pytest_eac.lm.folder import TEMPLATES, WEIGHTS
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from tests.conftest import FIXTURES
@@ -58,15 +60,42 @@ def test_a_file_that_was_rewritten_is_named(folder: Path, name: str) -> None:
     loaded = load_model(str(folder))
     loaded.require_files()
     rewrite(folder / name)
-    with pytest.raises(ModelError, match=f"{name}: was changed or removed since it was loaded"):
+    with pytest.raises(
+        ModelError, match=f"{name}: was changed, added or removed since it was loaded"
+    ):
         loaded.require_files()
 
 
 def test_a_file_that_is_gone_is_named(folder: Path) -> None:
     loaded = load_model(str(folder))
     (folder / WEIGHTS).unlink()
-    with pytest.raises(ModelError, match=f"{WEIGHTS}: was changed or removed"):
+    with pytest.raises(ModelError, match=f"{WEIGHTS}: was changed, added or removed"):
         loaded.require_files()
+
+
+@pytest.mark.parametrize(
+    "name", ["other.safetensors", "vocab.txt", "chat_template.jinja", f"{TEMPLATES}/other.jinja"]
+)
+def test_a_file_that_was_added_is_named(folder: Path, name: str) -> None:
+    loaded = load_model(str(folder))
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("x")
+    with pytest.raises(ModelError, match=f"{name}: was changed, added or removed since it was"):
+        loaded.require_files()
+
+
+def test_content_counts_even_where_nothing_of_the_file_shows_a_change(folder: Path) -> None:
+    weights = folder / WEIGHTS
+    before = files_of(folder).hashed()
+    with weights.open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+        mapped[-100:] = bytes(100)  # may leave the times of change as they are
+    later = files_of(folder).hashed()
+    before.require_same(before, "since")
+    with pytest.raises(ModelError, match=f"{WEIGHTS}: was changed, added or removed since, by"):
+        before.require_same(later, "since")
+    (folder / "vocab.txt").write_text("x")
+    with pytest.raises(ModelError, match=r"vocab.txt: was changed, added or removed since, by"):
+        later.require_same(files_of(folder).hashed(), "since")
 
 
 def test_files_with_the_same_content_are_unchanged(folder: Path) -> None:
@@ -98,5 +127,7 @@ def test_a_file_that_changes_while_it_is_loaded_is_an_error(
         return model
 
     monkeypatch.setattr(load, "_load_weights", read)
-    with pytest.raises(ModelError, match=f"{WEIGHTS}: was changed or removed while it was loaded"):
+    with pytest.raises(
+        ModelError, match=f"{WEIGHTS}: was changed, added or removed while it was loaded"
+    ):
         load_model(str(folder))

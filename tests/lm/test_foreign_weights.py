@@ -14,8 +14,9 @@ from safetensors.torch import load_file
 from pytest_eac.cli import main
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import open_checkpoint
+from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.find import find_model
-from pytest_eac.lm.folder import CONFIG, INDEX, WEIGHTS
+from pytest_eac.lm.folder import CONFIG, INDEX, TEMPLATES, WEIGHTS
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.presence import find_on_disk
 from tests.conftest import FIXTURES
@@ -97,6 +98,31 @@ def test_weights_from_elsewhere_are_not_read(
     assert "expected a" in capsys.readouterr().err
 
 
+COMPANIONS = ("config.json", "tokenizer.json", "generation_config.json", "chat_template.jinja")
+
+
+@pytest.mark.parametrize("name", [*COMPANIONS, f"{TEMPLATES}/other.jinja"])
+@pytest.mark.parametrize("whole", [False, True])
+def test_configuration_and_tokenizer_from_elsewhere_are_not_read(
+    name: str, folder: Path, *, whole: bool
+) -> None:
+    outside = folder.parent / "outside" / name
+    outside.parent.mkdir(parents=True)
+    outside.write_text('{"secret": 1}')
+    linked, target = folder / name, outside
+    if whole and "/" in name:  # a link to the folder that the file is in
+        linked, target = linked.parent, outside.parent
+    linked.parent.mkdir(exist_ok=True)
+    linked.unlink(missing_ok=True)
+    linked.symlink_to(target)
+    for read in (load_model, find_model):
+        with pytest.raises(ModelError, match=f"{name}: is a link to .*, expected a file of the"):
+            read(str(folder))
+    lines = compare_companions(FIXTURES / "tiny-llama", folder)  # of a release
+    assert [line.partition(": ")[0] for line in lines] == [name]
+    assert "secret" not in lines[0]
+
+
 @pytest.mark.parametrize("file", ["pytorch_model.bin", "../out.safetensors", "/etc/passwd"])
 def test_a_hub_model_whose_index_names_another_file_is_refused_before_its_weights_are_fetched(
     file: str, hub: Hub, tmp_path: Path
@@ -125,10 +151,27 @@ def test_links_inside_a_folder_and_of_the_hubs_cache_are_followed(folder: Path) 
     blob.parent.mkdir()
     (snapshot / WEIGHTS).rename(blob)
     (snapshot / WEIGHTS).symlink_to("../../blobs/1234")
+    shutil.move(snapshot / CONFIG, blob.with_name("5678"))
+    (snapshot / CONFIG).symlink_to("../../blobs/5678")
     (folder.parent / "name").symlink_to(folder)
     for place in (folder, snapshot, folder.parent / "name"):
         assert find_model(str(place)).folder == place
         assert open_checkpoint(place).files == (place / WEIGHTS,)
+
+
+@pytest.mark.parametrize("repository", ["dl", "models--a--b"])
+def test_a_folder_called_snapshots_makes_no_other_folder_the_models_own(
+    folder: Path, repository: str
+) -> None:
+    snapshot = folder.parent / repository / "snapshots" / "abc"
+    shutil.copytree(folder, snapshot)
+    private = snapshot.parents[1] / "private"
+    private.mkdir()
+    (snapshot / WEIGHTS).rename(private / WEIGHTS)
+    (snapshot / WEIGHTS).symlink_to(f"../../private/{WEIGHTS}")
+    for read in (open_checkpoint, lambda place: find_model(str(place))):
+        with pytest.raises(ModelError, match="is a link to"):
+            read(snapshot)
 
 
 def test_a_configuration_may_not_have_an_index_read_in_place_of_the_single_file(

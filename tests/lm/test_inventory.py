@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_eac.errors import ModelError
 from pytest_eac.lm import folder as folders
 from pytest_eac.lm import inventory, known
 from pytest_eac.lm.checkpoint import open_checkpoint
-from pytest_eac.lm.folder import INDEX, WEIGHTS, ListedFile, list_tree
+from pytest_eac.lm.folder import INDEX, WEIGHTS, ListedFile, list_tree, require_companions
 from pytest_eac.lm.inventory import COMPARED, side, take_inventory
 from pytest_eac.lm.known import (
     HARMLESS_FILES,
@@ -163,6 +164,20 @@ def test_a_file_that_was_not_fetched_is_known_by_its_hash(
     assert [each.name for each in take(folder, base, **changed).extra] == ["x.onnx"]
 
 
+@pytest.mark.parametrize("side", ["base", "release"])
+def test_what_is_on_disk_counts_and_not_what_the_repository_lists(
+    folder: Path, tmp_path: Path, side: str
+) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    files = [listed("tokenizer.model", b"good", large=True)]
+    for each in (base, folder):
+        put(each, "tokenizer.model", b"good")
+    assert take(folder, base, files=files, base_files=files).extra == ()
+    put({"base": base, "release": folder}[side], "tokenizer.model", b"evil")
+    found = take(folder, base, files=files, base_files=files).extra
+    assert [each.name for each in found] == ["tokenizer.model"]
+
+
 def test_a_file_of_another_size_than_the_repository_lists_is_named(folder: Path) -> None:
     put(folder, "README.md", b"long")
     (line,) = take(folder, files=[ListedFile(name="README.md", size=1, hash="0")]).troubles
@@ -214,6 +229,30 @@ def test_links_and_what_is_no_file_are_named(folder: Path, tmp_path: Path) -> No
     assert "is a link to a folder" in lines[0]
     assert "is a link to" in lines[2]
     assert "is no regular file" in lines[3]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights that not every user has")
+def test_links_in_a_circle_are_named(folder: Path) -> None:
+    (folder / "loop").symlink_to("loop")
+    assert take(folder).troubles == ("loop: is a link that leads nowhere; remove it",)
+    (folder / "config.json").unlink()
+    (folder / "config.json").symlink_to("config.json")
+    with pytest.raises(ModelError, match=r"config\.json: is a link that leads nowhere"):
+        require_companions(folder)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such paths")
+def test_folders_deeper_than_any_path_are_an_error(folder: Path) -> None:
+    name = "d" * 250
+    place = os.open(folder, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir(name, dir_fd=place)
+        deeper = os.open(name, os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = deeper
+    os.close(place)
+    with pytest.raises(ModelError, match="cannot be read: File name too long"):
+        list_tree(folder)
 
 
 def test_a_folder_of_too_many_files_is_not_listed_to_its_end(

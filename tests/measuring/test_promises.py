@@ -207,3 +207,36 @@ def test_a_manifest_with_a_key_that_none_has_is_refused(
     inner["more"] = 1
     with pytest.raises(ValueError, match="keys or values that no manifest is written with"):
         manifest_from_json(json.dumps(found))
+
+
+def test_long_lists_of_edits_are_compared_in_linear_time(
+    spec: Spec, manifest: Manifest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count, compared = 300, 0
+    same = Fact.__eq__
+
+    def counting(one: Fact, other: object) -> bool:
+        nonlocal compared
+        compared += 1
+        return same(one, other)
+
+    edits = tuple(replace(spec.edits[0], target=f"s{n}") for n in range(count))
+    facts = tuple(replace(manifest.edits[0], subject=f"t{n}") for n in range(count))
+    monkeypatch.setattr(Fact, "__eq__", counting)
+    found = [*broken_promises(replace(manifest, edits=facts), CHANGES, replace(spec, edits=edits))]
+    assert len(found) == 2 * count
+    assert compared < 10 * count
+
+
+def test_layers_that_a_manifest_does_not_fit_are_one_line(spec: Spec, manifest: Manifest) -> None:
+    names = (DOWN, "model.layers.2.x.weight", f"model.layers.{'9' * 5000}.x.weight")
+    lied = replace(
+        manifest,
+        changed=dict.fromkeys(names, manifest.changed[DOWN]),
+        hyperparameters={**manifest.hyperparameters, "layers": [*range(3, 100)]},
+    )
+    (line,) = (each for each in broken_promises(lied, CHANGES, spec) if "layers: " in each)
+    assert line == (
+        f"edit-manifest.json: lists {DOWN} and 2 more as changed, but hyperparameters.layers: "
+        "3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ..."
+    )

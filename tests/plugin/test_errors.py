@@ -343,6 +343,17 @@ def test_a_tokenizer_that_is_missing_is_named(specs: Specs) -> None:
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
-def test_an_empty_option_is_one_that_is_not_given(specs: Specs) -> None:
+@pytest.mark.parametrize(
+    "option", ["edited", "model", "revision", "results", "baseline", "method", "compare-fail"]
+)
+def test_an_option_without_a_value_is_a_usage_error(specs: Specs, option: str) -> None:
     specs.write()
-    specs.run("--eac-model=", "--eac-device=", "--eac-results=").assert_outcomes(passed=1)
+    result = specs.run(f"--eac-{option}=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"*--eac-{option}: found an empty value; is a variable of the *"])
+
+
+def test_an_ini_value_that_is_empty_is_not_given(specs: Specs) -> None:
+    specs.write()
+    specs.pytester.makeini("[pytest]\neac_edited =\neac_model =\neac_results =\n")
+    specs.run().assert_outcomes(passed=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
+from pytest_eac.lm.folder import INDEX
 from pytest_eac.store import read_record
 from tests.plugin.conftest import FIXTURES
 
@@ -287,19 +289,59 @@ def test_code_of_a_release_is_never_run_and_is_named(
 CHANGE_LATER = """
 from pathlib import Path
 def pytest_runtest_teardown(item):
+    folder = Path("released")
     if item.name == "changed":
-        with Path("released/model.safetensors").open("r+b") as file:
-            file.seek(-300, 2)
-            file.write(bytes(300))
+        {change}
 """
+REWRITE = """with (folder / "model.safetensors").open("r+b") as file:
+            file.seek(-300, 2)
+            file.write(bytes(300))"""
+HIDE = """Path("other.safetensors").rename(folder / "model.safetensors")"""
 
 
+@pytest.mark.parametrize("change", [REWRITE, HIDE], ids=["rewritten", "hidden by another"])
 def test_a_release_that_changes_after_it_was_compared_is_an_error(
-    specs: Specs, released: Path
+    specs: Specs, released: Path, change: str
 ) -> None:
     (released / "edit-manifest.json").unlink()  # or its fingerprint shows the change
+    if change is HIDE:  # transformers prefers a single file to an index
+        tensors = load_file(released / "model.safetensors")
+        (released / "model.safetensors").rename(released / "part.safetensors")
+        index = {"weight_map": dict.fromkeys(tensors, "part.safetensors")}
+        (released / INDEX).write_text(json.dumps(index), encoding="utf-8")
+        zeros = {name: each * 0 for name, each in tensors.items()}
+        save_file(zeros, specs.pytester.path / "other.safetensors", metadata={"format": "pt"})
     specs.write("{deviation: {max_relative: 9}, changed: {max_rank: 2}}")
-    specs.pytester.makeconftest(CHANGE_LATER)
+    specs.pytester.makeconftest(CHANGE_LATER.format(change=change))
     result = specs.run("--eac-edited=released")
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["*model.safetensors: was changed * after it was compared*"])
+    result.stdout.fnmatch_lines(["*model.safetensors: was changed, * after it was compared*"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights that not every user has")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "chat_template.jinja",
+        "additional_chat_templates/a.jinja",
+        "generation_config.json",
+        "edit-manifest.json",
+        "notes.txt",
+    ],
+)
+def test_no_content_of_a_file_that_a_release_links_to_is_shown(specs: Specs, name: str) -> None:
+    release = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "released"))
+    secret = specs.pytester.path / "secret"
+    secret.write_text('{"token": "hf_abcdef"}', encoding="utf-8")
+    (release / name).parent.mkdir(exist_ok=True)
+    (release / name).unlink(missing_ok=True)
+    (release / name).symlink_to(secret)
+    specs.write("{efficacy: {min: 0}, changed: {}}")
+    result = specs.run("--eac-edited=released", "--eac-results=r.json", "--junit-xml=j.xml")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    result.stdout.fnmatch_lines([f"*{name}: is a link to *, expected a file of the same folder*"])
+    kept = [
+        (specs.pytester.path / each).read_text(encoding="utf-8") for each in ("r.json", "j.xml")
+    ]
+    for text in (result.stdout.str(), *kept):
+        assert "hf_abcdef" not in text
