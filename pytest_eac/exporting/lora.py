@@ -37,8 +37,8 @@ def write_lora(
         rank: keep only so many singular directions of each change; by default all.
 
     Returns:
-        The largest absolute difference between ``W_0 + B A`` and the edited weights: what was cut
-        off, and rounding.
+        The largest absolute difference between the edited weights and those of the base with the
+        adapter merged into them, in the base's type: what was cut off, and rounding.
 
     Raises:
         UnavailableError: peft is not installed.
@@ -89,4 +89,6 @@ def _factors(change: Change, rank: int | None) -> tuple[Tensor, Tensor]:
 
 
 def _error(change: Change, left: Tensor, right: Tensor) -> float:
-    return float((left.double() @ right.double().T - change.dense).abs().max())
+    added = left @ right.T  # in float32, as PEFT merges it
+    merged = (change.before.float() + (added.T if change.transposed else added)).to(change.before)
+    return float((merged.double() - change.after.double()).abs().max())

@@ -209,6 +209,9 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     for name, file in (listed or {}).items():
         if name not in tensors or tensors[name].file.name != file:
             raise ModelError(f"{folder / file}: has no {name}, which {INDEX} says is in it")
+    if listed and (unlisted := tensors.keys() - listed.keys()):
+        name = min(unlisted)
+        raise ModelError(f"{tensors[name].file}: has {name}, which {INDEX} does not list")
     return Checkpoint(folder=folder, tensors=dict(sorted(tensors.items())))
 
 

@@ -288,10 +288,34 @@ def test_an_adapter_of_too_low_a_rank_states_its_error(
     u, s, vt = torch.linalg.svd(after - before)
     nearest = (u[:, :2] * s[:2]) @ vt[:2]
     torch.testing.assert_close((left @ right).double(), nearest, rtol=0, atol=1e-6)
-    error = float((left.double() @ right.double() - (after - before)).abs().max())
-    assert manifest.error == pytest.approx(error)
+    merged = (before.float() + left @ right).double()
+    error = float((merged - after).abs().max())
+    assert manifest.error == error
     assert error > 1e-6
     assert f"the edited model's: {error:.3g}." in (tmp_path / "lora" / "README.md").read_text()
+
+
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+def test_the_error_of_an_adapter_is_that_of_the_merged_weights_in_the_bases_type(
+    tiny_llama: LoadedModel, spec: Spec, tmp_path: Path
+) -> None:
+    import peft
+
+    half = str(tmp_path / "half")
+    tiny = AutoModelForCausalLM.from_pretrained(tiny_llama.id, dtype=torch.bfloat16)
+    tiny.save_pretrained(half)
+    tiny_llama.tokenizer.save_pretrained(half)
+    base = load_model(half)
+    manifest = export(base, spec, tmp_path / "lora", "lora")
+    export(base, spec, tmp_path / "model", "model")
+    adapted = peft.PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(half), tmp_path / "lora", autocast_adapter_dtype=False
+    )
+    name = "model.layers.1.mlp.down_proj.weight"
+    merged = adapted.merge_and_unload().state_dict()[name]
+    edited = load_file(tmp_path / "model" / "model.safetensors")[name]
+    assert merged.dtype == edited.dtype == torch.bfloat16
+    assert float((merged.double() - edited.double()).abs().max()) == manifest.error > 1e-4
 
 
 def test_an_export_that_fails_leaves_nothing(

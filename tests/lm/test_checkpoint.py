@@ -104,6 +104,14 @@ def test_an_index_that_promises_a_tensor_its_file_has_not_is_refused(folder: Pat
         open_checkpoint(folder)
 
 
+def test_a_tensor_that_the_index_does_not_list_is_refused(folder: Path) -> None:
+    placed = shard(folder)
+    left_out = placed.popitem()[0]
+    (folder / INDEX).write_text(json.dumps({"weight_map": placed}))
+    with pytest.raises(ModelError, match=f"has {left_out}, which .* does not list"):
+        open_checkpoint(folder)
+
+
 def test_a_tensor_in_two_files_is_refused(folder: Path) -> None:
     shard(folder)
     twice = load_file(folder / "part-0.safetensors") | load_file(folder / "part-1.safetensors")
