@@ -145,12 +145,14 @@ def test_the_summary_is_a_markdown_file_with_the_failed_checks(specs: Specs, sto
     assert "small.eac.yaml:4: the check" in text
 
 
+@pytest.mark.parametrize("named", ["deep/step.md", "./deep/..//deep/step.md", "link/step.md"])
 def test_the_summary_of_a_github_job_is_added_to(
-    specs: Specs, stored: Path, monkeypatch: pytest.MonkeyPatch
+    specs: Specs, stored: Path, monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    file = specs.pytester.path / "step.md"
+    file = specs.pytester.mkdir("deep") / "step.md"
     file.write_text("earlier\n", encoding="utf-8")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    specs.pytester.path.joinpath("link").symlink_to("deep")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", f"{specs.pytester.path}/{named}")
     specs.run(JUDGE, f"--eac-summary={file}")
     assert file.read_text(encoding="utf-8").startswith("earlier\n## Edits: passed (2 passed)\n")
 
