@@ -12,7 +12,9 @@ import contextlib
 import hashlib
 import io
 import os
+import shutil
 from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.errors import ModelError, SettingsError
@@ -76,6 +78,26 @@ def require_signed(folder: Path, keys: Sequence[Path]) -> None:
     """
     if found := check_signature(folder, keys):
         raise ModelError("\n".join(f"{folder}/{each}" for each in found))
+
+
+@contextlib.contextmanager
+def signed_copy(folder: Path, keys: Sequence[Path]) -> Iterator[Path]:
+    """Yield a copy of a folder that nobody else changes, and that is signed with one of these keys.
+
+    Raises:
+        ModelError: as for :func:`require_signed`, or the folder changes meanwhile.
+        SettingsError: as for :func:`check_signature`.
+    """
+    require_signed(folder, keys)
+    with TemporaryDirectory(prefix="pytest-eac-") as place:
+        copy = Path(place, folder.name or "signed")
+        try:
+            shutil.copytree(folder, copy, ignore=shutil.ignore_patterns(".git", ".cache"))
+        except OSError as error:
+            raise ModelError(f"{folder}: cannot be copied: {error}") from None
+        if found := check_signature(copy, keys):
+            raise ModelError(f"{folder}: was changed while it was read; {found[0]}")
+        yield copy
 
 
 def require_installed() -> None:

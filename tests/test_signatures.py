@@ -21,7 +21,7 @@ from pytest_eac.errors import ModelError, SettingsError
 from pytest_eac.exporting.signing import PASSWORD, open_signer, sign_folder
 from pytest_eac.lm.folder import SIGNATURE_BYTES, ListedFile
 from pytest_eac.manifest import SIGNATURE
-from pytest_eac.signatures import check_signature, require_signed
+from pytest_eac.signatures import check_signature, require_signed, signed_copy
 from tests.keys import make_key
 
 if TYPE_CHECKING:
@@ -132,6 +132,28 @@ def test_altered_added_and_missing_files_are_named(signed: Path, keys: tuple[Pat
     with pytest.raises(ModelError) as raised:
         require_signed(signed, [keys[1]])
     assert str(raised.value).count(f"{signed}/") == 4
+
+
+def test_what_is_read_of_a_signed_folder_is_what_was_signed_whatever_happens_to_the_folder(
+    signed: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with signed_copy(signed, [keys[1]]) as copy:
+        (signed / "model.safetensors").write_bytes(b"Weights")
+        assert (copy / "model.safetensors").read_bytes() == b"weights"
+    assert not copy.exists()
+    (signed / "model.safetensors").write_bytes(b"weights")
+    whole = shutil.copytree
+
+    def altered(folder: Path, *more: Any, **named: Any) -> Any:
+        (signed / "model.safetensors").write_bytes(b"Weights")
+        return whole(folder, *more, **named)
+
+    monkeypatch.setattr(shutil, "copytree", altered)
+    with (
+        pytest.raises(ModelError, match=r"unnamed: was changed while it was read; model\.safeten"),
+        signed_copy(signed, [keys[1]]),
+    ):
+        raise AssertionError("a copy was yielded")
 
 
 def test_what_the_signer_left_out_is_not_signed(signed: Path, keys: tuple[Path, Path]) -> None:

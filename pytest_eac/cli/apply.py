@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,17 +37,19 @@ def run(chosen: argparse.Namespace) -> int:
     """
     from pytest_eac.exporting.deltas import apply_deltas
     from pytest_eac.lm.find import find_model
-    from pytest_eac.signatures import require_signed
+    from pytest_eac.signatures import signed_copy
     from pytest_eac.store import new_folder, require_new
 
     require_new(chosen.out)
-    if chosen.signed_by:
-        require_signed(chosen.deltas, chosen.signed_by)
-    model = find_model(chosen.model, cache_dir=chosen.cache_dir).folder
-    exact = new_folder(
-        chosen.out,
-        lambda folder: apply_deltas(chosen.deltas, model, folder, reverse=chosen.reverse),
-    )
+    with ExitStack() as held:
+        deltas = chosen.deltas
+        if chosen.signed_by:
+            deltas = held.enter_context(signed_copy(deltas, chosen.signed_by))
+        model = find_model(chosen.model, cache_dir=chosen.cache_dir).folder
+        exact = new_folder(
+            chosen.out,
+            lambda folder: apply_deltas(deltas, model, folder, reverse=chosen.reverse),
+        )
     how = "exactly" if exact else "up to rounding (exact.safetensors is not there)"
     done = "taken away" if chosen.reverse else "added"
     say(f"written to {chosen.out}: deltas {done} {how}")

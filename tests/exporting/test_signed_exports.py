@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 from pytest_eac.cli import main
+from pytest_eac.lm.find import find_model
 from pytest_eac.manifest import Form
 from pytest_eac.signatures import check_signature
 from tests.conftest import FIXTURES
@@ -113,6 +114,24 @@ def test_deltas_are_applied_only_if_their_signature_holds(
     assert main([*apply, f"--out={edited}"]) == 1
     assert said in capsys.readouterr().err
     assert not edited.exists()
+
+
+def test_deltas_that_are_replaced_after_their_signature_was_verified_are_not_applied(
+    spec: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    private, public = make_key(tmp_path)
+    deltas = tmp_path / "deltas"
+    assert export(spec, deltas, "--as", "deltas", f"--sign={private}") == 0
+    find = find_model
+
+    def slow(*arguments: Any, **named: Any) -> Any:
+        _tamper(deltas)
+        return find(*arguments, **named)
+
+    monkeypatch.setattr("pytest_eac.lm.find.find_model", slow)
+    out = tmp_path / "out"
+    assert main(["apply", str(deltas), LOCAL, f"--signed-by={public}", f"--out={out}"]) == 0
+    assert '"seed": 0' in (out / "edit-manifest.json").read_text()
 
 
 def test_a_key_that_apply_cannot_use_is_an_error(
