@@ -16,10 +16,11 @@ from filelock import Timeout
 from pytest_eac.errors import RecordError
 from pytest_eac.outputs import Kind, acquire_lock, is_stream, replacing, stream, target
 from pytest_eac.recorded import from_json, to_json
-from pytest_eac.spec.files import utf8
+from pytest_eac.spec.files import open_regular, utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+    from io import FileIO
 
     from torch import Tensor
 
@@ -265,26 +266,43 @@ def write_text(path: Path, text: str) -> None:
 
 
 def append_text(path: Path, text: str) -> None:
-    """Add a text to the end of a file.
+    """Add a text to the end of a file: the whole of it, or nothing.
 
     Raises:
         RecordError: the file cannot be written.
     """
     try:
-        with stream(path) or path.open("a", encoding="utf-8") as file:
-            file.write(text)
+        if opened := stream(path):
+            with opened:
+                opened.write(text)
+            return
+        with path.open("ab", buffering=0) as file:
+            _append(file, text.encode())
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _append(file: FileIO, data: bytes) -> None:
+    end = file.seek(0, os.SEEK_END)
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError:
+        file.truncate(end)
+        raise
 
 
 def read_record(path: Path) -> Record:
     """Read a results file.
 
     Raises:
-        RecordError: the file is missing, is not JSON, or is not a record of this schema.
+        RecordError: the file is missing, is not JSON, or is not a record of this schema; or the
+            path leads to a pipe or a device without being in ``/dev`` itself, as a link in somebody
+            else's project may.
     """
     try:
-        return from_json(utf8(path.read_bytes()))
+        with path.open("rb") if path.parts[:2] == ("/", "dev") else open_regular(path) as file:
+            return from_json(utf8(file.read()))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read: {error.strerror or error}") from None
     except ValueError as error:

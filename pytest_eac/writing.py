@@ -50,7 +50,7 @@ _WORD_CHARACTER = _compiled(r"[\p{L}\p{M}\p{N}]")
 _VARIATION = _compiled(r"\p{Variation_Selector}+")
 # Joiners, direction marks, soft hyphens. A zero-width space, also invisible, does end a word.
 _INVISIBLE = _compiled(r"[\p{Cf}--\u200b]*")
-_TRAILING = _compiled(r"[\p{M}\p{Cf}]*\Z")
+_TRAILING = _compiled(r"(?r)[\p{M}\p{Cf}]*\Z")
 _IDENTIFIER_GOES_ON = _compiled(r"_+[\p{L}\p{M}\p{N}]")
 _NUMBER_GOES_ON = _compiled(r"[.,'\u2019\u066b\u066c]\p{Nd}")
 _NUMBER = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]+(?:[.,][\p{{Nd}}{_HAN_NUMERALS}]+)*")
@@ -81,11 +81,12 @@ _KOREAN_PARTICLES = _compiled(
     "|(?:이)?(?:다|며|고|라|라고|라는|란|지만|므로|니까|자|지|죠)|이었다|였다|이었던|였던"
     "|이었습니다|였습니다|입니다|입니까|이에요|예요|인|인데|인가|인지|일|임)+"
 )
-_LINE_ENDED = _compiled(r"[\n\v\f\r\x85\u2028\u2029]\s*\Z")
+_MOST_PARTICLES = 12  # characters, more than any particles in a row have
+_LINE_END = _compiled(r"[\n\v\f\r\x85\u2028\u2029]")
 # A quotation mark opens at the start, after a space or another opening mark; after a letter only
 # where no spaces are written, and only if it looks like one.
 _OPEN = _compiled(
-    rf"""\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{UNSPACED}\p{{Pi}}\Z"""
+    rf"""(?r)\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{UNSPACED}\p{{Pi}}\Z"""
 )
 # Signs that open a question in Spanish, or join what follows to themselves or the word before.
 _JOINS = _compiled(r"[¿¡]\Z|[\p{L}\p{N}][-\u2010\u2011/]\Z|//\Z|@\Z|(?:\A|\s)#\Z")
@@ -135,7 +136,8 @@ def needs_space(prompt: str, answer: str) -> bool:
     - where the prompt's last letter and the answer's first are both of scripts without spaces
       between words; if the prompt has no letters, the answer's decides.
     """
-    if _LINE_ENDED.search(prompt) or _OPEN.search(prompt) or _ENDS_WIDE.search(prompt):
+    space = prompt[len(prompt.rstrip()) :]
+    if _LINE_END.search(space) or _OPEN.search(prompt) or _ENDS_WIDE.search(prompt):
         return False
     if _JOINS.search(prompt) or (_CURRENCY.search(prompt) and _DIGIT.match(answer)):
         return False
@@ -213,6 +215,8 @@ def _may_end(word: str, left: str, rest: str) -> bool:
 def _is_run_of(particles: regex.Pattern[str], script: regex.Pattern[str], rest: str) -> bool:
     """Return whether the next run of a script is particles; at the text's end, maybe cut off."""
     run = script.match(rest)[0]
+    if len(run) > _MOST_PARTICLES:  # there are many ways to take a longer run apart
+        return False
     return particles.fullmatch(run, partial=len(run) == len(rest)) is not None
 
 

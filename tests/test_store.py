@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import math
 import os
+import resource
 import stat
 import threading
 import time
@@ -17,6 +18,7 @@ from pytest_eac.errors import RecordError
 from pytest_eac.record import Record
 from pytest_eac.recorded import to_json
 from pytest_eac.store import (
+    append_text,
     cached_folder,
     cached_text,
     default_cache_dir,
@@ -320,6 +322,42 @@ def test_a_text_is_written_whole_or_not_at_all(
         write_text(file, "other")
     assert file.read_text(encoding="utf-8") == "<svg/>"
     assert names(file.parent) == {"picture.svg"}
+
+
+def test_a_text_that_does_not_fit_on_the_disk_is_not_added_in_part(tmp_path: Path) -> None:
+    file = tmp_path / "sum.md"
+    file.write_text("earlier\n" * 100, encoding="utf-8")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        with pytest.raises(RecordError, match=r"cannot be written: File too large"):
+            append_text(file, "x" * 1_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert file.read_text(encoding="utf-8") == "earlier\n" * 100
+    append_text(file, "ōne\n")
+    assert file.read_text(encoding="utf-8").endswith("earlier\nōne\n")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_record_that_is_no_regular_file_is_refused_rather_than_waited_for(
+    tmp_path: Path, kind: str
+) -> None:
+    file = tmp_path / "base.json"
+    if kind == "pipe":
+        os.mkfifo(file)
+    else:
+        file.symlink_to("/dev/zero")
+    with pytest.raises(RecordError, match=rf"cannot be read: is a {kind}; expected a regular fi"):
+        read_record(file)
+
+
+def test_a_record_may_come_through_a_pipe_that_the_shell_names(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w", encoding="utf-8") as file:
+        file.write(to_json(Record(environment={}, chains=())))
+    assert read_record(Path(f"/dev/fd/{reading}")).chains == ()
+    os.close(reading)
 
 
 def test_a_file_that_cannot_be_written_is_told_beforehand(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+import time
 import unicodedata
 from typing import get_args
 
@@ -246,3 +247,29 @@ def test_english_is_split_at_white_space(text: str) -> None:
 def test_letters_of_scripts_without_spaces_are_words_of_their_own() -> None:
     assert words("東京 in 日本, 2024") == ["東", "京", "in", "日", "本", ",", "2024"]
     assert words("กี่ที") == ["กี่", "ที"]
+
+
+LONG = 19_000  # characters; a prompt may have 20,000
+
+
+@pytest.mark.parametrize(
+    "sign", ["\n", "\u201c", "\u201d", "'", "(", "\u0301", "\u200d", "l'", "//"]
+)
+@pytest.mark.parametrize("end", ["", "y"])
+def test_the_work_for_a_prompt_does_not_grow_with_the_square_of_its_signs(
+    sign: str, end: str
+) -> None:
+    prompt = "x" + sign * (LONG // len(sign)) + end
+    start = time.process_time()
+    needs_space(prompt, "z")
+    starts_with(prompt, prompt)
+    starts_with(f"a{prompt}", "a")
+    assert time.process_time() - start < 0.5  # it was seconds
+
+
+@pytest.mark.parametrize("end", ["", "굶"])
+def test_a_long_run_of_particles_is_not_taken_apart_in_every_way(end: str) -> None:
+    start = time.process_time()
+    assert not starts_with("서울" + "이나" * 40 + end, "서울")
+    assert time.process_time() - start < 0.5  # it was years
+    assert starts_with("서울에서부터라도 가자", "서울")

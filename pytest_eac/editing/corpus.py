@@ -100,7 +100,7 @@ def _builder(path: Path) -> str:
         )
     if _PATTERN.search(str(path)):
         raise DataError(
-            f"{path}: found one of *?[]{{}}:: in the path, which may stand for other files; expected "
+            f"{path}: found one of *?[]{{}}:: in the path, which may name other files; expected "
             "a path without them"
         )
     return builder

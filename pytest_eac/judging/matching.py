@@ -64,7 +64,7 @@ def mismatches(there: Chain, here: Chain) -> tuple[Mismatch, ...]:
     found += _differences("scoring.match", there.scoring, here.scoring)
     found += _differences("hyperparameters", there.hyperparameters, here.hyperparameters)
     found += _differences("covariance", _covariance(there), _covariance(here))
-    found += _edits(there.edits, here.edits)
+    found += edit_mismatches(there.edits, here.edits)
     for name in [each for each in here.abilities if each in there.abilities]:
         found += _differences(
             f"abilities.{name}", there.asked.get(name, {}), here.asked.get(name, {})
@@ -91,7 +91,7 @@ def mismatches_with_spec(there: Chain, spec: Spec, method: SpecMethod) -> tuple[
         if settings.layers == "auto":
             wanted["layers"] = there.hyperparameters.get("layers")
         found += _differences("hyperparameters", there.hyperparameters, wanted)
-    found += _edits(there.edits, spec.edits)
+    found += edit_mismatches(there.edits, spec.edits)
     for name, bounds in spec.checks.abilities.items():
         if name in there.abilities:
             found += _differences(f"abilities.{name}", there.asked.get(name, {}), bounds.asked)
@@ -145,9 +145,10 @@ def _have_one_name(there: Any, here: Any) -> bool:
     return one.is_absolute() and two.is_absolute() and one.name == two.name
 
 
-def _edits(
+def edit_mismatches(
     there: Sequence[EditRecord], here: Sequence[EditRecord] | Sequence[Edit]
 ) -> Iterator[Mismatch]:
+    """Yield in what two lists of edits differ."""
     if len(there) != len(here):
         yield Mismatch(what="number of edits", there=str(len(there)), here=str(len(here)))
     pairs: Iterator[tuple[EditRecord, EditRecord | Edit]] = zip(there, here, strict=False)

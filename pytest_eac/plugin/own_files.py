@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,15 +12,15 @@ from pytest_eac.outputs import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
-    from pathlib import Path
 
 
 def is_shared(summary: Path) -> bool:
     """Whether a summary is the one of a GitHub job, which earlier steps have written to.
 
-    It is added to, and nothing in it is replaced.
+    It is added to, and nothing in it is replaced, by whatever name the option has it.
     """
-    return os.environ.get("GITHUB_STEP_SUMMARY") == str(summary)
+    named = os.environ.get("GITHUB_STEP_SUMMARY")
+    return named is not None and _place(Path(named)) == _place(summary)
 
 
 def require_own_files(

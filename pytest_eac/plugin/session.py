@@ -84,6 +84,7 @@ class EacSession:
         self._shown: dict[int | str, tuple[Exception, str]] = {}
         self._told: list[str] = []
         self._interrupted = False
+        self._was_stopped = False
         self.workers_died = 0
         self._places: dict[tuple[str, ...], int] = {}
         self._fresh: list[Chain | Unfinished] = []
@@ -91,6 +92,7 @@ class EacSession:
         results = None if hasattr(config, "workerinput") else options.results
         self._results = ResultsFile(results) if results else None  # workers write none
         self._keeps_results = False
+        self._first_read: dict[str, Chain] = {}  # a chain of each spec
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self._cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
 
@@ -538,6 +540,10 @@ class EacSession:
             self._told.append(f"interrupted{where}; {self._way_on()}")
         self._interrupted = True
 
+    def note_stopped(self) -> None:
+        """Note that the run ends before its end, by Ctrl-C or ``pytest.exit``."""
+        self._was_stopped = True
+
     def note_worker_died(self) -> None:
         """Note that a worker of pytest-xdist has died: the run may miss what it had to do."""
         self.workers_died += 1
@@ -674,6 +680,7 @@ class EacSession:
     def absorb(self, record: Record) -> None:
         """Take over what a worker has measured; a chain that two workers ran counts once."""
         for chain in record.chains:
+            self._note_edits(chain)
             key = (chain.spec, chain.method, chain.seed)
             known = self._outcomes.get(key)
             verdicts, orders = {each.check: each for each in chain.verdicts}, chain.orders
@@ -688,6 +695,18 @@ class EacSession:
             self._comparisons[comparison.spec, comparison.check] = comparison
         for release in record.releases:
             self._releases[release.spec] = release
+
+    def _note_edits(self, chain: Chain) -> None:
+        """Note a trouble if a worker has read other edits than another one from the same spec."""
+        from pytest_eac.judging.matching import describe, edit_mismatches
+
+        first = self._first_read.setdefault(chain.spec, chain)
+        if found := tuple(edit_mismatches(first.edits, chain.edits)):
+            self.troubles["edits"] = (
+                f"{chain.spec}: {first.name} and {chain.name} were made with other edits, since a "
+                f"file was changed while the workers of pytest-xdist read it ({describe(found)}); "
+                "run again"
+            )
 
     def write(self, *, last: bool = False) -> None:
         """Write the results file, if one was asked for; it may leave that to the next call.
@@ -731,6 +750,7 @@ class EacSession:
         """
         if self._is_collecting:
             return
+        complete = complete and not self._was_stopped and "edits" not in self.troubles
         from pytest_eac.plugin.outcomes import write_report, write_summary
         from pytest_eac.reporting.outcomes import stopped
 

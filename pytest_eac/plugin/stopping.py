@@ -40,6 +40,10 @@ class Stopping:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Note Ctrl-C; pytest's own interruptions (``-x``, broken specs) are of other classes."""
+        """Note Ctrl-C and ``pytest.exit``, whatever exit status that asks for.
+
+        pytest's own interruptions (``-x``, broken specs) are of other classes.
+        """
+        self._eac.note_stopped()
         if excinfo.type is KeyboardInterrupt:
             self._eac.tell_interrupted()

@@ -110,6 +110,22 @@ def test_results_are_in_the_order_of_collection_whichever_worker_ends_first(
     assert eac.record().comparisons == (first, second)
 
 
+def test_workers_that_have_read_other_edits_from_one_spec_are_a_trouble_of_the_run(
+    eac: EacSession,
+) -> None:
+    one = replace(chain(checkpoint(1)), spec="a.yaml", method="rome", seed=0)
+    changed = (*one.edits[:-1], replace(one.edits[-1], target="Oslo"))
+    for each in (one, replace(one, method="ft"), replace(one, spec="b.yaml", edits=changed)):
+        eac.absorb(Record(environment={}, chains=(each,)))
+    assert not eac.troubles
+    eac.absorb(Record(environment={}, chains=(replace(one, method="memit", edits=changed),)))
+    assert eac.troubles["edits"] == (
+        f"a.yaml: rome-s0 and memit-s0 were made with other edits, since a file was changed while "
+        f"the workers of pytest-xdist read it (edit {len(changed)}.target: found 'Paris' there, "
+        "'Oslo' here); run again"
+    )
+
+
 def test_a_file_is_found_from_another_folder_than_the_root(specs: Specs) -> None:
     config = specs.pytester.parseconfigure()
     (specs.pytester.path / "deep").mkdir()

@@ -145,12 +145,28 @@ def test_the_summary_is_a_markdown_file_with_the_failed_checks(specs: Specs, sto
     assert "small.eac.yaml:4: the check" in text
 
 
-def test_the_summary_of_a_github_job_is_added_to(
-    specs: Specs, stored: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_that_is_stopped_becomes_no_baseline_whatever_its_exit_status(
+    specs: Specs, stored: Path
 ) -> None:
-    file = specs.pytester.path / "step.md"
+    specs.pytester.makeconftest(
+        "import pytest\n"
+        "def pytest_runtest_teardown(item, nextitem):\n"
+        "    pytest.exit('enough', returncode=0)\n"
+    )
+    result = specs.run(JUDGE, "--eac-baseline=b.json", "--eac-update-baseline")
+    assert result.ret == 0
+    result.stdout.fnmatch_lines(["baseline *b.json left as it was: the run did not come to its *"])
+    assert not specs.pytester.path.joinpath("b.json").exists()
+
+
+@pytest.mark.parametrize("named", ["deep/step.md", "./deep/..//deep/step.md", "link/step.md"])
+def test_the_summary_of_a_github_job_is_added_to(
+    specs: Specs, stored: Path, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    file = specs.pytester.mkdir("deep") / "step.md"
     file.write_text("earlier\n", encoding="utf-8")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(file))
+    specs.pytester.path.joinpath("link").symlink_to("deep")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", f"{specs.pytester.path}/{named}")
     specs.run(JUDGE, f"--eac-summary={file}")
     assert file.read_text(encoding="utf-8").startswith("earlier\n## Edits: passed (2 passed)\n")
 
