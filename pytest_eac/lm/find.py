@@ -32,6 +32,7 @@ from pytest_eac.lm.folder import (
 from pytest_eac.lm.foreign import refusing
 from pytest_eac.lm.gguf import count_layers
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
+from pytest_eac.lm.kernels import no_kernels
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.spec.files import expanded, is_gguf
 from pytest_eac.store import default_cache_dir
@@ -187,7 +188,7 @@ def _converted(path: Path, cache: Path) -> tuple[Path, str]:
         alone = folder / "alone"
         alone.mkdir()
         _copy(path, alone / _COPY, digest)
-        with quiet():
+        with quiet(), no_kernels():
             _convert(path, alone, folder, layers)
         shutil.rmtree(alone)
 

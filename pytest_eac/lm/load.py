@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,14 +15,16 @@ from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
 from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.files import ModelFiles, files_of
 from pytest_eac.lm.find import find_model, quiet, require_all_weights
-from pytest_eac.lm.folder import CONFIG, require_few_parts, require_tokenizer
+from pytest_eac.lm.folder import CONFIG, read_object, require_few_parts, require_tokenizer
 from pytest_eac.lm.foreign import refusing, told
+from pytest_eac.lm.kernels import no_kernels, require_own_code
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 _CPU_BYTES = 176 * 2**20
@@ -193,7 +196,8 @@ def load_model(
         device: ``auto`` (a GPU if there is one), or a torch device name.
         cache_dir: where a converted GGUF file is kept; by default the user's cache folder.
         offline: take hub models from the local cache only.
-        trust_remote_code: run the code that the model brings; never for a release.
+        trust_remote_code: run the code that the model brings, or has fetched from elsewhere; never
+            for a release.
         tell: called with how far the download of a hub model is.
 
     Raises:
@@ -218,9 +222,11 @@ def load_model(
         "trust_remote_code": trust_remote_code,
     }
     files = files_of(found.folder)
-    with quiet():
+    with quiet(), _code_of_others(trusted=trust_remote_code):
         config = _load_config(model_id, where)
         layout = find_layout(config)
+        if not trust_remote_code:
+            require_own_code(found.folder / CONFIG, read_object(found.folder / CONFIG))
         tensors = open_checkpoint(found.folder).tensors
         require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
         require_tokenizer(found.folder, [each.name for each in found.files])
@@ -239,9 +245,13 @@ def load_model(
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
     require_finite(model)
-    with quiet():
+    with quiet(), _code_of_others(trusted=trust_remote_code):
         _require_running(loaded)
     return loaded
+
+
+def _code_of_others(*, trusted: bool) -> AbstractContextManager[None]:
+    return nullcontext() if trusted else no_kernels()
 
 
 def _require_running(loaded: LoadedModel) -> None:
