@@ -8,6 +8,7 @@ that the header claims. Format: ggml, docs/gguf.md.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -105,25 +106,46 @@ class _Header:
         else:
             raise ValueError(f"has an array of type {kind}, expected numbers or texts")
 
-    def tensor(self) -> tuple[str, int, int]:
-        """Read the description of a tensor: its name, bytes at least, and where they begin."""
+    def tensor(self) -> _Tensor:
+        """Read the description of a tensor."""
         name = self.name()
         dimensions = int(self.number("I"))
         if dimensions > _DIMENSIONS:
             raise ValueError(f"says that {name} has {dimensions} dimensions")
         shape = [int(self.number()) for _ in range(dimensions)]
         kind, start = int(self.number("I")), int(self.number())
-        size = prod(shape) * _ENTRY_BYTES.get(kind, 0)
-        return name, size or prod(shape) // _LEAST_ENTRIES_A_BYTE, start
+        numbers = prod(shape)
+        size = numbers * _ENTRY_BYTES.get(kind, 0) or numbers // _LEAST_ENTRIES_A_BYTE
+        return _Tensor(name=name, numbers=numbers, end=start + size)
 
 
-def count_layers(path: Path) -> int:
-    """Return how many layers have tensors in a GGUF file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tensor:
+    """What a header says of a tensor; ``end`` is where its bytes end, at the earliest."""
 
-    All that its header describes has its place in the file then.
+    name: str
+    numbers: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What the header of a GGUF file describes: all of it has its place in the file.
+
+    Attributes:
+        layers: how many layers have tensors.
+        numbers: how many entries all tensors have.
+    """
+
+    layers: int
+    numbers: int
+
+
+def read_header(path: Path) -> Described:
+    """Read the header of a GGUF file.
 
     Raises:
-        ModelError: it has not, or the header claims more layers than a model has.
+        ModelError: something has no place there, or it claims more layers than a model has.
     """
     size = path.stat().st_size
     values: dict[str, object] = {}
@@ -140,14 +162,17 @@ def count_layers(path: Path) -> int:
                 name = header.name()
                 values[name] = header.value()
             layers: set[str] = set()
+            numbers = 0
             for _ in range(tensors):
-                name, least, start = header.tensor()
-                layers.update(name.split(".")[1:2] if name.startswith("blk.") else ())
-                if start + least > size:
-                    raise ValueError(f"says that {name} ends after the file")
+                tensor = header.tensor()
+                numbers += tensor.numbers
+                if tensor.name.startswith("blk."):
+                    layers.update(tensor.name.split(".")[1:2])
+                if tensor.end > size:
+                    raise ValueError(f"says that {tensor.name} ends after the file")
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path}: cannot be read as GGUF: it {error}; it may be cut off: fetch it again"
         ) from error
     require_few_parts(path, values, len(layers))
-    return len(layers)
+    return Described(layers=len(layers), numbers=numbers)

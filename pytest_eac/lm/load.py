@@ -6,6 +6,7 @@ import inspect
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,17 +20,21 @@ from pytest_eac.lm.folder import CONFIG, read_object, require_few_parts, require
 from pytest_eac.lm.foreign import refusing, told
 from pytest_eac.lm.kernels import no_kernels, require_own_code
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
+from pytest_eac.lm.sizes import require_sizes
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from pytest_eac.lm.checkpoint import TensorFile
 
 _CPU_BYTES = 176 * 2**20
 _TOLD = 12  # tokens of a prompt that tell which one it is
 _SAVE_AGAIN = "fetch the files again, or save the model again with model.save_pretrained"
+_UNREADABLE = "{}: weights cannot be read as config.json says"
 _SAVE_TOKENIZER = "save it again, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -230,6 +235,8 @@ def load_model(
         tensors = open_checkpoint(found.folder).tensors
         require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
         require_tokenizer(found.folder, [each.name for each in found.files])
+        if not trust_remote_code:
+            _require_sizes(model_id, found.folder / CONFIG, config, tensors.values())
         model = _load_weights(model_id, config, dtype, where)
         tokenizer = load_tokenizer(model_id, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)
@@ -291,8 +298,13 @@ def _load_config(model_id: str, where: dict[str, Any]) -> Any:
             ) from error
 
 
+def _require_sizes(model_id: str, path: Path, config: Any, tensors: Iterable[TensorFile]) -> None:
+    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
+        require_sizes(path, config, sum(prod(each.shape) for each in tensors))
+
+
 def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any]) -> Any:
-    with refusing(f"{model_id}: weights cannot be read as config.json says", _SAVE_AGAIN):
+    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
         model, info = AutoModelForCausalLM.from_pretrained(
             config=config,
             dtype=DTYPES.get(dtype, "auto"),
