@@ -35,6 +35,12 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _NAME_BYTES = 200  # ggml allows 64 for tensors, 2^16 for keys
+TEXT_SPLITS = 2**30
+"""What the squared lengths of a list of texts may sum to, in bytes.
+
+transformers tries each place where a token could be split, and copies both parts. The tokens of a
+large vocabulary have about 2^24; one token of 32,768 bytes has as much as is allowed.
+"""
 _DIMENSIONS = 4  # GGML_MAX_DIMS
 # Types of one number an entry, and its bytes; all others pack at least 16 numbers in 2 bytes.
 _ENTRY_BYTES = {0: 4, 1: 2, 24: 1, 25: 2, 26: 4, 27: 8, 28: 8, 30: 2}
@@ -101,10 +107,21 @@ class _Header:
             width = struct.calcsize(f"<{_SCALARS[kind]}")
             self.skip(self.count(width) * width)
         elif kind == _STRING:
-            for _ in range(self.count(8)):
-                self.skip(int(self.number()))
+            self._skip_texts()
         else:
             raise ValueError(f"has an array of type {kind}, expected numbers or texts")
+
+    def _skip_texts(self) -> None:
+        splits = 0
+        for _ in range(self.count(8)):
+            length = int(self.number())
+            self.skip(length)
+            splits += length**2
+        if splits > TEXT_SPLITS:
+            raise ValueError(
+                f"has a list of texts whose lengths squared sum to {splits:,}, expected at most "
+                f"{TEXT_SPLITS:,}: no vocabulary has tokens that long"
+            )
 
     def tensor(self) -> _Tensor:
         """Read the description of a tensor."""

@@ -14,6 +14,7 @@ from tokenizers import AddedToken
 from benchmarks.fuzz import gguf, tiny
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm import find
+from pytest_eac.lm import gguf as header
 from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.find import quiet
 from pytest_eac.lm.foreign import refusing
@@ -201,6 +202,20 @@ def test_a_gguf_file_that_claims_what_it_has_not_is_one_error(
     (tmp_path / "x.gguf").write_bytes(_replaced(*changed))
     with pytest.raises(ModelError, match=message):
         load_model(str(tmp_path / "x.gguf"), device="cpu", cache_dir=tmp_path / "cache")
+
+
+def test_tokens_of_a_gguf_file_are_as_long_in_sum_as_splitting_them_may_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, words = tmp_path / "x.gguf", [len(each.encode()) ** 2 for each in tiny.WORDS]
+    path.write_bytes(gguf.sound())
+    monkeypatch.setattr(header, "TEXT_SPLITS", sum(words))
+    assert header.read_header(path).layers == 1
+    monkeypatch.setattr(header, "TEXT_SPLITS", sum(words) - 1)
+    monkeypatch.setattr(find, "_convert", lambda *_: pytest.fail("was converted"))
+    message = rf"whose lengths squared sum to {sum(words)}, expected at most {sum(words) - 1}: "
+    with pytest.raises(ModelError, match=message):
+        load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
 
 
 def test_a_release_with_such_files_is_reported_and_no_error(folder: Path, tmp_path: Path) -> None:
