@@ -31,9 +31,11 @@ from pytest_eac.lm.folder import (
     require_names,
 )
 from pytest_eac.lm.foreign import refusing
-from pytest_eac.lm.gguf import count_layers
+from pytest_eac.lm.gguf import Described, read_header
 from pytest_eac.lm.hub import fetch_model, find_snapshot, read_listing
+from pytest_eac.lm.kernels import no_kernels
 from pytest_eac.lm.layout import find_layout
+from pytest_eac.lm.sizes import require_sizes
 from pytest_eac.spec.files import exists, expanded, is_gguf
 from pytest_eac.store import default_cache_dir
 
@@ -183,7 +185,7 @@ def find_in_package(name: str) -> Path:
 def _converted(path: Path, cache: Path) -> tuple[Path, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
     require_fetched(path.parent, [path.name])
-    layers = count_layers(path)
+    described = read_header(path)
     digest = _sha256(path)
 
     def build(folder: Path) -> None:
@@ -191,8 +193,8 @@ def _converted(path: Path, cache: Path) -> tuple[Path, str]:
         alone = folder / "alone"
         alone.mkdir()
         _copy(path, alone / _COPY, digest)
-        with quiet():
-            _convert(path, alone, folder, layers)
+        with quiet(), no_kernels():
+            _convert(path, alone, folder, described)
         shutil.rmtree(alone)
 
     folder = take_folder(cache, f"{path.stem}-{digest[:16]}", build)
@@ -218,8 +220,8 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _convert(path: Path, alone: Path, folder: Path, layers: int) -> None:
-    """Convert the copy in ``alone`` of a file of so many layers.
+def _convert(path: Path, alone: Path, folder: Path, described: Described) -> None:
+    """Convert the copy in ``alone`` of a file whose header was read.
 
     transformers would read files beside it.
     """
@@ -237,7 +239,8 @@ def _convert(path: Path, alone: Path, folder: Path, layers: int) -> None:
     with refusing(f"{path}: cannot be read as GGUF", "fetch or convert it again"):
         config = AutoConfig.from_pretrained(**source)
         find_layout(config)
-        require_few_parts(path, config.to_dict(), layers)
+        require_few_parts(path, config.to_dict(), described.layers)
+        require_sizes(path, config, described.numbers)
         model, info = AutoModelForCausalLM.from_pretrained(
             **source, dtype=torch.float32, output_loading_info=True
         )

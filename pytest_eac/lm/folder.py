@@ -36,9 +36,10 @@ MAX_PARTS = 10_000
 """How many layers, experts or labels a configuration may claim: a list is made of each."""
 _PARTS = re.compile(r"(layers?|experts|labels|depth|block_count|expert_count)$")
 _LAYERS = re.compile(r"(^num_hidden_layers|^n_layers?|block_count)$")
-_KERNELS = ("attn_implementation", "attn_implementation_internal", "experts_implementation")
 MAX_FILES = 10_000
 """How many files of a folder with subfolders are looked at."""
+# Keys by which transformers reads files of other names, chosen by its own version.
+_VERSIONED = {CONFIG: "configuration_files", "tokenizer_config.json": "fast_tokenizer_files"}
 _LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -124,8 +125,8 @@ def require_companions(folder: Path) -> None:
 
     Raises:
         ModelError: a file is a link out of the folder or is larger than ``TEXT_BYTES``, or
-            ``config.json`` claims more than ``MAX_PARTS`` layers, experts or labels, or names a
-            kernel of the hub.
+            ``config.json`` claims more than ``MAX_PARTS`` layers, experts or labels, or has other
+            files read.
     """
     names = [name for name in files_read(folder) if not name.endswith(".safetensors")]
     require_inside(folder, names)
@@ -135,9 +136,13 @@ def require_companions(folder: Path) -> None:
                 f"{path}: found {path.stat().st_size:,} bytes, expected at most "
                 f"{TEXT_BYTES:,}, which no such file of a model has"
             )
-    config = read_object(folder / CONFIG)
-    require_few_parts(folder / CONFIG, config)
-    _require_no_kernels(folder / CONFIG, config)
+    for name, other in _VERSIONED.items():
+        if other in read_object(folder / name):
+            raise ModelError(
+                f"{folder / name}: found {other}, by which other files are read in place of this "
+                "one or of tokenizer.json; remove the key, and keep what is to be read here"
+            )
+    require_few_parts(folder / CONFIG, read_object(folder / CONFIG))
 
 
 def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX_PARTS) -> None:
@@ -151,7 +156,7 @@ def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX
     Raises:
         ModelError: names the key and what it claims.
     """
-    for name, value in _items(config):
+    for name, value in items_of(config):
         if not isinstance(value, int | float) or not _PARTS.search(name):
             continue
         if value > MAX_PARTS:
@@ -163,18 +168,7 @@ def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX
             )
 
 
-def _require_no_kernels(where: Path, config: Mapping[str, object]) -> None:
-    """Raise if a configuration names a kernel of the hub: transformers would fetch and run it."""
-    for name, value in _items(config):
-        kernels = value.values() if isinstance(value, dict) else [value]
-        if name.endswith(_KERNELS) and any("/" in str(each) for each in kernels):
-            raise ModelError(
-                f"{where}: found {name}: {value!r}, which is code of another repository; it was "
-                "not run: remove the key, so that the code of transformers is used"
-            )
-
-
-def _items(config: Mapping[str, object]) -> Iterator[tuple[str, object]]:
+def items_of(config: Mapping[str, object]) -> Iterator[tuple[str, object]]:
     """Yield the keys and values of a configuration and of all that is nested in it."""
     parts: list[object] = [config]
     while parts:

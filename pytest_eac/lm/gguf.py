@@ -8,6 +8,7 @@ that the header claims. Format: ggml, docs/gguf.md.
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -34,6 +35,12 @@ _SCALARS = {
 }
 _STRING, _ARRAY = 8, 9
 _NAME_BYTES = 200  # ggml allows 64 for tensors, 2^16 for keys
+TEXT_SPLITS = 2**30
+"""What the squared lengths of a list of texts may sum to, in bytes.
+
+transformers tries each place where a token could be split, and copies both parts. The tokens of a
+large vocabulary have about 2^24; one token of 32,768 bytes has as much as is allowed.
+"""
 _DIMENSIONS = 4  # GGML_MAX_DIMS
 # Types of one number an entry, and its bytes; all others pack at least 16 numbers in 2 bytes.
 _ENTRY_BYTES = {0: 4, 1: 2, 24: 1, 25: 2, 26: 4, 27: 8, 28: 8, 30: 2}
@@ -100,30 +107,62 @@ class _Header:
             width = struct.calcsize(f"<{_SCALARS[kind]}")
             self.skip(self.count(width) * width)
         elif kind == _STRING:
-            for _ in range(self.count(8)):
-                self.skip(int(self.number()))
+            self._skip_texts()
         else:
             raise ValueError(f"has an array of type {kind}, expected numbers or texts")
 
-    def tensor(self) -> tuple[str, int, int]:
-        """Read the description of a tensor: its name, bytes at least, and where they begin."""
+    def _skip_texts(self) -> None:
+        splits = 0
+        for _ in range(self.count(8)):
+            length = int(self.number())
+            self.skip(length)
+            splits += length**2
+        if splits > TEXT_SPLITS:
+            raise ValueError(
+                f"has a list of texts whose lengths squared sum to {splits:,}, expected at most "
+                f"{TEXT_SPLITS:,}: no vocabulary has tokens that long"
+            )
+
+    def tensor(self) -> _Tensor:
+        """Read the description of a tensor."""
         name = self.name()
         dimensions = int(self.number("I"))
         if dimensions > _DIMENSIONS:
             raise ValueError(f"says that {name} has {dimensions} dimensions")
         shape = [int(self.number()) for _ in range(dimensions)]
         kind, start = int(self.number("I")), int(self.number())
-        size = prod(shape) * _ENTRY_BYTES.get(kind, 0)
-        return name, size or prod(shape) // _LEAST_ENTRIES_A_BYTE, start
+        numbers = prod(shape)
+        size = numbers * _ENTRY_BYTES.get(kind, 0) or numbers // _LEAST_ENTRIES_A_BYTE
+        return _Tensor(name=name, numbers=numbers, end=start + size)
 
 
-def count_layers(path: Path) -> int:
-    """Return how many layers have tensors in a GGUF file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tensor:
+    """What a header says of a tensor; ``end`` is where its bytes end, at the earliest."""
 
-    All that its header describes has its place in the file then.
+    name: str
+    numbers: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What the header of a GGUF file describes: all of it has its place in the file.
+
+    Attributes:
+        layers: how many layers have tensors.
+        numbers: how many entries all tensors have.
+    """
+
+    layers: int
+    numbers: int
+
+
+def read_header(path: Path) -> Described:
+    """Read the header of a GGUF file.
 
     Raises:
-        ModelError: it has not, or the header claims more layers than a model has.
+        ModelError: something has no place there, or it claims more layers than a model has.
     """
     size = path.stat().st_size
     values: dict[str, object] = {}
@@ -140,14 +179,17 @@ def count_layers(path: Path) -> int:
                 name = header.name()
                 values[name] = header.value()
             layers: set[str] = set()
+            numbers = 0
             for _ in range(tensors):
-                name, least, start = header.tensor()
-                layers.update(name.split(".")[1:2] if name.startswith("blk.") else ())
-                if start + least > size:
-                    raise ValueError(f"says that {name} ends after the file")
+                tensor = header.tensor()
+                numbers += tensor.numbers
+                if tensor.name.startswith("blk."):
+                    layers.update(tensor.name.split(".")[1:2])
+                if tensor.end > size:
+                    raise ValueError(f"says that {tensor.name} ends after the file")
     except (OSError, ValueError) as error:
         raise ModelError(
             f"{path}: cannot be read as GGUF: it {error}; it may be cut off: fetch it again"
         ) from error
     require_few_parts(path, values, len(layers))
-    return len(layers)
+    return Described(layers=len(layers), numbers=numbers)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -14,19 +16,25 @@ from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
 from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.files import ModelFiles, files_of
 from pytest_eac.lm.find import find_model, quiet, require_all_weights
-from pytest_eac.lm.folder import CONFIG, require_few_parts, require_tokenizer
+from pytest_eac.lm.folder import CONFIG, read_object, require_few_parts, require_tokenizer
 from pytest_eac.lm.foreign import refusing, told
+from pytest_eac.lm.kernels import no_kernels, require_own_code
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
+from pytest_eac.lm.sizes import require_sizes
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
+
+    from pytest_eac.lm.checkpoint import TensorFile
 
 _CPU_BYTES = 176 * 2**20
 _TOLD = 12  # tokens of a prompt that tell which one it is
 _SAVE_AGAIN = "fetch the files again, or save the model again with model.save_pretrained"
+_UNREADABLE = "{}: weights cannot be read as config.json says"
 _SAVE_TOKENIZER = "save it again, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -195,7 +203,8 @@ def load_model(
         device: ``auto`` (a GPU if there is one), or a torch device name.
         cache_dir: where a converted GGUF file is kept; by default the user's cache folder.
         offline: take hub models from the local cache only.
-        trust_remote_code: run the code that the model brings; never for a release.
+        trust_remote_code: run the code that the model brings, or has fetched from elsewhere; never
+            for a release.
         tell: called with how far the download of a hub model is.
 
     Raises:
@@ -220,12 +229,16 @@ def load_model(
         "trust_remote_code": trust_remote_code,
     }
     files = files_of(found.folder)
-    with quiet():
+    with quiet(), _code_of_others(trusted=trust_remote_code):
         config = _load_config(model_id, where)
         layout = find_layout(config)
+        if not trust_remote_code:
+            require_own_code(found.folder / CONFIG, read_object(found.folder / CONFIG))
         tensors = open_checkpoint(found.folder).tensors
         require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
         require_tokenizer(found.folder, [each.name for each in found.files])
+        if not trust_remote_code:
+            _require_sizes(model_id, found.folder / CONFIG, config, tensors.values())
         model = _load_weights(model_id, config, dtype, where)
         tokenizer = load_tokenizer(model_id, where)
     model.to(torch_device).eval().requires_grad_(requires_grad=False)
@@ -242,9 +255,13 @@ def load_model(
     if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
         raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
     require_finite(model)
-    with quiet():
+    with quiet(), _code_of_others(trusted=trust_remote_code):
         _require_running(loaded)
     return loaded
+
+
+def _code_of_others(*, trusted: bool) -> AbstractContextManager[None]:
+    return nullcontext() if trusted else no_kernels()
 
 
 def _require_running(loaded: LoadedModel) -> None:
@@ -284,8 +301,13 @@ def _load_config(model_id: str, where: dict[str, Any]) -> Any:
             ) from error
 
 
+def _require_sizes(model_id: str, path: Path, config: Any, tensors: Iterable[TensorFile]) -> None:
+    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
+        require_sizes(path, config, sum(prod(each.shape) for each in tensors))
+
+
 def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any]) -> Any:
-    with refusing(f"{model_id}: weights cannot be read as config.json says", _SAVE_AGAIN):
+    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
         model, info = AutoModelForCausalLM.from_pretrained(
             config=config,
             dtype=DTYPES.get(dtype, "auto"),

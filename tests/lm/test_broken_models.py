@@ -14,6 +14,8 @@ from tokenizers import AddedToken
 from benchmarks.fuzz import gguf, tiny
 from pytest_eac.cache.folders import take_folder
 from pytest_eac.errors import EditError, ModelError
+from pytest_eac.lm import find
+from pytest_eac.lm import gguf as header
 from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.find import quiet
 from pytest_eac.lm.foreign import refusing
@@ -54,15 +56,9 @@ def test_the_smallest_model_loads_and_runs(folder: Path) -> None:
         ({"hidden_size": "8"}, "config.json cannot be used: .*hidden_size"),
         ({"hidden_act": "nothing"}, "KeyError"),
         ({"rope_parameters": {"rope_type": "nothing"}}, "cannot be read as config.json says"),
-        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "cannot be read as"),
         ({"return_dict": False}, "cannot be run as config.json says: AttributeError"),
         ({"hidden_size": 16}, "cannot be read as config.json says: RuntimeError"),
         ({"num_hidden_layers": 500}, "num_hidden_layers: 500, but the weights are those of 12 la"),
-        (
-            {"attn_implementation": "org/kernel"},
-            "found attn_implementation: 'org/kernel', which is",
-        ),
-        ({"text_config": {"_attn_implementation": {"": "a/b"}}}, "is code of another repository"),
     ],
 )
 def test_a_configuration_that_no_model_can_have_is_one_error(
@@ -206,6 +202,20 @@ def test_a_gguf_file_that_claims_what_it_has_not_is_one_error(
     (tmp_path / "x.gguf").write_bytes(_replaced(*changed))
     with pytest.raises(ModelError, match=message):
         load_model(str(tmp_path / "x.gguf"), device="cpu", cache_dir=tmp_path / "cache")
+
+
+def test_tokens_of_a_gguf_file_are_as_long_in_sum_as_splitting_them_may_cost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, words = tmp_path / "x.gguf", [len(each.encode()) ** 2 for each in tiny.WORDS]
+    path.write_bytes(gguf.sound())
+    monkeypatch.setattr(header, "TEXT_SPLITS", sum(words))
+    assert header.read_header(path).layers == 1
+    monkeypatch.setattr(header, "TEXT_SPLITS", sum(words) - 1)
+    monkeypatch.setattr(find, "_convert", lambda *_: pytest.fail("was converted"))
+    message = rf"whose lengths squared sum to {sum(words)}, expected at most {sum(words) - 1}: "
+    with pytest.raises(ModelError, match=message):
+        load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
 
 
 def test_a_release_with_such_files_is_reported_and_no_error(folder: Path, tmp_path: Path) -> None:
