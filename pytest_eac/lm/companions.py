@@ -16,7 +16,7 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json
 from pytest_eac.lm.contrast import described, differences
 from pytest_eac.lm.find import quiet
-from pytest_eac.lm.folder import CONFIG, require_companions
+from pytest_eac.lm.folder import CONFIG, require_companions, same_bytes
 from pytest_eac.lm.foreign import refusing
 from pytest_eac.lm.known import counted
 from pytest_eac.lm.vocabularies import compare_tokenizers
@@ -52,18 +52,20 @@ def compare_companions(base: Path, edited: Path, as_written: Sequence[str] = ())
     for name, read in ((CONFIG, _config), (_GENERATION, _generation)):
         was = read(base)
         try:
-            written = _written(edited / name)
+            own = same_bytes(base / name, edited / name)
+            written = {} if own else _written(edited / name)
             now = read(edited)
         except ModelError as error:
             found.append(f"{name}: {str(error).removeprefix(f'{edited / name}: ')}")
             continue
-        lines = [*differences(was, now), *_dropped(written, now, _written(base / name))]
+        was_written = {} if own else _written(base / name)
+        lines = [*differences(was, now), *_dropped(written, now, was_written)]
         found += [f"{name}: {line}" for line in lines]
     found += compare_tokenizers(base, edited)
     for name in as_written:
         try:
             lines = [*differences(read_json(base / name), read_json(edited / name))]
-        except (ModelError, RecursionError) as error:
+        except ModelError as error:
             lines = [str(error).removeprefix(f"{edited / name}: ")]
         found += [f"{name}: {line}" for line in lines]
     return found

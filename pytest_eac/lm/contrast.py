@@ -33,6 +33,26 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = ""
         yield described(f"{prefix}{name}", old, new)
 
 
+def keys_dropped(written: Any, loaded: Any, base: Any, prefix: str = "") -> Iterator[str]:
+    """Yield a line for each key that neither the loaded object nor the base's file has.
+
+    Objects in lists are looked into as well; values are not compared.
+    """
+    into, own = (_by_key(value) for value in (loaded, base))
+    for name, value in _by_key(written).items():
+        if name in into:
+            if isinstance(value, dict | list):
+                yield from keys_dropped(value, into[name], own.get(name), f"{prefix}{name}.")
+        elif isinstance(written, dict) and value is not None and value != own.get(name):
+            yield described(f"{prefix}{name}", own.get(name), value)
+
+
+def _by_key(value: Any) -> dict[Any, Any]:
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else {}
+
+
 def described(key: str, old: Any, new: Any) -> str:
     """Return the line for a key that has another value than in the base."""
     code = "; it names code, which was not run: release no code"

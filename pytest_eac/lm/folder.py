@@ -40,6 +40,7 @@ _KERNELS = ("attn_implementation", "attn_implementation_internal", "experts_impl
 MAX_FILES = 10_000
 """How many files of a folder with subfolders are looked at."""
 _LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
+_BLOCK = 2**20
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -88,6 +89,20 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
             if len(found) > MAX_FILES:
                 return tuple(found)
     return tuple(found)
+
+
+def same_bytes(one: Path, two: Path) -> bool:
+    """Return whether two files are there and are the same, byte for byte."""
+    try:
+        with open_regular(one) as first, open_regular(two) as second:
+            while True:
+                blocks = first.read(_BLOCK), second.read(_BLOCK)
+                if blocks[0] != blocks[1]:
+                    return False
+                if not blocks[0]:
+                    return True
+    except OSError:
+        return False
 
 
 def files_read(folder: Path) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.changes import ExtraFile
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoint import read_json
 from pytest_eac.lm.folder import (
     ADAPTER,
     INDEX,
@@ -20,8 +21,8 @@ from pytest_eac.lm.folder import (
     TEMPLATES,
     WEIGHTS,
     list_tree,
-    read_object,
     require_inside,
+    same_bytes,
 )
 from pytest_eac.lm.known import HARMLESS_FILES, is_pickle, reason_against
 from pytest_eac.spec.files import open_regular
@@ -106,8 +107,8 @@ def take_inventory(base: Side, edited: Side, placed: Mapping[str, str] | None = 
         for name in names
         if name not in own | written
     }
-    if INDEX in edited.files and _contradicts(base, edited, placed):
-        reasons[INDEX] = _CONTRADICTION
+    if INDEX in edited.files:
+        reasons[INDEX] = _contradiction(base, edited, placed)
     return Inventory(
         troubles=tuple(_troubles(edited)),
         extra=tuple(ExtraFile(name=name, why=why) for name, why in reasons.items() if why),
@@ -160,16 +161,20 @@ def _trouble_with(edited: Side, file: ListedFile) -> Iterator[str]:
         yield f"{file.name}: is no regular file; remove it"
 
 
-def _contradicts(base: Side, edited: Side, placed: Mapping[str, str] | None) -> bool:
-    """Return whether an index beside a single file says something else than that file.
+def _contradiction(base: Side, edited: Side, placed: Mapping[str, str] | None) -> str | None:
+    """Return what is wrong with an index beside a single file that says something else than it.
 
     It may be the base's own if that has both as well.
     """
     if WEIGHTS not in edited.files or placed is None:
-        return False  # weights are read by the index then
+        return None  # weights are read by the index then
     if WEIGHTS in base.files and _is_own(base, edited, INDEX):
-        return False
-    return read_object(edited.folder / INDEX).get("weight_map") != placed
+        return None
+    path = edited.folder / INDEX
+    try:
+        return _CONTRADICTION if read_json(path).get("weight_map") != placed else None
+    except ModelError as error:
+        return f"{str(error).removeprefix(f'{path}: ')}; remove it"
 
 
 def _on_both(base: Side, edited: Side, name: str) -> bool:
@@ -189,7 +194,7 @@ def _is_own(base: Side, edited: Side, name: str) -> bool:
             return one.hash == two.hash
         if known := two.hash or one.hash:
             return _hash_like(known, paths[0] if two.hash else paths[1], one.size) == known
-        return _same(*paths)
+        return same_bytes(*paths)
     except OSError:
         return False
 
@@ -203,13 +208,3 @@ def _hash_like(known: str, path: Path, size: int) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _same(one: Path, two: Path) -> bool:
-    with open_regular(one) as first, open_regular(two) as second:
-        while True:
-            blocks = first.read(_BLOCK), second.read(_BLOCK)
-            if blocks[0] != blocks[1]:
-                return False
-            if not blocks[0]:
-                return True

@@ -11,9 +11,9 @@ from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json, read_text
-from pytest_eac.lm.contrast import contrast, described, differences
+from pytest_eac.lm.contrast import contrast, described, differences, keys_dropped
 from pytest_eac.lm.find import quiet
-from pytest_eac.lm.folder import TEMPLATES
+from pytest_eac.lm.folder import TEMPLATES, same_bytes
 from pytest_eac.lm.foreign import refusing
 from pytest_eac.lm.known import counted
 
@@ -54,6 +54,8 @@ def compare_tokenizers(base: Path, edited: Path) -> list[str]:
     ]
     # What is wrong as it loads need not be repeated as it is written.
     for name, compare in _FILES.items():
+        if same_bytes(base / name, edited / name):
+            continue
         if (edited / name).is_file() and not any(line.startswith(f"{name}: ") for line in found):
             try:
                 found += [f"{name}: {line}" for line in compare(base, edited, one, two)]
@@ -163,12 +165,15 @@ def _flags(token: Any) -> dict[str, Any]:
 
 def _fast(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
     """Compare the file alone: others read it without the settings that transformers adds."""
+    written = read_json(edited / _FAST)
     now = _canonical(edited / _FAST)
     before = [one.backend_tokenizer.to_str()]
     if (base / _FAST).is_file():
         before.insert(0, _canonical(base / _FAST))
     if now not in before:
         yield from differences(json.loads(before[0]), json.loads(now))
+    own = read_json(base / _FAST) if (base / _FAST).is_file() else {}
+    yield from keys_dropped(written, json.loads(now), own)
 
 
 def _canonical(path: Path) -> str:

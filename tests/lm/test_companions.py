@@ -114,7 +114,7 @@ def test_a_value_that_differs_is_named_with_its_file(
         ),
         ("chat_template.json", '{"chat_template": "x"}', 'chat_template is "x", in the base not'),
         ("generation_config.json", "[]", "found a list, expected a JSON object"),
-        ("vocab.json", '{"<s>": 5, "<s>": 0}', "cannot be read: the key '<s>' is given twice"),
+        ("vocab.json", '{"<s>": 5, "<s>": 0}', "cannot be read: found the key '<s>' twice in an"),
     ],
 )
 def test_a_file_of_the_tokenizer_that_the_base_does_not_have_must_say_the_same(
@@ -138,6 +138,55 @@ def test_other_files_of_the_same_tokenizer_are_no_difference(folder: Path) -> No
         (folder / name).write_text(content, encoding="utf-8")
     assert compare_companions(BASE, folder) == []
     assert compare_companions(folder, BASE) == []
+
+
+TWICE = [
+    ("config.json", "{", '"rms_norm_eps": 0.1,', "rms_norm_eps"),
+    ("generation_config.json", "{", '"eos_token_id": 7,', "eos_token_id"),
+    ("tokenizer_config.json", "{", '"pad_token": "<s>",', "pad_token"),
+    ("tokenizer.json", "{", '"normalizer": {"type": "Lowercase"},', "normalizer"),
+    ("tokenizer.json", '"vocab": {', '"<s>": 5,', "<s>"),
+    ("preprocessor_config.json", "{", '"size": 1,', "size"),
+]
+
+
+@pytest.mark.parametrize(("file", "after", "first", "key"), TWICE)
+def test_a_key_that_is_given_twice_is_named_in_any_json_file(
+    folder: Path, tmp_path: Path, file: str, after: str, first: str, key: str
+) -> None:
+    (folder / "preprocessor_config.json").write_text('{"size": 2}')
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    text = (folder / file).read_text(encoding="utf-8")
+    (folder / file).write_text(text.replace(after, after + first, 1), encoding="utf-8")
+    as_written = ["preprocessor_config.json"] if file.startswith("pre") else []
+    (line,) = compare_companions(base, folder, as_written)
+    assert line.startswith(f"{file}: cannot be read: found the key '{key}' twice in an object")
+    shutil.copyfile(folder / file, base / file)
+    if not as_written:
+        assert compare_companions(base, folder) == []  # the base's own file
+
+
+def test_a_key_of_the_tokenizer_that_loading_drops_must_be_the_bases(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = folder / "tokenizer.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    text["added_tokens"][0]["lstripped"] = True
+    text["pre_tokenizer"]["evil"] = 1
+    path.write_text(json.dumps(text), encoding="utf-8")
+    assert compare_companions(BASE, folder) == [
+        "tokenizer.json: added_tokens.0.lstripped is true, in the base not there",
+        "tokenizer.json: pre_tokenizer.evil is 1, in the base not there",
+    ]
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    path.write_text(json.dumps(text, indent=1), encoding="utf-8")
+    assert compare_companions(base, folder) == []
+
+
+def test_a_file_that_is_nested_too_deeply_is_named(folder: Path) -> None:
+    rewrite(folder / "config.json", x=json.loads("[" * 40 + "]" * 40))
+    (line,) = compare_companions(BASE, folder)
+    assert line.startswith("config.json: cannot be read: found lists and objects nested deeper")
 
 
 def test_a_value_that_a_newer_file_overrules_must_still_be_the_bases(folder: Path) -> None:

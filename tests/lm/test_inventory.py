@@ -80,7 +80,7 @@ def test_a_copy_has_nothing_to_report(folder: Path) -> None:
         ("readme.html", "is not in the base and not known to be harmless"),
         ("additional_chat_templates/a/b.jinja", "is not in the base and not known to be harmless"),
         ("no_suffix", "is not in the base and not known to be harmless"),
-        (INDEX, f"does not place all tensors in {WEIGHTS}"),
+        (INDEX, "cannot be read: not JSON"),
     ],
 )
 def test_a_file_that_is_neither_the_bases_nor_harmless_is_named(
@@ -185,11 +185,26 @@ def test_an_index_beside_a_single_file_must_say_the_same(folder: Path, tmp_path:
         {**PLACED, first: "model-1.safetensors"},
     ):
         put(folder, INDEX, json.dumps({"weight_map": placed}).encode())
-        assert [each.name for each in take(folder).extra] == [INDEX]
+        (found,) = take(folder).extra
+        assert found.name == INDEX
+        assert found.why.startswith(f"does not place all tensors in {WEIGHTS}")
     base = Path(shutil.copytree(folder, tmp_path / "base"))
     assert take(folder, base).extra == ()  # the base has both as well
     (base / WEIGHTS).unlink()
     assert [each.name for each in take(folder, base).extra] == [INDEX]  # left over from the base
+
+
+def test_an_index_beside_a_single_file_that_gives_a_key_twice_is_named(folder: Path) -> None:
+    good = json.dumps(PLACED)
+    evil = json.dumps(dict.fromkeys(PLACED, "evil.safetensors"))
+    for text in (
+        f'{{"weight_map": {evil}, "weight_map": {good}}}',
+        f'{{"weight_map": {evil[:-1]}, {good[1:]}}}',
+    ):
+        put(folder, INDEX, text.encode())
+        (found,) = take(folder).extra
+        assert found.name == INDEX
+        assert "twice in an object" in found.why
 
 
 def test_shards_that_no_index_names_are_named(folder: Path) -> None:
