@@ -31,6 +31,8 @@ _APART = {
     *("in_target_context_manager", "should_update_post_processor", "added_tokens_decoder"),
 }
 _EXTRA = ("extra_special_tokens", "additional_special_tokens")  # its name now, and before
+_TEMPLATE = "chat_template.jinja"
+_DEFAULT = "default"  # the name of the template that is used where none is asked for
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")  # likewise
 
 
@@ -53,6 +55,12 @@ def compare_tokenizers(base: Path, edited: Path) -> list[str]:
         *_compare_templates((base, _templates(one)), (edited, _templates(two))),
     ]
     # What is wrong as it loads need not be repeated as it is written.
+    try:
+        lines = [*_written_templates(base, edited, one)]
+    except ModelError as error:
+        lines = [str(error).removeprefix(f"{edited}/")]
+    named = {line.partition(": ")[0] for line in found}
+    found += [line for line in lines if line.partition(": ")[0] not in named]
     for name, compare in _FILES.items():
         if same_bytes(base / name, edited / name):
             continue
@@ -105,7 +113,7 @@ def _text(value: Any) -> Any:
 def _templates(tokenizer: Any) -> dict[str, str]:
     """Return a tokenizer's chat templates by name; one without a name is the default."""
     found = tokenizer.chat_template
-    return found if isinstance(found, dict) else {"default": found} if found else {}
+    return found if isinstance(found, dict) else {} if found is None else {_DEFAULT: found}
 
 
 def _compare_templates(
@@ -120,8 +128,27 @@ def _compare_templates(
 
 def _template_file(name: str, folder: Path) -> str:
     """Return the file that a chat template comes from."""
-    own = "chat_template.jinja" if name == "default" else f"{TEMPLATES}/{name}.jinja"
+    own = f"{TEMPLATES}/{name}.jinja"
+    if name == _DEFAULT and not (folder / own).is_file():
+        own = _TEMPLATE
     return own if (folder / own).is_file() else _SETTINGS
+
+
+def _written_templates(base: Path, edited: Path, one: Any) -> Iterator[str]:
+    """Compare each template's file: one may be overruled as it loads, and be what others read."""
+    known = _templates(one)
+    for path in sorted([edited / _TEMPLATE, *(edited / TEMPLATES).glob("*.jinja")]):
+        name = path.relative_to(edited).as_posix()
+        if not path.is_file() or same_bytes(base / name, path):
+            continue
+        was = known.get(_DEFAULT if name == _TEMPLATE else path.stem)
+        if (now := _lines_joined(path)) != was:
+            yield f"{name}: chat_template {contrast(was, now)}"
+
+
+def _lines_joined(path: Path) -> str:
+    """Return a text with the ends of lines that Python gives it when it is read as one."""
+    return read_text(path).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _settings(base: Path, edited: Path, _: Any, loaded: Any) -> Iterator[str]:
@@ -153,7 +180,7 @@ def _named_templates(value: Any) -> Any:
     """Return chat templates by name as a settings file writes them: one, or a list."""
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
         return {str(each.get("name")): each.get("template") for each in value}
-    return {"default": value}
+    return {_DEFAULT: value}
 
 
 def _flags(token: Any) -> dict[str, Any]:

@@ -310,6 +310,59 @@ def test_a_chat_template_that_was_taken_away_is_named_by_the_bases_file(
     assert line.startswith('chat_template.jinja: chat_template is not there, in the base "{{ mess')
 
 
+GOOD, EVIL = "good {{ messages }}", "evil {{ messages }}"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "named"),
+    [
+        # A template in the folder of additional ones overrules the file beside it as it loads.
+        (
+            {"chat_template.jinja": GOOD},
+            {"chat_template.jinja": EVIL, "additional_chat_templates/default.jinja": GOOD},
+            "chat_template.jinja",
+        ),
+        (
+            {"chat_template.jinja": GOOD},
+            {"chat_template.jinja": GOOD, "additional_chat_templates/default.jinja": EVIL},
+            "additional_chat_templates/default.jinja",
+        ),
+        # So does one of this name, by the way that transformers keeps the files' places.
+        (
+            {"chat_template.jinja": GOOD},
+            {"chat_template.jinja": EVIL, "additional_chat_templates/file.jinja": GOOD},
+            "chat_template.jinja",
+        ),
+        ({}, {"chat_template.jinja": ""}, "chat_template.jinja"),
+    ],
+)
+def test_each_chat_template_is_compared_as_it_is_written(
+    folder: Path, tmp_path: Path, was: dict[str, str], now: dict[str, str], named: str
+) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    for each, files in ((base, was), (folder, now)):
+        (each / "additional_chat_templates").mkdir()
+        for name, text in files.items():
+            (each / name).write_text(text)
+    assert named in [line.partition(": ")[0] for line in compare_companions(base, folder)]
+    assert compare_companions(folder, folder) == []
+
+
+def test_a_chat_template_may_move_to_a_file_of_its_own(folder: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    text = "{{ messages }}\n{{ tools }}\n"
+    rewrite(base / "tokenizer_config.json", chat_template=text)
+    (folder / "chat_template.jinja").write_bytes(text.replace("\n", "\r\n").encode())
+    assert compare_companions(base, folder) == []
+    assert compare_companions(folder, base) == []
+
+
+def test_an_empty_chat_template_is_named(folder: Path) -> None:
+    rewrite(folder / "tokenizer_config.json", chat_template="")
+    (line,) = compare_companions(BASE, folder)
+    assert line == 'tokenizer_config.json: chat_template is "", in the base not there'
+
+
 def test_of_a_long_value_the_part_that_differs_is_shown(folder: Path) -> None:
     rewrite(folder / "generation_config.json", bad_words_ids=[[n] for n in range(200)])
     base = folder.parent / "base"
