@@ -2,7 +2,7 @@
 
 A file of a release is compared with the base's, or is the base's own byte for byte, or is in
 ``HARMLESS_FILES``, or is reported. A key of its JSON files is equal to the base's, or is in
-``HARMLESS_KEYS``, or is reported. docs/gate.md shows these tables.
+``HARMLESS_KEYS`` (of a configuration), or is reported. docs/gate.md shows these tables.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ HARMLESS_KEYS = {
     "_from_model_config": "how the file came about",
     "_attn_implementation_autoset": "how the file came about",
 }
-"""Keys of any JSON file of configuration or tokenizer, with the reason why they do not count."""
+"""Keys of a configuration, with the reason why they do not count; :func:`counted` says where."""
 
 _PICKLES = (
     *("*.bin", "*.pt", "*.pth", "*.pth.*", "*.pkl", "*.pickle", "*.ckpt", "*.joblib", "*.dill"),
@@ -108,5 +108,11 @@ def _fits(name: str, patterns: Iterable[str]) -> bool:
 
 
 def counted(keys: Mapping[str, object]) -> set[str]:
-    """Return the keys of a JSON object that are not known to be harmless."""
-    return keys.keys() - HARMLESS_KEYS
+    """Return the keys of a JSON object that are not known to be harmless.
+
+    A harmless key has a text, a number or nothing; what holds other keys counts.
+    """
+    held = (dict, list)
+    return {
+        name for name, value in keys.items() if name not in HARMLESS_KEYS or type(value) in held
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -50,18 +51,12 @@ def compare_tokenizers(base: Path, edited: Path) -> list[str]:
     texts = [each.backend_tokenizer.to_str() for each in (one, two)]
     was, now = map(json.loads, texts) if len(set(texts)) > 1 else ({}, {})
     found = [
-        *(f"{_FAST}: {line}" for line in differences(was, now)),
+        *(f"{_FAST}: {line}" for line in differences(was, now, every_key=True)),
         *(f"{_SETTINGS}: {line}" for line in differences(_loaded(one), _loaded(two))),
         *_compare_templates((base, _templates(one)), (edited, _templates(two))),
     ]
     # What is wrong as it loads need not be repeated as it is written.
-    try:
-        lines = [*_written_templates(base, edited, one)]
-    except ModelError as error:
-        lines = [str(error).removeprefix(f"{edited}/")]
-    named = {line.partition(": ")[0] for line in found}
-    found += [line for line in lines if line.partition(": ")[0] not in named]
-    for name, compare in _FILES.items():
+    for name, compare in [*_FILES.items(), *_template_files(edited)]:
         if same_bytes(base / name, edited / name):
             continue
         if (edited / name).is_file() and not any(line.startswith(f"{name}: ") for line in found):
@@ -134,16 +129,19 @@ def _template_file(name: str, folder: Path) -> str:
     return own if (folder / own).is_file() else _SETTINGS
 
 
-def _written_templates(base: Path, edited: Path, one: Any) -> Iterator[str]:
-    """Compare each template's file: one may be overruled as it loads, and be what others read."""
-    known = _templates(one)
-    for path in sorted([edited / _TEMPLATE, *(edited / TEMPLATES).glob("*.jinja")]):
-        name = path.relative_to(edited).as_posix()
-        if not path.is_file() or same_bytes(base / name, path):
-            continue
-        was = known.get(_DEFAULT if name == _TEMPLATE else path.stem)
-        if (now := _lines_joined(path)) != was:
-            yield f"{name}: chat_template {contrast(was, now)}"
+def _template_files(folder: Path) -> list[tuple[str, Callable[..., Iterator[str]]]]:
+    files = [folder / _TEMPLATE, *sorted((folder / TEMPLATES).glob("*.jinja"))]
+    return [
+        (name, partial(_jinja, name)) for name in (f.relative_to(folder).as_posix() for f in files)
+    ]
+
+
+def _jinja(name: str, _: Path, edited: Path, one: Any, __: Any) -> Iterator[str]:
+    """Compare a template's file: one may be overruled as it loads, and be what others read."""
+    path = edited / name
+    was = _templates(one).get(_DEFAULT if name == _TEMPLATE else path.stem)
+    if (now := _lines_joined(path)) != was:
+        yield f"chat_template {contrast(was, now)}"
 
 
 def _lines_joined(path: Path) -> str:
@@ -198,7 +196,7 @@ def _fast(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
     if (base / _FAST).is_file():
         before.insert(0, _canonical(base / _FAST))
     if now not in before:
-        yield from differences(json.loads(before[0]), json.loads(now))
+        yield from differences(json.loads(before[0]), json.loads(now), every_key=True)
     own = read_json(base / _FAST) if (base / _FAST).is_file() else {}
     yield from keys_dropped(written, json.loads(now), own)
 

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import companions, vocabularies
 from pytest_eac.lm.companions import compare_companions
+from pytest_eac.lm.contrast import differences
 from pytest_eac.lm.folder import (
     TEXT_BYTES,
     read_object,
@@ -187,6 +188,58 @@ def test_a_file_that_is_nested_too_deeply_is_named(folder: Path) -> None:
     rewrite(folder / "config.json", x=json.loads("[" * 40 + "]" * 40))
     (line,) = compare_companions(BASE, folder)
     assert line.startswith("config.json: cannot be read: found lists and objects nested deeper")
+
+
+@pytest.mark.parametrize("key", ["is_local", "transformers_version", "name_or_path"])
+def test_a_token_that_is_called_like_a_harmless_key_counts(folder: Path, key: str) -> None:
+    path = folder / "tokenizer.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    text["model"]["vocab"][key] = 760
+    path.write_text(json.dumps(text), encoding="utf-8")
+    (line,) = compare_companions(BASE, folder)
+    assert line == f"tokenizer.json: model.vocab.{key} is 760, in the base not there"
+
+
+def test_a_harmless_key_is_harmless_in_a_configuration_alone(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    rewrite(base / "config.json", text_config={"model_type": "llama", "x": 1}, own={"x": 1})
+    shutil.copyfile(base / "config.json", folder / "config.json")
+    rewrite(folder / "config.json", text_config={"model_type": "llama", "x": 1, "is_local": 2})
+    assert compare_companions(base, folder) == []
+    rewrite(folder / "config.json", own={"x": 1, "is_local": 2})
+    (line,) = compare_companions(base, folder)
+    assert line == "config.json: own.is_local is 2, in the base not there"
+
+
+@pytest.mark.parametrize("value", [{"auto_map": {"AutoModel": "x.X"}}, ["x"]])
+def test_what_a_harmless_key_holds_counts_if_it_has_parts(folder: Path, value: Any) -> None:
+    rewrite(folder / "generation_config.json", name_or_path=value)
+    assert any("name_or_path" in line for line in compare_companions(BASE, folder))
+
+
+def test_a_harmless_key_counts_where_a_file_is_no_configuration(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    name = "encoder.json"
+    for each, number in ((base, 1), (folder, 2)):
+        (each / name).write_text(json.dumps({"is_local": number}))
+    assert compare_companions(base, folder, [name]) == [f"{name}: is_local is 2, in the base 1"]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "same"),
+    [
+        ({"eos_token_id": 1}, {"eos_token_id": 1.0}, False),
+        ({"suppress_tokens": [1]}, {"suppress_tokens": [True]}, False),
+        ({"eos_token_id": [1, 2]}, {"eos_token_id": [1, 2.0]}, False),
+        ({"temperature": 1}, {"temperature": 1.0}, True),
+        ({"x": {str(n): n for n in range(2000)}}, {"x": {str(n): n for n in range(2001)}}, False),
+        ({"x": {}}, {"x": {str(n): None for n in range(2000)}}, True),  # null is an absent key
+    ],
+)
+def test_numbers_are_the_same_where_every_reader_takes_them_so(
+    was: dict[str, Any], now: dict[str, Any], *, same: bool
+) -> None:
+    assert (list(differences(was, now)) == []) == same
 
 
 def test_a_value_that_a_newer_file_overrules_must_still_be_the_bases(folder: Path) -> None:
