@@ -78,10 +78,10 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
     found: list[ListedFile] = []
     for place, folders, files in os.walk(folder):
         inside = Path(place).relative_to(folder)
+        links = [each for each in folders if Path(place, each).is_symlink()]
         folders[:] = sorted(
             each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
         )
-        links = [each for each in folders if Path(place, each).is_symlink()]
         for name in sorted([*files, *links]):
             path = Path(place, name)
             size = path.stat().st_size if path.is_file() else 0

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pytest_eac.changes import ExtraFile
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json
+from pytest_eac.lm.clones import reason_against_clone
 from pytest_eac.lm.folder import (
     ADAPTER,
     INDEX,
@@ -24,7 +24,7 @@ from pytest_eac.lm.folder import (
     require_inside,
     same_bytes,
 )
-from pytest_eac.lm.known import HARMLESS_FILES, is_pickle, reason_against
+from pytest_eac.lm.known import HARMLESS_FILES, fits, is_pickle, reason_against
 from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def take_inventory(base: Side, edited: Side, placed: Mapping[str, str] | None = 
     }
     reasons = {
         name: reason_against(name, in_base=name in base.files)
+        or reason_against_clone(edited.folder, name)
         for name in names
         if name not in own | written
     }
@@ -123,8 +124,7 @@ def _is_compared(name: str, read: Collection[str] | None) -> bool:
         return True  # what cannot be read is reported once
     if name in {INDEX, ADAPTER} or name in (read or ()):
         return True
-    depth = name.count("/")  # a pattern's * stands for a part of one name
-    return any(depth == each.count("/") and fnmatchcase(name, each) for each in COMPARED)
+    return fits(name, COMPARED)
 
 
 def _troubles(edited: Side) -> Iterator[str]:
