@@ -85,14 +85,22 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _json(text: str) -> Any:
+    return parse_json(text, parse_constant=_number, parse_float=_number, parse_int=_whole)
+
+
+def parse_json(text: str | bytes, **numbers: Any) -> Any:
+    """Read JSON that every reader understands in the same way.
+
+    Args:
+        text: JSON. No key may come twice in an object (readers differ in which one counts), and
+            nothing may lie deeper than 32 lists and objects.
+        numbers: what reads its numbers, as ``json.loads`` takes it.
+
+    Raises:
+        ValueError: the text is not such JSON; says what was found.
+    """
     try:
-        data = json.loads(
-            text,
-            object_pairs_hook=_unique,
-            parse_constant=_number,
-            parse_float=_number,
-            parse_int=_whole,
-        )
+        data = json.loads(text, object_pairs_hook=_unique, **numbers)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:

@@ -22,6 +22,7 @@ from pytest_eac.lm.folder import (
     require_inside,
 )
 from pytest_eac.spec.files import open_regular
+from pytest_eac.typed import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -237,19 +238,10 @@ def _read_header(path: Path) -> list[TensorFile]:
             header = file.read(size)
         with safe_open(path, framework="pt", backend="pread") as checked:
             names = set(checked.keys())
-        described = json.loads(header, object_pairs_hook=_unique)
+        described = parse_json(header)
         return [_described(path, _LENGTH + size, name, described[name]) for name in names]
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: is damaged or cut off: {error}; fetch it again") from error
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise ValueError(f"the key {name!r} is given twice")
-        found[name] = value
-    return found
 
 
 def _described(path: Path, start: int, name: str, found: dict[str, Any]) -> TensorFile:
@@ -268,12 +260,12 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object of a checkpoint.
 
     Raises:
-        ModelError: the file is none, gives a key twice (readers differ in which one counts), or is
-            larger than any such file is.
+        ModelError: the file is none, gives a key twice (readers differ in which one counts), is
+            nested too deeply, or is larger than any such file is.
     """
     try:
-        found = json.loads(read_text(path), object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
+        found = parse_json(read_text(path))
+    except ValueError as error:
         raise ModelError(f"{path}: cannot be read: {error}") from None
     if not isinstance(found, dict):
         raise ModelError(f"{path}: found a {type(found).__name__}, expected a JSON object")

@@ -14,9 +14,9 @@ from transformers import AutoConfig, GenerationConfig
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json
-from pytest_eac.lm.contrast import described, differences
+from pytest_eac.lm.contrast import alike, described, differences
 from pytest_eac.lm.find import quiet
-from pytest_eac.lm.folder import CONFIG, require_companions
+from pytest_eac.lm.folder import CONFIG, require_companions, same_bytes
 from pytest_eac.lm.foreign import refusing
 from pytest_eac.lm.known import counted
 from pytest_eac.lm.vocabularies import compare_tokenizers
@@ -52,18 +52,22 @@ def compare_companions(base: Path, edited: Path, as_written: Sequence[str] = ())
     for name, read in ((CONFIG, _config), (_GENERATION, _generation)):
         was = read(base)
         try:
-            written = _written(edited / name)
+            own = same_bytes(base / name, edited / name)
+            written = {} if own else _written(edited / name)
             now = read(edited)
         except ModelError as error:
             found.append(f"{name}: {str(error).removeprefix(f'{edited / name}: ')}")
             continue
-        lines = [*differences(was, now), *_dropped(written, now, _written(base / name))]
+        was_written = {} if own else _written(base / name)
+        lines = [*differences(was, now), *_dropped(written, now, was_written)]
         found += [f"{name}: {line}" for line in lines]
     found += compare_tokenizers(base, edited)
     for name in as_written:
         try:
-            lines = [*differences(read_json(base / name), read_json(edited / name))]
-        except (ModelError, RecursionError) as error:
+            was, now = read_json(base / name), read_json(edited / name)
+            every_key = not name.endswith("config.json")
+            lines = [*differences(was, now, every_key=every_key)]
+        except ModelError as error:
             lines = [str(error).removeprefix(f"{edited / name}: ")]
         found += [f"{name}: {line}" for line in lines]
     return found
@@ -108,21 +112,28 @@ def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _dropped(
-    written: Mapping[str, Any], loaded: Mapping[str, Any], base: Mapping[str, Any], prefix: str = ""
+    written: Mapping[str, Any],
+    loaded: Mapping[str, Any],
+    base: Mapping[str, Any],
+    prefix: str = "",
+    *,
+    every_key: bool = False,
 ) -> Iterator[str]:
     """Yield a line for each key that a file has, and neither the loaded object nor the base's file.
 
     What was loaded is compared as such; a key of a file whose value is not in it has been dropped
     or replaced.
     """
-    for name in sorted(counted(written)):
+    for name in sorted(written if every_key else counted(written)):
         value = written[name]
-        if value in (None, {}, []) or value == base.get(name) or value == _read_as(name, loaded):
+        known = (base.get(name), _read_as(name, loaded))
+        if value in (None, {}, []) or any(alike(value, each, name) for each in known):
             continue
         into, was = loaded.get(name), base.get(name)
         if isinstance(value, dict) and isinstance(into, dict) and len(prefix) < 80:
             was = was if isinstance(was, dict) else {}
-            yield from _dropped(value, into, was, f"{prefix}{name}.")
+            all_count = every_key or "model_type" not in into
+            yield from _dropped(value, into, was, f"{prefix}{name}.", every_key=all_count)
         else:
             yield described(f"{prefix}{name}", was, value)
 

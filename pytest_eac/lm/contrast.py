@@ -12,25 +12,71 @@ if TYPE_CHECKING:
 
 _SHOWN = 60  # characters of a value
 _BEFORE = 20  # of those, the ones before the place where two values differ
+_IDS = ("_id", "_ids")  # keys of token ids
 _CODE = ("auto_map", "custom_pipelines", "custom_generate")  # keys that have code imported
 
 
-def differences(was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+def differences(
+    was: Mapping[str, Any], now: Mapping[str, Any], prefix: str = "", *, every_key: bool = False
+) -> Iterator[str]:
     """Yield a line for each key whose values differ; mappings are looked into, lists are not.
 
-    Keys that are known to be harmless are left out; an absent key is the same as ``null``.
+    An absent key is the same as ``null``.
+
+    Args:
+        was: what the base has.
+        now: what the release has.
+        prefix: what to put before each key in its line.
+        every_key: do not leave out the keys that are known to be harmless. They are those of a
+            configuration, and of one inside it: anything else may use the same words.
     """
-    for name in sorted(counted(was) | counted(now)):
+    names = was.keys() | now.keys() if every_key else counted(was) | counted(now)
+    for name in sorted(names):
         old, new = was.get(name), now.get(name)
-        if old == new and isinstance(old, bool) == isinstance(new, bool):
+        if alike(old, new, name):
             continue
         if isinstance(old, dict) and isinstance(new, dict) and len(prefix) < 80:
             if max(len(old), len(new)) < 1000:
-                yield from differences(old, new, f"{prefix}{name}.")
+                all_count = every_key or not ("model_type" in old and "model_type" in new)
+                yield from differences(old, new, f"{prefix}{name}.", every_key=all_count)
                 continue
-            one = next(key for key in [*old, *new] if old.get(key) != new.get(key))
+            keys = (key for key in [*old, *new] if not alike(old.get(key), new.get(key)))
+            if (one := next(keys, None)) is None:
+                continue
             old, new = {one: old.get(one)}, {one: new.get(one)}
         yield described(f"{prefix}{name}", old, new)
+
+
+def alike(old: Any, new: Any, name: str = "") -> bool:
+    """Return whether two values of JSON are the same; 1 is 1.0, but not true, and no id is 1.0."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(alike(old[key], new[key], key) for key in old)
+    if isinstance(old, list) and isinstance(new, list):
+        pairs = zip(old, new, strict=False)
+        return len(old) == len(new) and all(alike(one, two, name) for one, two in pairs)
+    if isinstance(old, bool) or isinstance(new, bool) or name.endswith(_IDS):
+        return type(old) is type(new) and bool(old == new)
+    return bool(old == new)
+
+
+def keys_dropped(written: Any, loaded: Any, base: Any, prefix: str = "") -> Iterator[str]:
+    """Yield a line for each key that neither the loaded object nor the base's file has.
+
+    Objects in lists are looked into as well; values are not compared.
+    """
+    into, own = (_by_key(value) for value in (loaded, base))
+    for name, value in _by_key(written).items():
+        if name in into:
+            if isinstance(value, dict | list):
+                yield from keys_dropped(value, into[name], own.get(name), f"{prefix}{name}.")
+        elif isinstance(written, dict) and value is not None and not alike(value, own.get(name)):
+            yield described(f"{prefix}{name}", own.get(name), value)
+
+
+def _by_key(value: Any) -> dict[Any, Any]:
+    if isinstance(value, list):
+        return dict(enumerate(value))
+    return value if isinstance(value, dict) else {}
 
 
 def described(key: str, old: Any, new: Any) -> str:

@@ -41,6 +41,7 @@ MAX_FILES = 10_000
 # Keys by which transformers reads files of other names, chosen by its own version.
 _VERSIONED = {CONFIG: "configuration_files", "tokenizer_config.json": "fast_tokenizer_files"}
 _LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
+_BLOCK = 2**20
 _POINTER = b"version https://git-lfs.github.com/spec/"
 
 
@@ -82,10 +83,10 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
     try:
         for place, folders, files in os.walk(folder, onerror=_refuse):
             inside = Path(place).relative_to(folder)
+            links = [each for each in folders if Path(place, each).is_symlink()]
             folders[:] = sorted(
                 each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
             )
-            links = [each for each in folders if Path(place, each).is_symlink()]
             for name in sorted([*files, *links]):
                 path = Path(place, name)
                 size = path.stat().st_size if path.is_file() else 0
@@ -99,6 +100,20 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
 
 def _refuse(error: OSError) -> NoReturn:
     raise error
+
+
+def same_bytes(one: Path, two: Path) -> bool:
+    """Return whether two files are there and are the same, byte for byte."""
+    try:
+        with open_regular(one) as first, open_regular(two) as second:
+            while True:
+                blocks = first.read(_BLOCK), second.read(_BLOCK)
+                if blocks[0] != blocks[1]:
+                    return False
+                if not blocks[0]:
+                    return True
+    except OSError:
+        return False
 
 
 def files_read(folder: Path) -> tuple[str, ...]:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pytest_eac.changes import ExtraFile
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoint import read_json
+from pytest_eac.lm.clones import reason_against_clone
 from pytest_eac.lm.folder import (
     ADAPTER,
     INDEX,
@@ -20,10 +21,10 @@ from pytest_eac.lm.folder import (
     TEMPLATES,
     WEIGHTS,
     list_tree,
-    read_object,
     require_inside,
+    same_bytes,
 )
-from pytest_eac.lm.known import HARMLESS_FILES, is_pickle, reason_against
+from pytest_eac.lm.known import HARMLESS_FILES, fits, is_pickle, reason_against
 from pytest_eac.spec.files import open_regular
 
 if TYPE_CHECKING:
@@ -103,11 +104,12 @@ def take_inventory(base: Side, edited: Side, placed: Mapping[str, str] | None = 
     }
     reasons = {
         name: reason_against(name, in_base=name in base.files)
+        or reason_against_clone(edited.folder, name)
         for name in names
         if name not in own | written
     }
-    if INDEX in edited.files and _contradicts(base, edited, placed):
-        reasons[INDEX] = _CONTRADICTION
+    if INDEX in edited.files:
+        reasons[INDEX] = _contradiction(base, edited, placed)
     return Inventory(
         troubles=tuple(_troubles(edited)),
         extra=tuple(ExtraFile(name=name, why=why) for name, why in reasons.items() if why),
@@ -122,8 +124,7 @@ def _is_compared(name: str, read: Collection[str] | None) -> bool:
         return True  # what cannot be read is reported once
     if name in {INDEX, ADAPTER} or name in (read or ()):
         return True
-    depth = name.count("/")  # a pattern's * stands for a part of one name
-    return any(depth == each.count("/") and fnmatchcase(name, each) for each in COMPARED)
+    return fits(name, COMPARED)
 
 
 def _troubles(edited: Side) -> Iterator[str]:
@@ -160,16 +161,20 @@ def _trouble_with(edited: Side, file: ListedFile) -> Iterator[str]:
         yield f"{file.name}: is no regular file; remove it"
 
 
-def _contradicts(base: Side, edited: Side, placed: Mapping[str, str] | None) -> bool:
-    """Return whether an index beside a single file says something else than that file.
+def _contradiction(base: Side, edited: Side, placed: Mapping[str, str] | None) -> str | None:
+    """Return what is wrong with an index beside a single file that says something else than it.
 
     It may be the base's own if that has both as well.
     """
     if WEIGHTS not in edited.files or placed is None:
-        return False  # weights are read by the index then
+        return None  # weights are read by the index then
     if WEIGHTS in base.files and _is_own(base, edited, INDEX):
-        return False
-    return read_object(edited.folder / INDEX).get("weight_map") != placed
+        return None
+    path = edited.folder / INDEX
+    try:
+        return _CONTRADICTION if read_json(path).get("weight_map") != placed else None
+    except ModelError as error:
+        return f"{str(error).removeprefix(f'{path}: ')}; remove it"
 
 
 def _on_both(base: Side, edited: Side, name: str) -> bool:
@@ -192,7 +197,7 @@ def _is_own(base: Side, edited: Side, name: str) -> bool:
     known = two.hash if paths[0] in here else one.hash
     try:
         if len(here) == 2:
-            return _same(*paths)
+            return same_bytes(*paths)
         if here and known:
             return _hash_like(known, here[0], one.size) == known
         return bool(known) and one.hash == two.hash
@@ -209,13 +214,3 @@ def _hash_like(known: str, path: Path, size: int) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _same(one: Path, two: Path) -> bool:
-    with open_regular(one) as first, open_regular(two) as second:
-        while True:
-            blocks = first.read(_BLOCK), second.read(_BLOCK)
-            if blocks[0] != blocks[1]:
-                return False
-            if not blocks[0]:
-                return True

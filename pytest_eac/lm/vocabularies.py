@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from tokenizers import AddedToken, Tokenizer
@@ -11,9 +12,9 @@ from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoint import read_json, read_text
-from pytest_eac.lm.contrast import contrast, described, differences
+from pytest_eac.lm.contrast import contrast, described, differences, keys_dropped
 from pytest_eac.lm.find import quiet
-from pytest_eac.lm.folder import TEMPLATES
+from pytest_eac.lm.folder import TEMPLATES, same_bytes
 from pytest_eac.lm.foreign import refusing
 from pytest_eac.lm.known import counted
 
@@ -31,6 +32,8 @@ _APART = {
     *("in_target_context_manager", "should_update_post_processor", "added_tokens_decoder"),
 }
 _EXTRA = ("extra_special_tokens", "additional_special_tokens")  # its name now, and before
+_TEMPLATE = "chat_template.jinja"
+_DEFAULT = "default"  # the name of the template that is used where none is asked for
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")  # likewise
 
 
@@ -48,12 +51,14 @@ def compare_tokenizers(base: Path, edited: Path) -> list[str]:
     texts = [each.backend_tokenizer.to_str() for each in (one, two)]
     was, now = map(json.loads, texts) if len(set(texts)) > 1 else ({}, {})
     found = [
-        *(f"{_FAST}: {line}" for line in differences(was, now)),
+        *(f"{_FAST}: {line}" for line in differences(was, now, every_key=True)),
         *(f"{_SETTINGS}: {line}" for line in differences(_loaded(one), _loaded(two))),
         *_compare_templates((base, _templates(one)), (edited, _templates(two))),
     ]
     # What is wrong as it loads need not be repeated as it is written.
-    for name, compare in _FILES.items():
+    for name, compare in [*_FILES.items(), *_template_files(edited)]:
+        if same_bytes(base / name, edited / name):
+            continue
         if (edited / name).is_file() and not any(line.startswith(f"{name}: ") for line in found):
             try:
                 found += [f"{name}: {line}" for line in compare(base, edited, one, two)]
@@ -103,7 +108,7 @@ def _text(value: Any) -> Any:
 def _templates(tokenizer: Any) -> dict[str, str]:
     """Return a tokenizer's chat templates by name; one without a name is the default."""
     found = tokenizer.chat_template
-    return found if isinstance(found, dict) else {"default": found} if found else {}
+    return found if isinstance(found, dict) else {} if found is None else {_DEFAULT: found}
 
 
 def _compare_templates(
@@ -118,8 +123,30 @@ def _compare_templates(
 
 def _template_file(name: str, folder: Path) -> str:
     """Return the file that a chat template comes from."""
-    own = "chat_template.jinja" if name == "default" else f"{TEMPLATES}/{name}.jinja"
+    own = f"{TEMPLATES}/{name}.jinja"
+    if name == _DEFAULT and not (folder / own).is_file():
+        own = _TEMPLATE
     return own if (folder / own).is_file() else _SETTINGS
+
+
+def _template_files(folder: Path) -> list[tuple[str, Callable[..., Iterator[str]]]]:
+    files = [folder / _TEMPLATE, *sorted((folder / TEMPLATES).glob("*.jinja"))]
+    return [
+        (name, partial(_jinja, name)) for name in (f.relative_to(folder).as_posix() for f in files)
+    ]
+
+
+def _jinja(name: str, _: Path, edited: Path, one: Any, __: Any) -> Iterator[str]:
+    """Compare a template's file: one may be overruled as it loads, and be what others read."""
+    path = edited / name
+    was = _templates(one).get(_DEFAULT if name == _TEMPLATE else path.stem)
+    if (now := _lines_joined(path)) != was:
+        yield f"chat_template {contrast(was, now)}"
+
+
+def _lines_joined(path: Path) -> str:
+    """Return a text with the ends of lines that Python gives it when it is read as one."""
+    return read_text(path).replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _settings(base: Path, edited: Path, _: Any, loaded: Any) -> Iterator[str]:
@@ -151,7 +178,7 @@ def _named_templates(value: Any) -> Any:
     """Return chat templates by name as a settings file writes them: one, or a list."""
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
         return {str(each.get("name")): each.get("template") for each in value}
-    return {"default": value}
+    return {_DEFAULT: value}
 
 
 def _flags(token: Any) -> dict[str, Any]:
@@ -163,12 +190,15 @@ def _flags(token: Any) -> dict[str, Any]:
 
 def _fast(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
     """Compare the file alone: others read it without the settings that transformers adds."""
+    written = read_json(edited / _FAST)
     now = _canonical(edited / _FAST)
     before = [one.backend_tokenizer.to_str()]
     if (base / _FAST).is_file():
         before.insert(0, _canonical(base / _FAST))
     if now not in before:
-        yield from differences(json.loads(before[0]), json.loads(now))
+        yield from differences(json.loads(before[0]), json.loads(now), every_key=True)
+    own = read_json(base / _FAST) if (base / _FAST).is_file() else {}
+    yield from keys_dropped(written, json.loads(now), own)
 
 
 def _canonical(path: Path) -> str:

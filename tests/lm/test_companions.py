@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import companions, vocabularies
 from pytest_eac.lm.companions import compare_companions
+from pytest_eac.lm.contrast import differences
 from pytest_eac.lm.folder import (
     TEXT_BYTES,
     read_object,
@@ -114,7 +115,7 @@ def test_a_value_that_differs_is_named_with_its_file(
         ),
         ("chat_template.json", '{"chat_template": "x"}', 'chat_template is "x", in the base not'),
         ("generation_config.json", "[]", "found a list, expected a JSON object"),
-        ("vocab.json", '{"<s>": 5, "<s>": 0}', "cannot be read: the key '<s>' is given twice"),
+        ("vocab.json", '{"<s>": 5, "<s>": 0}', "cannot be read: found the key '<s>' twice in an"),
     ],
 )
 def test_a_file_of_the_tokenizer_that_the_base_does_not_have_must_say_the_same(
@@ -138,6 +139,107 @@ def test_other_files_of_the_same_tokenizer_are_no_difference(folder: Path) -> No
         (folder / name).write_text(content, encoding="utf-8")
     assert compare_companions(BASE, folder) == []
     assert compare_companions(folder, BASE) == []
+
+
+TWICE = [
+    ("config.json", "{", '"rms_norm_eps": 0.1,', "rms_norm_eps"),
+    ("generation_config.json", "{", '"eos_token_id": 7,', "eos_token_id"),
+    ("tokenizer_config.json", "{", '"pad_token": "<s>",', "pad_token"),
+    ("tokenizer.json", "{", '"normalizer": {"type": "Lowercase"},', "normalizer"),
+    ("tokenizer.json", '"vocab": {', '"<s>": 5,', "<s>"),
+    ("preprocessor_config.json", "{", '"size": 1,', "size"),
+]
+
+
+@pytest.mark.parametrize(("file", "after", "first", "key"), TWICE)
+def test_a_key_that_is_given_twice_is_named_in_any_json_file(
+    folder: Path, tmp_path: Path, file: str, after: str, first: str, key: str
+) -> None:
+    (folder / "preprocessor_config.json").write_text('{"size": 2}')
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    text = (folder / file).read_text(encoding="utf-8")
+    (folder / file).write_text(text.replace(after, after + first, 1), encoding="utf-8")
+    as_written = ["preprocessor_config.json"] if file.startswith("pre") else []
+    (line,) = compare_companions(base, folder, as_written)
+    assert line.startswith(f"{file}: cannot be read: found the key '{key}' twice in an object")
+    shutil.copyfile(folder / file, base / file)
+    if not as_written:
+        assert compare_companions(base, folder) == []  # the base's own file
+
+
+def test_a_key_of_the_tokenizer_that_loading_drops_must_be_the_bases(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = folder / "tokenizer.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    text["added_tokens"][0]["lstripped"] = True
+    text["pre_tokenizer"]["evil"] = 1
+    path.write_text(json.dumps(text), encoding="utf-8")
+    assert compare_companions(BASE, folder) == [
+        "tokenizer.json: added_tokens.0.lstripped is true, in the base not there",
+        "tokenizer.json: pre_tokenizer.evil is 1, in the base not there",
+    ]
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    path.write_text(json.dumps(text, indent=1), encoding="utf-8")
+    assert compare_companions(base, folder) == []
+
+
+def test_a_file_that_is_nested_too_deeply_is_named(folder: Path) -> None:
+    rewrite(folder / "config.json", x=json.loads("[" * 40 + "]" * 40))
+    (line,) = compare_companions(BASE, folder)
+    assert line.startswith("config.json: cannot be read: found lists and objects nested deeper")
+
+
+@pytest.mark.parametrize("key", ["is_local", "transformers_version", "name_or_path"])
+def test_a_token_that_is_called_like_a_harmless_key_counts(folder: Path, key: str) -> None:
+    path = folder / "tokenizer.json"
+    text = json.loads(path.read_text(encoding="utf-8"))
+    text["model"]["vocab"][key] = 760
+    path.write_text(json.dumps(text), encoding="utf-8")
+    (line,) = compare_companions(BASE, folder)
+    assert line == f"tokenizer.json: model.vocab.{key} is 760, in the base not there"
+
+
+def test_a_harmless_key_is_harmless_in_a_configuration_alone(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    rewrite(base / "config.json", text_config={"model_type": "llama", "x": 1}, own={"x": 1})
+    shutil.copyfile(base / "config.json", folder / "config.json")
+    rewrite(folder / "config.json", text_config={"model_type": "llama", "x": 1, "is_local": 2})
+    assert compare_companions(base, folder) == []
+    rewrite(folder / "config.json", own={"x": 1, "is_local": 2})
+    (line,) = compare_companions(base, folder)
+    assert line == "config.json: own.is_local is 2, in the base not there"
+
+
+@pytest.mark.parametrize("value", [{"auto_map": {"AutoModel": "x.X"}}, ["x"]])
+def test_what_a_harmless_key_holds_counts_if_it_has_parts(folder: Path, value: Any) -> None:
+    rewrite(folder / "generation_config.json", name_or_path=value)
+    assert any("name_or_path" in line for line in compare_companions(BASE, folder))
+
+
+def test_a_harmless_key_counts_where_a_file_is_no_configuration(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    name = "encoder.json"
+    for each, number in ((base, 1), (folder, 2)):
+        (each / name).write_text(json.dumps({"is_local": number}))
+    assert compare_companions(base, folder, [name]) == [f"{name}: is_local is 2, in the base 1"]
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "same"),
+    [
+        ({"eos_token_id": 1}, {"eos_token_id": 1.0}, False),
+        ({"suppress_tokens": [1]}, {"suppress_tokens": [True]}, False),
+        ({"eos_token_id": [1, 2]}, {"eos_token_id": [1, 2.0]}, False),
+        ({"temperature": 1}, {"temperature": 1.0}, True),
+        ({"x": {str(n): n for n in range(2000)}}, {"x": {str(n): n for n in range(2001)}}, False),
+        ({"x": {}}, {"x": {str(n): None for n in range(2000)}}, True),  # null is an absent key
+    ],
+)
+def test_numbers_are_the_same_where_every_reader_takes_them_so(
+    was: dict[str, Any], now: dict[str, Any], *, same: bool
+) -> None:
+    assert (list(differences(was, now)) == []) == same
 
 
 def test_a_value_that_a_newer_file_overrules_must_still_be_the_bases(folder: Path) -> None:
@@ -259,6 +361,59 @@ def test_a_chat_template_that_was_taken_away_is_named_by_the_bases_file(
     (base / "chat_template.jinja").write_text("{{ messages }}")
     (line,) = compare_companions(base, folder)
     assert line.startswith('chat_template.jinja: chat_template is not there, in the base "{{ mess')
+
+
+GOOD, EVIL = "good {{ messages }}", "evil {{ messages }}"
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "named"),
+    [
+        # A template in the folder of additional ones overrules the file beside it as it loads.
+        (
+            {"chat_template.jinja": GOOD},
+            {"chat_template.jinja": EVIL, "additional_chat_templates/default.jinja": GOOD},
+            "chat_template.jinja",
+        ),
+        (
+            {"chat_template.jinja": GOOD},
+            {"chat_template.jinja": GOOD, "additional_chat_templates/default.jinja": EVIL},
+            "additional_chat_templates/default.jinja",
+        ),
+        # So does one of this name, by the way that transformers keeps the files' places.
+        (
+            {"chat_template.jinja": GOOD},
+            {"chat_template.jinja": EVIL, "additional_chat_templates/file.jinja": GOOD},
+            "chat_template.jinja",
+        ),
+        ({}, {"chat_template.jinja": ""}, "chat_template.jinja"),
+    ],
+)
+def test_each_chat_template_is_compared_as_it_is_written(
+    folder: Path, tmp_path: Path, was: dict[str, str], now: dict[str, str], named: str
+) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    for each, files in ((base, was), (folder, now)):
+        (each / "additional_chat_templates").mkdir()
+        for name, text in files.items():
+            (each / name).write_text(text)
+    assert named in [line.partition(": ")[0] for line in compare_companions(base, folder)]
+    assert compare_companions(folder, folder) == []
+
+
+def test_a_chat_template_may_move_to_a_file_of_its_own(folder: Path, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(folder, tmp_path / "base"))
+    text = "{{ messages }}\n{{ tools }}\n"
+    rewrite(base / "tokenizer_config.json", chat_template=text)
+    (folder / "chat_template.jinja").write_bytes(text.replace("\n", "\r\n").encode())
+    assert compare_companions(base, folder) == []
+    assert compare_companions(folder, base) == []
+
+
+def test_an_empty_chat_template_is_named(folder: Path) -> None:
+    rewrite(folder / "tokenizer_config.json", chat_template="")
+    (line,) = compare_companions(BASE, folder)
+    assert line == 'tokenizer_config.json: chat_template is "", in the base not there'
 
 
 def test_of_a_long_value_the_part_that_differs_is_shown(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import folder as folders
-from pytest_eac.lm import inventory, known
+from pytest_eac.lm import inventory
 from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.folder import INDEX, WEIGHTS, ListedFile, list_tree, require_companions
 from pytest_eac.lm.inventory import COMPARED, side, take_inventory
@@ -19,6 +19,7 @@ from pytest_eac.lm.known import (
     HARMLESS_FILES,
     HARMLESS_FOLDERS,
     HARMLESS_KEYS,
+    fits,
     is_pickle,
     reason_against,
 )
@@ -78,10 +79,22 @@ def test_a_copy_has_nothing_to_report(folder: Path) -> None:
         ("Config.json", "is not in the base and not known to be harmless"),
         ("tokenizer.model", "is not in the base and not known to be harmless"),
         ("requirements.txt", "is not in the base and not known to be harmless"),
+        ("sub/LICENSE", "is not in the base and not known to be harmless"),
+        ("events.out.tfevents.1.0/config.json", "is not in the base and not known to be harmless"),
+        ("x.events.out.tfevents.pyw", "is code"),
+        ("events.out.tfevents.1.host", "is not in the base and not known to be harmless"),
+        (".cache/huggingface/download/x.pyw", "is code"),
+        (".cache/huggingface/x.so.1", "is code"),
+        ("x/.cache/huggingface/x.lock", "is not in the base and not known to be harmless"),
+        (".git/hooks/pre-commit", "is not in the base and not known to be harmless"),
+        (".git/commondir", "is not in the base and not known to be harmless"),
+        (".git", "is not in the base and not known to be harmless"),
+        (".git/hooks/post-checkout", "is a program, which git runs in this folder"),
+        (".git/config", "has a setting in line 1 by which git may run a program"),
         ("readme.html", "is not in the base and not known to be harmless"),
         ("additional_chat_templates/a/b.jinja", "is not in the base and not known to be harmless"),
         ("no_suffix", "is not in the base and not known to be harmless"),
-        (INDEX, f"does not place all tensors in {WEIGHTS}"),
+        (INDEX, "cannot be read: not JSON"),
     ],
 )
 def test_a_file_that_is_neither_the_bases_nor_harmless_is_named(
@@ -100,17 +113,75 @@ def test_a_file_that_is_neither_the_bases_nor_harmless_is_named(
         "LICENSE",
         "plot.png",
         ".gitattributes",
-        ".git/hooks/pre-commit.py",
-        ".cache/huggingface/download/x.metadata",
+        ".git/index",
+        ".git/hooks/pre-commit.sample",
+        ".git/refs/heads/main",
+        ".git/objects/4b/825dc6",
+        ".cache/huggingface/.gitignore",
+        ".cache/huggingface/download/onnx/x.metadata",
         "edit-manifest.json",
         "model.sig",
         "trainer_state.json",
-        "runs/May/events.out.tfevents.1.host",
+        "runs/May/events.out.tfevents.1700000000.host.1234.0",
     ],
 )
 def test_a_file_that_is_known_to_be_harmless_is_not_named(folder: Path, name: str) -> None:
     put(folder, name)
     assert take(folder).extra == ()
+
+
+LFS_HOOK = r"""#!/bin/sh
+command -v git-lfs >/dev/null 2>&1 || { printf >&2 "\n%s\n" "no git-lfs on your path."; exit 2; }
+git lfs pre-push "$@"
+"""
+GIT_CONFIG = """[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+[remote "origin"]
+\turl = https://huggingface.co/x/y
+\tfetch = +refs/heads/*:refs/remotes/origin/*
+[branch "main"]
+\tremote = origin
+[lfs]
+\trepositoryformatversion = 0
+"""
+
+
+def test_what_git_and_git_lfs_write_into_a_clone_is_not_named(folder: Path) -> None:
+    put(folder, ".git/config", GIT_CONFIG.encode())
+    put(folder, ".git/hooks/pre-push", LFS_HOOK.encode())
+    assert take(folder).extra == ()
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ("[core]\n\tfsmonitor = ./x", 12),
+        ("[core]\n\tHooksPath = x", 12),
+        ("[core] bare = true", 11),
+        ("[include]\n\tpath = /x", 12),
+        ("[pager]\n\tremote = x", 12),
+        ('[filter "x"]\n\tclean = x', 12),
+        ('[remote "x"]\n\turl = ext::x', 12),
+        ("[user]\n\tname = x\\\n\temail = x", 12),
+    ],
+)
+def test_a_setting_by_which_git_may_run_a_program_is_named(
+    folder: Path, more: str, line: int
+) -> None:
+    put(folder, ".git/config", f"{GIT_CONFIG}{more}\n".encode())
+    (found,) = take(folder).extra
+    assert found.name == ".git/config"
+    assert found.why.startswith(f"has a setting in line {line} by which git may run a program")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("path.", "path.$(x)"), ("exit 2", "x; exit 2"), ('"$@"', '"$@"; x')]
+)
+def test_a_hook_that_git_lfs_has_not_written_is_named(folder: Path, old: str, new: str) -> None:
+    put(folder, ".git/hooks/pre-push", LFS_HOOK.replace(old, new).encode())
+    (found,) = take(folder).extra
+    assert found.why.startswith("is a program, which git runs in this folder")
 
 
 @pytest.mark.parametrize("name", ["modeling.py", "x.gguf", "tokenizer.model", "a/b.xyz", "p.json"])
@@ -200,11 +271,26 @@ def test_an_index_beside_a_single_file_must_say_the_same(folder: Path, tmp_path:
         {**PLACED, first: "model-1.safetensors"},
     ):
         put(folder, INDEX, json.dumps({"weight_map": placed}).encode())
-        assert [each.name for each in take(folder).extra] == [INDEX]
+        (found,) = take(folder).extra
+        assert found.name == INDEX
+        assert found.why.startswith(f"does not place all tensors in {WEIGHTS}")
     base = Path(shutil.copytree(folder, tmp_path / "base"))
     assert take(folder, base).extra == ()  # the base has both as well
     (base / WEIGHTS).unlink()
     assert [each.name for each in take(folder, base).extra] == [INDEX]  # left over from the base
+
+
+def test_an_index_beside_a_single_file_that_gives_a_key_twice_is_named(folder: Path) -> None:
+    good = json.dumps(PLACED)
+    evil = json.dumps(dict.fromkeys(PLACED, "evil.safetensors"))
+    for text in (
+        f'{{"weight_map": {evil}, "weight_map": {good}}}',
+        f'{{"weight_map": {evil[:-1]}, {good[1:]}}}',
+    ):
+        put(folder, INDEX, text.encode())
+        (found,) = take(folder).extra
+        assert found.name == INDEX
+        assert "twice in an object" in found.why
 
 
 def test_shards_that_no_index_names_are_named(folder: Path) -> None:
@@ -223,12 +309,16 @@ def test_links_and_what_is_no_file_are_named(folder: Path, tmp_path: Path) -> No
     (folder / "notes.md").symlink_to(tmp_path / "secret.md")
     (folder / "more").symlink_to(tmp_path / "outside")
     (folder / "here").symlink_to(folder)
+    (folder / ".git").symlink_to(tmp_path / "outside")
     os.mkfifo(folder / "pipe.md")
     lines = take(folder).troubles
-    assert [line.partition(": ")[0] for line in lines] == ["here", "more", "notes.md", "pipe.md"]
-    assert "is a link to a folder" in lines[0]
-    assert "is a link to" in lines[2]
-    assert "is no regular file" in lines[3]
+    assert [line.partition(": ")[0] for line in lines] == [
+        *(".git", "here", "more", "notes.md", "pipe.md")
+    ]
+    assert "is a link to" in lines[0]
+    assert "is a link to a folder" in lines[1]
+    assert "is a link to" in lines[3]
+    assert "is no regular file" in lines[4]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights that not every user has")
@@ -283,5 +373,5 @@ def test_no_pattern_of_harmless_files_lets_a_pickle_or_code_pass() -> None:
     for pattern in HARMLESS_FILES:
         for suffix in (".pkl", ".py", ".so", ".safetensors", ".zip"):
             name = f"{pattern.replace('*', 'x')}{suffix}"
-            assert reason_against(name) or not known._fits(name, HARMLESS_FILES), name
+            assert reason_against(name) or not fits(name, HARMLESS_FILES), name
     assert is_pickle("x/y.PT")
