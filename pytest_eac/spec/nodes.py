@@ -98,7 +98,7 @@ class _TooDeepError(MarkedYAMLError):
     """A list or mapping in brackets within too many others."""
 
 
-class _BoundedScanner(Scanner):  # type: ignore[misc]
+class _BoundedScanner(Scanner):
     """Stops at brackets that no spec may have: its work grows with the square of their depth."""
 
     def fetch_flow_collection_start(self, *args: Any, **kwargs: Any) -> None:

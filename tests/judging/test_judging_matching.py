@@ -63,7 +63,8 @@ def test_the_first_difference_is_named_with_both_values(changed: dict[str, Any],
 @pytest.mark.parametrize("name", ["subject", "prompt", "target", "truth"])
 def test_a_text_that_looks_like_a_path_is_a_text(name: str) -> None:
     def edited(text: str) -> Chain:
-        return replace(STORED, edits=(replace(edit(0), **{name: text}), *STORED.edits[1:]))
+        changed: dict[str, Any] = {name: text}
+        return replace(STORED, edits=(replace(edit(0), **changed), *STORED.edits[1:]))
 
     found = mismatches(edited("/a/Paris"), edited("/b/Paris"))
     assert describe(found) == f"edit 1.{name}: found '/a/Paris' there, '/b/Paris' here"
