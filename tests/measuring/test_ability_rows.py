@@ -12,6 +12,7 @@ import pytest
 from pyarrow import parquet
 
 from pytest_eac.errors import DataError, UnavailableError
+from pytest_eac.measuring.abilities import data
 from pytest_eac.measuring.abilities import parquet as reader
 from pytest_eac.measuring.abilities.data import Row, digest, label, load_rows, text, texts
 from tests.measuring.ability_files import read
@@ -102,6 +103,18 @@ def test_the_original_files_of_squad_and_arc_become_flat(tmp_path: Path) -> None
     arc = {"id": "1", "question": question, "answerKey": "A"}
     (row,) = _load(tmp_path, "arc.jsonl", json.dumps(arc))
     assert (text(row, "question"), texts(row, "choices")) == ("Why?", ("x",))
+
+
+def test_a_context_is_not_repeated_for_any_number_of_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data, "CONTEXTS", 1_000)
+    asked = [{"question": "Who?", "answers": [{"text": "Ann"}]}]
+    record = {"paragraphs": [{"context": "x" * 100, "qas": asked * 10}]}
+    assert len(_load(tmp_path, "a.jsonl", json.dumps(record))) == 10
+    record = {"paragraphs": [{"context": "x" * 100, "qas": asked * 11}]}
+    with pytest.raises(DataError, match=r":1: found contexts of more than 1,000 characters, each"):
+        _load(tmp_path, "a.jsonl", json.dumps(record))
 
 
 @pytest.mark.parametrize(

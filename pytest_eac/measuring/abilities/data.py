@@ -18,6 +18,9 @@ from pytest_eac.spec.names import closest, nearest
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+CONTEXTS = 64_000_000
+"""How long the contexts of a nested record may be, repeated for each question."""
+
 _HUB = "hub:"
 
 
@@ -149,10 +152,18 @@ def _flat(fields: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
     """Bring a record of SQuAD's or ARC's original files into the form of the hub's."""
     try:
         if "paragraphs" in fields:
+            size = 0
             for paragraph in fields["paragraphs"]:
                 for asked in paragraph["qas"]:
                     answers = [answer["text"] for answer in asked["answers"]]
                     if answers:
+                        size += len(paragraph["context"])
+                        if size > CONTEXTS:
+                            raise DataError(
+                                f"{where}: found contexts of more than {CONTEXTS:,} characters, "
+                                "each counted once for each of its questions; ask fewer questions "
+                                "about one context"
+                            )
                         yield {
                             "context": paragraph["context"],
                             "question": asked["question"],
