@@ -38,8 +38,11 @@ _PARTS = re.compile(r"(layers?|experts|labels|depth|block_count|expert_count)$")
 _LAYERS = re.compile(r"(^num_hidden_layers|^n_layers?|block_count)$")
 MAX_FILES = 10_000
 """How many files of a folder with subfolders are looked at."""
-# Keys by which transformers reads files of other names, chosen by its own version.
-_VERSIONED = {CONFIG: "configuration_files", "tokenizer_config.json": "fast_tokenizer_files"}
+# Keys by which transformers reads files of other names, or of other folders.
+_ELSEWHERE = {
+    CONFIG: ("configuration_files",),
+    "tokenizer_config.json": ("fast_tokenizer_files", "vocab", "merges"),
+}
 _LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
 _BLOCK = 2**20
 _POINTER = b"version https://git-lfs.github.com/spec/"
@@ -151,11 +154,11 @@ def require_companions(folder: Path) -> None:
                 f"{path}: found {path.stat().st_size:,} bytes, expected at most "
                 f"{TEXT_BYTES:,}, which no such file of a model has"
             )
-    for name, other in _VERSIONED.items():
-        if other in read_object(folder / name):
+    for name, keys in _ELSEWHERE.items():
+        for key in sorted(read_object(folder / name).keys() & keys):
             raise ModelError(
-                f"{folder / name}: found {other}, by which other files are read in place of this "
-                "one or of tokenizer.json; remove the key, and keep what is to be read here"
+                f"{folder / name}: found {key}, by which other files are read than those of a "
+                "model; expected config.json and tokenizer.json: remove the key"
             )
     require_few_parts(folder / CONFIG, read_object(folder / CONFIG))
 

@@ -7,12 +7,14 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
+from pytest_eac.lm.bounds import require_bounded
 from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.files import ModelFiles, files_of
 from pytest_eac.lm.find import find_model, quiet, require_all_weights
@@ -27,7 +29,6 @@ from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
-    from pathlib import Path
 
     from pytest_eac.lm.checkpoint import TensorFile
 
@@ -325,6 +326,7 @@ def load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
     Raises:
         ModelError: names the model; there is none, it is a slow one, or it fails.
     """
+    require_bounded(Path(where["pretrained_model_name_or_path"]))
     with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(**where)
         ids = tokenizer("a")["input_ids"]

@@ -11,6 +11,7 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.bounds import require_bounded
 from pytest_eac.lm.checkpoint import read_json, read_text
 from pytest_eac.lm.contrast import contrast, described, differences, keys_dropped
 from pytest_eac.lm.find import quiet
@@ -47,7 +48,8 @@ def compare_tokenizers(base: Path, edited: Path) -> list[str]:
     try:
         two = _load_tokenizer(edited)
     except ModelError as error:
-        return [f"{_FAST}: {error}"]
+        named = str(error).removeprefix(f"{edited}/")
+        return [f"{_FAST}: {error}" if named == str(error) else named]
     texts = [each.backend_tokenizer.to_str() for each in (one, two)]
     was, now = map(json.loads, texts) if len(set(texts)) > 1 else ({}, {})
     found = [
@@ -68,6 +70,7 @@ def compare_tokenizers(base: Path, edited: Path) -> list[str]:
 
 
 def _load_tokenizer(folder: Path) -> Any:
+    require_bounded(folder)
     with refusing("no usable tokenizer"), quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         tokenizer.backend_tokenizer.to_str()

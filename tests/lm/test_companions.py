@@ -460,6 +460,25 @@ def test_a_configuration_that_claims_too_many_parts_is_not_loaded(
         assert str(raised.value) == f"{folder}/{said}"
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("config.json", {"configuration_files": ["config.4.0.0.json"]}),
+        ("tokenizer_config.json", {"fast_tokenizer_files": ["tokenizer.4.0.0.json"]}),
+        ("tokenizer_config.json", {"vocab": "/etc/vocab.json", "merges": "/etc/merges.txt"}),
+    ],
+)
+@pytest.mark.usefixtures("unread")
+def test_no_key_has_files_read_that_are_not_checked(
+    folder: Path, name: str, changes: dict[str, Any]
+) -> None:
+    rewrite(folder / name, **changes)
+    said = f"{name}: found {sorted(changes)[0]}, by which other files are read"
+    assert compare_companions(BASE, folder)[0].startswith(said)
+    with pytest.raises(ModelError, match=said):
+        require_model(folder)
+
+
 def test_as_many_layers_as_may_be_are_no_trouble(folder: Path) -> None:
     rewrite(folder / "config.json", num_hidden_layers=10_000, intermediate_size=20_000)
     require_companions(folder)

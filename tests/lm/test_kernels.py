@@ -146,16 +146,3 @@ def test_the_package_is_there_again_afterwards(monkeypatch: pytest.MonkeyPatch) 
         raise KeyError
     assert import_utils.is_kernels_available is found
     assert late.is_kernels_available is found
-
-
-@pytest.mark.parametrize(
-    ("name", "key"),
-    [("config.json", "configuration_files"), ("tokenizer_config.json", "fast_tokenizer_files")],
-)
-def test_a_file_of_another_name_is_not_read_in_place_of_the_one_that_is_checked(
-    folder: Path, name: str, key: str
-) -> None:
-    path = folder / name
-    path.write_text(json.dumps({**json.loads(path.read_text()), key: ["config.4.0.0.json"]}))
-    with pytest.raises(ModelError, match=f"{name}: found {key}, by which other files"):
-        load_model(str(folder), device="cpu")
