@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20
+METADATA = "__metadata__"
+"""The key under which a header of safetensors has texts about the file."""
 _LENGTH = 8  # bytes of a file of safetensors say how long its header is
 _TYPES = {
     "BOOL": torch.bool,
@@ -128,10 +130,17 @@ class TensorFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """The tensors of a folder of ``save_pretrained``, by name."""
+    """The tensors of a folder of ``save_pretrained``, by name.
+
+    Attributes:
+        folder: where they are.
+        tensors: each by its name.
+        metadata: what each file says beside its tensors, by the file's name.
+    """
 
     folder: Path
     tensors: dict[str, TensorFile]
+    metadata: dict[str, dict[str, str]]
 
     def find(self, module: str, weight: Tensor) -> TensorFile:
         """Return the tensor that a module's weight was loaded from: its content is the weight's.
@@ -201,8 +210,10 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     """
     tensors: dict[str, TensorFile] = {}
     listed = None if (folder / WEIGHTS).is_file() else _read_index(folder / INDEX)
+    metadata: dict[str, dict[str, str]] = {}
     for file in sorted(set(listed.values())) if listed is not None else [WEIGHTS]:
-        for tensor in _read_header(folder / file):
+        found, metadata[file] = _read_header(folder / file)
+        for tensor in found:
             if tensor.name in tensors:
                 other = tensors[tensor.name].file.name
                 raise ModelError(f"{folder / file}: {tensor.name} is also in {other}")
@@ -213,7 +224,8 @@ def open_checkpoint(folder: Path) -> Checkpoint:
     if listed and (unlisted := tensors.keys() - listed.keys()):
         name = min(unlisted)
         raise ModelError(f"{tensors[name].file}: has {name}, which {INDEX} does not list")
-    return Checkpoint(folder=folder, tensors=dict(sorted(tensors.items())))
+    ordered = dict(sorted(tensors.items()))
+    return Checkpoint(folder=folder, tensors=ordered, metadata=metadata)
 
 
 def _read_index(path: Path) -> dict[str, str]:
@@ -224,8 +236,8 @@ def _read_index(path: Path) -> dict[str, str]:
     return placed_tensors(path, read_json(path).get("weight_map"))
 
 
-def _read_header(path: Path) -> list[TensorFile]:
-    """Return the tensors of a file; the header is checked by safetensors, and read once."""
+def _read_header(path: Path) -> tuple[list[TensorFile], dict[str, str]]:
+    """Return a file's tensors and metadata; safetensors checks the header, which is read once."""
     if not path.is_file():
         raise ModelError(f"{path}: is missing; expected a part of the weights")
     require_inside(path.parent, [path.name])
@@ -239,7 +251,9 @@ def _read_header(path: Path) -> list[TensorFile]:
         with safe_open(path, framework="pt", backend="pread") as checked:
             names = set(checked.keys())
         described = parse_json(header)
-        return [_described(path, _LENGTH + size, name, described[name]) for name in names]
+        start = _LENGTH + size
+        tensors = [_described(path, start, name, described[name]) for name in names]
+        return tensors, dict(described.get(METADATA) or {})
     except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"{path}: is damaged or cut off: {error}; fetch it again") from error
 

@@ -175,7 +175,7 @@ def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX
         ModelError: names the key and what it claims.
     """
     for name, value in items_of(config):
-        if not isinstance(value, int | float) or not _PARTS.search(name):
+        if not isinstance(value, int | float) or not _PARTS.search(str(name)):
             continue
         if value > MAX_PARTS:
             raise ModelError(f"{where}: found {name}: {value:,}, expected at most {MAX_PARTS:,}")

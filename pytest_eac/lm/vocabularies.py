@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.bounds import require_bounded
 from pytest_eac.lm.checkpoint import read_json, read_text
-from pytest_eac.lm.contrast import contrast, described, differences, keys_dropped
+from pytest_eac.lm.contrast import alike, contrast, described, differences, keys_dropped
 from pytest_eac.lm.find import quiet
 from pytest_eac.lm.folder import TEMPLATES, same_bytes
 from pytest_eac.lm.foreign import refusing
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _FAST = "tokenizer.json"
 _SETTINGS = "tokenizer_config.json"
+_SPECIAL = "special_tokens_map.json"
 # Of a loaded tokenizer, what is compared in other ways or says nothing of what it does.
 _APART = {
     *("tokenizer", "chat_template", "special_tokens_map", "init_kwargs", "init_inputs"),
@@ -35,6 +36,8 @@ _APART = {
 _EXTRA = ("extra_special_tokens", "additional_special_tokens")  # its name now, and before
 _TEMPLATE = "chat_template.jinja"
 _DEFAULT = "default"  # the name of the template that is used where none is asked for
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized", "special")
+_KIND = "AddedToken"
 _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")  # likewise
 
 
@@ -155,40 +158,93 @@ def _lines_joined(path: Path) -> str:
 def _settings(base: Path, edited: Path, _: Any, loaded: Any) -> Iterator[str]:
     """Compare the keys that loading has dropped, or that other files have overruled."""
     found = read_json(edited / _SETTINGS)
-    own = read_json(base / _SETTINGS) if (base / _SETTINGS).is_file() else {}
+    own = _written(base, _SETTINGS)
     into = {**_defaults(loaded), **_loaded(loaded)}
-    into["additional_special_tokens"] = into.get("extra_special_tokens")
+    into[_EXTRA[1]] = into.get(_EXTRA[0])
     into["chat_template"] = loaded.chat_template
     added = {str(key): _flags(token) for key, token in loaded.added_tokens_decoder.items()}
     kind = into["tokenizer_class"]
     kinds = {kind, f"{kind}Fast", *(_PLAIN if kind in _PLAIN else ())}
+    tokens = _Tokens(base, loaded)
     for name in sorted(counted(found)):
         value = found[name]
-        if value in (None, {}, []) or value == own.get(name) or _text(value) == into.get(name):
+        if value in (None, {}, []) or alike(value, own.get(name), name):
+            continue
+        if tokens.say(name, value, into.get(name)):
             continue
         if name == "tokenizer_class" and isinstance(value, str) and value in kinds:
             continue
         if name == "chat_template" and _named_templates(value) == _templates(loaded):
             continue
         if name == "added_tokens_decoder" and isinstance(value, dict):
-            other = sorted(key for key in value if _flags(value[key]) != added.get(key))
+            other = sorted(key for key in value if not _is_token(value[key], added.get(key)))
             yield from (described(f"{name}.{key}", added.get(key), value[key]) for key in other)
             continue
         yield described(name, own.get(name), value)
 
 
+def _written(folder: Path, name: str) -> dict[str, Any]:
+    return read_json(folder / name) if (folder / name).is_file() else {}
+
+
 def _named_templates(value: Any) -> Any:
-    """Return chat templates by name as a settings file writes them: one, or a list."""
+    """Return chat templates by name as a settings file writes them: one, or a list.
+
+    ``None`` if a name comes twice, or one says more than its name and template.
+    """
     if isinstance(value, list) and all(isinstance(each, dict) for each in value):
-        return {str(each.get("name")): each.get("template") for each in value}
+        named = {str(each.get("name")): each.get("template") for each in value}
+        plain = all(each.keys() == {"name", "template"} for each in value)
+        return named if plain and len(named) == len(value) else None
     return {_DEFAULT: value}
 
 
-def _flags(token: Any) -> dict[str, Any]:
-    names = ("content", "single_word", "lstrip", "rstrip", "normalized", "special")
-    if isinstance(token, dict):
-        return {name: token.get(name) for name in names}
-    return {name: getattr(token, name, None) for name in names}
+def _flags(token: AddedToken) -> dict[str, Any]:
+    return {name: getattr(token, name) for name in ("content", *_FLAGS)}
+
+
+def _is_token(value: Any, flags: Mapping[str, Any] | None) -> bool:
+    """Return whether a token as a file describes it is one of the vocabulary's, and no more."""
+    if not isinstance(value, dict) or flags is None:
+        return False
+    # Where these two are not written, readers take them from the vocabulary; the others are off.
+    left_out = {name: flags[name] for name in ("normalized", "special")}
+    off = dict.fromkeys(_FLAGS, False)
+    return alike({"__type": _KIND, **off, **left_out, **value}, {"__type": _KIND, **flags})
+
+
+class _Tokens:
+    """The tokens of a vocabulary with their flags, and how the base's files describe them."""
+
+    def __init__(self, base: Path, loaded: Any) -> None:
+        added = map(_flags, loaded.added_tokens_decoder.values())
+        self._added = {str(flags["content"]): flags for flags in added}
+        self._base = [_written(base, name) for name in (_SETTINGS, _SPECIAL)]
+
+    def say(self, name: str, value: Any, loaded: Any) -> bool:
+        """Return whether a file's value is what was loaded.
+
+        A token that the file describes has the flags that the vocabulary gives it, or those of the
+        base's files.
+        """
+        if any(alike(_bare(value), _bare(each.get(name)), name) for each in self._base):
+            return bool(_text(value) == loaded)
+        if isinstance(value, list) and isinstance(loaded, list):
+            pairs = zip(value, loaded, strict=False)
+            return len(value) == len(loaded) and all(self.say("", *pair) for pair in pairs)
+        if isinstance(value, dict) and "content" in value:
+            text = value["content"]
+            return bool(text == loaded) and _is_token(value, self._added.get(str(text)))
+        return alike(value, loaded, name)
+
+
+def _bare(value: Any) -> Any:
+    """Return a token, or each of a list, without what only says that it is one."""
+    if isinstance(value, list):
+        return [_bare(each) for each in value]
+    if isinstance(value, dict) and value.get("__type") == _KIND:
+        return {name: each for name, each in value.items() if name != "__type"}
+    return value
 
 
 def _fast(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
@@ -200,7 +256,7 @@ def _fast(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
         before.insert(0, _canonical(base / _FAST))
     if now not in before:
         yield from differences(json.loads(before[0]), json.loads(now), every_key=True)
-    own = read_json(base / _FAST) if (base / _FAST).is_file() else {}
+    own = _written(base, _FAST)
     yield from keys_dropped(written, json.loads(now), own)
 
 
@@ -214,12 +270,14 @@ def _canonical(path: Path) -> str:
 
 
 def _special(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
-    name = "special_tokens_map.json"
-    own = read_json(base / name) if (base / name).is_file() else {}
+    own = _written(base, _SPECIAL)
     loaded = _loaded(one)
     loaded[_EXTRA[1]] = loaded.get(_EXTRA[0])
-    for key, value in sorted(read_json(edited / name).items()):
-        if value not in (None, []) and value != own.get(key) and _text(value) != loaded.get(key):
+    tokens = _Tokens(base, one)
+    for key, value in sorted(read_json(edited / _SPECIAL).items()):
+        if value in (None, []) or alike(value, own.get(key), key):
+            continue
+        if not tokens.say(key, value, loaded.get(key)):
             yield described(key, own.get(key, loaded.get(key)), value)
 
 
@@ -238,7 +296,7 @@ def _vocabulary(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
 
 
 def _other_ids(found: Mapping[str, Any], known: Mapping[str, int]) -> Iterator[str]:
-    other = sorted(token for token in found if found[token] != known.get(token))
+    other = sorted(token for token in found if not alike(found[token], known.get(token), "_id"))
     yield from (described(each, known.get(each), found[each]) for each in other[:1])
     if len(other) > 1:
         yield f"{len(other) - 1} more tokens do not have the base's ids"
@@ -270,7 +328,7 @@ def _lines(path: Path) -> list[str]:
 def _template(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
     """Compare templates in the older form, which a newer file may overrule."""
     name = "chat_template.json"
-    own = read_json(base / name) if (base / name).is_file() else {}
+    own = _written(base, name)
     for key, value in sorted(read_json(edited / name).items()):
         known = key == "chat_template" and _named_templates(value) == _templates(one)
         if not known and value != own.get(key):
@@ -280,7 +338,7 @@ def _template(base: Path, edited: Path, one: Any, _: Any) -> Iterator[str]:
 _FILES: dict[str, Callable[..., Iterator[str]]] = {
     _SETTINGS: _settings,
     _FAST: _fast,
-    "special_tokens_map.json": _special,
+    _SPECIAL: _special,
     "added_tokens.json": _added,
     "vocab.json": _vocabulary,
     "merges.txt": _merges,

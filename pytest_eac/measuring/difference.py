@@ -17,6 +17,7 @@ from pytest_eac.lm.checkpoint import TensorFile, as_bytes, fingerprint_of, open_
 from pytest_eac.lm.companions import compare_companions
 from pytest_eac.lm.files import files_of
 from pytest_eac.lm.inventory import side, take_inventory
+from pytest_eac.lm.notes import compare_notes
 from pytest_eac.measuring.rank import effective_rank
 
 if TYPE_CHECKING:
@@ -65,17 +66,19 @@ def compare_checkpoints(
         ModelError: the base cannot be read, or a file of either is changed meanwhile.
     """
     watched = files_of(base), files_of(edited)
-    original = open_checkpoint(base).tensors
+    checkpoint = open_checkpoint(base)
+    original = checkpoint.tensors
     troubles: list[str] = []
     found = _Compared()
     placed: dict[str, str] | None = None
     try:
-        opened = open_checkpoint(edited).tensors
+        opened = open_checkpoint(edited)
     except ModelError as error:
         troubles.append(str(error).removeprefix(f"{edited}/"))
     else:
-        placed = {name: each.file.name for name, each in opened.items()}
-        found = _compare_all(original, opened, rank_limit, progress)
+        placed = {name: each.file.name for name, each in opened.tensors.items()}
+        found = _compare_all(original, opened.tensors, rank_limit, progress)
+        troubles += compare_notes(checkpoint, opened)
     inventory = take_inventory(side(base, base_files), side(edited, files), placed)
     troubles += inventory.troubles
     troubles += compare_companions(base, edited, inventory.as_written)

@@ -21,10 +21,11 @@ from pytest_eac.exporting.deltas import between, put
 from pytest_eac.exporting.export import export_chain
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
-from pytest_eac.lm.folder import TEMPLATES, list_tree
+from pytest_eac.lm.folder import INDEX, TEMPLATES, list_tree
 from pytest_eac.lm.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.manifest import manifest_from_json, manifest_to_json
+from pytest_eac.measuring.difference import compare_checkpoints
 from pytest_eac.measuring.gate import read_manifest
 from tests.conftest import FIXTURES
 
@@ -351,6 +352,24 @@ def test_every_file_that_the_base_is_read_from_is_written(tmp_path: Path) -> Non
         each.name for each in list_tree(tmp_path / "out")
     }
     assert missing == {"model.sig", "modeling.py", "edit-manifest.json"}
+
+
+def test_an_export_has_all_that_its_gate_compares(tmp_path: Path) -> None:
+    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    (base / TEMPLATES).mkdir()
+    for name in ("chat_template.jinja", f"{TEMPLATES}/rag.jinja", f"{TEMPLATES}/default.jinja"):
+        (base / name).write_text(f"{name} {{{{ messages }}}}", encoding="utf-8")
+    for name in ("special_tokens_map.json", "added_tokens.json", "preprocessor_config.json"):
+        (base / name).write_text("{}", encoding="utf-8")
+    tensors = load_file(base / "model.safetensors")
+    save_file(tensors, base / "model.safetensors", metadata={"format": "pt", "by": "x"})
+    (base / INDEX).write_text(
+        json.dumps({"weight_map": dict.fromkeys(tensors, "model.safetensors")}), encoding="utf-8"
+    )
+    write_model(open_checkpoint(base), {EDITED: tensors[EDITED] + 1}, empty(tmp_path / "out"))
+    found = compare_checkpoints(base, tmp_path / "out")
+    assert (found.troubles, found.extra) == ((), ())
+    assert [each.name for each in found.differences] == [EDITED]
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "LICENSE", "preprocessor_config.json"])

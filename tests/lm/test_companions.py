@@ -242,6 +242,62 @@ def test_numbers_are_the_same_where_every_reader_takes_them_so(
     assert (list(differences(was, now)) == []) == same
 
 
+BOS = {"content": "<s>", "lstrip": False, "rstrip": False, "single_word": False}
+
+
+@pytest.mark.parametrize("file", ["tokenizer_config.json", "special_tokens_map.json"])
+@pytest.mark.parametrize(
+    ("more", "same"),
+    [
+        ({}, True),
+        ({"normalized": False, "special": True}, True),
+        ({"lstrip": True}, False),
+        ({"rstrip": True}, False),
+        ({"normalized": True}, False),
+        ({"special": False}, False),
+        ({"evil": 1}, False),
+    ],
+)
+def test_a_special_token_has_the_flags_of_the_vocabulary(
+    folder: Path, file: str, more: dict[str, Any], *, same: bool
+) -> None:
+    (folder / "special_tokens_map.json").write_text("{}")
+    kind = {"__type": "AddedToken"} if file == "tokenizer_config.json" else {}
+    rewrite(folder / file, bos_token=BOS | kind | more)
+    lines = [line.partition(" is ")[0] for line in compare_companions(BASE, folder)]
+    assert lines == ([] if same else [f"{file}: bos_token"])
+
+
+def test_a_special_token_may_have_the_flags_that_the_bases_files_give_it(folder: Path) -> None:
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    rewrite(
+        base / "tokenizer_config.json", bos_token=BOS | {"__type": "AddedToken", "lstrip": True}
+    )
+    (folder / "special_tokens_map.json").write_text(
+        json.dumps({"bos_token": BOS | {"lstrip": True}})
+    )
+    assert compare_companions(base, folder) == []
+
+
+def test_an_added_token_that_says_more_is_named(folder: Path) -> None:
+    flags = BOS | {"normalized": False, "special": True}
+    rewrite(folder / "tokenizer_config.json", added_tokens_decoder={"0": flags})
+    assert compare_companions(BASE, folder) == []
+    rewrite(folder / "tokenizer_config.json", added_tokens_decoder={"0": flags | {"evil": 1}})
+    (line,) = compare_companions(BASE, folder)
+    assert line.startswith("tokenizer_config.json: added_tokens_decoder.0 is ")
+
+
+def test_chat_templates_of_one_name_are_named(folder: Path) -> None:
+    templates = [{"name": "default", "template": GOOD}, {"name": "rag", "template": GOOD}]
+    base = Path(shutil.copytree(folder, folder.parent / "base"))
+    rewrite(base / "tokenizer_config.json", chat_template=templates)
+    twice = [{"name": "rag", "template": EVIL}, *templates]
+    rewrite(folder / "tokenizer_config.json", chat_template=twice)
+    (line,) = compare_companions(base, folder)
+    assert line.startswith("tokenizer_config.json: chat_template is ")
+
+
 def test_a_value_that_a_newer_file_overrules_must_still_be_the_bases(folder: Path) -> None:
     base = Path(shutil.copytree(folder, folder.parent / "base"))
     for each in (base, folder):
