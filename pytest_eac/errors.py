@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+def _encodable(text: str) -> str:
+    """Escape halves of characters, which a file may hold and nothing can print."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class EacError(Exception):
     """Root of everything this package raises on purpose.
 
@@ -22,6 +27,9 @@ class EacError(Exception):
     """
 
     check: str | None = None
+
+    def __str__(self) -> str:
+        return _encodable(super().__str__())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +83,7 @@ class UnavailableError(EacError):
         super().__init__(what, remedy)
 
     def __str__(self) -> str:
-        return f"{self.what}; {self.remedy}"
+        return _encodable(f"{self.what}; {self.remedy}")
 
 
 class DeviceUnavailableError(UnavailableError):

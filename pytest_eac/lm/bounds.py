@@ -14,7 +14,7 @@ import base64
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoint import read_json
+from pytest_eac.lm.folder import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -33,7 +33,7 @@ ADDED_BYTES = 2**23
 AFFIX_BYTES = 1_000
 """How long what is added to the parts of a word may be; known ones have up to four letters."""
 MAX_ID = 10_000_000
-"""How large the id of an added token may be: a list as long as that may be made."""
+"""How large the id of a token may be: a list as long as that may be made."""
 
 _FAST, _SETTINGS, _ADDED = "tokenizer.json", "tokenizer_config.json", "added_tokens.json"
 _NESTED = ("normalizers", "pretokenizers", "processors", "decoders")
@@ -64,19 +64,19 @@ def require_bounded(folder: Path) -> None:
     """Raise if a folder's tokenizer asks for what no tokenizer needs.
 
     Raises:
-        ModelError: names the file, what it asks for, and the limit; or the file is no JSON object.
+        ModelError: names the file, what it asks for, and the limit.
     """
     growth = 1.0
     if (folder / _FAST).is_file():
-        tokenizer = read_json(folder / _FAST)
+        tokenizer = read_object(folder / _FAST)
         growth = _require_steps(folder / _FAST, tokenizer)
         _require_vocabulary(folder / _FAST, tokenizer.get("model"))
         _require_added(folder / _FAST, tokenizer.get("added_tokens"), growth)
     if (folder / "vocab.json").is_file():
-        _require_vocabulary(folder / "vocab.json", {"vocab": read_json(folder / "vocab.json")})
+        _require_vocabulary(folder / "vocab.json", {"vocab": read_object(folder / "vocab.json")})
     for name in (_SETTINGS, "special_tokens_map.json", _ADDED):
         if (folder / name).is_file():
-            found = read_json(folder / name)
+            found = read_object(folder / name)
             found.pop("chat_template", None)
             _require_ids(folder / name, found.get("added_tokens_decoder"))
             _require_added(folder / name, [*found] if name == _ADDED else found, growth)
@@ -163,6 +163,9 @@ def _require_vocabulary(where: Path, model: Any) -> None:
     _require(where, _SQUARED, sum(each**2 for each in lengths), TOKEN_SPLITS)
     if scored:
         _require(where, "tokens with scores of as many bytes as", sum(lengths), SCORED_BYTES)
+    if isinstance(vocabulary, dict):
+        ids = [each for each in vocabulary.values() if isinstance(each, int)]
+        _require(where, "a vocabulary with an id of", max(ids, default=0), MAX_ID)
     for name in _AFFIXES:
         _require(where, f"{name} of as many bytes as", _bytes(model.get(name)), AFFIX_BYTES)
 

@@ -143,8 +143,8 @@ def require_companions(folder: Path) -> None:
 
     Raises:
         ModelError: a file is a link out of the folder or is larger than ``TEXT_BYTES``, or
-            ``config.json`` claims more than ``MAX_PARTS`` layers, experts or labels, or has other
-            files read.
+            ``config.json`` claims more than ``MAX_PARTS`` layers, experts or labels, has other
+            files read, or replaces a part of the class that transformers makes of it.
     """
     names = [name for name in files_read(folder) if not name.endswith(".safetensors")]
     require_inside(folder, names)
@@ -160,7 +160,27 @@ def require_companions(folder: Path) -> None:
                 f"{folder / name}: found {key}, by which other files are read than those of a "
                 "model; expected config.json and tokenizer.json: remove the key"
             )
-    require_few_parts(folder / CONFIG, read_object(folder / CONFIG))
+    config = read_object(folder / CONFIG)
+    _require_settings(folder / CONFIG, config)
+    require_few_parts(folder / CONFIG, config)
+
+
+def _require_settings(where: Path, config: Mapping[str, object]) -> None:
+    """Raise if a configuration replaces a part of the class that transformers makes of it.
+
+    transformers sets an attribute for each key. ``attribute_map`` would have other keys, which
+    nobody has checked, stand for those that are; a method would no longer be one.
+    """
+    from transformers import PreTrainedConfig
+
+    for name, value in config.items():
+        if name == "attribute_map" or callable(getattr(PreTrainedConfig, name, None)):
+            raise ModelError(
+                f"{where}: found {name}, which is a part of the program and no setting; remove the "
+                "key"
+            )
+        if name.endswith("_config") and isinstance(value, dict):
+            _require_settings(where, value)
 
 
 def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX_PARTS) -> None:

@@ -121,7 +121,7 @@ def _compare_templates(
     base: tuple[Path, dict[str, str]], edited: tuple[Path, dict[str, str]]
 ) -> Iterator[str]:
     (was_in, was), (is_in, now) = base, edited
-    for name in sorted(was.keys() | now.keys()):
+    for name in sorted(was.keys() | now.keys(), key=str):
         if was.get(name) != now.get(name):
             file = _template_file(name, is_in if name in now else was_in)
             yield f"{file}: chat_template {contrast(was.get(name), now.get(name))}"

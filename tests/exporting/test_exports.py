@@ -160,6 +160,20 @@ def test_any_two_tensors_lead_to_one_another(
 EDITED = "model.layers.1.mlp.down_proj.weight"
 
 
+@pytest.fixture(scope="module")
+def exported(tiny_llama: LoadedModel, spec: Spec, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Deltas, which a test must not change."""
+    out = tmp_path_factory.mktemp("exported") / "deltas"
+    export(tiny_llama, spec, out, "deltas")
+    return out
+
+
+@pytest.fixture
+def deltas(exported: Path, tmp_path: Path) -> Path:
+    """A copy of them for one test."""
+    return Path(shutil.copytree(exported, tmp_path / "deltas"))
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -170,7 +184,7 @@ EDITED = "model.layers.1.mlp.down_proj.weight"
 @pytest.mark.parametrize("exact", [True, False])
 def test_deltas_for_another_model_are_refused(
     tiny_llama: LoadedModel,
-    spec: Spec,
+    deltas: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     name: str,
@@ -178,24 +192,22 @@ def test_deltas_for_another_model_are_refused(
     *,
     exact: bool,
 ) -> None:
-    export(tiny_llama, spec, tmp_path / "out", "deltas")
     if not exact:
-        (tmp_path / "out" / "exact.safetensors").unlink()
+        (deltas / "exact.safetensors").unlink()
     other = Path(shutil.copytree(tiny_llama.id, tmp_path / "other"))
     tensors = load_file(other / "model.safetensors")
     tensors[name].view(-1)[0] += 1
     save_file(tensors, other / "model.safetensors", metadata={"format": "pt"})
-    arguments = ["apply", str(tmp_path / "out"), str(other), "--out", str(tmp_path / "edited")]
+    arguments = ["apply", str(deltas), str(other), "--out", str(tmp_path / "edited")]
     assert main(arguments) == 1
     assert said in capsys.readouterr().err
     assert not (tmp_path / "edited").exists()
 
 
 def test_deltas_are_not_taken_away_from_another_model(
-    tiny_llama: LoadedModel, spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_llama: LoadedModel, deltas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    export(tiny_llama, spec, tmp_path / "out", "deltas")
-    arguments = ["apply", str(tmp_path / "out")]
+    arguments = ["apply", str(deltas)]
     assert main([*arguments, tiny_llama.id, "--out", str(tmp_path / "edited")]) == 0
     tensors = load_file(tmp_path / "edited" / "model.safetensors")
     tensors["model.norm.weight"][0] += 1
@@ -206,12 +218,12 @@ def test_deltas_are_not_taken_away_from_another_model(
 
 
 def test_a_manifest_that_states_another_result_is_refused(
-    tiny_llama: LoadedModel, spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tiny_llama: LoadedModel, deltas: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = export(tiny_llama, spec, tmp_path / "out", "deltas")
+    manifest = read_manifest(deltas)
     lied = replace(manifest, edited_fingerprint=manifest.base.fingerprint)
-    (tmp_path / "out" / "edit-manifest.json").write_text(manifest_to_json(lied), encoding="utf-8")
-    arguments = ["apply", str(tmp_path / "out"), tiny_llama.id, "--out", str(tmp_path / "edited")]
+    (deltas / "edit-manifest.json").write_text(manifest_to_json(lied), encoding="utf-8")
+    arguments = ["apply", str(deltas), tiny_llama.id, "--out", str(tmp_path / "edited")]
     assert main(arguments) == 1
     assert "edit-manifest.json: contradicts itself" in capsys.readouterr().err
 
@@ -220,15 +232,14 @@ def test_a_manifest_that_states_another_result_is_refused(
 @pytest.mark.parametrize("file", ["exact.safetensors", "edit-manifest.json"])
 def test_a_pipe_in_place_of_a_file_is_an_error_and_not_waited_for(
     tiny_llama: LoadedModel,
-    spec: Spec,
+    deltas: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     file: str,
 ) -> None:
-    export(tiny_llama, spec, tmp_path / "out", "deltas")
-    (tmp_path / "out" / file).unlink()
-    os.mkfifo(tmp_path / "out" / file)
-    arguments = ["apply", str(tmp_path / "out"), tiny_llama.id, "--out", str(tmp_path / "edited")]
+    (deltas / file).unlink()
+    os.mkfifo(deltas / file)
+    arguments = ["apply", str(deltas), tiny_llama.id, "--out", str(tmp_path / "edited")]
     assert main(arguments) == 1
     assert f"{file}: cannot be read: is a pipe" in capsys.readouterr().err
 
@@ -236,17 +247,16 @@ def test_a_pipe_in_place_of_a_file_is_an_error_and_not_waited_for(
 @pytest.mark.parametrize("file", ["exact.safetensors", "edit-manifest.json"])
 def test_deltas_that_were_tampered_with_are_refused(
     tiny_llama: LoadedModel,
-    spec: Spec,
+    deltas: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     file: str,
 ) -> None:
-    export(tiny_llama, spec, tmp_path / "out", "deltas")
-    path = tmp_path / "out" / file
+    path = deltas / file
     content = path.read_bytes()
     lied = content.replace(b'"after": "', b'"after": "0')
     path.write_bytes(lied if lied != content else content[:-1] + bytes([content[-1] ^ 1]))
-    arguments = ["apply", str(tmp_path / "out"), tiny_llama.id, "--out", str(tmp_path / "edited")]
+    arguments = ["apply", str(deltas), tiny_llama.id, "--out", str(tmp_path / "edited")]
     assert main(arguments) == 1
     assert file in capsys.readouterr().err
 

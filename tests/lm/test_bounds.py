@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import bounds, load, vocabularies
@@ -172,11 +173,19 @@ def test_no_text_grows_by_more_than_its_steps_are_taken_to_make_it(
     assert len(grown.encode()) <= factor * len(text.encode()) + more
 
 
+def test_a_list_as_long_as_the_largest_id_is_not_made(folder: Path) -> None:
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    tokenizer["model"]["vocab"]["zz"] = 2**31
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(ModelError, match=r"a vocabulary with an id of 2,147,483,648, expected at"):
+        require_bounded(folder)
+
+
 def test_a_release_whose_texts_grow_is_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _change(folder / "tokenizer.json", normalizer=_LONG)
-    reading = vocabularies.AutoTokenizer.from_pretrained
+    reading = AutoTokenizer.from_pretrained
     read: list[Path] = []
 
     def spy(folder: Path, **settings: Any) -> Any:

@@ -71,6 +71,11 @@ def test_a_configuration_that_no_model_can_have_is_one_error(
     assert str(folder) in str(found.value)
 
 
+def test_a_label_that_is_a_number_counts_for_no_layers(folder: Path) -> None:
+    _change(folder / "config.json", {"id2label": {"0": -(2**63)}})
+    load_model(str(folder), device="cpu")
+
+
 def test_layers_that_a_configuration_leaves_to_a_default_are_counted(folder: Path) -> None:
     config = {key: value for key, value in tiny.CONFIG.items() if key != "num_hidden_layers"}
     (folder / "config.json").write_text(json.dumps(config))

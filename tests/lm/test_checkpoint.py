@@ -104,6 +104,15 @@ def test_an_index_that_promises_a_tensor_its_file_has_not_is_refused(folder: Pat
         open_checkpoint(folder)
 
 
+def test_a_name_with_half_a_character_can_be_printed(folder: Path) -> None:
+    placed = {**shard(folder), "\ud800": "part-0.safetensors"}
+    (folder / INDEX).write_text(json.dumps({"weight_map": placed}))
+    with pytest.raises(ModelError) as raised:
+        open_checkpoint(folder)
+    assert "\\ud800" in str(raised.value)
+    str(raised.value).encode()
+
+
 def test_a_tensor_that_the_index_does_not_list_is_refused(folder: Path) -> None:
     placed = shard(folder)
     left_out = placed.popitem()[0]

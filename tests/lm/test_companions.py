@@ -41,6 +41,14 @@ def test_what_only_says_who_wrote_it_is_no_difference(folder: Path) -> None:
     assert compare_companions(BASE, folder) == []
 
 
+def test_templates_whose_names_are_no_texts_are_reported(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    config = json.loads(path.read_text())
+    config["chat_template"] = [{"name": name, "template": "x"} for name in (0.5, "rag")]
+    path.write_text(json.dumps(config))
+    assert any("chat_template" in line for line in compare_companions(BASE, folder))
+
+
 def test_a_default_that_is_left_out_is_no_difference(folder: Path) -> None:
     path = folder / "config.json"
     config = json.loads(path.read_text())

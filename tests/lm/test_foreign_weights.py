@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
 from pytest_eac.errors import ModelError
@@ -157,6 +157,37 @@ def test_links_inside_a_folder_and_of_the_hubs_cache_are_followed(folder: Path) 
     for place in (folder, snapshot, folder.parent / "name"):
         assert find_model(str(place)).folder == place
         assert open_checkpoint(place).files == (place / WEIGHTS,)
+
+
+@pytest.mark.parametrize("part", [None, "text_config"])
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"attribute_map": {"transformers_weights": "file"}, "file": "other.safetensors"},
+        {"attribute_map": {"num_hidden_layers": "n"}, "n": 10**9},
+        {"to_dict": 1},
+        {"get_text_config": {}},
+    ],
+    ids=lambda keys: next(iter(keys)),
+)
+def test_a_configuration_may_not_replace_parts_of_its_class(
+    folder: Path, part: str | None, keys: dict[str, Any]
+) -> None:
+    zeros = {name: each * 0 for name, each in load_file(folder / WEIGHTS).items()}
+    save_file(zeros, folder / "other.safetensors", metadata={"format": "pt"})
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps(config | ({part: keys} if part else keys)))
+    with pytest.raises(ModelError, match=f"found {next(iter(keys))}, which is a part of the prog"):
+        load_model(str(folder))
+    (line,) = compare_companions(FIXTURES / "tiny-llama", folder)  # of a release
+    assert line.startswith("config.json: found ")
+
+
+def test_labels_may_have_any_names(folder: Path) -> None:
+    config = json.loads((folder / CONFIG).read_text())
+    config |= {"label2id": {"update": 0, "attribute_map": 1}}
+    (folder / CONFIG).write_text(json.dumps(config))
+    load_model(str(folder))
 
 
 @pytest.mark.parametrize("repository", ["dl", "models--a--b"])
