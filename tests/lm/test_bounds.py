@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm import bounds, load, vocabularies
@@ -176,7 +177,7 @@ def test_a_release_whose_texts_grow_is_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _change(folder / "tokenizer.json", normalizer=_LONG)
-    reading = vocabularies.AutoTokenizer.from_pretrained
+    reading = AutoTokenizer.from_pretrained
     read: list[Path] = []
 
     def spy(folder: Path, **settings: Any) -> Any:
