@@ -59,7 +59,7 @@ def _lines(rng: random.Random) -> bytes:
 
 def _read(file: Path) -> None:
     source = EditSource.model_validate({"from": file.name, "format": file.stem})
-    check_texts(read_source(source, file.with_name("some.eac.yaml")))
+    check_texts(read_source(source, file))
 
 
 KINDS = (
