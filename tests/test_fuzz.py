@@ -93,6 +93,7 @@ def test_an_input_that_takes_too_long_is_counted(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(load, "read_with_parents", hang)
     monkeypatch.setattr(trial, "SECONDS", 0.05)
+    monkeypatch.setattr(trial, "WALL_SECONDS", 0.2)
     found = run({"soup": 2}, Plan())
     assert "HangError" in str(found["soup"].bad)
 

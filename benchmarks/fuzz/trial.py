@@ -23,6 +23,9 @@ BAD = "! "
 """What an outcome that is a fault of the reader begins with."""
 
 
+_WARM: set[str] = set()  # kinds of which this process has read an input
+
+
 class HangError(BaseException):
     """An input took too long; no ``except Exception`` may swallow it."""
 
@@ -38,6 +41,13 @@ def attempt(kind: Kind, folder: Path, data: bytes) -> tuple[str, str]:
     The outcome is ``read``, the class of an ``EacError``, or begins with ``BAD``: another exception
     left the reader, or it took too long. Changes how SIGPROF and SIGALRM are handled.
     """
+    if kind.name not in _WARM:  # what is read first imports libraries, and takes its time
+        _attempt(kind, folder, data, seconds=WALL_SECONDS)
+        _WARM.add(kind.name)
+    return _attempt(kind, folder, data, seconds=SECONDS)
+
+
+def _attempt(kind: Kind, folder: Path, data: bytes, *, seconds: float) -> tuple[str, str]:
     file = folder / kind.file
     file.write_bytes(data)
     for each in (signal.SIGPROF, signal.SIGALRM):
@@ -46,13 +56,13 @@ def attempt(kind: Kind, folder: Path, data: bytes) -> tuple[str, str]:
     try:
         try:
             # Once is not enough: in a finalizer the exception is reported and forgotten.
-            signal.setitimer(signal.ITIMER_PROF, SECONDS, SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, seconds, seconds)
             signal.setitimer(signal.ITIMER_REAL, WALL_SECONDS, WALL_SECONDS)
             outcome = _outcome(kind, file)
         finally:
             signal.setitimer(signal.ITIMER_PROF, 0)
             signal.setitimer(signal.ITIMER_REAL, 0)
-        if time.process_time() - start > SECONDS:
+        if time.process_time() - start > seconds:
             raise HangError
     except KeyboardInterrupt:
         raise
