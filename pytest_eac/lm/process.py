@@ -91,6 +91,12 @@ def _set_current_folder(value: str | None) -> None:
             os.chdir(value)
 
 
+def _umask() -> int:
+    mask = os.umask(0o077)  # the system tells it to nobody who does not set it
+    os.umask(mask)
+    return mask
+
+
 # Where models and the cache are, and how products are summed; libraries set others themselves.
 _VARIABLES = (
     *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_DATASETS_OFFLINE"),
@@ -221,6 +227,7 @@ _SETTINGS = (
         read=np.geterr,
         write=lambda value: np.seterr(**value),
     ),
+    _Setting(name="the rights of new files (umask)", read=_umask, write=os.umask),
     _Setting(name="the current folder", read=_current_folder, write=_set_current_folder),
     _Setting(
         name="environment variables",

@@ -485,6 +485,7 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: np.seterr(over="raise"),
         "numpy's treatment of floating-point errors (was ",
     ),
+    "umask": (lambda: os.umask(0o777), "the rights of new files (umask) (was "),
     "current folder": (lambda: os.chdir("/"), "the current folder (was "),
     "environment": (
         lambda: os.environ.update({"HF_HOME": "/secret"}),
