@@ -39,6 +39,8 @@ class Kind(Enum):
     def may_replace(self, path: Path) -> bool:
         """Whether a path is free, or has an empty file or an earlier one of this kind.
 
+        Results may also replace a file that is called ``.json`` and holds no JSON.
+
         Raises:
             OSError: there is a file, which cannot be read.
         """
@@ -47,7 +49,10 @@ class Kind(Enum):
                 start = file.read(_PEEKED)
         except FileNotFoundError:
             return True
-        return not start or re.match(self.value, start, re.DOTALL) is not None
+        is_useless = path.suffix == ".json" and not start.lstrip().startswith((b"{", b"["))
+        if not start or (self is Kind.RESULTS and is_useless):
+            return True
+        return re.match(self.value, start, re.DOTALL) is not None
 
 
 _MOST_LINKS = 40  # in a row, as on Linux

@@ -90,6 +90,16 @@ def test_a_file_that_no_run_has_written_is_not_replaced(
     assert file.read_bytes() == before
 
 
+@pytest.mark.parametrize(("text", "replaced"), [("old", True), ('{"a": 1}', False), ("[]", False)])
+def test_results_replace_a_json_file_only_if_it_holds_nothing_else(
+    specs: Specs, stored: Path, text: str, *, replaced: bool
+) -> None:
+    file = specs.pytester.path / "out.json"
+    file.write_text(text)
+    specs.run(STORED, "--eac-results=out.json")
+    assert (file.read_text() != text) is replaced
+
+
 def test_an_output_of_another_kind_is_not_replaced(specs: Specs, stored: Path) -> None:
     result = specs.run(STORED, "--eac-summary=s", "--eac-report=r", "--eac-results=j")
     result.assert_outcomes(passed=2)
