@@ -256,7 +256,7 @@ def require_model(folder: Path, *, released: bool = False) -> None:
     require_names(folder, names, base=_base_of_adapter(folder), released=released)
     single = WEIGHTS in names
     named = read_object(folder / CONFIG).get("transformers_weights")
-    if named not in {None, WEIGHTS if single else INDEX}:
+    if named not in (None, WEIGHTS if single else INDEX):
         raise ModelError(
             f"{folder / CONFIG}: found transformers_weights: {named!r}, but weights are read from "
             f"{WEIGHTS if single else INDEX}; save the model again with model.save_pretrained"

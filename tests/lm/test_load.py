@@ -239,11 +239,13 @@ def test_weights_that_are_not_named_as_usual_are_refused(folder: Path) -> None:
     ):
         load_model(str(folder))
     config = json.loads((folder / "config.json").read_text())
-    config["transformers_weights"] = "other.safetensors"
-    (folder / "config.json").write_text(json.dumps(config))
     shutil.copyfile(FIXTURES / "tiny-llama" / "model.safetensors", folder / "model.safetensors")
-    with pytest.raises(ModelError, match=r"found transformers_weights: 'other\.safetensors'"):
-        load_model(str(folder))
+    for named in ("other.safetensors", ["other.safetensors"], {"a": 1}):
+        config["transformers_weights"] = named
+        (folder / "config.json").write_text(json.dumps(config))
+        with pytest.raises(ModelError, match=r"found transformers_weights: ") as raised:
+            load_model(str(folder))
+        assert repr(named) in str(raised.value)
 
 
 def test_a_file_that_is_neither_folder_nor_gguf_is_refused(folder: Path) -> None:
