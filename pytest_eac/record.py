@@ -188,9 +188,9 @@ class EditCost:
 
     Attributes:
         seconds: wall time of the edit, measuring excluded; in a batch, its share of the batch's.
-        peak_bytes: peak during the edit (in a batch, during the whole batch) of the process's
-            resident memory, on a GPU of the memory allocated there; ``None`` where the platform
-            does not tell.
+        peak_bytes: the process's peak resident memory during the edit (in a batch, during the
+            whole batch); on a GPU, the peak of the memory allocated there; ``None`` where the
+            platform does not report it.
         steps: optimisation steps in each stage; empty for methods that take none.
         loss: the loss at the last step; ``None`` for methods that have none.
         reached: whether the search for the value came to its stopping point; ``None`` for methods

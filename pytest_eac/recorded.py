@@ -126,7 +126,7 @@ def _of_scores(place: str, measured: Measurement, *, edits: int, scores: int) ->
     if len(measured.scores) != scores:
         yield f"{place}.scores: found {len(measured.scores)}, expected {scores}, one for each edit"
     elif measured.n != there:
-        yield f"{place}.n: found {measured.n}, expected {there}: so many scores are there"
+        yield f"{place}.n: found {measured.n}, expected {there}, the number of scores"
     elif scores and (measured.value is None) != (there == 0):
         yield f"{place}.value: found {measured.value}, with {there} scores"
     elif there and not 0 <= (measured.value or 0.0) <= 1:

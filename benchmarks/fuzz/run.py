@@ -65,7 +65,7 @@ def shares(count: int, kinds: Sequence[str], *, each: bool = False) -> dict[str,
 
 
 def run(wanted: Mapping[str, int], plan: Plan, *, jobs: int = 0) -> dict[str, Tally]:
-    """Read so many inputs of each kind and return what came of them.
+    """Read the wanted number of inputs of each kind, and return the outcomes.
 
     Args:
         wanted: how many inputs of each kind.

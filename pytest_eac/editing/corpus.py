@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Corpus:
-    """Texts, and what tells them from other texts.
+    """Texts, with a digest that identifies them.
 
     ``require_unchanged`` raises a ``DataError`` if what is read is no longer what ``digest`` is of.
     """
@@ -109,7 +109,7 @@ def _builder(path: Path) -> str:
 def _digest(path: Path) -> str:
     with opened(path) as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if not file.tell():  # as the files of /proc seem to be
+        if not file.tell():  # files of /proc appear to be empty
             raise DataError(f"{path}: is empty; expected text")
     return digest
 

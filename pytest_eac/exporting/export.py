@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 from pytest_eac import __version__
@@ -15,6 +14,7 @@ from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
 from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
+from pytest_eac.lm.files import file_sha256
 from pytest_eac.lm.find import find_model
 from pytest_eac.manifest import (
     MANIFEST,
@@ -149,7 +149,7 @@ def _manifest(
             for each in chain.edits
         ),
         changed={name: Tensor(before=before[name], after=after[name]) for name in changes},
-        files={path.name: _sha256(path) for path in written},
+        files={path.name: file_sha256(path) for path in written},
         error=error,
         verdicts=tuple(
             Finding(
@@ -162,8 +162,3 @@ def _manifest(
         ),
         version=__version__,
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -37,9 +37,9 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
 
     A release with nothing wrong is undecided if not all of its files are known.
 
-    Whatever the bounds, tensors must have the names, types and shapes of the base and be finite,
-    configuration and tokenizer must be the base's, a manifest must tell the truth, and a signature
-    that was verified must hold. Other files must be the base's own, known to be harmless, or
+    Whatever the bounds, tensors must be finite and have the names, types and shapes of the base;
+    configuration and tokenizer must be the base's; a manifest must agree with the files; and a
+    required signature must be valid. Other files must be the base's own, known to be harmless, or
     allowed by the spec.
     """
     wrong = [*release.signature, *release.changes.troubles, *release.broken_promises]

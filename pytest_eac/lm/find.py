@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import logging
 import os
@@ -22,6 +21,7 @@ from transformers.utils import logging as hf_logging
 
 from pytest_eac.cache.folders import take_folder
 from pytest_eac.errors import ModelError, RecordError, UnavailableError
+from pytest_eac.lm.files import file_sha256
 from pytest_eac.lm.folder import (
     ListedFile,
     list_folder,
@@ -186,7 +186,7 @@ def _converted(path: Path, cache: Path) -> tuple[Path, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
     require_fetched(path.parent, [path.name])
     described = read_header(path)
-    digest = _sha256(path)
+    digest = file_sha256(path)
 
     def build(folder: Path) -> None:
         _log.info("converting %s; this is done once", path.name)
@@ -208,16 +208,11 @@ def _copy(path: Path, copy: Path, digest: str) -> None:
         ModelError: its content is no longer what was hashed.
     """
     shutil.copyfile(path, copy)
-    if _sha256(copy) != digest:
+    if file_sha256(copy) != digest:
         raise ModelError(
             f"{path}: was changed while it was converted; leave the file alone during a run, and "
             "run again"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _convert(path: Path, alone: Path, folder: Path, described: Described) -> None:

@@ -43,7 +43,7 @@ def refusing(where: str, remedy: str = "") -> Iterator[None]:
                 f"{where.partition(': ')[0]}: cannot be loaded without code of its own, which was "
                 "not run; --eac-trust-remote-code allows that for a base, and never for a release"
             ) from error
-        raise ModelError(f"{where}: {told(error)}{f'; {remedy}' if remedy else ''}") from error
+        raise ModelError(f"{where}: {brief(error)}{f'; {remedy}' if remedy else ''}") from error
 
 
 def is_panic(error: BaseException) -> bool:
@@ -51,7 +51,7 @@ def is_panic(error: BaseException) -> bool:
     return type(error).__name__ == "PanicException"
 
 
-def told(error: BaseException) -> str:
+def brief(error: BaseException) -> str:
     """Return the class and the text of an exception in one line that is safe to print."""
     text = " ".join(str(error).split())
     if len(text) > _SHOWN:

@@ -75,7 +75,7 @@ class _Header:
         return found
 
     def count(self, each: int) -> int:
-        """Read how many things follow that have so many bytes at least."""
+        """Read how many entries follow, each of at least ``each`` bytes."""
         found = int(self.number())
         if found * each > self.left:
             raise ValueError(f"claims {found:,} entries where {self.left:,} bytes are left")

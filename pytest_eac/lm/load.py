@@ -19,7 +19,7 @@ from pytest_eac.lm.checkpoint import open_checkpoint
 from pytest_eac.lm.files import ModelFiles, files_of
 from pytest_eac.lm.find import find_model, quiet, require_all_weights
 from pytest_eac.lm.folder import CONFIG, read_object, require_few_parts, require_tokenizer
-from pytest_eac.lm.foreign import refusing, told
+from pytest_eac.lm.foreign import brief, refusing
 from pytest_eac.lm.kernels import no_kernels, require_own_code
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.sizes import require_sizes
@@ -297,7 +297,7 @@ def _load_config(model_id: str, where: dict[str, Any]) -> Any:
                 raise
             known = ", ".join(sorted(LAYOUTS))
             raise ModelError(
-                f"{model_id}: transformers does not know this architecture ({told(error)}); "
+                f"{model_id}: transformers does not know this architecture ({brief(error)}); "
                 f"pytest-eac knows {known}"
             ) from error
 

@@ -92,7 +92,7 @@ def _set_current_folder(value: str | None) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0o077)  # the system tells it to nobody who does not set it
+    mask = os.umask(0o077)  # it can be read only by setting it
     os.umask(mask)
     return mask
 
