@@ -101,3 +101,8 @@ class Changes:
     fingerprint: str = ""
     base_fingerprint: str = ""
     listed: bool = True
+
+    @property
+    def compared(self) -> bool:
+        """Whether the tensors were compared; those of a release that cannot be read were not."""
+        return bool(self.fingerprint or self.differences or not self.troubles)

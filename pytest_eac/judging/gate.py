@@ -91,6 +91,8 @@ def _rank(rank: int, changes: Changes) -> str:
 
 def _summary(changes: Changes) -> str:
     moved = [each for each in changes.differences if each.kind == "changed"]
+    if not changes.compared:
+        return f"the release's tensors cannot be read, so none of {changes.tensors} was compared"
     text = f"{len(moved)} of {changes.tensors} tensors differ from the base"
     if not moved:
         return f"{text}{_others(changes)}"

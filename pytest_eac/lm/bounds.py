@@ -132,7 +132,7 @@ def _grows(step: Mapping[str, Any]) -> tuple[float, int]:
     if "prepend" in step:
         return 1, _bytes(step["prepend"])
     if "single" in step:
-        return max(1, *(len(step.get(each) or ()) for each in ("single", "pair"))), 0
+        return max(1, *(len(_list(step.get(each))) for each in ("single", "pair"))), 0
     if "precompiled_charsmap" in step:
         return _longest(step["precompiled_charsmap"]), 0
     return _UNKNOWN, 0

@@ -51,7 +51,8 @@ def broken_promises(
     ):
         if is_ and said != is_:
             yield f"{MANIFEST}: {what}: found {said[:12]}, but the tensors have {is_[:12]}"
-    yield from _other_tensors(manifest, changes)
+    if changes.compared:
+        yield from _other_tensors(manifest, changes)
     yield from _other_method(manifest, spec)
     yield from _other_edits(manifest.edits, spec.edits, limited=limited)
 
@@ -100,7 +101,7 @@ def _other_tensors(manifest: Manifest, changes: Changes) -> Iterator[str]:
         if name not in manifest.changed:
             yield f"{name}: is changed, but {MANIFEST} does not list it"
         elif name not in found:
-            yield f"{name}: is as in the base, or not comparable; {MANIFEST} lists it as changed"
+            yield f"{name}: is as in the base, or has another form; {MANIFEST} lists it as changed"
         else:
             yield from _other_content(name, manifest, found[name])
             if known and found[name].dtype != known:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 EDITED = "model.layers.9.mlp.down_proj.weight"
+EXTRA = "model.layers.0.mlp.extra.weight"
 OTHER = "model.layers.20.mlp.up_proj.weight"
 SHARDS = 4
 QUICK = "{value: {steps: 6}, contexts: {texts: ['{}']}, base: rome, layers: [9], covariance: none}"
@@ -185,10 +186,25 @@ def swapped_tokenizer(folder: Path) -> str:
 
 def extra(folder: Path) -> str:
     def change(tensors: dict[str, Tensor]) -> None:
-        tensors["model.layers.0.mlp.extra.weight"] = torch.ones(2, 2)
+        tensors[EXTRA] = torch.ones(2, 2)
+
+    _list(folder, EXTRA, rewrite(folder, OTHER, change))
+    return rf"  {EXTRA} \(.*\): is not in the base"
+
+
+def unlisted(folder: Path) -> str:
+    def change(tensors: dict[str, Tensor]) -> None:
+        tensors[EXTRA] = torch.ones(2, 2)
 
     rewrite(folder, OTHER, change)
-    return r"  model\.layers\.0\.mlp\.extra\.weight \(.*\): is not in the base"
+    return rf"  model-\d\.safetensors: has {EXTRA}, which {INDEX} does not list"
+
+
+def _list(folder: Path, name: str, file: str) -> None:
+    """Add a tensor to the index."""
+    found = json.loads((folder / INDEX).read_text())
+    found["weight_map"][name] = file
+    replace_text(folder / INDEX, json.dumps(found))
 
 
 def not_a_number(folder: Path) -> str:
@@ -208,8 +224,8 @@ def stale(folder: Path) -> str:
 
 
 TAMPERED = [
-    one_weight, outside, noise, cast, missing, truncated, swapped_tokenizer, extra, not_a_number,
-    stale,
+    one_weight, outside, noise, cast, missing, truncated, swapped_tokenizer, extra, unlisted,
+    not_a_number, stale,
 ]  # fmt: skip
 
 

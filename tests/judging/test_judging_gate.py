@@ -160,3 +160,8 @@ def test_a_release_comes_back_from_a_results_file() -> None:
     one = replace(one, verdict=judge_release(one, ChangedBounds()))
     record = Record(environment={}, chains=(), releases=(one,))
     assert from_json(to_json(record)) == record
+
+
+def test_a_release_that_cannot_be_read_is_not_said_to_be_like_its_base() -> None:
+    found = judge_release(release(troubles=("model.safetensors: is cut off",)), ChangedBounds())
+    assert "the release's tensors cannot be read, so none of 48 was compared" in found.message

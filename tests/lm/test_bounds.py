@@ -132,6 +132,15 @@ def test_a_text_cannot_grow_without_bounds(
         load_model(str(folder), device="cpu")
 
 
+@pytest.mark.parametrize("pieces", [1, True, "x", {"a": 1}, 1.5])
+def test_the_pieces_of_a_template_are_a_list(folder: Path, pieces: object) -> None:
+    step = {"type": "TemplateProcessing", "single": pieces, "pair": pieces, "special_tokens": {}}
+    _change(folder / "tokenizer.json", post_processor=step)
+    require_bounded(folder)
+    with pytest.raises(ModelError, match="tokenizer"):
+        load_model(str(folder), device="cpu")
+
+
 def _unread(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fail where a tokenizer is read by its library."""
 
