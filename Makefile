@@ -36,7 +36,7 @@ docs: $(STAMP)
 	$(BIN)/mkdocs build --strict --site-dir build/site
 
 reference: $(STAMP)
-	$(BIN)/python -m documentation
+	$(BIN)/python -m reference_pages
 
 fixtures: $(STAMP)
 	$(BIN)/python fixtures/build_tiny_models.py

@@ -12,17 +12,17 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.timing import Result, in_turns, times_faster
+from pytest_eac.abilities.by_likelihood import Choices
+from pytest_eac.abilities.lm_eval_tasks import calm
+from pytest_eac.abilities.tasks import prepare
 from pytest_eac.lm.tokens import continuation
-from pytest_eac.measuring.abilities.likelihood import Choices
-from pytest_eac.measuring.abilities.lm_eval_tasks import calm
-from pytest_eac.measuring.abilities.tasks import prepare
-from pytest_eac.spec.abilities import AbilityBounds
-from pytest_eac.writing import as_continuation
+from pytest_eac.spec.schema.abilities import AbilityBounds
+from pytest_eac.text.spacing import as_continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 _BATCHES = (1, 8, 32)
 _TASKS = (("nli", 0), ("sentiment", 0), ("reasoning", 0), ("sentiment", 4))

@@ -10,27 +10,27 @@ import torch
 
 from benchmarks.plain import PlainObjective
 from benchmarks.timing import Result, in_turns, seconds, times_faster
-from pytest_eac.editing import methods
+from pytest_eac.editing import recipes
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.methods import RECIPES, _Solver, edited_modules, locate_then_edit
+from pytest_eac.editing.interface import Work
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.recipes import RECIPES, _Solver, edited_modules, locate_then_edit
 from pytest_eac.editing.sequence import unchanged_by
-from pytest_eac.editing.solved import Work
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.measuring.deviation import measure_deviation
-from pytest_eac.spec.choices import MethodChoice
-from pytest_eac.spec.resolve import resolve_settings
-from pytest_eac.spec.settings import ContextSettings
+from pytest_eac.spec.hyperparameters import resolve_settings
+from pytest_eac.spec.schema.methods import MethodChoice
+from pytest_eac.spec.schema.settings import ContextSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.spec.schema.settings import MethodSettings
 
 # Ten sampled prefixes, half of 5 and half of 10 tokens, and the bare prompt.
 _CONTEXTS = ContextSettings(lengths=((5, 5), (10, 5)))
@@ -118,7 +118,7 @@ class Editing:
         for edit in self.edits[:count]:
             work = replace(work, edits=(edit,))
             fast = seconds(lambda: self.edit(settings, work))  # noqa: B023
-            with replaced.object(methods, "Objective", PlainObjective):
+            with replaced.object(recipes, "Objective", PlainObjective):
                 pairs.append((seconds(lambda: self.edit(settings, work)), fast))  # noqa: B023
         return Result(name="tail edit / plain edit", measured=times_faster(pairs), goal="5x")
 

@@ -20,15 +20,15 @@ import torch
 import pytest_eac.editing
 from benchmarks.timing import Result, timed, times_faster
 from pytest_eac.lm.tokens import continuation, encode, pad
-from pytest_eac.measuring.scoring import force
-from pytest_eac.writing import as_continuation
+from pytest_eac.scoring.answers import force
+from pytest_eac.text.spacing import as_continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 PROMPTS = 500
 CORPUS = Path(pytest_eac.editing.__file__).with_name("corpus.txt")

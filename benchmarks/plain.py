@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.editing.objective import Outcome
+from pytest_eac.lm.forward.hooks import capture, patch
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.trace import capture, patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.prompts import EditPrompts
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 
 class PlainObjective:

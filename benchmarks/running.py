@@ -14,8 +14,8 @@ from benchmarks.timing import Result, seconds, spread
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.spec import Spec
 
 
 def second_run(loaded: LoadedModel, spec: Spec) -> Result:
@@ -39,7 +39,7 @@ def second_run(loaded: LoadedModel, spec: Spec) -> Result:
 def judged_again(repeats: int = 5) -> Iterator[Result]:
     """A whole pytest run over stored records: no model, whatever it was."""
     from pytest_eac import load_model, load_spec, run_chain
-    from pytest_eac.record import Record
+    from pytest_eac.records.run import Record
     from pytest_eac.store import write_record
 
     root = Path(__file__).parents[1] / "fixtures"

@@ -23,16 +23,16 @@ import torch
 from pytest_eac import load_model, load_spec
 from pytest_eac.errors import EacError
 from pytest_eac.measuring.chain import run_chain
-from pytest_eac.measuring.perplexity import perplexity
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.spec.choices import MethodChoice
-from pytest_eac.spec.marked import parse
-from pytest_eac.spec.ready import SpecMethod
+from pytest_eac.scoring.perplexity import perplexity
+from pytest_eac.spec.schema.methods import MethodChoice
+from pytest_eac.spec.spec import SpecMethod
+from pytest_eac.spec.yaml.values import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.record import Chain
+    from pytest_eac.records.run import Chain
 
 
 def settings(grid: Path) -> Iterator[tuple[str, MethodChoice]]:

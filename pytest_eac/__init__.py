@@ -11,48 +11,48 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
+    from pytest_eac.editing.interface import Solved, Work
     from pytest_eac.editing.loss import TargetLoss
-    from pytest_eac.editing.methods import Recipe, edited_modules, locate_then_edit
     from pytest_eac.editing.prompts import prepare
-    from pytest_eac.editing.solved import Solved, Work
+    from pytest_eac.editing.recipes import Recipe, edited_modules, locate_then_edit
     from pytest_eac.editing.updates.problem import Problem
     from pytest_eac.errors import EacError
     from pytest_eac.judging.checks import judge
     from pytest_eac.lm.layout import as_out_in, find_module
-    from pytest_eac.lm.load import LoadedModel, load_model
+    from pytest_eac.lm.loading.load import LoadedModel, load_model
     from pytest_eac.lm.weights import WeightDelta, restored
     from pytest_eac.measuring.chain import run_chain
-    from pytest_eac.record import Chain, Record
+    from pytest_eac.records.run import Chain, Record
     from pytest_eac.reporting.causality import deviation_and_abilities
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.load import load_spec
     from pytest_eac.spec.methods import Method
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.spec.schema.settings import MethodSettings
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Cache": "pytest_eac.cache.entries",
-    "Chain": "pytest_eac.record",
+    "Chain": "pytest_eac.records.run",
     "Edit": "pytest_eac.spec.edits",
-    "LoadedModel": "pytest_eac.lm.load",
+    "LoadedModel": "pytest_eac.lm.loading.load",
     "Method": "pytest_eac.spec.methods",
-    "MethodSettings": "pytest_eac.spec.settings",
-    "Solved": "pytest_eac.editing.solved",
+    "MethodSettings": "pytest_eac.spec.schema.settings",
+    "Solved": "pytest_eac.editing.interface",
     "TargetLoss": "pytest_eac.editing.loss",
     "WeightDelta": "pytest_eac.lm.weights",
-    "Work": "pytest_eac.editing.solved",
+    "Work": "pytest_eac.editing.interface",
     "EacError": "pytest_eac.errors",
     "Problem": "pytest_eac.editing.updates.problem",
-    "Recipe": "pytest_eac.editing.methods",
-    "Record": "pytest_eac.record",
+    "Recipe": "pytest_eac.editing.recipes",
+    "Record": "pytest_eac.records.run",
     "as_out_in": "pytest_eac.lm.layout",
     "deviation_and_abilities": "pytest_eac.reporting.causality",
-    "edited_modules": "pytest_eac.editing.methods",
+    "edited_modules": "pytest_eac.editing.recipes",
     "find_module": "pytest_eac.lm.layout",
     "judge": "pytest_eac.judging.checks",
-    "load_model": "pytest_eac.lm.load",
-    "locate_then_edit": "pytest_eac.editing.methods",
+    "load_model": "pytest_eac.lm.loading.load",
+    "locate_then_edit": "pytest_eac.editing.recipes",
     "load_spec": "pytest_eac.spec.load",
     "prepare": "pytest_eac.editing.prompts",
     "restored": "pytest_eac.lm.weights",

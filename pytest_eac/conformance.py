@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.editing.solved import Solved
+    from pytest_eac.editing.interface import Solved
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit
 

@@ -15,18 +15,18 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError, SettingsError
-from pytest_eac.lm.folder import SIGNATURE_BYTES, require_inside
-from pytest_eac.manifest import SIGNATURE
-from pytest_eac.spec.files import open_regular
-from pytest_eac.spec.public_keys import public_key_trouble
+from pytest_eac.lm.loading.folder import SIGNATURE_BYTES, require_inside
+from pytest_eac.records.manifest import SIGNATURE
+from pytest_eac.spec.schema.public_keys import public_key_trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from model_signing import manifest
 
-    from pytest_eac.lm.folder import ListedFile
+    from pytest_eac.lm.loading.folder import ListedFile
 
 # What the hub, git and the clients of the hub add to a folder, and what people edit there: the
 # model card. Exports are signed without these, and they may be unsigned in any release.

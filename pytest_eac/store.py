@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, TypeVar
 import platformdirs
 from filelock import Timeout
 
+from pytest_eac.data.files import open_regular, utf8
 from pytest_eac.errors import RecordError
 from pytest_eac.outputs import Kind, acquire_lock, is_stream, replacing, stream, target
-from pytest_eac.recorded import from_json, to_json
-from pytest_eac.spec.files import open_regular, utf8
+from pytest_eac.records.json_files import from_json, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.record import Record
+    from pytest_eac.records.run import Record
 
 Result = TypeVar("Result")
 

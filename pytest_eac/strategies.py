@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TypeVar, get_args, overload
 from hypothesis import strategies as st
 
 from pytest_eac.spec.edits import Edit, place
-from pytest_eac.spec.orderings import Kind
 from pytest_eac.spec.orders import Order, taken_back
+from pytest_eac.spec.schema.orderings import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

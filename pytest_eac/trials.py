@@ -15,21 +15,21 @@ import torch
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.interface import Work
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence, solve, unchanged_by
-from pytest_eac.editing.solved import Work
 from pytest_eac.errors import EacError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.load import load_model
-from pytest_eac.lm.process import drawn, preserved_random_state, random_state
-from pytest_eac.lm.snapshot import Snapshot
+from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.state.process import drawn, preserved_random_state, random_state
+from pytest_eac.lm.state.snapshot import Snapshot
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.weights import apply_delta, restored
-from pytest_eac.measuring.scoring import force
-from pytest_eac.spec.choices import MethodChoice
+from pytest_eac.scoring.answers import force
 from pytest_eac.spec.edits import Edit, place
+from pytest_eac.spec.hyperparameters import find_model_preset, resolve_settings
 from pytest_eac.spec.methods import BUILT_IN, Method, find_method
-from pytest_eac.spec.resolve import find_model_preset, resolve_settings
+from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.covariance import Moment
-    from pytest_eac.editing.solved import Solved
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.editing.interface import Solved
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.plugin.options import Options
-    from pytest_eac.spec.settings import MethodSettings
-    from pytest_eac.writing import Continuation
+    from pytest_eac.spec.schema.settings import MethodSettings
+    from pytest_eac.text.spacing import Continuation
 
 
 def _edit(subject: str, prompt: str, target: str) -> Edit:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pytest_eac.spec.entries import EditSource
-from pytest_eac.spec.sources import read_source
+from pytest_eac.spec.schema.edits import EditSource
+from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 ROOT = Path(__file__).parents[1]
@@ -51,21 +51,21 @@ def _as_on_a_users_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session", params=["tiny-gpt2", "tiny-llama"])
 def tiny(request: pytest.FixtureRequest) -> LoadedModel:
     """Each of the two tiny models: Conv1D without a BOS, Linear with one."""
-    from pytest_eac.lm.load import load_model
+    from pytest_eac.lm.loading.load import load_model
 
     return load_model(str(FIXTURES / request.param))
 
 
 @pytest.fixture(scope="session")
 def tiny_llama() -> LoadedModel:
-    from pytest_eac.lm.load import load_model
+    from pytest_eac.lm.loading.load import load_model
 
     return load_model(str(FIXTURES / "tiny-llama"))
 
 
 @pytest.fixture(scope="session")
 def real_model() -> LoadedModel:
-    from pytest_eac.lm.load import load_model
+    from pytest_eac.lm.loading.load import load_model
 
     return load_model(REAL_MODEL, cache_dir=USER_CACHE)  # converting it takes half a minute
 

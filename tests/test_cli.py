@@ -14,9 +14,9 @@ from pytest_eac import __version__
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.kinds import KINDS, kept
 from pytest_eac.cli import main
-from pytest_eac.record import Chain, Record
+from pytest_eac.records.run import Chain, Record
 from pytest_eac.spec import registry
-from pytest_eac.spec.schema import json_schema
+from pytest_eac.spec.schema.spec_file import json_schema
 from pytest_eac.store import write_record
 from tests.judging.hand_made_chains import chain, checkpoint, of_its_edits
 

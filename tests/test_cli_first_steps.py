@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 
 from pytest_eac.cli import COMMANDS, doctor, main
 from pytest_eac.cli.init import NAME, template
-from pytest_eac.record import Record, Verdict
+from pytest_eac.records.run import Record, Verdict
 from pytest_eac.spec.load import load_spec
 from pytest_eac.store import write_record
 from tests.conftest import REAL_MODEL, USER_CACHE

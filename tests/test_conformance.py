@@ -18,7 +18,7 @@ from tests.conftest import FIXTURES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 FIRST = "test_changes_only_what_it_declares"
 LEAK = "test_does_not_leak"
@@ -50,7 +50,7 @@ import torch
 from pydantic import BaseModel
 
 from pytest_eac import Method, Solved, WeightDelta
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.layout import as_out_in, find_module
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.spec.schema import json_schema
+from pytest_eac.spec.schema.spec_file import json_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.manifest import (
+from pytest_eac.records.manifest import (
     Fact,
     Finding,
     Manifest,

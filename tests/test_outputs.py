@@ -24,7 +24,7 @@ from filelock import Timeout
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.errors import RecordError
 from pytest_eac.outputs import acquire_lock, is_stream
-from pytest_eac.record import Record
+from pytest_eac.records.run import Record
 from pytest_eac.store import (
     append_text,
     cached_text,

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_eac.record import (
+from pytest_eac.records.json_files import from_json, to_json
+from pytest_eac.records.run import (
     SCHEMA,
     Chain,
     Checkpoint,
@@ -24,7 +25,6 @@ from pytest_eac.record import (
     Record,
     Verdict,
 )
-from pytest_eac.recorded import from_json, to_json
 from tests.judging.hand_made_chains import ABILITY
 
 MISS = Miss(edit=1, prompt="Ōsaka lies in", expected="Brazil", got="\tJapan\n", score=0.0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from benchmarks.fuzz.records import small_record
-from pytest_eac.recorded import from_json
+from pytest_eac.records.json_files import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

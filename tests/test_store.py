@@ -15,8 +15,8 @@ import safetensors.torch
 import torch
 
 from pytest_eac.errors import RecordError
-from pytest_eac.record import Record
-from pytest_eac.recorded import to_json
+from pytest_eac.records.json_files import to_json
+from pytest_eac.records.run import Record
 from pytest_eac.store import (
     append_text,
     cached_folder,

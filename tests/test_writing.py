@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.writing import (
+from pytest_eac.text.spacing import (
     Continuation,
     Space,
     as_continuation,

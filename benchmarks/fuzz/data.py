@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from benchmarks.fuzz.kind import Kind
 from benchmarks.fuzz.mutate import changed_json
-from pytest_eac.spec.entries import EditSource
-from pytest_eac.spec.sources import read_source
+from pytest_eac.spec.schema.edits import EditSource
+from pytest_eac.spec.sources.reading import read_source
 
 if TYPE_CHECKING:
     import random

@@ -13,7 +13,7 @@ from benchmarks.fuzz import tiny
 from benchmarks.fuzz.kind import Kind
 from benchmarks.fuzz.models import import_architectures, use
 from benchmarks.fuzz.mutate import changed_bytes
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.loading.load import load_model
 
 if TYPE_CHECKING:
     import random

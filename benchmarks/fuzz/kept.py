@@ -13,12 +13,12 @@ from safetensors.torch import save
 from benchmarks.fuzz.kind import Kind
 from benchmarks.fuzz.mutate import changed_bytes, changed_json, changed_text
 from benchmarks.fuzz.nudge import nudged
+from pytest_eac.abilities.items import digest, label, load_rows, text, texts
 from pytest_eac.cache.entries import Cache, CacheWarning, Entry
 from pytest_eac.cache.kinds import TRACINGS
 from pytest_eac.errors import DataError
-from pytest_eac.measuring.abilities.data import digest, label, load_rows, text, texts
+from pytest_eac.records.tracing import tracing_from_json
 from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
-from pytest_eac.traced import tracing_from_json
 
 if TYPE_CHECKING:
     import random

@@ -15,20 +15,20 @@ from benchmarks.fuzz import tiny
 from benchmarks.fuzz.kind import Kind
 from benchmarks.fuzz.mutate import changed_bytes, changed_text, changed_value
 from pytest_eac.lm.chat import TEXT_CHARACTERS
-from pytest_eac.lm.companions import compare_companions
-from pytest_eac.lm.find import quiet
+from pytest_eac.lm.chat_process import render
+from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.layout import LAYOUTS
-from pytest_eac.lm.load import load_model, load_tokenizer
-from pytest_eac.lm.rendering import render
+from pytest_eac.lm.loading.find import quiet
+from pytest_eac.lm.loading.load import load_model, load_tokenizer
 from pytest_eac.lm.tokens import continuation, decode, encode
-from pytest_eac.measuring.difference import compare_checkpoints
-from pytest_eac.writing import Continuation
+from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
+from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Mapping, Sequence
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 # Values that mean something in these files, beside those that are odd anywhere.
 _VALUES: tuple[Any, ...] = (

@@ -15,31 +15,31 @@ from benchmarks.fuzz.nudge import nudged
 from pytest_eac.errors import EacError
 from pytest_eac.judging.checks import judge
 from pytest_eac.judging.compare import compare
-from pytest_eac.judging.runs import Run, compare_runs
-from pytest_eac.judging.stored import StoredRecord, unrecorded
+from pytest_eac.judging.run_comparison import Run, compare_runs
+from pytest_eac.judging.stored_chains import StoredRecord, unrecorded
 from pytest_eac.plugin.baseline import Baseline
-from pytest_eac.recorded import from_json
+from pytest_eac.records.json_files import from_json
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.comparison import (
-    comparison_json,
-    comparison_markdown,
-    comparison_text,
-)
 from pytest_eac.reporting.explanation import COMPARE, EDITED, Asked, explanation
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome
+from pytest_eac.reporting.run_diff import (
+    comparison_json,
+    comparison_markdown,
+    comparison_text,
+)
 from pytest_eac.reporting.terminal import summary_lines
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.ready import comparison_id
+from pytest_eac.spec.spec import comparison_id
 from pytest_eac.store import read_record, write_record
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Iterable
 
-    from pytest_eac.record import Chain, Record
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.records.run import Chain, Record
+    from pytest_eac.spec.spec import Spec
 
 _FIXTURE = Path(__file__).parents[2] / "fixtures" / "smollm2-thirty-edits.json"
 _SPEC = "small.eac.yaml"

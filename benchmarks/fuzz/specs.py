@@ -13,7 +13,7 @@ from benchmarks.fuzz.kind import Kind
 from benchmarks.fuzz.mutate import changed_bytes, changed_text, changed_value, soup
 from pytest_eac.spec.detect import is_spec
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.marked import parse
+from pytest_eac.spec.yaml.values import parse
 
 if TYPE_CHECKING:
     import random

@@ -221,8 +221,8 @@ def source_digest(*parts: str) -> str:
     root = Path(__file__).parents[1]
     found = hashlib.sha256()
     for part in parts:
-        for file in sorted([*(root / part).rglob("*.py"), root / part]):
-            if file.is_file():
-                found.update(f"{file.relative_to(root).as_posix()}\n".encode())
-                found.update(hashlib.sha256(file.read_bytes()).digest())
+        whole = root / part
+        for file in sorted(whole.rglob("*.py")) if whole.is_dir() else [whole]:
+            found.update(f"{file.relative_to(root).as_posix()}\n".encode())
+            found.update(hashlib.sha256(file.read_bytes()).digest())
     return found.hexdigest()

@@ -35,8 +35,8 @@ def run(chosen: argparse.Namespace) -> int:
         EacError: the model or the deltas are not what they should be, or cannot be written.
     """
     from pytest_eac.exporting.deltas import apply_deltas
-    from pytest_eac.lm.find import find_model
-    from pytest_eac.manifest import MANIFEST
+    from pytest_eac.lm.loading.find import find_model
+    from pytest_eac.records.manifest import MANIFEST
     from pytest_eac.signatures import require_signed
     from pytest_eac.store import new_folder, require_new
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 _TOKENS = 12
 _WHY = {
@@ -37,9 +37,9 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Put the prompts to the model, and hold its words against the truths and answers."""
-    from pytest_eac.measuring.possible import require_askable
+    from pytest_eac.measuring.feasibility import require_askable
     from pytest_eac.measuring.recall import Recall
-    from pytest_eac.measuring.scoring import force, generate
+    from pytest_eac.scoring.answers import force, generate
 
     spec: Spec = chosen.read_spec(chosen.spec)
     if chosen.limit_edits:

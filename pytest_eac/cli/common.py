@@ -11,9 +11,9 @@ from pytest_eac.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.choices import ModelChoice
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.methods import ModelChoice
+    from pytest_eac.spec.spec import Spec
 
 
 def text(given: str) -> str:
@@ -67,7 +67,7 @@ def choose_model(spec: Spec, given: str | None) -> ModelChoice:
     Raises:
         SettingsError: neither names one.
     """
-    from pytest_eac.spec.choices import ModelChoice
+    from pytest_eac.spec.schema.methods import ModelChoice
 
     if given is not None:
         return ModelChoice.model_validate({"id": given})
@@ -82,7 +82,7 @@ def load(model: ModelChoice, chosen: argparse.Namespace) -> LoadedModel:
     """Load a model; converted ones are kept in the cache folder that is given."""
     from tqdm import tqdm
 
-    from pytest_eac.lm.load import load_model
+    from pytest_eac.lm.loading.load import load_model
 
     with tqdm(bar_format="{desc}", leave=False, disable=None) as bar:
         return load_model(

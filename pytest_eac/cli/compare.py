@@ -26,16 +26,16 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print what has changed from run to run."""
-    from pytest_eac.judging.runs import Run, compare_runs
-    from pytest_eac.reporting import comparison
+    from pytest_eac.judging.run_comparison import Run, compare_runs
+    from pytest_eac.reporting import run_diff
     from pytest_eac.store import read_record
 
     files = (chosen.first, *chosen.others)
     runs = [Run(file=file, record=read_record(Path(file))) for file in files]
     show = {
-        "table": comparison.comparison_text,
-        "markdown": comparison.comparison_markdown,
-        "json": comparison.comparison_json,
+        "table": run_diff.comparison_text,
+        "markdown": run_diff.comparison_markdown,
+        "json": run_diff.comparison_json,
     }
     say(show[chosen.format](compare_runs(runs, metrics=chosen.metric)))
     return 0

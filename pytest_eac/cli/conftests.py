@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 
 class ReadSpec(Protocol):

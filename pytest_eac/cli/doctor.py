@@ -149,13 +149,13 @@ def device() -> Iterator[Finding]:
 
 def model(chosen: argparse.Namespace, cache_dir: Path) -> Iterator[Finding]:
     """Look for the model that is asked for: the spec's, or the one of the examples."""
-    from pytest_eac.spec.choices import ModelChoice
+    from pytest_eac.spec.schema.methods import ModelChoice
 
     try:
         wanted = ModelChoice(id=chosen.model or DEFAULT_MODEL)
         if chosen.spec is not None:
             wanted = choose_model(chosen.read_spec(chosen.spec), chosen.model)
-        from pytest_eac.lm.presence import find_on_disk
+        from pytest_eac.lm.loading.availability import find_on_disk
 
         path = find_on_disk(wanted.id, revision=wanted.revision, cache_dir=cache_dir)
     except UnavailableError as error:

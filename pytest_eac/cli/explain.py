@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.cli.conftests import ReadSpec
     from pytest_eac.reporting.explanation import Asked
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +49,8 @@ def _asked(node: str, read_spec: ReadSpec) -> Asked:
         SettingsError: it has no such chain or check.
     """
     from pytest_eac.reporting.explanation import COMPARE, EDITED, Asked
-    from pytest_eac.spec.names import closest
-    from pytest_eac.spec.ready import comparison_id
+    from pytest_eac.spec.spec import comparison_id
+    from pytest_eac.spec.suggestions import closest
 
     file, _, rest = node.partition("::")
     chain, _, check = rest.partition("::")
@@ -74,7 +74,7 @@ def _asked(node: str, read_spec: ReadSpec) -> Asked:
 
 def _chain(spec: Spec, name: str) -> tuple[str, int]:
     """Split ``METHOD-sSEED``; the method may be one that ``--eac-method`` would name."""
-    from pytest_eac.spec.names import closest
+    from pytest_eac.spec.suggestions import closest
 
     method, _, seed = name.rpartition("-s")
     if seed.isdecimal():

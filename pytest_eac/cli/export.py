@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, get_args
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
 from pytest_eac.errors import SettingsError
-from pytest_eac.manifest import Form
+from pytest_eac.records.manifest import Form
 from pytest_eac.safe import say
 
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_eac.spec.ready import Spec, SpecMethod
+    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -68,7 +68,7 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.export import export_chain
     from pytest_eac.exporting.signing import open_signer
-    from pytest_eac.manifest import SIGNATURE
+    from pytest_eac.records.manifest import SIGNATURE
     from pytest_eac.store import require_new
 
     spec: Spec = chosen.read_spec(chosen.spec)

@@ -11,9 +11,9 @@ from pytest_eac.safe import say, say_each
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_eac.spec.choices import ModelChoice
-    from pytest_eac.spec.ready import Spec
-    from pytest_eac.traced import Tracing
+    from pytest_eac.records.tracing import Tracing
+    from pytest_eac.spec.schema.methods import ModelChoice
+    from pytest_eac.spec.spec import Spec
 
 
 def add(parser: argparse.ArgumentParser) -> None:

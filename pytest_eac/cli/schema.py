@@ -17,7 +17,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(_: argparse.Namespace) -> int:
     """Print the schema."""
-    from pytest_eac.spec.schema import json_schema
+    from pytest_eac.spec.schema.spec_file import json_schema
 
     say(json.dumps(json_schema(), indent=2))
     return 0

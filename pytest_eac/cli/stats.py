@@ -11,7 +11,7 @@ from pytest_eac.safe import say
 if TYPE_CHECKING:
     import argparse
 
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 
 def add(parser: argparse.ArgumentParser) -> None:

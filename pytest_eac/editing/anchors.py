@@ -9,7 +9,7 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.spec.settings import AnchorSettings
+    from pytest_eac.spec.schema.settings import AnchorSettings
 
 
 def saliency(mean_gradient: Tensor, delta: Tensor) -> Tensor:

@@ -8,14 +8,14 @@ import torch
 
 from pytest_eac.cache.entries import source_digest
 from pytest_eac.cache.kinds import MEASUREMENTS
-from pytest_eac.lm.generate import sample
+from pytest_eac.lm.forward.generate import sample
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.tokens import decode, encode
 
 if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.settings import ContextSettings
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.settings import ContextSettings
 
 # How ROME starts its sampled prefixes.
 _OPENINGS = ("The", "Therefore", "Because", "I", "You")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.cache.entries import digest
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.interface import Solved
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import apply_all, edit_in_sequence
-from pytest_eac.editing.solved import Solved
 from pytest_eac.lm.weights import WeightDelta, restored
 
 if TYPE_CHECKING:
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.cache.entries import Cache
+    from pytest_eac.editing.interface import Work
     from pytest_eac.editing.sequence import Step
-    from pytest_eac.editing.solved import Work
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.settings import MethodSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

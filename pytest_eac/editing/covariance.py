@@ -16,19 +16,19 @@ import torch
 
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.kinds import COVARIANCE, PARTIAL
-from pytest_eac.editing.corpus import Corpus, open_corpus
+from pytest_eac.data.corpora import Corpus, open_corpus
 from pytest_eac.errors import DataError, EditError, NonFiniteError
+from pytest_eac.lm.forward.hooks import read_states
 from pytest_eac.lm.layout import find_module, text_config
 from pytest_eac.lm.tokens import encode_part
-from pytest_eac.lm.trace import read_states
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.settings import CovarianceSettings
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.settings import CovarianceSettings
 
 _VERSION = 2
 _WINDOW = 512
@@ -139,7 +139,7 @@ def second_moments(
         UnavailableError: a hub data set is not there.
     """
     cache = cache or Cache()
-    corpus = open_corpus(settings, offline=loaded.offline)
+    corpus = open_corpus(settings.corpus, settings.column, offline=loaded.offline)
     keys = {path: _key(loaded, (path,), corpus, settings) for path in modules}
     found = _read(cache, keys)
     if len(found) < len(keys):

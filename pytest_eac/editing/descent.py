@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.spec.settings import ValueSettings
+    from pytest_eac.spec.schema.settings import ValueSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.lm.forward.hooks import read_states
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.trace import read_states
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.prompts import EditPrompts
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 _BATCH = 64
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.lm.forward.hooks import capture, patch
+from pytest_eac.lm.forward.tail import FullWindow, open_window
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.tail import FullWindow, open_window
-from pytest_eac.lm.trace import capture, patch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.prompts import EditPrompts
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.lm.tail import Window
+    from pytest_eac.lm.forward.tail import Window
+    from pytest_eac.lm.loading.load import LoadedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

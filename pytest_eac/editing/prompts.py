@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.lm.tokens import Located, continuation
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 

@@ -8,12 +8,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cache.entries import digest
-from pytest_eac.editing.memory import Memory, open_memory
-from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.solved import Cost, Solved, Work, as_solved
+from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
+from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.update_cache import Memory, open_memory
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.peak import peak_memory
-from pytest_eac.lm.snapshot import unchanged
+from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import apply_delta
 from pytest_eac.spec.methods import BUILT_IN, find_method
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pytest_eac.cache.entries import Cache
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.spec.schema.settings import MethodSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.objective import Outcome
-    from pytest_eac.spec.settings import AnchorSettings, ValueSettings
+    from pytest_eac.spec.schema.settings import AnchorSettings, ValueSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.safe import markdown
 
 if TYPE_CHECKING:
-    from pytest_eac.manifest import Manifest
+    from pytest_eac.records.manifest import Manifest
 
 _LIBRARY = {"model": "transformers", "deltas": "pytest-eac", "lora": "peft"}
 _WHAT = {

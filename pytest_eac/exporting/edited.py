@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.sequence import Step
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.measuring.chain import Progress
-    from pytest_eac.record import Chain
-    from pytest_eac.spec.ready import Spec, SpecMethod
+    from pytest_eac.records.run import Chain
+    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

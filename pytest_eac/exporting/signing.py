@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from pytest_eac.data.files import file_trouble, open_regular
 from pytest_eac.errors import SettingsError
-from pytest_eac.manifest import SIGNATURE
+from pytest_eac.records.manifest import SIGNATURE
 from pytest_eac.signatures import UNSIGNED, require_installed
-from pytest_eac.spec.files import file_trouble, open_regular
-from pytest_eac.spec.public_keys import CURVES, KEY_BYTES
+from pytest_eac.spec.schema.public_keys import CURVES, KEY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

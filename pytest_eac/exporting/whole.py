@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.cache.folders import SEAL
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.folder import ADAPTER, COMPANIONS, TEMPLATES, require_inside
-from pytest_eac.manifest import MANIFEST, SIGNATURE
+from pytest_eac.lm.loading.folder import ADAPTER, COMPANIONS, TEMPLATES, require_inside
+from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 from pytest_eac.store import read_tensors, write_tensors
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.lm.checkpoint import Checkpoint
+    from pytest_eac.lm.checkpoints.tensors import Checkpoint
 
 # What comes with a model and is neither weights nor code.
 _COPIED = (*COMPANIONS, f"{TEMPLATES}/*.jinja", "*.txt", "LICENSE*", "NOTICE*")

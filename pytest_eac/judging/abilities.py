@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.claims import of_ability
+from pytest_eac.judging.hypotheses import of_ability
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, undecided, verdict
 from pytest_eac.stats.paired import is_above
 
 if TYPE_CHECKING:
-    from pytest_eac.judging.claims import Correction
-    from pytest_eac.record import Ability, Chain, Verdict
-    from pytest_eac.spec.abilities import AbilityBounds
+    from pytest_eac.judging.hypotheses import Correction
+    from pytest_eac.records.run import Ability, Chain, Verdict
+    from pytest_eac.spec.schema.abilities import AbilityBounds
 
 
 _STRANGE = 10.0

@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from math import ceil, isclose, log, log2
 from typing import TYPE_CHECKING
 
-from pytest_eac import record
-from pytest_eac.judging.claims import rest
+from pytest_eac.judging.edited_matrices import different_matrices
+from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import interval
-from pytest_eac.judging.matrices import different_matrices
 from pytest_eac.judging.pairs import Pairs, final_deviation, pair
-from pytest_eac.spec.checks import METRICS_OF_EDITS
+from pytest_eac.records import run
+from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
 from pytest_eac.stats.differences import Difference, difference, needed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_eac.record import Chain
-    from pytest_eac.spec.checks import Comparison
+    from pytest_eac.records.run import Chain
+    from pytest_eac.spec.schema.checks import Comparison
     from pytest_eac.stats.paired import Interval
 
 
@@ -29,7 +29,7 @@ def compare(
     other: Sequence[Chain],
     *,
     level: float = 0.95,
-) -> record.Comparison:
+) -> run.Comparison:
     """Judge whether one method's final value is below (or above) the other's.
 
     The values must lie as required for every seed. With a confidence, the paired test must say so
@@ -79,7 +79,7 @@ def compare(
         outcome, reason, needs = _with_confidence(comparison, pairs, found)
     effect = _effect(comparison, found)
     gained, lost = _alone(comparison, found)
-    return record.Comparison(
+    return run.Comparison(
         spec=subject[0].spec,
         check=name,
         outcome=outcome,
@@ -231,8 +231,8 @@ def _required(comparison: Comparison) -> str:
     return text
 
 
-def _undecided(name: str, comparison: Comparison, spec: str, reason: str) -> record.Comparison:
-    return record.Comparison(
+def _undecided(name: str, comparison: Comparison, spec: str, reason: str) -> run.Comparison:
+    return run.Comparison(
         spec=spec,
         check=name,
         outcome="undecided",

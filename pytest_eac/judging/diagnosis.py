@@ -10,7 +10,7 @@ from pytest_eac.spec.methods import CONTROLS, Method, find_method
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_eac.record import Chain
+    from pytest_eac.records.run import Chain
 
 # Fewer edits show no trend.
 _LEAST_EDITS = 8

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain, Excluded
+    from pytest_eac.records.run import Chain, Excluded
 
 _WORDS: dict[Excluded, str] = {
     "already held": "already held before the edits",

@@ -19,7 +19,7 @@ from pytest_eac.stats.trends import (
 )
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain
+    from pytest_eac.records.run import Chain
 
 Norm = Literal["l1", "frobenius"]
 

@@ -6,18 +6,18 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.claims import GrowthClaim, rest
+from pytest_eac.judging.hypotheses import GrowthClaim, rest
 from pytest_eac.judging.limits import Case, Limit, undecided, verdict
-from pytest_eac.record import Chain, Verdict
+from pytest_eac.records.run import Chain, Verdict
 from pytest_eac.stats.growth import FEWEST_STEPS, p_reaches
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.trends import SHORTEST_REGIME, onset
 
 if TYPE_CHECKING:
-    from pytest_eac.judging.claims import Correction
     from pytest_eac.judging.growth import Growth
-    from pytest_eac.spec.checks import DeviationBounds
-    from pytest_eac.spec.growth import GrowthBounds
+    from pytest_eac.judging.hypotheses import Correction
+    from pytest_eac.spec.schema.checks import DeviationBounds
+    from pytest_eac.spec.schema.growth import GrowthBounds
 
 COLLAPSE_FACTOR = 2.0
 """An edit moves the weights at least so many times as much, once a collapse has begun."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.claims import rest
-from pytest_eac.record import Chain, Checkpoint, Verdict
+from pytest_eac.judging.hypotheses import rest
+from pytest_eac.records.run import Chain, Checkpoint, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_eac.judging.claims import Claim, Correction
+    from pytest_eac.judging.hypotheses import Claim, Correction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,14 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.spec.resolve import resolve_settings
+from pytest_eac.spec.hyperparameters import resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-    from pytest_eac.record import Chain, EditRecord, Record
+    from pytest_eac.records.run import Chain, EditRecord, Record
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.ready import Spec, SpecMethod
+    from pytest_eac.spec.spec import Spec, SpecMethod
 
 ACROSS: Mapping[str, tuple[str, ...]] = {
     "hyperparameters": ("hyperparameters", "covariance"),

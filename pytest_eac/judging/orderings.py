@@ -6,19 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_eac.judging.checks import judge_one
+from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.judging.limits import undecided
-from pytest_eac.judging.matrices import different_matrices
-from pytest_eac.judging.search import Draws, Search
-from pytest_eac.record import Chain, Verdict
+from pytest_eac.judging.order_search import Draws, Search
+from pytest_eac.records.run import Chain, Verdict
 from pytest_eac.spec.edits import question
-from pytest_eac.spec.orderings import METRICS, REARRANGING
 from pytest_eac.spec.orders import Order, show_order
+from pytest_eac.spec.schema.orderings import METRICS, REARRANGING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from pytest_eac.spec.checks import Checks
-    from pytest_eac.spec.orderings import Orderings, Property
+    from pytest_eac.spec.schema.checks import Checks
+    from pytest_eac.spec.schema.orderings import Orderings, Property
 
 
 class Runner(Protocol):

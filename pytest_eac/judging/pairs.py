@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.checks import METRICS_OF_EDITS
+from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_eac.record import Chain, EditRecord
+    from pytest_eac.records.run import Chain, EditRecord
 
 Key = tuple[str, str, str, int]
 

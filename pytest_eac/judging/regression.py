@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.changes import LEVEL, change_of
 from pytest_eac.judging.limits import undecided
-from pytest_eac.record import Verdict
+from pytest_eac.judging.run_diff import LEVEL, change_of
+from pytest_eac.records.run import Verdict
 
 if TYPE_CHECKING:
-    from pytest_eac.judging.changes import Change, Flip
-    from pytest_eac.record import Chain
+    from pytest_eac.judging.run_diff import Change, Flip
+    from pytest_eac.records.run import Chain
 
 _SHOWN_EDITS = 5
 

@@ -24,7 +24,7 @@ TEXT_CHARACTERS = 2**20
 """How long a prompt may become."""
 
 _START_SECONDS = 120.0  # to import transformers on a slow disk
-_SERVER = "pytest_eac.lm.rendering"
+_SERVER = "pytest_eac.lm.chat_process"
 
 
 def chat_prompt(tokenizer: Any, text: str) -> str:

@@ -9,7 +9,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
 from pytest_eac.lm.layout import find_layout
-from pytest_eac.lm.load import LoadedModel
+from pytest_eac.lm.loading.load import LoadedModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

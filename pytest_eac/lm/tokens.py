@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError
-from pytest_eac.lm.foreign import refusing
-from pytest_eac.spec.words import divides_word, is_inside_word, last_character, occurrences
+from pytest_eac.lm.loading.library_errors import refusing
+from pytest_eac.text.words import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from pytest_eac.writing import Continuation
+    from pytest_eac.text.spacing import Continuation
 
 
 _SHOWN = 40  # characters of a text, or ids, in an error

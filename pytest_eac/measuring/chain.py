@@ -14,26 +14,26 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.abilities.measure import Abilities
 from pytest_eac.cache.entries import Cache
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.interface import Work
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
-from pytest_eac.editing.solved import Work
 from pytest_eac.errors import SpoiledModelError
-from pytest_eac.lm.process import preserved_random_state
-from pytest_eac.lm.snapshot import unchanged
+from pytest_eac.lm.state.process import preserved_random_state
+from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.deviation import measure_deviation
+from pytest_eac.measuring.feasibility import require_possible, require_room
 from pytest_eac.measuring.metrics import Metric, find_metrics, measure
-from pytest_eac.measuring.pace import Pace
-from pytest_eac.measuring.possible import require_possible, require_room
 from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.time_left import Pace
 from pytest_eac.measuring.tracing import trace
-from pytest_eac.record import (
+from pytest_eac.records.run import (
     Chain,
     Checkpoint,
     CovarianceRecord,
@@ -43,16 +43,16 @@ from pytest_eac.record import (
     Norms,
     Unfinished,
 )
+from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.methods import BUILT_IN, find_method
-from pytest_eac.spec.resolve import resolve_settings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_eac.editing.covariance import Moment
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.ready import Spec, SpecMethod
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.settings import MethodSettings
+    from pytest_eac.spec.spec import Spec, SpecMethod
 
 # How many layers ``layers: auto`` gives to methods that share an edit out: MEMIT's number.
 AUTO_LAYERS = 5
@@ -83,7 +83,7 @@ def run_chain(
         method: one of the spec's methods.
         seed: of the contexts that are sampled.
         recall: the unedited model's answers to this spec, if they are known already; the caller has
-            then checked that the edits can be made (:mod:`pytest_eac.measuring.possible`).
+            then checked that the edits can be made (:mod:`pytest_eac.measuring.feasibility`).
         abilities: the unedited model's abilities that this spec asks for, likewise.
         progress: called with (edits done, edits in all, what is being done).
         metrics: further metrics, by name; by default those that the spec's checks name.

@@ -9,7 +9,7 @@ import torch
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.layout import find_module
-from pytest_eac.record import Deviation, Norms
+from pytest_eac.records.run import Deviation, Norms
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

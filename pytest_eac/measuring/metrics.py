@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, NonFiniteError, SettingsError
-from pytest_eac.lm.process import preserved_random_state
-from pytest_eac.lm.snapshot import unchanged
-from pytest_eac.record import Measurement
+from pytest_eac.lm.state.process import preserved_random_state
+from pytest_eac.lm.state.snapshot import unchanged
+from pytest_eac.records.run import Measurement
 from pytest_eac.spec.registry import METRICS, find
 from pytest_eac.stats.intervals import wilson
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 # (edited model, edits so far) -> one score per edit, None where there is nothing to measure; or one

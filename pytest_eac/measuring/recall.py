@@ -12,26 +12,26 @@ from itertools import compress
 from typing import TYPE_CHECKING
 
 from pytest_eac.lm.tokens import continuation, decode
-from pytest_eac.measuring.memory import open_memory
-from pytest_eac.measuring.scoring import (
+from pytest_eac.records.run import EditRecord, Measurement, Miss
+from pytest_eac.scoring.answer_cache import open_memory
+from pytest_eac.scoring.answers import (
     Forced,
     force,
     generate,
     generation_length,
     says,
 )
-from pytest_eac.record import EditRecord, Measurement, Miss
 from pytest_eac.spec.edits import Edit, normalized_answer, question, questions, superseded
 from pytest_eac.stats.intervals import wilson
-from pytest_eac.writing import Continuation
+from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from pytest_eac.cache.entries import Cache
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Excluded
-    from pytest_eac.spec.schema import Match
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.run import Excluded
+    from pytest_eac.spec.schema.spec_file import Match
 
 # How many tokens of the unedited model's own answer count where a neighbour names no answer.
 OWN_ANSWER_TOKENS = 3

@@ -21,16 +21,13 @@ import torch
 from pytest_eac.cache.entries import Cache, Entry, digest
 from pytest_eac.cache.kinds import TRACINGS
 from pytest_eac.errors import EditError, ModelError, NonFiniteError
-from pytest_eac.lm.generate import sample
+from pytest_eac.lm.forward.generate import sample
+from pytest_eac.lm.forward.hooks import capture, patch
+from pytest_eac.lm.forward.tail import FullWindow, open_windows
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.tail import FullWindow, open_windows
 from pytest_eac.lm.tokens import Located, decode, encode
-from pytest_eac.lm.trace import capture, patch
-from pytest_eac.measuring.scoring import force
-from pytest_eac.recorded import to_json
-from pytest_eac.spec.edits import question
-from pytest_eac.stats.intervals import student_between
-from pytest_eac.traced import (
+from pytest_eac.records.json_files import to_json
+from pytest_eac.records.tracing import (
     Effect,
     LayerEffect,
     SkippedFact,
@@ -39,17 +36,20 @@ from pytest_eac.traced import (
     layers_around,
     tracing_from_json,
 )
+from pytest_eac.scoring.answers import force
+from pytest_eac.spec.edits import question
+from pytest_eac.stats.intervals import student_between
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.lm.segments import Ids
-    from pytest_eac.lm.tail import Window
+    from pytest_eac.lm.forward.shared_prefixes import Ids
+    from pytest_eac.lm.forward.tail import Window
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.writing import Continuation
+    from pytest_eac.text.spacing import Continuation
 
 Progress = Callable[[int, int], None]
 

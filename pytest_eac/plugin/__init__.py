@@ -50,7 +50,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
     if not (is_yaml(file_path) and is_spec(file_path)):
         return None
-    from pytest_eac.plugin.nodes import SpecNode
+    from pytest_eac.plugin.items import SpecNode
 
     register_from_hooks(parent.config)  # a conftest.py beside this spec has come since the last one
     return SpecNode.of(file_path, parent, _session(parent.config))
@@ -100,7 +100,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if eac is None:
         return
     if hasattr(session.config, "workeroutput"):
-        from pytest_eac.recorded import to_json
+        from pytest_eac.records.json_files import to_json
 
         session.config.workeroutput["eac_record"] = to_json(eac.record())
         return
@@ -138,7 +138,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
         eac.note_worker_died()
     text = getattr(node, "workeroutput", {}).get("eac_record")
     if text:
-        from pytest_eac.recorded import from_json
+        from pytest_eac.records.json_files import from_json
 
         _session(node.config).absorb(from_json(text))
 
@@ -148,7 +148,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     node = getattr(report, "node", None)
     text = report.__dict__.pop(_HANDED, None)
     if node is not None and text:
-        from pytest_eac.recorded import from_json
+        from pytest_eac.records.json_files import from_json
 
         eac = _session(node.config)
         eac.absorb(from_json(text))
@@ -172,7 +172,7 @@ def pytest_make_collect_report(
     """Let a spec that cannot be used say where it is wrong."""
     report = yield
     if report.failed and _SESSION in collector.config.stash:
-        from pytest_eac.plugin.nodes import SpecNode
+        from pytest_eac.plugin.items import SpecNode
 
         if isinstance(collector, SpecNode):
             collector.mark(report)
@@ -186,13 +186,13 @@ def pytest_runtest_makereport(
     """Let a check tell its skips and errors in its own words."""
     report = yield
     if _SESSION in item.config.stash:
-        from pytest_eac.plugin.nodes import CheckItem
+        from pytest_eac.plugin.items import CheckItem
 
         if isinstance(item, CheckItem):
             item.reword(report, call)
             hand_over = hasattr(item.config, "workerinput")
             if hand_over and (fresh := item.config.stash[_SESSION].take_fresh()):
-                from pytest_eac.recorded import to_json
+                from pytest_eac.records.json_files import to_json
 
                 setattr(report, _HANDED, to_json(fresh))
     return report

@@ -6,17 +6,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import MismatchError, RecordError, SettingsError
-from pytest_eac.judging.changes import changes, metric_names
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.matching import ACROSS, describe, environment_changes, mismatches
 from pytest_eac.judging.regression import judge_regression
-from pytest_eac.judging.stored import find_chain
-from pytest_eac.record import Chain, Record, Verdict
-from pytest_eac.reporting.comparison import change_lines, changes_table
+from pytest_eac.judging.run_diff import changes, metric_names
+from pytest_eac.judging.stored_chains import find_chain
+from pytest_eac.records.run import Chain, Record, Verdict
+from pytest_eac.reporting.run_diff import change_lines, changes_table
 from pytest_eac.safe import markdown
-from pytest_eac.spec.abilities import BUILT_IN, LM_EVAL
-from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
+from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
+from pytest_eac.spec.suggestions import closest
 from pytest_eac.store import read_record, update_record
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_eac.judging.matching import Mismatch
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 
 _SHOWN_DIFFERENCES = 10

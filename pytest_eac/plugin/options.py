@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.plugin.own_settings import require_own_settings
+from pytest_eac.plugin.project_settings import require_own_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -212,7 +212,7 @@ def _require_own_files(config: pytest.Config, options: Options) -> None:
     }
     if not any(outputs.values()):
         return
-    from pytest_eac.plugin.own_files import require_own_files
+    from pytest_eac.plugin.output_files import require_own_files
 
     compared = options.baseline if not options.update_baseline else None
     require_own_files(
@@ -232,7 +232,7 @@ def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None
         return file
     from pytest_eac.errors import RecordError
     from pytest_eac.outputs import Kind
-    from pytest_eac.plugin.own_files import is_shared
+    from pytest_eac.plugin.output_files import is_shared
     from pytest_eac.store import require_writable
 
     kinds = {"results": Kind.RESULTS, "summary": Kind.SUMMARY, "report": Kind.REPORT}

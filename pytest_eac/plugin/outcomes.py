@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.plugin.own_files import is_shared
+from pytest_eac.plugin.output_files import is_shared
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.safe import coloured, line, lines
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_eac.plugin.baseline import Baseline
-    from pytest_eac.record import Record
+    from pytest_eac.records.run import Record
 
 # Set on the reports of checks; pytest-xdist carries plain attributes over from its workers.
 _PLACE = "eac_place"

@@ -8,7 +8,7 @@ from shutil import get_terminal_size
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pytest_eac.measuring.pace import Pace
+from pytest_eac.measuring.time_left import Pace
 from pytest_eac.safe import line
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_eac.record import Record
+    from pytest_eac.records.run import Record
 
 _SHARE = 20  # writing takes at most one part in so many of a run's time
 

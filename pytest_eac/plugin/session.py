@@ -24,34 +24,34 @@ from pytest_eac.errors import (
     SpoiledModelError,
     UnavailableError,
 )
-from pytest_eac.plugin.named import NamedModels
+from pytest_eac.plugin.named_models import NamedModels
 from pytest_eac.plugin.progress import Progress
 from pytest_eac.plugin.results import ResultsFile
-from pytest_eac.record import Chain, Comparison, Record, Release, Unfinished, Verdict
+from pytest_eac.records.run import Chain, Comparison, Record, Release, Unfinished, Verdict
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.terminal import summary_lines, wrapped
 from pytest_eac.safe import line
-from pytest_eac.spec import checks, choices
-from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.orders import show_order
-from pytest_eac.spec.ready import Spec, SpecMethod, comparison_id
+from pytest_eac.spec.schema import checks, methods
+from pytest_eac.spec.schema.orderings import Orderings
+from pytest_eac.spec.spec import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     import pytest
 
-    from pytest_eac.judging.stored import StoredRecord
-    from pytest_eac.lm.files import ModelFiles
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.measuring.abilities.measure import Abilities
-    from pytest_eac.measuring.orders import OrderRunner
+    from pytest_eac.abilities.measure import Abilities
+    from pytest_eac.judging.stored_chains import StoredRecord
+    from pytest_eac.lm.loading.files import ModelFiles
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.measuring.other_orders import OrderRunner
     from pytest_eac.measuring.recall import Recall
     from pytest_eac.plugin.baseline import Baseline
     from pytest_eac.plugin.options import Options
     from pytest_eac.reporting.outcomes import Outcome
-    from pytest_eac.spec.orderings import Property
     from pytest_eac.spec.orders import Order
+    from pytest_eac.spec.schema.orderings import Property
 
 
 _VERDICTS_ALONE = -2  # the verbosity of -qq
@@ -75,7 +75,7 @@ class EacSession:
         self._comparisons: dict[tuple[Any, ...], Comparison] = {}
         self._releases: dict[str, Release | EacError] = {}
         self._compared: dict[str, tuple[ModelFiles, ModelFiles]] = {}
-        self._model: tuple[choices.ModelChoice, LoadedModel | EacError] | None = None
+        self._model: tuple[methods.ModelChoice, LoadedModel | EacError] | None = None
         self._unedited: tuple[Spec, Recall, Abilities] | None = None
         self._named = NamedModels(config, options)
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
@@ -108,7 +108,7 @@ class EacSession:
 
     @cached_property
     def _stored(self) -> StoredRecord | None:
-        from pytest_eac.judging.stored import StoredRecord
+        from pytest_eac.judging.stored_chains import StoredRecord
         from pytest_eac.store import read_record
 
         file = self.options.from_results
@@ -149,7 +149,7 @@ class EacSession:
         self.specs.append(spec)
         return spec
 
-    def _choose_model(self, spec: Spec) -> choices.ModelChoice | None:
+    def _choose_model(self, spec: Spec) -> methods.ModelChoice | None:
         options = self.options
         given = {
             name: value
@@ -157,7 +157,7 @@ class EacSession:
             if (value := getattr(options, name)) is not None
         }
         if options.model is not None:
-            return choices.ModelChoice.model_validate({"id": options.model, **given})
+            return methods.ModelChoice.model_validate({"id": options.model, **given})
         return spec.model.model_copy(update=given) if spec.model else None
 
     def describe(self) -> list[str]:
@@ -199,7 +199,7 @@ class EacSession:
         """
         if not self._has_shared_folder:
             return self._run(spec, method, seed)
-        from pytest_eac.recorded import from_json, to_json
+        from pytest_eac.records.json_files import from_json, to_json
 
         key = (spec.file.as_posix(), method.name, seed)
         own: list[Chain] = []
@@ -282,7 +282,7 @@ class EacSession:
 
     def _judge(self, key: tuple[Any, ...], chain: Chain, spec: Spec, check: str) -> Verdict:
         from pytest_eac.judging.checks import judge
-        from pytest_eac.judging.stored import unrecorded
+        from pytest_eac.judging.stored_chains import unrecorded
 
         if error := self._absent.get(spec.file, {}).get(check):
             raise error
@@ -293,14 +293,14 @@ class EacSession:
 
     def release(self, spec: Spec) -> Release:
         """Return what a released model changed of its base; found once a spec."""
-        from pytest_eac.plugin import gate
+        from pytest_eac.plugin import release_items
 
         key = spec.file.as_posix()
         if key not in self._releases:
             with self._running(f"{spec.name} edited") as progress:
                 edits = len(spec.edits)
                 try:
-                    self._releases[key], self._compared[key] = gate.inspect(
+                    self._releases[key], self._compared[key] = release_items.inspect(
                         spec, self.options, self._named, lambda text: progress(0, edits, text)
                     )
                 except EacError as error:  # raised again for every check, as a chain's is
@@ -369,7 +369,7 @@ class EacSession:
         self, spec: Spec, method: SpecMethod, chain: Chain, progress: Progress
     ) -> OrderRunner:
         """Return what runs a chain's edits in other orders, keeping only the last chain's."""
-        from pytest_eac.measuring.orders import OrderRunner
+        from pytest_eac.measuring.other_orders import OrderRunner
 
         key = (chain.spec, chain.method, chain.seed)
         if self._orders is None or self._orders[0] != key:
@@ -445,8 +445,8 @@ class EacSession:
 
         It is not asked anything if a method cannot make the spec's edits on it.
         """
-        from pytest_eac.measuring.abilities.measure import Abilities
-        from pytest_eac.measuring.possible import require_possible
+        from pytest_eac.abilities.measure import Abilities
+        from pytest_eac.measuring.feasibility import require_possible
         from pytest_eac.measuring.recall import Recall
 
         progress(0, len(spec.edits), "loading the model")
@@ -472,8 +472,8 @@ class EacSession:
         return (loaded, *self._unedited[1:])
 
     def _measure_edited(self, spec: Spec) -> Chain:
-        from pytest_eac.measuring.gate import measure_release
-        from pytest_eac.plugin.gate import base_choice, edited_choice
+        from pytest_eac.measuring.release import measure_release
+        from pytest_eac.plugin.release_items import base_choice, edited_choice
 
         base, edited = base_choice(spec), edited_choice(spec, self.options)
         release = self.release(spec)
@@ -484,7 +484,7 @@ class EacSession:
             def tell(text: str) -> None:
                 progress(progress.done, len(spec.edits), text)
 
-            def load(choice: choices.ModelChoice, compared: ModelFiles) -> LoadedModel:
+            def load(choice: methods.ModelChoice, compared: ModelFiles) -> LoadedModel:
                 loaded = self._load(choice, tell, released=choice is edited)
                 if loaded.files is not None:
                     compared.require_same(loaded.files, "after it was compared")
@@ -552,7 +552,7 @@ class EacSession:
         kept = "solved edits are kept" if self._cache else "with --eac-no-cache nothing is kept"
         return f"to go on, run the same command again{how}: {kept}"
 
-    def _choice(self, spec: Spec) -> choices.ModelChoice:
+    def _choice(self, spec: Spec) -> methods.ModelChoice:
         if spec.model is None:
             raise SettingsError(
                 f"{spec.file}: no model to edit; give --eac-model or add model: to the spec"
@@ -560,13 +560,13 @@ class EacSession:
         return spec.model
 
     def _load(
-        self, choice: choices.ModelChoice, tell: Callable[[str], None], *, released: bool = False
+        self, choice: methods.ModelChoice, tell: Callable[[str], None], *, released: bool = False
     ) -> LoadedModel:
         """Return the model, keeping only the last one so that two are never held.
 
         The code of a ``released`` one is never run: ``--eac-trust-remote-code`` is for bases.
         """
-        from pytest_eac.lm.load import load_model
+        from pytest_eac.lm.loading.load import load_model
 
         if self._model is None or self._model[0] != choice:
             self._model = self._unedited = self._orders = None

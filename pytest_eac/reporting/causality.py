@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pytest_eac.judging.matrices import different_matrices
+from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.reporting.terminal import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_eac.record import Chain, Record
+    from pytest_eac.records.run import Chain, Record
     from pytest_eac.stats.paired import Interval
 
 # With fewer there is hardly anything to hold fixed, or nothing left once it is.
@@ -150,7 +150,7 @@ def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_Point]:
 
 
 def _of(spec: str, ability: str, points: list[_Point], confidence: float) -> Causality | None:
-    from pytest_eac.stats.partial import (
+    from pytest_eac.stats.partial_correlation import (
         over_groups,
         partial_correlation,
         partial_rank_correlation,

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.stored import find_chain
+from pytest_eac.judging.stored_chains import find_chain
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
-from pytest_eac.spec.ready import comparison_id
+from pytest_eac.spec.spec import comparison_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_eac.record import Chain, Measurement, Record, Verdict
+    from pytest_eac.records.run import Chain, Measurement, Record, Verdict
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 COMPARE = "compare"
 EDITED = "edited"

@@ -10,7 +10,7 @@ from pytest_eac.safe import fenced, line, markdown, markup
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_eac.record import Ability, Chain, Measurement, Unfinished
+    from pytest_eac.records.run import Ability, Chain, Measurement, Unfinished
     from pytest_eac.reporting.outcomes import Outcome
 
 _METRICS = ("known", "efficacy", "generalization", "locality", "retention")

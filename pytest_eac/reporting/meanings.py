@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.abilities import LM_EVAL
+from pytest_eac.spec.schema.abilities import LM_EVAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

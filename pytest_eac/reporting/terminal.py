@@ -11,7 +11,7 @@ from pytest_eac.judging.excluded import excluded_text
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_eac.record import Ability, Chain, Measurement
+    from pytest_eac.records.run import Ability, Chain, Measurement
 
 _COLUMNS = ("edits", "known", "effic", "genrl", "local", "retain", "dev", "s/edit")
 

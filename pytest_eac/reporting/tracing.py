@@ -7,14 +7,14 @@ from statistics import fmean
 from textwrap import wrap
 from typing import TYPE_CHECKING
 
+from pytest_eac.records.tracing import layers_around
 from pytest_eac.reporting.terminal import fit
 from pytest_eac.safe import markup
-from pytest_eac.traced import layers_around
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from pytest_eac.traced import Effect, LayerEffect, TracedFact, Tracing
+    from pytest_eac.records.tracing import Effect, LayerEffect, TracedFact, Tracing
 
 _WIDTH = 80
 _BAR = 36

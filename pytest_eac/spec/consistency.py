@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.amounts import too_many_items, too_many_scores
-from pytest_eac.spec.checks import METRICS_OF_EDITS
-from pytest_eac.spec.names import closest
-from pytest_eac.spec.ready import SpecMethod, batch_trouble, comparison_id
+from pytest_eac.spec.schema.amounts import too_many_items, too_many_scores
+from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
+from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
+from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
-    from pytest_eac.spec.draft import Draft
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.marks import Where
+    from pytest_eac.spec.parsed import Draft
+    from pytest_eac.spec.yaml.places import Where
 
 
 def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from pytest_eac.spec.files import open_regular
+from pytest_eac.data.files import open_regular
 
 PREFIX_BYTES = 2**20
 """How much of a YAML file is read to see whether it is a spec."""

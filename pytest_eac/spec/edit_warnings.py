@@ -11,10 +11,10 @@ from pytest_eac.spec.edits import question, questions, same_answer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.spec.draft import Draft
     from pytest_eac.spec.edits import Edit, Neighbor
-    from pytest_eac.spec.marks import Where
-    from pytest_eac.spec.schema import Match
+    from pytest_eac.spec.parsed import Draft
+    from pytest_eac.spec.schema.spec_file import Match
+    from pytest_eac.spec.yaml.places import Where
 
 _Warning = tuple["Where", str]
 

@@ -6,16 +6,16 @@ import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.words import (
+from pytest_eac.text.spacing import Continuation, Space, as_continuation, same_form
+from pytest_eac.text.words import (
     is_between_characters,
     is_inside_word,
     occurrences,
     word_around,
 )
-from pytest_eac.writing import Continuation, Space, as_continuation, same_form
 
 if TYPE_CHECKING:
-    from pytest_eac.spec.entries import InlineEdit
+    from pytest_eac.spec.schema.edits import InlineEdit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,9 +12,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.names import closest
 from pytest_eac.spec.registry import KINDS, find, names, register
 from pytest_eac.spec.registry import METHODS as KIND
+from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +31,7 @@ class Method:
     Attributes:
         solve: the callable ``(model, edits, settings)`` or ``(model, edits, settings, work)``, or
             where to find it (``"package.module:name"``, imported on first use). It returns the
-            deltas, or a :class:`pytest_eac.editing.solved.Solved` to say more, and leaves the
+            deltas, or a :class:`pytest_eac.editing.interface.Solved` to say more, and leaves the
             model as it is.
         source: where the method was published.
         takes_value: it writes solved values; ``NAME-eac`` then exists as well.
@@ -74,7 +74,7 @@ class Method:
 def _spread(source: str, **more: Any) -> Method:
     """A method that solves for values and writes them by a formula (``editing/updates``)."""
     return Method(
-        solve="pytest_eac.editing.methods:locate_then_edit",
+        solve="pytest_eac.editing.recipes:locate_then_edit",
         source=source,
         takes_value=True,
         covariance=True,
@@ -95,7 +95,7 @@ _PLAIN: dict[str, Method] = {
     "emmet": _spread("Gupta et al. 2024, arXiv 2403.14236", many_layers=False, update={"l2": 0.0}),
     "rect": _spread("Gu et al. 2024, arXiv 2401.04700", update={**_LAMBDA, "keep": 0.4}),
     "prune": Method(
-        solve="pytest_eac.editing.updates.prune:prune",
+        solve="pytest_eac.editing.filters.prune:prune",
         source="Ma et al. 2024, arXiv 2405.16821",
         takes_value=True,
         covariance=True,

@@ -6,14 +6,14 @@ import pytest
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.spec.settings import CovarianceSettings
+from pytest_eac.spec.schema.settings import CovarianceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from pytest_eac.editing.covariance import Moment
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 
 @pytest.fixture(scope="session")

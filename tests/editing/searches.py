@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.spec.settings import AnchorSettings, ValueSettings
+    from pytest_eac.spec.schema.settings import AnchorSettings, ValueSettings
 
 
 class Alone(Protocol):

@@ -9,22 +9,22 @@ from hypothesis import strategies as st
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.controls import Outline, draw, edit_at_random
+from pytest_eac.editing.interface import Work
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Work
 from pytest_eac.errors import EditError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.weights import WeightDelta, fingerprint, restored
-from pytest_eac.spec.choices import MethodChoice
+from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.methods import CONTROLS
-from pytest_eac.spec.resolve import resolve_settings
+from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_eac.editing.sequence import Step
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.spec.schema.settings import MethodSettings
 
 MODULE = "model.layers.1.mlp.down_proj"
 

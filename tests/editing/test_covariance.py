@@ -18,8 +18,8 @@ from tokenizers.normalizers import Lowercase
 
 from pytest_eac.cache.entries import Cache, CacheWarning
 from pytest_eac.cache.kinds import COVARIANCE, PARTIAL, kept
+from pytest_eac.data.corpora import Corpus, open_corpus
 from pytest_eac.editing import covariance
-from pytest_eac.editing.corpus import open_corpus
 from pytest_eac.editing.covariance import Moment, second_moments
 from pytest_eac.errors import (
     DataError,
@@ -27,16 +27,16 @@ from pytest_eac.errors import (
     NonFiniteError,
     UnavailableError,
 )
-from pytest_eac.lm import trace
+from pytest_eac.lm.forward import hooks
 from pytest_eac.lm.layout import find_module
-from pytest_eac.spec.settings import CovarianceSettings
+from pytest_eac.spec.schema.settings import CovarianceSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 TEXTS = [
     "Odalys Ardwick was born in Esselwater.",
@@ -52,6 +52,10 @@ def corpus(tmp_path: Path) -> Path:
     path = tmp_path / "corpus.txt"
     path.write_text("\n\n".join(TEXTS), encoding="utf-8")
     return path
+
+
+def _open(settings: CovarianceSettings, **more: Any) -> Corpus:
+    return open_corpus(settings.corpus, settings.column, **more)
 
 
 def asked(corpus: Path | str, **more: Any) -> CovarianceSettings:
@@ -84,7 +88,7 @@ def paths_of(loaded: LoadedModel) -> list[str]:
 def forwards(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many rows each forward pass of the measurement has had."""
     rows: list[int] = []
-    original = trace.read_states
+    original = hooks.read_states
 
     def counting(model: Any, inputs: dict[str, Tensor], modules: Any) -> Any:
         rows.append(len(inputs["input_ids"]))
@@ -380,7 +384,7 @@ def test_inputs_that_are_not_finite_are_refused_and_nothing_is_kept(
 ) -> None:
     monkeypatch.setattr(covariance, "_SAVE_SECONDS", seconds)
     paths = paths_of(tiny_llama)
-    original = trace.read_states
+    original = hooks.read_states
 
     def overflown(model: Any, inputs: dict[str, Tensor], modules: Any) -> Any:
         states = original(model, inputs, modules)
@@ -517,7 +521,7 @@ def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_corpus_can_be_a_file_of_four_kinds(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"corpus{suffix}"
     WRITERS[suffix](path, LINES)
-    corpus = open_corpus(asked(path))
+    corpus = _open(asked(path))
     assert corpus.name == str(path)
     assert [text.strip() for text in corpus.texts()] == LINES
     assert [text.strip() for text in corpus.texts()] == LINES, "from the beginning again"
@@ -528,7 +532,7 @@ def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, suffix: str) -
     path = tmp_path / f"corpus{suffix}"
     WRITERS[suffix](path, LINES)
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert [text.strip() for text in open_corpus(asked(path)).texts()] == LINES
+    assert [text.strip() for text in _open(asked(path)).texts()] == LINES
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json"])
@@ -537,13 +541,13 @@ def test_a_corpus_in_another_unicode_encoding_is_named(tmp_path: Path, suffix: s
     WRITERS[suffix](path, LINES)
     path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
     with pytest.raises(DataError, match=r"found UTF-16, expected UTF-8; save the file as UTF-8"):
-        open_corpus(asked(path))
+        _open(asked(path))
 
 
 def test_another_column_is_another_corpus(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text('{"text": "one", "more": "two"}\n', encoding="utf-8")
-    one, two = open_corpus(asked(path)), open_corpus(asked(path, column="more"))
+    one, two = _open(asked(path)), _open(asked(path, column="more"))
     assert [list(one.texts()), list(two.texts())] == [["one"], ["two"]]
     assert one.digest != two.digest
 
@@ -552,14 +556,14 @@ def test_other_texts_are_another_corpus_and_the_same_are_not(tmp_path: Path) -> 
     paths = [tmp_path / f"{name}.txt" for name in "abc"]
     for path, texts in zip(paths, (LINES, LINES, LINES[:1]), strict=True):
         _txt(path, texts)
-    digests = [open_corpus(asked(path)).digest for path in paths]
+    digests = [_open(asked(path)).digest for path in paths]
     assert digests[0] == digests[1] != digests[2]
 
 
 def test_a_missing_column_is_told_with_those_there_are(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     _jsonl(path, LINES)
-    corpus = open_corpus(asked(path, column="body"))
+    corpus = _open(asked(path, column="body"))
     with pytest.raises(DataError, match=r"found the columns id, text, expected 'body'"):
         list(corpus.texts())
 
@@ -567,11 +571,11 @@ def test_a_missing_column_is_told_with_those_there_are(tmp_path: Path) -> None:
 def test_a_missing_file_and_an_unknown_kind_are_told(tmp_path: Path) -> None:
     missing = tmp_path / "corpus.txt"
     with pytest.raises(DataError, match=r"corpus\.txt: there is no such file"):
-        open_corpus(asked(missing))
+        _open(asked(missing))
     with pytest.raises(DataError, match=r"found a \.csv file, expected one of \.txt, \.jsonl"):
-        open_corpus(asked(tmp_path / "corpus.csv"))
+        _open(asked(tmp_path / "corpus.csv"))
     with pytest.raises(DataError, match="found a nameless file"):
-        open_corpus(asked(tmp_path / "corpus"))
+        _open(asked(tmp_path / "corpus"))
 
 
 @pytest.mark.parametrize(
@@ -590,7 +594,7 @@ def test_a_file_that_cannot_be_read_as_its_kind_is_told(
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(DataError) as raised:
-        list(open_corpus(asked(path)).texts())
+        list(_open(asked(path)).texts())
     assert str(raised.value).startswith(f"{path}: cannot be read: ")
     assert "\n" not in str(raised.value)
 
@@ -600,14 +604,14 @@ def test_a_path_that_stands_for_other_files_is_refused(tmp_path: Path, name: str
     for each in ("a.txt", name):
         (tmp_path / each).write_text("text", encoding="utf-8")
     with pytest.raises(DataError, match=r"found one of .* in the path"):
-        open_corpus(asked(tmp_path / name))
+        _open(asked(tmp_path / name))
 
 
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
 def test_the_environment_is_no_corpus(tmp_path: Path) -> None:
     (tmp_path / "corpus.txt").symlink_to("/proc/self/environ")
     with pytest.raises(DataError, match=r"corpus\.txt: is empty; expected text"):
-        open_corpus(asked(tmp_path / "corpus.txt"))
+        _open(asked(tmp_path / "corpus.txt"))
 
 
 def test_a_corpus_that_changes_while_it_is_read_gives_no_statistics(
@@ -631,7 +635,7 @@ def test_empty_cells_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "corpus.jsonl"
     lines = [{"text": "one"}, {"text": None}, {"text": "None"}, {"id": 4}, {"text": "two"}]
     path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert list(open_corpus(asked(path)).texts()) == ["one", "None", "two"]
+    assert list(_open(asked(path)).texts()) == ["one", "None", "two"]
 
 
 # Data sets of the hub
@@ -667,7 +671,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
 def test_a_data_set_of_the_hub_may_name_its_configuration(
     hub: dict[str, Any], *, offline: bool
 ) -> None:
-    corpus = open_corpus(asked("hub:owner/texts:en", column="body"), offline=offline)
+    corpus = _open(asked("hub:owner/texts:en", column="body"), offline=offline)
     assert [(each["id"], each["local_files_only"]) for each in hub["asked"]] == [
         ("owner/texts", offline)
     ]
@@ -691,29 +695,29 @@ def test_a_name_that_no_data_set_of_the_hub_can_have_is_refused(
     hub: dict[str, Any], name: str
 ) -> None:
     with pytest.raises(DataError, match="found the data set "):
-        open_corpus(asked(f"hub:{name}"))
+        _open(asked(f"hub:{name}"))
 
 
 @pytest.mark.parametrize("name", ["text", "json", "csv", "parquet", "pandas", "imagefolder"])
 def test_a_kind_of_file_is_a_name_like_any_other(hub: dict[str, Any], name: str) -> None:
-    assert list(open_corpus(asked(f"hub:{name}:de", column="body")).texts()) == ["eins"]
+    assert list(_open(asked(f"hub:{name}:de", column="body")).texts()) == ["eins"]
     assert hub["asked"][0]["id"] == name
 
 
 def test_a_data_set_that_cannot_be_fetched_is_unavailable() -> None:
     with pytest.raises(UnavailableError) as raised:
-        open_corpus(asked("hub:nobody/nothing:en"), offline=True)
+        _open(asked("hub:nobody/nothing:en"), offline=True)
     assert raised.value.remedy == "run: hf download --repo-type dataset nobody/nothing"
 
 
 @pytest.mark.usefixtures("hub")
 def test_a_data_set_that_is_asked_for_wrongly_is_reported() -> None:
     with pytest.raises(DataError, match=r"^data set 'owner/texts:fr': .*'fr'"):
-        open_corpus(asked("hub:owner/texts:fr"))
+        _open(asked("hub:owner/texts:fr"))
 
 
 def test_the_built_in_corpus_is_there_and_its_paragraphs_are_distinct() -> None:
-    corpus = open_corpus(CovarianceSettings())
+    corpus = _open(CovarianceSettings())
     texts = list(corpus.texts())
     assert corpus.name == "built-in"
     assert sum(map(len, texts)) > 120_000  # four to five characters a token: 25,000 and more

@@ -12,14 +12,14 @@ import pytest
 import torch
 
 from pytest_eac.editing.anchors import choose_anchors, net_l1, saliency
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.interface import Work
 from pytest_eac.editing.objective import Objective, Outcome
 from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Work
 from pytest_eac.editing.value import Value, _Pick, _Search, solve_values
 from pytest_eac.lm.weights import restored
-from pytest_eac.spec.settings import AnchorSettings, MethodSettings, ValueSettings
+from pytest_eac.spec.schema.settings import AnchorSettings, MethodSettings, ValueSettings
 from tests.editing.searches import Together, solve_alone
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 # Nothing but the NLL counts, and nothing stops the search early.

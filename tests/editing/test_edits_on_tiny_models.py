@@ -11,25 +11,25 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_eac.editing.contexts import make_contexts
+from pytest_eac.editing.interface import Work
 from pytest_eac.editing.keys import grouped_key, mean_key, read_keys, read_outputs
-from pytest_eac.editing.methods import edited_modules
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence, solve
-from pytest_eac.editing.solved import Work
 from pytest_eac.editing.updates.problem import Problem
 from pytest_eac.editing.updates.rome import r_rome, rome
 from pytest_eac.errors import EditError, NonFiniteError
+from pytest_eac.lm.forward.hooks import capture
 from pytest_eac.lm.layout import as_out_in, find_module
-from pytest_eac.lm.trace import capture
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
-from pytest_eac.measuring.scoring import force
-from pytest_eac.spec.settings import ContextSettings, MethodSettings, UpdateSettings
+from pytest_eac.scoring.answers import force
+from pytest_eac.spec.schema.settings import ContextSettings, MethodSettings, UpdateSettings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 CONTEXTS = ("{}", "It is late. {}", "The bell rang. {}")

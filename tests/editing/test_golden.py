@@ -11,17 +11,17 @@ import torch
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.interface import Work
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Work
 from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.deviation import measure_deviation
-from pytest_eac.spec.choices import MethodChoice
 from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.resolve import resolve_settings
+from pytest_eac.spec.hyperparameters import resolve_settings
+from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 GOLDEN = json.loads(
     (Path(__file__).parents[2] / "fixtures" / "golden-smollm2-135m.json").read_text()

@@ -9,17 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.cache.entries import Cache, digest
-from pytest_eac.editing import memory
+from pytest_eac.editing import update_cache
 from pytest_eac.editing.covariance import Moment
 from pytest_eac.editing.descent import StepLoss
-from pytest_eac.editing.memory import Memory, open_memory
+from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Cost, Solved, Work, as_solved
+from pytest_eac.editing.update_cache import Memory, open_memory
 from pytest_eac.editing.value import Value
 from pytest_eac.lm.weights import WeightDelta, restored
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.spec.methods import BUILT_IN
-from pytest_eac.spec.settings import (
+from pytest_eac.spec.schema.settings import (
     AnchorSettings,
     ContextSettings,
     CovarianceSettings,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 SETTINGS = MethodSettings(base="rome-eac", layers=(1,), anchors=AnchorSettings())
 EDIT = Edit(
@@ -171,7 +171,7 @@ def test_the_model_and_the_source_code_are_in_the_key(
     keys: Callable[..., str], monkeypatch: pytest.MonkeyPatch, name: str, value: object
 ) -> None:
     before = keys()
-    monkeypatch.setattr(memory, name, value)
+    monkeypatch.setattr(update_cache, name, value)
     assert keys() != before
 
 

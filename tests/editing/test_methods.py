@@ -10,24 +10,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac.editing import methods
-from pytest_eac.editing.methods import RECIPES, Recipe, _Solver, edited_modules, locate_then_edit
+from pytest_eac.editing import recipes
+from pytest_eac.editing.filters.prune import restrain
+from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.recipes import (
+    RECIPES,
+    Recipe,
+    _Solver,
+    edited_modules,
+    locate_then_edit,
+)
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
-from pytest_eac.editing.solved import Solved, Work
 from pytest_eac.editing.updates.memit import memit
-from pytest_eac.editing.updates.prune import restrain
 from pytest_eac.editing.value import Searched, Value, solve_values
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
+from pytest_eac.lm.forward.hooks import capture
 from pytest_eac.lm.layout import as_out_in, find_module
-from pytest_eac.lm.load import LoadedModel
-from pytest_eac.lm.trace import capture
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
-from pytest_eac.measuring.scoring import force
+from pytest_eac.scoring.answers import force
 from pytest_eac.spec import registry
-from pytest_eac.spec.choices import MethodChoice
+from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.methods import BUILT_IN, Method
-from pytest_eac.spec.resolve import resolve_settings
+from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,7 +43,7 @@ if TYPE_CHECKING:
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.editing.updates.problem import Problem
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.spec.schema.settings import MethodSettings
 
     Moments = Mapping[str, Moment]
     Bring = Callable[[Callable[..., Any] | Method], MethodSettings]
@@ -208,7 +214,7 @@ def test_values_do_not_depend_on_how_many_share_a_pass(
         sizes.append(len(objective.init))
         return solve_values(objective, *args, **options)
 
-    monkeypatch.setattr(methods, "solve_values", counted)
+    monkeypatch.setattr(recipes, "solve_values", counted)
     found = []
     for room in (1, 2**40):
         monkeypatch.setattr(LoadedModel, "spare_bytes", room)
@@ -563,7 +569,7 @@ def test_an_error_in_a_search_names_the_edit_that_it_is_about(
             raise NonFiniteError("the loss is nan", edit=0)
         return solve_values(objective, *args, **options)
 
-    monkeypatch.setattr(methods, "solve_values", solved)
+    monkeypatch.setattr(recipes, "solve_values", solved)
     with (
         pytest.raises(NonFiniteError, match=f"edits 1 to 3 of 3: {broken} .*the loss is nan"),
         edited(tiny_llama, settings, world[:3], llama_moments, batch=3),

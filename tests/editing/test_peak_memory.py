@@ -12,18 +12,18 @@ import pytest
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.interface import Work
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Work
 from pytest_eac.lm.peak import resident_bytes
 from pytest_eac.lm.weights import restored
-from pytest_eac.spec.choices import MethodChoice
+from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.resolve import resolve_settings
-from pytest_eac.spec.settings import ContextSettings
+from pytest_eac.spec.schema.methods import MethodChoice
+from pytest_eac.spec.schema.settings import ContextSettings
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.eac.yaml"
 ROOM = 400 * 2**20

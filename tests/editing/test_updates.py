@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pytest_eac.editing.covariance import Moment
+from pytest_eac.editing.filters.prune import restrain
+from pytest_eac.editing.filters.rect import keep_largest, rect
 from pytest_eac.editing.updates.alphaedit import alphaedit
 from pytest_eac.editing.updates.emmet import emmet
 from pytest_eac.editing.updates.memit import encore, memit, memit_prev
 from pytest_eac.editing.updates.problem import Problem, solve_with_keys
-from pytest_eac.editing.updates.prune import restrain
-from pytest_eac.editing.updates.rect import keep_largest, rect
 from pytest_eac.editing.updates.rome import r_rome, rome
-from pytest_eac.spec.settings import UpdateSettings
+from pytest_eac.spec.schema.settings import UpdateSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

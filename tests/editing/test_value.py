@@ -13,7 +13,7 @@ from pytest_eac.editing.anchors import saliency, scatter, scored_l1, top_anchors
 from pytest_eac.editing.objective import Outcome
 from pytest_eac.editing.value import solve_values
 from pytest_eac.errors import NonFiniteError
-from pytest_eac.spec.settings import AnchorSettings, ValueSettings
+from pytest_eac.spec.schema.settings import AnchorSettings, ValueSettings
 from tests.editing.searches import Together, solve_alone
 
 if TYPE_CHECKING:

@@ -20,19 +20,19 @@ from pytest_eac.errors import EditError, ModelError, RecordError
 from pytest_eac.exporting.deltas import between, put
 from pytest_eac.exporting.export import export_chain
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm.checkpoint import fingerprint_of, open_checkpoint
-from pytest_eac.lm.folder import INDEX, TEMPLATES, list_tree
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.checkpoints.tensors import fingerprint_of, open_checkpoint
+from pytest_eac.lm.loading.folder import INDEX, TEMPLATES, list_tree
+from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import fingerprint
-from pytest_eac.manifest import manifest_from_json, manifest_to_json
-from pytest_eac.measuring.difference import compare_checkpoints
-from pytest_eac.measuring.gate import read_manifest
+from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
+from pytest_eac.measuring.release import read_manifest
+from pytest_eac.records.manifest import manifest_from_json, manifest_to_json
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.manifest import Form, Manifest
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.manifest import Form, Manifest
+    from pytest_eac.spec.spec import Spec
 
 METHODS = {
     "low": "{base: rome, layers: [1], contexts: {texts: ['{}']}, value: {steps: 5}}",

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from pytest_eac.cli import main
 from pytest_eac.exporting.deltas import DELTAS, EXACT
-from pytest_eac.lm.checkpoint import fingerprint_of
-from pytest_eac.manifest import Fact, Manifest, Origin, Tensor, manifest_to_json
+from pytest_eac.lm.checkpoints.tensors import fingerprint_of
+from pytest_eac.records.manifest import Fact, Manifest, Origin, Tensor, manifest_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

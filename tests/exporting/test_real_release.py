@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 
 from pytest_eac import Cache, load_spec
 from pytest_eac.exporting.export import export_chain
-from pytest_eac.judging.gate import judge_release
-from pytest_eac.lm.find import find_model
-from pytest_eac.lm.folder import INDEX, WEIGHTS
-from pytest_eac.lm.load import load_model
-from pytest_eac.measuring.gate import inspect_release, measure_release
+from pytest_eac.judging.release_changes import judge_release
+from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
+from pytest_eac.lm.loading.load import load_model
+from pytest_eac.measuring.release import inspect_release, measure_release
 from tests.conftest import REAL_MODEL, ROOT, USER_CACHE
 
 if TYPE_CHECKING:
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.manifest import Form
-    from pytest_eac.record import Verdict
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.manifest import Form
+    from pytest_eac.records.run import Verdict
+    from pytest_eac.spec.spec import Spec
 
 pytestmark = pytest.mark.slow
 

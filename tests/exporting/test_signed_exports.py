@@ -9,8 +9,8 @@ import pytest
 
 from pytest_eac.cli import main
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm import find
-from pytest_eac.manifest import Form
+from pytest_eac.lm.loading import find
+from pytest_eac.records.manifest import Form
 from pytest_eac.signatures import check_signature
 from tests.conftest import FIXTURES
 from tests.keys import make_key
@@ -59,7 +59,7 @@ def test_a_key_that_cannot_be_used_is_reported_before_the_model_is_loaded(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delattr("pytest_eac.lm.load.load_model")
+    monkeypatch.delattr("pytest_eac.lm.loading.load.load_model")
     private, public = make_key(tmp_path)
     private.chmod(0o604)
     for key, said in ((private, "chmod 600"), (public, "expected the PEM file of a private key")):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from pytest_eac.record import (
+from pytest_eac.records.run import (
     Ability,
     Chain,
     Checkpoint,

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.judging.diagnosis import diagnose
-from pytest_eac.record import Verdict
+from pytest_eac.records.run import Verdict
 from tests.judging.hand_made_chains import ABILITY, COST, able, chain
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain
+    from pytest_eac.records.run import Chain
 
 VALUE = {"steps": 25, "learning_rate": 0.5, "weight_decay": 1e-3, "clamp": 4.0}
 ANCHORS = {"ratio": 0.2, "l1": 5e-7, "steps": 20}

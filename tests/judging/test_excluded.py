@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from pytest_eac.judging.checks import judge
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.record import Record
+from pytest_eac.records.run import Record
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.terminal import summary_lines
-from pytest_eac.spec.checks import Checks
+from pytest_eac.spec.schema.checks import Checks
 from tests.judging.hand_made_chains import NOTHING, chain, checkpoint, share
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain, Excluded
+    from pytest_eac.records.run import Chain, Excluded
 
 TEXT = "not counted: 2 already held before the edits, 1 with the truth as the target"
 

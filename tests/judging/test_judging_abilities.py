@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.judging.checks import judge_one
-from pytest_eac.spec.abilities import AbilityBounds
+from pytest_eac.spec.schema.abilities import AbilityBounds
 from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Ability, Chain, Verdict
+    from pytest_eac.records.run import Ability, Chain, Verdict
 
 BASE = replace(ABILITY, value=0.75, kept=1.0, kept_low=1.0, kept_high=1.0)
 

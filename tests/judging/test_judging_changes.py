@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_eac.judging.changes import Change, change_of, changes
 from pytest_eac.judging.regression import judge_regression
-from pytest_eac.record import Chain, Measurement
+from pytest_eac.judging.run_diff import Change, change_of, changes
+from pytest_eac.records.run import Chain, Measurement
 from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint
 
 

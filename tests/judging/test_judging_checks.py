@@ -9,11 +9,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from pytest_eac.judging.checks import judge, judge_one
-from pytest_eac.spec.checks import Checks
+from pytest_eac.spec.schema.checks import Checks
 from tests.judging.hand_made_chains import NOTHING, chain, checkpoint, having, miss, share
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain, Verdict
+    from pytest_eac.records.run import Chain, Verdict
 
 METRICS = ("efficacy", "generalization", "locality", "retention")
 

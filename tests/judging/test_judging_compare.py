@@ -8,7 +8,7 @@ import pytest
 
 from pytest_eac.judging.compare import compare
 from pytest_eac.judging.pairs import pair
-from pytest_eac.spec.checks import Comparison
+from pytest_eac.spec.schema.checks import Comparison
 from pytest_eac.stats.intervals import newcombe
 from tests.judging.hand_made_chains import (
     ABILITY,
@@ -22,8 +22,8 @@ from tests.judging.hand_made_chains import (
 )
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain, Checkpoint
-    from pytest_eac.record import Comparison as Found
+    from pytest_eac.records.run import Chain, Checkpoint
+    from pytest_eac.records.run import Comparison as Found
 
 
 def asked(metric: str, direction: str = "less", **more: float) -> Comparison:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.judging.checks import judge, judge_one
-from pytest_eac.judging.claims import of_ability
-from pytest_eac.record import Measurement
-from pytest_eac.spec.checks import Checks, NumberBounds, Stats
+from pytest_eac.judging.hypotheses import of_ability
+from pytest_eac.records.run import Measurement
+from pytest_eac.spec.schema.checks import Checks, NumberBounds, Stats
 from pytest_eac.stats.means import p_above
 from tests.judging.hand_made_chains import ABILITY, NOTHING, able, chain, checkpoint
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain, Verdict
+    from pytest_eac.records.run import Chain, Verdict
 
 
 def hits(right: int, n: int) -> Measurement:

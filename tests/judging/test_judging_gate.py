@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from pytest_eac.changes import Changes, Difference, ExtraFile
-from pytest_eac.judging.gate import judge_release
-from pytest_eac.record import Record, Release
-from pytest_eac.recorded import from_json, to_json
-from pytest_eac.spec.checks import ChangedBounds
+from pytest_eac.judging.release_changes import judge_release
+from pytest_eac.records.checkpoint_diff import Changes, Difference, ExtraFile
+from pytest_eac.records.json_files import from_json, to_json
+from pytest_eac.records.run import Record, Release
+from pytest_eac.spec.schema.checks import ChangedBounds
 
 CHANGED = Difference(
     name="layers.9.down.weight",

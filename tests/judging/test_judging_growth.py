@@ -9,14 +9,14 @@ import pytest
 from pytest_eac.judging import checks as judging
 from pytest_eac.judging.checks import judge
 from pytest_eac.judging.growth import Growth, Norm, growth, series_of
-from pytest_eac.record import Norms
-from pytest_eac.spec.checks import Checks
+from pytest_eac.records.run import Norms
+from pytest_eac.spec.schema.checks import Checks
 from tests.judging.hand_made_chains import COST, chain, checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_eac.record import Chain, Verdict
+    from pytest_eac.records.run import Chain, Verdict
 
 NOISE = (1.2, 0.7, 1.1, 0.9, 1.3, 0.8, 1.05, 0.95, 0.75, 1.25)
 

@@ -11,15 +11,15 @@ from pytest_eac.errors import MismatchError, UnavailableError
 from pytest_eac.judging.checks import judge_one
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.matching import describe, environment_changes, mismatches
-from pytest_eac.judging.runs import Run, compare_runs
-from pytest_eac.judging.stored import StoredRecord, find_chain, unrecorded
-from pytest_eac.record import Chain, Checkpoint, Record
+from pytest_eac.judging.run_comparison import Run, compare_runs
+from pytest_eac.judging.stored_chains import StoredRecord, find_chain, unrecorded
+from pytest_eac.records.run import Chain, Checkpoint, Record
 from pytest_eac.spec import registry
 from tests.judging.hand_made_chains import ABILITY, MODEL, able, chain, checkpoint, edit
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.records.run import Chain
+    from pytest_eac.spec.spec import Spec
 
 STORED = replace(
     chain(checkpoint(1), checkpoint(3)),
@@ -144,7 +144,7 @@ def write(folder: Path, text: str) -> Spec:
 
 
 def stored_for(spec: Spec, *points: Checkpoint) -> StoredRecord:
-    from pytest_eac.spec.resolve import resolve_settings
+    from pytest_eac.spec.hyperparameters import resolve_settings
 
     shape = {"model_type": "gpt2", "num_hidden_layers": 9, "hidden_size": 8}
     settings = resolve_settings(spec.methods[0].choice, shape)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.judging.orderings import judge_ordering
-from pytest_eac.spec.checks import Checks
-from pytest_eac.spec.orderings import Orderings
 from pytest_eac.spec.orders import show_order
+from pytest_eac.spec.schema.checks import Checks
+from pytest_eac.spec.schema.orderings import Orderings
 from tests.judging.hand_made_chains import chain, checkpoint, share, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from pytest_eac.record import Chain, Verdict
+    from pytest_eac.records.run import Chain, Verdict
     from pytest_eac.spec.orders import Order
 
 COUNT = 5

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.judging.search import Draws, Search
+from pytest_eac.judging.order_search import Draws, Search
 
 if TYPE_CHECKING:
     from collections.abc import Callable

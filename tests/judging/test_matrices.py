@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from pytest_eac import Record, deviation_and_abilities
-from pytest_eac.judging.changes import change_of
 from pytest_eac.judging.compare import compare
+from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.judging.growth import series_of
-from pytest_eac.judging.matrices import different_matrices
 from pytest_eac.judging.regression import judge_regression
-from pytest_eac.record import Norms
+from pytest_eac.judging.run_diff import change_of
+from pytest_eac.records.run import Norms
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.comparison import change_lines
-from pytest_eac.spec.checks import Comparison
+from pytest_eac.reporting.run_diff import change_lines
+from pytest_eac.spec.schema.checks import Comparison
 from tests.judging.hand_made_chains import ABILITY, COST, able, chain, checkpoint, moved, writing
 
 ONE = writing(chain(checkpoint(8, relative=0.1), method="one"), "a.weight")

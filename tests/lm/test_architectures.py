@@ -15,19 +15,19 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.methods import edited_modules
+from pytest_eac.editing.interface import Work
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.solved import Work
 from pytest_eac.errors import EacWarning, ModelError, SettingsError
-from pytest_eac.lm.generate import greedy, sample
+from pytest_eac.lm.forward.generate import greedy, sample
+from pytest_eac.lm.forward.hooks import capture, patch
+from pytest_eac.lm.forward.tail import FullWindow, TailWindow, Window, open_window
 from pytest_eac.lm.layout import LAYOUTS, as_out_in, find_layout, find_module, shape_of, text_config
-from pytest_eac.lm.load import LoadedModel, load_model
-from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window
-from pytest_eac.lm.trace import capture, patch
+from pytest_eac.lm.loading.load import LoadedModel, load_model
 from pytest_eac.lm.weights import fingerprint, restored
-from pytest_eac.measuring.scoring import force, force_ids
+from pytest_eac.scoring.answers import force, force_ids
 from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.settings import CovarianceSettings, MethodSettings, UpdateSettings
+from pytest_eac.spec.schema.settings import CovarianceSettings, MethodSettings, UpdateSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -15,10 +15,11 @@ from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm import bounds, load, vocabularies
-from pytest_eac.lm.bounds import require_bounded
-from pytest_eac.lm.load import load_model
-from pytest_eac.lm.vocabularies import compare_tokenizers
+from pytest_eac.lm.checkpoints import vocabularies
+from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
+from pytest_eac.lm.loading import limits, load
+from pytest_eac.lm.loading.limits import require_bounded
+from pytest_eac.lm.loading.load import load_model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 BASE = FIXTURES / "tiny-llama"
@@ -177,7 +178,7 @@ def test_no_text_grows_by_more_than_its_steps_are_taken_to_make_it(
 ) -> None:
     model = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
     tokenizer = Tokenizer.from_str(json.dumps({"normalizer": step, "model": model}))
-    factor, more = bounds._grows(step)
+    factor, more = limits._grows(step)
     grown = tokenizer.normalizer.normalize_str(text)
     assert len(grown.encode()) <= factor * len(text.encode()) + more
 
@@ -214,7 +215,7 @@ def _refused(folder: Path, monkeypatch: pytest.MonkeyPatch, message: str) -> Non
 
 
 def test_the_steps_of_a_part_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bounds, "MAX_STEPS", 3)
+    monkeypatch.setattr(limits, "MAX_STEPS", 3)
     _change(folder / "tokenizer.json", normalizer=_sequence(*[{"type": "NFC"}] * 4))
     _refused(folder, monkeypatch, "found normalizer of 4 steps, expected at most 3")
 
@@ -228,9 +229,9 @@ def test_tokens_are_as_long_in_sum_as_splitting_them_may_cost(
     _change(folder / file, **(changes if file == "tokenizer.json" else vocabulary))
     if file == "vocab.json":
         (folder / "tokenizer.json").unlink()
-    monkeypatch.setattr(bounds, "TOKEN_SPLITS", 1601)
+    monkeypatch.setattr(limits, "TOKEN_SPLITS", 1601)
     require_bounded(folder)
-    monkeypatch.setattr(bounds, "TOKEN_SPLITS", 1600)
+    monkeypatch.setattr(limits, "TOKEN_SPLITS", 1600)
     _refused(folder, monkeypatch, rf"{file}: found tokens .* squared, sum to 1,601, expected at")
 
 
@@ -239,9 +240,9 @@ def test_tokens_with_scores_are_as_long_in_sum_as_their_tree_may_be(
 ) -> None:
     model = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["\u2581the", -1.0]]}
     _change(folder / "tokenizer.json", model=model)
-    monkeypatch.setattr(bounds, "SCORED_BYTES", 11)
+    monkeypatch.setattr(limits, "SCORED_BYTES", 11)
     require_bounded(folder)
-    monkeypatch.setattr(bounds, "SCORED_BYTES", 10)
+    monkeypatch.setattr(limits, "SCORED_BYTES", 10)
     _refused(folder, monkeypatch, "found tokens with scores of as many bytes as 11, expected at")
 
 
@@ -271,9 +272,9 @@ def test_added_tokens_are_counted_as_they_are_normalized(
         (folder / name).write_text(json.dumps({"model": model} if "config" not in name else {}))
     _change(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3))
     _change(folder / file, **changes)
-    monkeypatch.setattr(bounds, "ADDED_BYTES", 200)
+    monkeypatch.setattr(limits, "ADDED_BYTES", 200)
     require_bounded(folder)
-    monkeypatch.setattr(bounds, "ADDED_BYTES", 199)
+    monkeypatch.setattr(limits, "ADDED_BYTES", 199)
     _refused(folder, monkeypatch, rf"{file}: found added tokens .* many bytes as 200, expected at")
 
 
@@ -283,7 +284,7 @@ def test_tokens_that_are_not_normalized_do_not_grow(
     added = [{"content": "a" * 25, "normalized": False}]
     _change(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3), added_tokens=added)
     (folder / "tokenizer_config.json").write_text("{}")
-    monkeypatch.setattr(bounds, "ADDED_BYTES", 25)
+    monkeypatch.setattr(limits, "ADDED_BYTES", 25)
     require_bounded(folder)
 
 

@@ -14,12 +14,12 @@ from tokenizers import AddedToken
 from benchmarks.fuzz import gguf, tiny
 from pytest_eac.cache.folders import take_folder
 from pytest_eac.errors import EditError, ModelError
-from pytest_eac.lm import find
-from pytest_eac.lm import gguf as header
-from pytest_eac.lm.companions import compare_companions
-from pytest_eac.lm.find import quiet
-from pytest_eac.lm.foreign import refusing
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.checkpoints.configuration import compare_companions
+from pytest_eac.lm.loading import find
+from pytest_eac.lm.loading import gguf as header
+from pytest_eac.lm.loading.find import quiet
+from pytest_eac.lm.loading.library_errors import refusing
+from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.tokens import decode, encode
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ def test_a_gguf_file_that_is_replaced_before_it_is_converted_is_an_error(
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         return take_folder(root, name, build)
 
-    monkeypatch.setattr("pytest_eac.lm.find.take_folder", take)
+    monkeypatch.setattr("pytest_eac.lm.loading.find.take_folder", take)
     with pytest.raises(ModelError, match=r"x\.gguf: was changed while it was converted"):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
     assert [each.name for each in (tmp_path / "cache" / "models").iterdir() if each.is_dir()] == []

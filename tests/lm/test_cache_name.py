@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac.lm.generate import greedy, sample
-from pytest_eac.lm.tail import TailWindow
+from pytest_eac.lm.forward.generate import greedy, sample
+from pytest_eac.lm.forward.tail import TailWindow
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 ROWS = [(0, 5, 9, 11), (0, 5, 9, 30)]
 

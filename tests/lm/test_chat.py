@@ -12,7 +12,7 @@ from pytest_eac.lm.chat import chat_prompt
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 PLAIN = (
     "{% for message in messages %}<{{ message.role }}>{{ message.content | trim }}{% endfor %}"

@@ -11,17 +11,17 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError, UnavailableError
-from pytest_eac.lm import checkpoint
-from pytest_eac.lm.checkpoint import open_checkpoint
-from pytest_eac.lm.find import find_model
-from pytest_eac.lm.folder import INDEX, WEIGHTS
+from pytest_eac.lm.checkpoints import tensors
+from pytest_eac.lm.checkpoints.tensors import open_checkpoint
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 
 def shard(folder: Path, count: int = 3) -> dict[str, str]:
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 def test_chunks_put_together_are_the_tensor(
     folder: Path, monkeypatch: pytest.MonkeyPatch, entries: int
 ) -> None:
-    monkeypatch.setattr(checkpoint, "_ENTRIES", entries)
+    monkeypatch.setattr(tensors, "_ENTRIES", entries)
     written = {
         "matrix": torch.randn(7, 300),
         "vector": torch.randn(450),
@@ -143,7 +143,7 @@ def test_an_index_that_is_too_large_is_not_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shard(folder)
-    monkeypatch.setattr(checkpoint, "TEXT_BYTES", 100)
+    monkeypatch.setattr(tensors, "TEXT_BYTES", 100)
     with pytest.raises(ModelError, match="is larger than 100 bytes"):
         open_checkpoint(folder)
 
@@ -219,7 +219,7 @@ def test_a_header_is_read_once_however_many_tensors_there_are(
     counts: Counter[str] = Counter()
 
     def counted(name: str) -> Any:
-        act = getattr(checkpoint, name)
+        act = getattr(tensors, name)
 
         def call(*args: Any, **more: Any) -> Any:
             counts[name] += 1
@@ -228,7 +228,7 @@ def test_a_header_is_read_once_however_many_tensors_there_are(
         return call
 
     for name in ("safe_open", "open_regular"):
-        monkeypatch.setattr(checkpoint, name, counted(name))
+        monkeypatch.setattr(tensors, name, counted(name))
     for many in (100, 200):
         save_file({str(n): torch.zeros(3, 2) for n in range(many)}, folder / WEIGHTS)
         counts.clear()
@@ -260,7 +260,7 @@ def test_a_header_that_cannot_be_meant_is_refused(
 def test_a_header_that_is_too_large_is_not_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "TEXT_BYTES", 100)
+    monkeypatch.setattr(tensors, "TEXT_BYTES", 100)
     for size in (101, 202):
         written_by_hand(folder / WEIGHTS, b" " * size)
         with pytest.raises(ModelError, match=f"its header has {size} bytes, expected at most 100"):

@@ -10,10 +10,10 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm import companions, vocabularies
-from pytest_eac.lm.companions import compare_companions
-from pytest_eac.lm.contrast import differences
-from pytest_eac.lm.folder import (
+from pytest_eac.lm.checkpoints import configuration, vocabularies
+from pytest_eac.lm.checkpoints.configuration import compare_companions
+from pytest_eac.lm.checkpoints.contrast import differences
+from pytest_eac.lm.loading.folder import (
     TEXT_BYTES,
     read_object,
     require_companions,
@@ -497,7 +497,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         pytest.fail("transformers was given a file that cannot be meant")
 
-    for module, name in ((companions, "AutoConfig"), (vocabularies, "AutoTokenizer")):
+    for module, name in ((configuration, "AutoConfig"), (vocabularies, "AutoTokenizer")):
         monkeypatch.setattr(module, name, SimpleNamespace(from_pretrained=fail))
 
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.tokens import continuation, encode
-from pytest_eac.writing import Continuation, as_continuation
+from pytest_eac.text.spacing import Continuation, as_continuation
 from tests.lm.trained_tokenizers import KINDS, PAIRS, trained
 
 

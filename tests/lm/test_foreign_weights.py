@@ -13,12 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoint import open_checkpoint
-from pytest_eac.lm.companions import compare_companions
-from pytest_eac.lm.find import find_model
-from pytest_eac.lm.folder import CONFIG, INDEX, TEMPLATES, WEIGHTS
-from pytest_eac.lm.load import load_model
-from pytest_eac.lm.presence import find_on_disk
+from pytest_eac.lm.checkpoints.configuration import compare_companions
+from pytest_eac.lm.checkpoints.tensors import open_checkpoint
+from pytest_eac.lm.loading.availability import find_on_disk
+from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.folder import CONFIG, INDEX, TEMPLATES, WEIGHTS
+from pytest_eac.lm.loading.load import load_model
 from tests.conftest import FIXTURES
 from tests.hub_server import ID, WANTED, Hub, serving
 

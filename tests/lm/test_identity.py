@@ -10,7 +10,7 @@ import torch
 
 from pytest_eac.lm import identity
 from pytest_eac.lm.identity import identify
-from pytest_eac.lm.load import LoadedModel, load_model
+from pytest_eac.lm.loading.load import LoadedModel, load_model
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:

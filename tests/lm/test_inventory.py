@@ -10,12 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm import folder as folders
-from pytest_eac.lm import inventory
-from pytest_eac.lm.checkpoint import open_checkpoint
-from pytest_eac.lm.folder import INDEX, WEIGHTS, ListedFile, list_tree, require_companions
-from pytest_eac.lm.inventory import COMPARED, side, take_inventory
-from pytest_eac.lm.known import (
+from pytest_eac.lm.checkpoints import inventory
+from pytest_eac.lm.checkpoints.harmless import (
     HARMLESS_FILES,
     HARMLESS_FOLDERS,
     HARMLESS_KEYS,
@@ -23,12 +19,16 @@ from pytest_eac.lm.known import (
     is_pickle,
     reason_against,
 )
+from pytest_eac.lm.checkpoints.inventory import COMPARED, side, take_inventory
+from pytest_eac.lm.checkpoints.tensors import open_checkpoint
+from pytest_eac.lm.loading import folder as folders
+from pytest_eac.lm.loading.folder import INDEX, WEIGHTS, ListedFile, list_tree, require_companions
 from tests.conftest import FIXTURES, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_eac.lm.inventory import Inventory
+    from pytest_eac.lm.checkpoints.inventory import Inventory
 
 BASE = FIXTURES / "tiny-llama"
 PLACED = {name: each.file.name for name, each in open_checkpoint(BASE).tensors.items()}

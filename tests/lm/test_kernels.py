@@ -14,9 +14,9 @@ from transformers.utils import import_utils
 
 from benchmarks.fuzz import gguf, tiny
 from pytest_eac.errors import ModelError
-from pytest_eac.lm import find, load
-from pytest_eac.lm.kernels import no_kernels, require_own_code
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.loading import find, load
+from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
+from pytest_eac.lm.loading.load import load_model
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,8 +11,8 @@ from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError, NonFiniteError, UnavailableError
-from pytest_eac.lm.find import find_path
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.loading.find import find_path
+from pytest_eac.lm.loading.load import load_model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pytest_eac.lm.checkpoint import open_checkpoint
-from pytest_eac.lm.folder import INDEX, WEIGHTS
-from pytest_eac.lm.notes import compare_notes
-from pytest_eac.measuring.difference import compare_checkpoints
+from pytest_eac.lm.checkpoints.metadata import compare_notes
+from pytest_eac.lm.checkpoints.tensors import open_checkpoint
+from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
+from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 from tests.conftest import FIXTURES
 
 BASE = FIXTURES / "tiny-llama"

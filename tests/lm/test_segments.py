@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.lm.segments import Limits, Segment, alone, as_segments, cut, pack, width
+from pytest_eac.lm.forward.shared_prefixes import (
+    Limits,
+    Segment,
+    alone,
+    as_segments,
+    cut,
+    pack,
+    width,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,9 +13,9 @@ from transformers import AutoConfig
 
 from benchmarks.fuzz import gguf
 from pytest_eac.errors import ModelError
-from pytest_eac.lm import find, load, sizes
-from pytest_eac.lm.load import load_model
-from pytest_eac.lm.sizes import require_sizes
+from pytest_eac.lm.loading import find, load, sizes
+from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.sizes import require_sizes
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 _SMALL = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 760}

@@ -31,15 +31,15 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.llama import modeling_llama
 
 from pytest_eac.errors import EditError, SpoiledModelError
-from pytest_eac.lm import snapshot
-from pytest_eac.lm.snapshot import Snapshot, unchanged
+from pytest_eac.lm.state import snapshot
+from pytest_eac.lm.state.snapshot import Snapshot, unchanged
 from pytest_eac.lm.weights import checksum, restored
-from pytest_eac.measuring import scoring
+from pytest_eac.scoring import answers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 Plant = Callable[["LoadedModel"], object]
 DOWN = "model.layers.1.mlp.down_proj"
@@ -417,8 +417,8 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
         "transformers.integrations.sdpa_attention.repeat_kv (replaced)",
     ),
     "function that scores": (
-        lambda: setattr(scoring, "force_ids", nothing),
-        "pytest_eac.measuring.scoring.force_ids (replaced)",
+        lambda: setattr(answers, "force_ids", nothing),
+        "pytest_eac.scoring.answers.force_ids (replaced)",
     ),
     "method of a class that no module inherits from": (
         lambda: setattr(cache_utils.DynamicLayer, "update", nothing),
@@ -462,7 +462,7 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
     ),
     "constant": (
         lambda: setattr(snapshot, "_SMALL", 1),
-        "pytest_eac.lm.snapshot._SMALL (replaced)",
+        "pytest_eac.lm.state.snapshot._SMALL (replaced)",
     ),
     "built-in function": (
         lambda: setattr(builtins, "round", nothing),

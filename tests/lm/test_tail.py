@@ -13,10 +13,10 @@ from accelerate import dispatch_model
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_eac.errors import EacWarning
+from pytest_eac.lm.forward.hooks import capture, patch
+from pytest_eac.lm.forward.tail import FullWindow, TailWindow, Window, open_window, open_windows
 from pytest_eac.lm.layout import find_layout, find_module
-from pytest_eac.lm.load import LoadedModel
-from pytest_eac.lm.tail import FullWindow, TailWindow, Window, open_window, open_windows
-from pytest_eac.lm.trace import capture, patch
+from pytest_eac.lm.loading.load import LoadedModel
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError
 from pytest_eac.lm.tokens import continuation, encode, pad, subject_end, subject_span
-from pytest_eac.writing import Continuation
+from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError
-from pytest_eac.lm.find import find_model
+from pytest_eac.lm.loading.find import find_model
 from pytest_eac.lm.tokens import encode, subject_end, subject_span
 from pytest_eac.spec.edits import Placed, place
 from tests.conftest import REAL_MODEL, USER_CACHE

@@ -22,7 +22,7 @@ from pytest_eac.lm.weights import (
 )
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 
 def _delta(loaded: LoadedModel, layer: int, seed: int, scale: float = 1.0) -> WeightDelta:

@@ -9,13 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac.cache.entries import Cache
-from pytest_eac.errors import DataError, EditError, NonFiniteError, SettingsError
-from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.load import load_model
-from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.abilities import text as text_abilities
-from pytest_eac.measuring.abilities.generated import (
+from pytest_eac.abilities import plain_text as text_abilities
+from pytest_eac.abilities.by_generation import (
     Generations,
     Scored,
     _match,
@@ -24,23 +19,28 @@ from pytest_eac.measuring.abilities.generated import (
     _overlap,
     _variety,
 )
-from pytest_eac.measuring.abilities.likelihood import Choice, Choices
-from pytest_eac.measuring.abilities.measure import Abilities
-from pytest_eac.measuring.abilities.tasks import prepare
-from pytest_eac.measuring.abilities.text import Drift, Perplexity, spread
-from pytest_eac.measuring.perplexity import perplexity
-from pytest_eac.measuring.scoring import force, generate
+from pytest_eac.abilities.by_likelihood import Choice, Choices
+from pytest_eac.abilities.measure import Abilities
+from pytest_eac.abilities.plain_text import Drift, Perplexity, spread
+from pytest_eac.abilities.tasks import prepare
+from pytest_eac.cache.entries import Cache
+from pytest_eac.errors import DataError, EditError, NonFiniteError, SettingsError
+from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.weights import restored
+from pytest_eac.scoring.answers import force, generate
+from pytest_eac.scoring.perplexity import perplexity
 from pytest_eac.spec import registry
-from pytest_eac.spec.abilities import AbilityBounds
-from pytest_eac.writing import as_continuation
+from pytest_eac.spec.schema.abilities import AbilityBounds
+from pytest_eac.text.spacing import as_continuation
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Ability
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.run import Ability
 
 FACTS = ("choices", "qa", "text", "prompt")
 

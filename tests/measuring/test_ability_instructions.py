@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from pytest_eac.abilities.instructions import KNOWN, follows
 from pytest_eac.errors import DataError
-from pytest_eac.measuring.abilities.instructions import KNOWN, follows
 from tests.measuring.ability_files import read
 
 LEAST, LESS = {"relation": "at least"}, {"relation": "less than"}

@@ -11,10 +11,10 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
+from pytest_eac.abilities import items
+from pytest_eac.abilities.items import Row, digest, label, load_rows, text, texts
+from pytest_eac.data import parquet as reader
 from pytest_eac.errors import DataError, UnavailableError
-from pytest_eac.measuring.abilities import data
-from pytest_eac.measuring.abilities import parquet as reader
-from pytest_eac.measuring.abilities.data import Row, digest, label, load_rows, text, texts
 from tests.measuring.ability_files import read
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_the_original_files_of_squad_and_arc_become_flat(tmp_path: Path) -> None
 def test_a_context_is_not_repeated_for_any_number_of_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(data, "CONTEXTS", 1_000)
+    monkeypatch.setattr(items, "CONTEXTS", 1_000)
     asked = [{"question": "Who?", "answers": [{"text": "Ann"}]}]
     record = {"paragraphs": [{"context": "x" * 100, "qas": asked * 10}]}
     assert len(_load(tmp_path, "a.jsonl", json.dumps(record))) == 10

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import transformers
 
+from pytest_eac.abilities.items import Row
+from pytest_eac.abilities.tasks import TASKS, Task
+from pytest_eac.abilities.templates import BREAK, _written, find_template
 from pytest_eac.errors import DataError, SettingsError
 from pytest_eac.lm.tokens import encode
-from pytest_eac.measuring.abilities.data import Row
-from pytest_eac.measuring.abilities.tasks import TASKS, Task
-from pytest_eac.measuring.abilities.templates import BREAK, _written, find_template
-from pytest_eac.spec.abilities import BUILT_IN, AbilityBounds
+from pytest_eac.spec.schema.abilities import BUILT_IN, AbilityBounds
 from tests.measuring.ability_files import read
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 MODEL = cast("LoadedModel", object())
 CHAT = "{{ bos_token }}{% for m in messages %}[{{ m.role }}] {{ m.content }}\n{% endfor %}[model]"

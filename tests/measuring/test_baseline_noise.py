@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from pytest_eac import Cache, load_spec, run_chain
 from pytest_eac.cache.kinds import MEASUREMENTS, clear
 from pytest_eac.judging.regression import judge_regression
-from pytest_eac.measuring import scoring
-from pytest_eac.spec.checks import METRICS_OF_EDITS
+from pytest_eac.scoring import answers
+from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
 
 if TYPE_CHECKING:
     import pytest
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Chain
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.run import Chain
 
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 # Tokens in one pass.
@@ -40,7 +40,7 @@ def test_twenty_runs_with_other_batch_sizes_raise_no_alarm(
 
     baseline = run()
     for budget in BUDGETS:
-        for function in (scoring.force, scoring.force_ids, scoring.generate):
+        for function in (answers.force, answers.force_ids, answers.generate):
             defaults = inspect.unwrap(function).__kwdefaults__
             monkeypatch.setitem(defaults, "budget", budget)
         again = run()

@@ -15,19 +15,19 @@ from pytest_eac.cache.kinds import EDITS, MEASUREMENTS, kept
 from pytest_eac.editing import sequence
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.spec import registry
-from pytest_eac.spec.settings import ContextSettings
+from pytest_eac.spec.schema.settings import ContextSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from pytest_eac.editing.sequence import Step
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Chain, Unfinished
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.run import Chain, Unfinished
+    from pytest_eac.spec.spec import Spec
 
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 

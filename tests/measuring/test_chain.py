@@ -13,20 +13,20 @@ import torch
 from pytest_eac import Solved, judge, load_spec, run_chain
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.load import load_model
+from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.measuring import chain as chain_module
 from pytest_eac.measuring.chain import AUTO_LAYERS, describe_environment, settle
 from pytest_eac.measuring.deviation import measure_deviation
-from pytest_eac.record import Record
-from pytest_eac.recorded import from_json, to_json
+from pytest_eac.records.json_files import from_json, to_json
+from pytest_eac.records.run import Record
 from pytest_eac.spec import registry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.spec import Spec
 
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm import checkpoint
-from pytest_eac.lm.folder import INDEX, WEIGHTS
+from pytest_eac.lm.checkpoints import tensors
+from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
 from pytest_eac.lm.peak import peak_memory, resident_bytes
-from pytest_eac.measuring import difference
-from pytest_eac.measuring.difference import compare_checkpoints
+from pytest_eac.measuring import checkpoint_diff
+from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.changes import Changes, Difference
+    from pytest_eac.records.checkpoint_diff import Changes, Difference
 
 BASE = FIXTURES / "tiny-llama"
 DOWN = "model.layers.1.mlp.down_proj.weight"
@@ -68,8 +68,8 @@ def test_a_low_rank_change_is_measured_as_the_whole_matrices_say(
         tensors[DOWN] += 0.1 * left @ right.T
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(checkpoint, "_ENTRIES", entries)
-        patch.setattr(difference, "compare_companions", lambda *_: [])
+        patch.setattr(tensors, "_ENTRIES", entries)
+        patch.setattr(checkpoint_diff, "compare_companions", lambda *_: [])
         found = only(compare(folder, change))
     before, after = load_file(BASE / WEIGHTS)[DOWN], load_file(folder / WEIGHTS)[DOWN]
     moved = after.double() - before.double()
@@ -187,7 +187,7 @@ def test_a_release_that_cannot_be_read_is_trouble_and_a_base_an_error(folder: Pa
 def test_memory_does_not_grow_with_the_tensors(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(difference, "compare_companions", lambda *_: [])
+    monkeypatch.setattr(checkpoint_diff, "compare_companions", lambda *_: [])
     folders = [tmp_path / "one", tmp_path / "two"]
     for seed, folder in enumerate(folders):
         folder.mkdir()

@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
+from pytest_eac.abilities import lm_eval as under_test
+from pytest_eac.abilities import lm_eval_tasks
+from pytest_eac.abilities.lm_eval import prepare_task
+from pytest_eac.abilities.measure import Abilities
 from pytest_eac.cache.entries import Cache
 from pytest_eac.errors import DataError, NonFiniteError, SettingsError, UnavailableError
 from pytest_eac.lm.weights import fingerprint
-from pytest_eac.measuring.abilities import lm_eval as under_test
-from pytest_eac.measuring.abilities import lm_eval_tasks
-from pytest_eac.measuring.abilities.lm_eval import prepare_task
-from pytest_eac.measuring.abilities.measure import Abilities
-from pytest_eac.measuring.scoring import force, generate
-from pytest_eac.spec.abilities import AbilityBounds
-from pytest_eac.writing import Continuation
+from pytest_eac.scoring.answers import force, generate
+from pytest_eac.spec.schema.abilities import AbilityBounds
+from pytest_eac.text.spacing import Continuation
 from tests.measuring.lm_eval_tasks import CHOICE, generating, write_task
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 EXACT = {"metric": "exact_match"}
 
@@ -207,7 +207,7 @@ def test_a_task_that_is_not_there_is_told_with_the_nearest(
     class Own:
         all_tasks = ("arc_easy", "arc_challenge")
 
-    name = "pytest_eac.measuring.abilities.lm_eval_tasks._own_tasks"
+    name = "pytest_eac.abilities.lm_eval_tasks._own_tasks"
     monkeypatch.setattr(name, Own)
     with pytest.raises(SettingsError, match="no task 'arc_eesy'; did you mean 'arc_easy'"):
         prepare_task(tiny, "lm_eval:arc_eesy", AbilityBounds(keep=1))

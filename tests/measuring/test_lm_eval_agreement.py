@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.measuring.abilities.answers import first_answer, last_number
-from pytest_eac.measuring.abilities.generated import Generations
-from pytest_eac.measuring.abilities.likelihood import Choices
-from pytest_eac.measuring.abilities.lm_eval_tasks import calm, load_tasks
-from pytest_eac.measuring.abilities.tasks import prepare
-from pytest_eac.measuring.scoring import force, generate
-from pytest_eac.spec.abilities import AbilityBounds
-from pytest_eac.writing import as_continuation
+from pytest_eac.abilities.answers import first_answer, last_number
+from pytest_eac.abilities.by_generation import Generations
+from pytest_eac.abilities.by_likelihood import Choices
+from pytest_eac.abilities.lm_eval_tasks import calm, load_tasks
+from pytest_eac.abilities.tasks import prepare
+from pytest_eac.scoring.answers import force, generate
+from pytest_eac.spec.schema.abilities import AbilityBounds
+from pytest_eac.text.spacing import as_continuation
 from tests.measuring.lm_eval_tasks import CHOICE, generating, write_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 pytestmark = pytest.mark.slow
 

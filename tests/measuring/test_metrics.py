@@ -18,8 +18,8 @@ from pytest_eac.spec.edits import Edit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Measurement
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.run import Measurement
 
 EDITS = tuple(
     Edit(

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
+from pytest_eac.abilities.measure import Abilities
 from pytest_eac.cache.entries import Cache
 from pytest_eac.lm.layout import find_module
-from pytest_eac.measuring.abilities.measure import Abilities
 from pytest_eac.measuring.chain import run_chain
-from pytest_eac.measuring.orders import OrderRunner
+from pytest_eac.measuring.other_orders import OrderRunner
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.spec.load import load_spec
 from tests.conftest import FIXTURES
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_eac.editing.sequence import Step
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema import Match
+    from pytest_eac.spec.schema.spec_file import Match
 
 SPEC = f"""eac: 1
 methods: [mine: {{base: rome, layers: [1], contexts: {{texts: ["{{}}"]}}}}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_eac.measuring.pace import LEAST, RECENT, Pace
+from pytest_eac.measuring.time_left import LEAST, RECENT, Pace
 
 
 def last(steps: list[tuple[float, int]], total: int) -> str:

@@ -8,10 +8,10 @@ import torch
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.perplexity import perplexity
+from pytest_eac.scoring.perplexity import perplexity
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 TEXTS = [
     "Odalys Ardwick was born in Esselwater.",

@@ -11,13 +11,13 @@ import pytest
 
 from pytest_eac import load_spec, run_chain
 from pytest_eac.errors import EditError
-from pytest_eac.measuring.possible import require_askable, require_possible
+from pytest_eac.measuring.feasibility import require_askable, require_possible
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.spec import Spec
 
 LONG = " ".join(["stone"] * 130)  # the tiny models take 128 tokens
 FACT = '{{subject: Odalys Ardwick, prompt: "{{}} was born in", target: {target}{more}}}'

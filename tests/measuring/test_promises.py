@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac import load_spec
-from pytest_eac.changes import Changes, Difference
-from pytest_eac.manifest import (
+from pytest_eac.measuring.manifest_check import broken_promises, other_base
+from pytest_eac.records.checkpoint_diff import Changes, Difference
+from pytest_eac.records.manifest import (
     Fact,
     Manifest,
     Origin,
@@ -16,14 +17,13 @@ from pytest_eac.manifest import (
     manifest_from_json,
     manifest_to_json,
 )
-from pytest_eac.measuring.promises import broken_promises, other_base
-from pytest_eac.spec.resolve import resolve_settings
+from pytest_eac.spec.hyperparameters import resolve_settings
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.spec.spec import Spec
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
 COMMIT = "ab" * 20

@@ -9,15 +9,15 @@ import torch
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.measuring.scoring import generate, generation_length
+from pytest_eac.scoring.answers import generate, generation_length
 from pytest_eac.spec.edits import Edit, Neighbor
-from pytest_eac.writing import starts_with
+from pytest_eac.text.spacing import starts_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.schema import Match
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.spec_file import Match
 
 MATCHES: list[Match] = ["accuracy", "success", "generation"]
 

@@ -12,18 +12,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError, NonFiniteError
-from pytest_eac.lm import reading
-from pytest_eac.lm.generate import greedy
+from pytest_eac.lm.forward import packed
+from pytest_eac.lm.forward.generate import greedy
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.scoring import force, generate, generation_length, says
-from pytest_eac.writing import Continuation, as_continuation
+from pytest_eac.scoring.answers import force, generate, generation_length, says
+from pytest_eac.text.spacing import Continuation, as_continuation
 from tests.lm.trained_tokenizers import trained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
 
 
@@ -217,7 +217,7 @@ def test_what_follows_the_end_of_the_text_is_no_part_of_the_answer(
     stop = tiny.tokenizer.eos_token_id
     answer = continuation(tiny.tokenizer, _pair(world[0], world[0].truth)[1])
     monkeypatch.setattr(
-        "pytest_eac.measuring.scoring.greedy", lambda *_, **__: [(*answer, stop, *answer)]
+        "pytest_eac.scoring.answers.greedy", lambda *_, **__: [(*answer, stop, *answer)]
     )
     (text,) = generate(tiny, [world[0].prompt], tokens=9)
     assert text.strip() == world[0].truth
@@ -266,7 +266,7 @@ def test_no_pass_has_more_logits_than_it_may(
     text = Continuation(f" {world[2].prompt}")
     texts = [(" ".join(edit.prompt for edit in world[:2]), text)]
     before = force(tiny, [*pairs, *texts])
-    monkeypatch.setattr(reading, "_LOGIT_BYTES", positions * 4 * tiny.shape["vocab_size"])
+    monkeypatch.setattr(packed, "_LOGIT_BYTES", positions * 4 * tiny.shape["vocab_size"])
     with _seen(tiny.model.get_output_embeddings()) as shapes:
         after = force(tiny, [*pairs, *texts])
     assert max(rows * width for rows, width, _ in shapes) <= positions

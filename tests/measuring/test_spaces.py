@@ -9,28 +9,28 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac import load_spec, run_chain
+from pytest_eac.abilities.by_likelihood import Choice, Choices
 from pytest_eac.cache.entries import Cache
 from pytest_eac.cli import main
 from pytest_eac.editing.loss import TargetLoss
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.tokens import continuation
-from pytest_eac.measuring.abilities.likelihood import Choice, Choices
-from pytest_eac.measuring.perplexity import continued_perplexity
 from pytest_eac.measuring.recall import Recall
-from pytest_eac.measuring.scoring import Forced, force
 from pytest_eac.measuring.tracing import trace
-from pytest_eac.record import Record
-from pytest_eac.recorded import from_json, to_json
+from pytest_eac.records.json_files import from_json, to_json
+from pytest_eac.records.run import Record
+from pytest_eac.scoring.answers import Forced, force
+from pytest_eac.scoring.perplexity import continued_perplexity
 from pytest_eac.spec.edits import Edit, Neighbor
-from pytest_eac.writing import Continuation
+from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.spec.schema import Match
-    from pytest_eac.writing import Space
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.spec_file import Match
+    from pytest_eac.text.spacing import Space
 
 WORDS = ["大阪", " 罗马", "日本", "法国", "京都", "次は", "这是"]
 TEXTS = [*WORDS, "日本の首都は", "次の町は", "The capital is Rome"]
@@ -107,7 +107,7 @@ def test_every_answer_is_scored_as_it_follows_its_own_prompt(
 def test_candidates_of_an_ability_go_by_their_script(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = _asked_of("pytest_eac.measuring.abilities.likelihood", monkeypatch)
+    asked = _asked_of("pytest_eac.abilities.by_likelihood", monkeypatch)
     prompts = ("这是", "The capital is")
     Choices(choices=tuple(Choice(prompt=p, candidates=("罗马",), right=0) for p in prompts)).ask(
         loaded
@@ -127,7 +127,7 @@ def test_what_is_asked_before_any_edit_goes_by_the_edits_space(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    asked = _asked_of("pytest_eac.measuring.scoring", monkeypatch)
+    asked = _asked_of("pytest_eac.scoring.answers", monkeypatch)
     monkeypatch.setattr("pytest_eac.cli.ask.load", lambda *_: loaded)
     file = tmp_path / "spaces.eac.yaml"
     more = "truth: 京都, neighborhood: [{prompt: 次は, answer: 京都}]"

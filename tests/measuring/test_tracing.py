@@ -11,10 +11,10 @@ import torch
 from pytest_eac.cache.entries import Cache, CacheWarning
 from pytest_eac.cache.kinds import TRACINGS, kept
 from pytest_eac.errors import EditError, NonFiniteError
+from pytest_eac.lm.forward.hooks import patch
+from pytest_eac.lm.forward.tail import FullWindow
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.tail import FullWindow
 from pytest_eac.lm.tokens import continuation, encode
-from pytest_eac.lm.trace import patch
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring import tracing
 from pytest_eac.measuring.tracing import default_window, trace
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.traced import Tracing
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.tracing import Tracing
 
 ROOT = Path(__file__).parents[2]
 

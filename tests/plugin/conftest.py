@@ -10,11 +10,11 @@ import pytest
 from pytest_eac import load_spec, run_chain
 from pytest_eac.cache.kinds import LIMITED, clear
 from pytest_eac.measuring.chain import describe_environment
-from pytest_eac.record import Record
+from pytest_eac.records.run import Record
 from pytest_eac.store import default_cache_dir, write_record
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.changes import Changes
 from pytest_eac.plugin.baseline import Baseline
-from pytest_eac.record import Chain, Measurement, Record, Release
+from pytest_eac.records.checkpoint_diff import Changes
+from pytest_eac.records.run import Chain, Measurement, Record, Release
 from pytest_eac.store import read_record, write_record
 from tests.judging.hand_made_chains import MODEL, edit
 from tests.plugin.conftest import QUICK, SIX

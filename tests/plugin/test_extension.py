@@ -9,7 +9,7 @@ import pytest
 from pytest_eac.store import read_record
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from tests.plugin.conftest import Specs
 
 METHOD = """

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
-from pytest_eac.lm.folder import INDEX
+from pytest_eac.lm.loading.folder import INDEX
 from pytest_eac.store import read_record
 from tests.plugin.conftest import FIXTURES
 
@@ -193,7 +193,7 @@ def test_a_forged_manifest_fails_without_loading_a_model(
     manifest = json.loads(path.read_text(encoding="utf-8"))
     manifest["base"] |= {"dtype": "bfloat16", "fingerprint": "0" * 64}
     path.write_text(json.dumps({**manifest, "method": "rome"}), encoding="utf-8")
-    monkeypatch.delattr("pytest_eac.lm.load.load_model")
+    monkeypatch.delattr("pytest_eac.lm.loading.load.load_model")
     result = specs.run("--eac-edited=released", "-k", "changed")
     result.assert_outcomes(failed=1, deselected=4)
     result.stdout.fnmatch_lines(

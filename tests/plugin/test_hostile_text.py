@@ -13,16 +13,16 @@ import pytest
 import yaml
 from safetensors.torch import load_file, save_file
 
-from pytest_eac.changes import Changes, Difference, ExtraFile
 from pytest_eac.cli import main
-from pytest_eac.record import (
+from pytest_eac.records.checkpoint_diff import Changes, Difference, ExtraFile
+from pytest_eac.records.json_files import from_json, to_json
+from pytest_eac.records.run import (
     Comparison,
     Record,
     Release,
     Unfinished,
     Verdict,
 )
-from pytest_eac.recorded import from_json, to_json
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome, annotation

@@ -18,7 +18,7 @@ from tests.plugin.conftest import FIXTURES
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.record import Chain, Record
+    from pytest_eac.records.run import Chain, Record
     from tests.plugin.conftest import Specs
 
 EIGHT = f"[{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 8}}]"

@@ -17,11 +17,11 @@ from transformers.models.llama import modeling_llama
 
 from pytest_eac import Method, Solved, load_spec, run_chain
 from pytest_eac.errors import EditError, SpoiledModelError
-from pytest_eac.lm.snapshot import Snapshot
+from pytest_eac.lm.state.snapshot import Snapshot
 from pytest_eac.plugin.options import read_options
 from pytest_eac.plugin.session import EacSession
 from pytest_eac.spec import registry
-from pytest_eac.spec.choices import MethodChoice
+from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.store import read_record
 from tests.conftest import FIXTURES
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from pytest_eac.lm.load import LoadedModel
-    from pytest_eac.record import Chain
-    from pytest_eac.spec.ready import Spec
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.run import Chain
+    from pytest_eac.spec.spec import Spec
     from tests.plugin.conftest import Specs
 
 WORLD = FIXTURES / "world.jsonl"
@@ -168,7 +168,7 @@ def loads(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         models.append(weakref.ref(model))
         return replace(tiny_llama, model=model, tokenizer=tokenizer)
 
-    monkeypatch.setattr("pytest_eac.lm.load.load_model", load)
+    monkeypatch.setattr("pytest_eac.lm.loading.load.load_model", load)
     process = Snapshot(tiny_llama)
     yield models
     registry.forget()

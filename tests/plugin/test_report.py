@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_eac.record import Record
+from pytest_eac.records.run import Record
 from pytest_eac.reporting.html.page import report_page
 from tests.conftest import FIXTURES, ROOT
 from tests.judging.hand_made_chains import chain, checkpoint, miss, share

@@ -13,14 +13,14 @@ import pytest
 from pytest_eac.plugin.options import read_options
 from pytest_eac.plugin.results import ResultsFile
 from pytest_eac.plugin.session import EacSession
-from pytest_eac.record import Comparison, Record
+from pytest_eac.records.run import Comparison, Record
 from pytest_eac.store import read_record
 from tests.judging.hand_made_chains import chain, checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.record import Chain
+    from pytest_eac.records.run import Chain
     from tests.plugin.conftest import Specs
 
 STORED = "--eac-from-results=stored.json"

@@ -85,7 +85,7 @@ def test_reports_say_what_was_stopped_and_why(both: Specs) -> None:
 
 
 def test_a_stopped_chain_is_no_baseline_and_is_not_compared(both: Specs) -> None:
-    from pytest_eac.judging.runs import Run, compare_runs
+    from pytest_eac.judging.run_comparison import Run, compare_runs
 
     both.run("--eac-results=results.json", "--eac-baseline=base.json", "--eac-update-baseline")
     stored = read_record(both.pytester.path / "base.json")
@@ -109,7 +109,7 @@ def test_a_stored_chain_that_was_stopped_is_not_judged(both: Specs) -> None:
 
 def test_a_chain_that_runs_to_its_end_on_another_worker_is_finished(both: Specs) -> None:
     from pytest_eac.plugin import _session
-    from pytest_eac.record import Record
+    from pytest_eac.records.run import Record
 
     both.run("--eac-results=results.json")
     record = read_record(both.pytester.path / "results.json")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pytest_eac import deviation_and_abilities
-from pytest_eac.record import Chain, Record
+from pytest_eac.records.run import Chain, Record
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.stats.partial import partial_correlation, partial_rank_correlation
+from pytest_eac.stats.partial_correlation import partial_correlation, partial_rank_correlation
 from tests.judging.hand_made_chains import ABILITY, able, chain, moved
 
 AT = (1, 2, 4)

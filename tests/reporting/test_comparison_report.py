@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_eac.judging.runs import Comparison, Run, compare_runs
-from pytest_eac.record import Chain, Measurement, Record
-from pytest_eac.reporting.comparison import (
+from pytest_eac.judging.run_comparison import Comparison, Run, compare_runs
+from pytest_eac.records.run import Chain, Measurement, Record
+from pytest_eac.reporting.run_diff import (
     comparison_json,
     comparison_markdown,
     comparison_text,

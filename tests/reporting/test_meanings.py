@@ -6,10 +6,10 @@ from typing import get_args
 import pytest
 
 from pytest_eac.reporting.meanings import MEANINGS, meaning, table
-from pytest_eac.spec.abilities import BUILT_IN
-from pytest_eac.spec.checks import Checks
-from pytest_eac.spec.growth import GrowthBounds
-from pytest_eac.spec.orderings import Metric
+from pytest_eac.spec.schema.abilities import BUILT_IN
+from pytest_eac.spec.schema.checks import Checks
+from pytest_eac.spec.schema.growth import GrowthBounds
+from pytest_eac.spec.schema.orderings import Metric
 
 DOCS = Path(__file__).parents[2] / "docs"
 GROWTH = GrowthBounds(max_exponent=1, max_slope=1, no_acceleration=True, no_collapse_before=1)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_eac.record import Verdict
+from pytest_eac.records.run import Verdict
 from pytest_eac.reporting.terminal import summary_lines
 from tests.judging.hand_made_chains import (
     ABILITY,
@@ -21,7 +21,7 @@ from tests.judging.hand_made_chains import (
 )
 
 if TYPE_CHECKING:
-    from pytest_eac.record import Chain
+    from pytest_eac.records.run import Chain
 
 LAST = checkpoint(
     2,

@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.recorded import to_json
-from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
-from pytest_eac.traced import (
+from pytest_eac.records.json_files import to_json
+from pytest_eac.records.tracing import (
     Effect,
     LayerEffect,
     SkippedFact,
@@ -19,6 +18,7 @@ from pytest_eac.traced import (
     layers_around,
     tracing_from_json,
 )
+from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 

@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from pytest_eac.spec import registry
-from pytest_eac.spec.checks import Checks
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.registry import ABILITIES, METRICS
+from pytest_eac.spec.schema.checks import Checks
 from tests.spec.spec_texts import HEAD, told, write
 
 if TYPE_CHECKING:

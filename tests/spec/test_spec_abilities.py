@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.spec import registry
-from pytest_eac.spec.abilities import BUILT_IN, AbilityBounds
 from pytest_eac.spec.load import load_spec
+from pytest_eac.spec.schema.abilities import BUILT_IN, AbilityBounds
 from tests.spec.spec_texts import HEAD, told, write
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from pytest_eac.spec.edits import (
     question,
     superseded,
 )
-from pytest_eac.spec.entries import InlineEdit
+from pytest_eac.spec.schema.edits import InlineEdit
 
 WORD = st.text("abcAB{} \t", max_size=6)
 

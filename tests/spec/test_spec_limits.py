@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_eac.data import files
 from pytest_eac.errors import DataError
-from pytest_eac.spec import amounts, detect, files, inherit, registry
-from pytest_eac.spec.entries import EditSource
+from pytest_eac.spec import detect, extends, registry
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.sources import read_source
+from pytest_eac.spec.schema import amounts
+from pytest_eac.spec.schema.edits import EditSource
+from pytest_eac.spec.sources.reading import read_source
 from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         counter["opens"] += 1
         return _Reads(plain(path), counter)
 
-    for module in (files, detect, inherit):
+    for module in (files, detect, extends):
         monkeypatch.setattr(module, "open_regular", counted)
     return counter
 
@@ -180,7 +182,7 @@ def test_the_environment_is_not_read_as_data(tmp_path: Path) -> None:
 def test_a_spec_beyond_the_size_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter[str]
 ) -> None:
-    monkeypatch.setattr(inherit, "MAX_BYTES", 1_000)
+    monkeypatch.setattr(extends, "MAX_BYTES", 1_000)
     assert load_spec(write(tmp_path / "x.eac.yaml", HEAD.ljust(1_000, "#")))
     for size in (1_001, 2_000):
         reads.clear()
@@ -206,13 +208,13 @@ def diamond(folder: Path, levels: int) -> Path:
 def test_each_file_is_read_and_merged_once_however_many_extend_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter[str]
 ) -> None:
-    merge = inherit._lay_over
+    merge = extends._lay_over
 
     def counted(base: Any, top: Any) -> Any:
         reads["merged"] += 1
         return merge(base, top)
 
-    monkeypatch.setattr(inherit, "_lay_over", counted)
+    monkeypatch.setattr(extends, "_lay_over", counted)
     for levels in (6, 12, 24):
         file = diamond(tmp_path / str(levels), levels)
         counts = counts_of(reads, partial(load_spec, file))
@@ -225,7 +227,7 @@ def test_too_many_entries_of_extends_are_refused(
     tmp_path: Path, reads: Counter[str], count: int
 ) -> None:
     write(tmp_path / "base.yaml", HEAD)
-    most = inherit.MAX_EXTENDS
+    most = extends.MAX_EXTENDS
     assert load_spec(write(tmp_path / "x.yaml", f"eac: 1\nextends: {['base.yaml'] * most}\n"))
     reads.clear()
     text = f"eac: 1\nextends: {['base.yaml'] * (most * count + 1)}\n"
@@ -238,11 +240,11 @@ def test_too_many_entries_of_extends_are_refused(
 
 
 def test_a_long_line_of_parents_is_refused(tmp_path: Path, reads: Counter[str]) -> None:
-    for number in range(2 * inherit.MAX_EXTENDS):
+    for number in range(2 * extends.MAX_EXTENDS):
         write(tmp_path / f"{number}.yaml", f"eac: 1\nextends: {number + 1}.yaml\n")
     [found] = problems(tmp_path / "0.yaml")
-    assert f"expected at most {inherit.MAX_EXTENDS}" in found.message
-    assert reads["opens"] == inherit.MAX_EXTENDS + 1
+    assert f"expected at most {extends.MAX_EXTENDS}" in found.message
+    assert reads["opens"] == extends.MAX_EXTENDS + 1
 
 
 def aliased(folder: Path, values: int, *, name: str = "base.yaml") -> Path:
@@ -256,13 +258,13 @@ def test_a_parent_that_aliases_make_large_is_not_laid_under_again_and_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes: list[int] = []
-    merge = inherit._lay_over
+    merge = extends._lay_over
 
     def counted(base: Any, top: Any) -> Any:
         sizes.append(len(base.values))
         return merge(base, top)
 
-    monkeypatch.setattr(inherit, "_lay_over", counted)
+    monkeypatch.setattr(extends, "_lay_over", counted)
     aliased(tmp_path, 40_000)
     [said] = told(write(tmp_path / "x.yaml", f"eac: 1\nextends: {['base.yaml'] * 99}\n"))
     assert said.startswith("2:10: extends: found more than 101,")
@@ -491,9 +493,9 @@ def test_many_records_of_a_json_list_are_read_in_linear_work(
 def test_a_json_list_larger_than_any_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter[str]
 ) -> None:
-    from pytest_eac.spec import sources
+    from pytest_eac.spec.sources import reading
 
-    monkeypatch.setattr(sources, "LIST_BYTES", 1_000)
+    monkeypatch.setattr(reading, "LIST_BYTES", 1_000)
     for size in (1_001, 2_000):
         reads.clear()
         file = write(tmp_path / "x", "[".ljust(size))

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pytest_eac.spec.detect import find_specs, is_spec
 from pytest_eac.spec.edits import Neighbor
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.ready import Spec, comparison_id
+from pytest_eac.spec.spec import Spec, comparison_id
 from tests.spec.spec_texts import EDIT, EDITS, HEAD, facts, problems, write
 
 QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.eac.yaml"

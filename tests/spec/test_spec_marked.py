@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml.scanner import Scanner
 
-from pytest_eac.spec import marked, nodes
-from pytest_eac.spec.marked import parse
-from pytest_eac.spec.marks import MarkedError, MarkedValue, dotted
+from pytest_eac.spec.yaml import nodes, values
+from pytest_eac.spec.yaml.places import MarkedError, MarkedValue, dotted
+from pytest_eac.spec.yaml.values import parse
 
 if TYPE_CHECKING:
     from pytest_eac.errors import Problem
@@ -317,7 +317,7 @@ def bomb(first: str, level: str, *, levels: int = 12, width: int = 10) -> str:
 def test_a_billion_laughs_are_refused_before_they_are_laughed(
     first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(marked, "MAX_VALUES", 10_000)
+    monkeypatch.setattr(values, "MAX_VALUES", 10_000)
     start = time.perf_counter()
     found = only_problem(bomb(first, "[ALIASES]"))
     assert time.perf_counter() - start < 5
@@ -326,7 +326,7 @@ def test_a_billion_laughs_are_refused_before_they_are_laughed(
 
 
 def test_a_merge_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marked, "MAX_VALUES", 10_000)
+    monkeypatch.setattr(values, "MAX_VALUES", 10_000)
     found = only_problem(bomb("{x: 1}", "{<<: [ALIASES]}"))
     assert "merges expand to more than 10,000" in found.message
     assert 2 <= found.line <= 12
@@ -334,7 +334,7 @@ def test_a_merge_bomb_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("first", ["{}", "[]"])
 def test_a_merge_bomb_of_nothing_is_refused(first: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(marked, "MAX_VALUES", 1_000)
+    monkeypatch.setattr(values, "MAX_VALUES", 1_000)
     # 10,000 merges that bring nothing: were they free, a few more levels would take for ever.
     found = problems(bomb(first, "{<<: [ALIASES]}", levels=5))
     assert "merges expand to more than 1,000" in found[-1].message
@@ -345,11 +345,11 @@ def test_a_merge_bomb_of_nothing_is_refused(first: str, monkeypatch: pytest.Monk
 def test_a_small_text_may_have_fewer_values_than_a_long_one(
     level: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(marked, "SMALL", 1_000)
+    monkeypatch.setattr(values, "SMALL", 1_000)
     text = bomb("{x: 1}", level)
-    assert f"{marked.SMALL + len(text):,}" in problems(text)[-1].message
-    long = "a: [" + "1," * marked.SMALL * 2 + "]"
-    assert len(read(long).values) > marked.SMALL * 2
+    assert f"{values.SMALL + len(text):,}" in problems(text)[-1].message
+    long = "a: [" + "1," * values.SMALL * 2 + "]"
+    assert len(read(long).values) > values.SMALL * 2
 
 
 def test_a_merge_fills_in_what_is_missing() -> None:

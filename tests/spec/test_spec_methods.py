@@ -7,15 +7,15 @@ import pytest
 from pydantic import ValidationError
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.choices import MethodChoice
-from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
-from pytest_eac.spec.resolve import (
+from pytest_eac.spec.hyperparameters import (
     ModelPreset,
     find_model_preset,
     model_presets,
     resolve_settings,
 )
-from pytest_eac.spec.settings import (
+from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
+from pytest_eac.spec.schema.methods import MethodChoice
+from pytest_eac.spec.schema.settings import (
     AnchorSettings,
     ContextSettings,
     CovarianceSettings,
@@ -99,7 +99,9 @@ def test_the_more_special_part_of_a_preset_wins(
             source="",
             settings={name: {"value": {"clamp": clamp}} for name, clamp in parts.items()},
         )
-        monkeypatch.setattr("pytest_eac.spec.resolve.find_model_preset", lambda _, p=preset: p)
+        monkeypatch.setattr(
+            "pytest_eac.spec.hyperparameters.find_model_preset", lambda _, p=preset: p
+        )
         clamp = resolve_settings(choose(method, layers=(1,)), UNKNOWN).value.clamp
         name, expected = wanted.popitem()
         assert clamp == expected

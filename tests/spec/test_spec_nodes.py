@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.spec import nodes
-from pytest_eac.spec.marked import parse
-from pytest_eac.spec.marks import MarkedError
+from pytest_eac.spec.yaml import nodes
+from pytest_eac.spec.yaml.places import MarkedError
+from pytest_eac.spec.yaml.values import parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

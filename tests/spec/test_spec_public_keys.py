@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_eac import load_spec
-from pytest_eac.spec.public_keys import KEY_BYTES
+from pytest_eac.spec.schema.public_keys import KEY_BYTES
 from tests.keys import make_key
 from tests.spec.spec_texts import facts, told, write
 

@@ -7,10 +7,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from pytest_eac.spec.checks import Checks
-from pytest_eac.spec.marked import parse
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS
-from pytest_eac.spec.schema import SpecFile, json_schema
+from pytest_eac.spec.schema.checks import Checks
+from pytest_eac.spec.schema.spec_file import SpecFile, json_schema
+from pytest_eac.spec.yaml.values import parse
 
 SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.eac.yaml"))
 KEYS = {

@@ -7,8 +7,8 @@ import pytest
 
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, Neighbor
-from pytest_eac.spec.entries import EditSource
-from pytest_eac.spec.sources import read_source
+from pytest_eac.spec.schema.edits import EditSource
+from pytest_eac.spec.sources.reading import read_source
 
 if TYPE_CHECKING:
     from pathlib import Path

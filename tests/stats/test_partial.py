@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import pearsonr, rankdata, spearmanr, t
 
-from pytest_eac.stats.partial import (
+from pytest_eac.stats.partial_correlation import (
     LEAST_GROUPS,
     over_groups,
     partial_correlation,

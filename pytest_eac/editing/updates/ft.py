@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.loss import TargetLoss
-from pytest_eac.editing.methods import edited_modules
-from pytest_eac.editing.solved import Solved, Work
+from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import WeightDelta
@@ -16,9 +16,9 @@ from pytest_eac.lm.weights import WeightDelta
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.lm.load import LoadedModel
+    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.settings import MethodSettings
+    from pytest_eac.spec.schema.settings import MethodSettings
 
 # The published baseline's: the search stops once the mean loss is below this.
 _STOP_LOSS = 1e-2

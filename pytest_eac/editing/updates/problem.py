@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.covariance import Moment
-    from pytest_eac.spec.settings import UpdateSettings
+    from pytest_eac.spec.schema.settings import UpdateSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

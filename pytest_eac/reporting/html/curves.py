@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.judging.growth import Growth
-    from pytest_eac.record import Chain, Measurement
+    from pytest_eac.records.run import Chain, Measurement
 
 STYLES = 12
 """How many the style sheet has: eight colours, and four of them dashed."""

@@ -11,8 +11,8 @@ from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import growth
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.html import curves, words
-from pytest_eac.reporting.html.rows import script_data
+from pytest_eac.reporting.html import curves, formatting
+from pytest_eac.reporting.html.edit_table import script_data
 from pytest_eac.safe import visible
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from pytest_eac.judging.growth import Growth
-    from pytest_eac.record import Ability, Chain, Comparison, Record, Release
+    from pytest_eac.records.run import Ability, Chain, Comparison, Record, Release
     from pytest_eac.reporting.outcomes import Outcome
 
 
@@ -67,7 +67,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
     here = files("pytest_eac.reporting.html")
     findings = [f"{chain.name}: {line}" for chain in record.chains for line in diagnose(chain)]
     return _template().render(
-        headline=words.headline(outcomes),
+        headline=formatting.headline(outcomes),
         parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
         findings=findings,
         releases=record.releases,
@@ -78,7 +78,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         css=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
         data=script_data(record.chains),
-        span=words.span,
+        span=formatting.span,
         last=last,
         style=curves.style,
         changes=_changes,
@@ -98,7 +98,7 @@ def _template() -> Template:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=words.number, percent=words.percent)
+    environment.filters.update(number=formatting.number, percent=formatting.percent)
     return environment.get_template("page.html.j2")
 
 

@@ -1,0 +1,91 @@
+"""What an ability asks of a model, and what is told of the answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pytest_eac.stats.intervals import wilson
+from pytest_eac.stats.paired import Interval, is_above, kept
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.lm.loading.load import LoadedModel
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One model's scores on the items of an ability; see :class:`pytest_eac.records.run.Ability`.
+
+    Attributes:
+        scores: one per item.
+        unparsable: how many answers had nothing in them that could be scored.
+        about: further numbers by name.
+        texts: (prompt, new text) of what the unedited model is to read.
+    """
+
+    scores: tuple[float, ...]
+    unparsable: int = 0
+    about: dict[str, float] = field(default_factory=dict)
+    texts: tuple[tuple[str, str], ...] = ()
+
+
+class Asked(Protocol):
+    """An ability's items, ready to be put to a model in any state."""
+
+    @property
+    def chance(self) -> float | None:
+        """The score of guessing."""
+
+    @property
+    def majority(self) -> float | None:
+        """The score of the one answer that is right most often."""
+
+    @property
+    def items(self) -> Sequence[Any]:
+        """All that a model's scores depend on, as plain data; empty if nobody can know it."""
+
+    def ask(self, loaded: LoadedModel) -> Told:
+        """Put the items to a model as it is now."""
+
+    def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
+        """Return the number that scores amount to, with its interval."""
+
+    def kept(
+        self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
+    ) -> Interval | None:
+        """Return the share of the unedited number that is left, with its interval."""
+
+    def signal(self, base: Sequence[float]) -> bool:
+        """Say whether the unedited scores are above what understanding nothing makes."""
+
+
+class Shares:
+    """Scores between 0 and 1, the mean of which is the number."""
+
+    @property
+    def chance(self) -> float | None:
+        """Guessing is no option."""
+        return None
+
+    @property
+    def majority(self) -> float | None:
+        """Nor is saying the same thing always."""
+        return None
+
+    def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
+        """Return the mean with Wilson's interval, which is too wide rather than too narrow."""
+        mean = sum(scores) / len(scores)
+        low, high = wilson(mean, len(scores), confidence=confidence)
+        return Interval(value=mean, low=low, high=high)
+
+    def kept(
+        self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
+    ) -> Interval | None:
+        """Return the ratio of the means with a paired bootstrap interval."""
+        return kept(base, edited, confidence=confidence)
+
+    def signal(self, base: Sequence[float]) -> bool:
+        """Test against chance and majority."""
+        return is_above(base, max(self.chance or 0.0, self.majority or 0.0))

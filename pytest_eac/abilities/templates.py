@@ -1,0 +1,120 @@
+"""Prompts: a versioned template per ability, with fixed examples; a spec may bring its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ruamel.yaml import YAML
+
+from pytest_eac.abilities.items import text
+from pytest_eac.errors import SettingsError
+from pytest_eac.lm.chat import chat_prompt
+from pytest_eac.spec.schema.abilities import FIELD
+from pytest_eac.text.spacing import as_continuation
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from pytest_eac.abilities.items import Row
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.schema.abilities import AbilityBounds
+
+_FILE = Path(__file__).with_name("templates.yaml")
+# Between examples; a completion that goes on to a further example ends here.
+BREAK = "\n\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Template:
+    """How items become prompts.
+
+    Attributes:
+        name: the ability and the template's version (``nli@1``), or the text that a spec has in its
+            place.
+        prompt: the text, with ``{field}`` where a field of the item goes.
+        candidates: the answers to choose between, in the order of the labels; may be empty.
+        head: the worked examples, each with a blank line behind it; may be empty.
+        chat: whether the tokenizer's chat template is put around it.
+        calibrate: whether a candidate's likelihood to an empty item is taken off.
+    """
+
+    name: str
+    prompt: str
+    candidates: tuple[str, ...]
+    head: str
+    chat: bool
+    calibrate: bool
+
+    def ask(self, loaded: LoadedModel, row: Row) -> str:
+        """Return the prompt for an item; its answer follows.
+
+        Raises:
+            DataError: the item lacks a field of the template.
+            SettingsError: the model's tokenizer has no chat template.
+        """
+        return self._dressed(loaded, lambda name: text(row, name))
+
+    def blank(self, loaded: LoadedModel) -> str:
+        """Return the prompt for an item whose fields are empty."""
+        return self._dressed(loaded, lambda _: "")
+
+    def _dressed(self, loaded: LoadedModel, value: Callable[[str], str]) -> str:
+        prompt = self.head + fill(self.prompt, value)
+        return chat_prompt(loaded.tokenizer, prompt) if self.chat else prompt
+
+
+def fill(prompt: str, value: Callable[[str], str]) -> str:
+    """Put values in the place of ``{field}``; braces in the values are left alone."""
+    return FIELD.sub(lambda match: value(match[1]), prompt)
+
+
+def find_template(name: str, bounds: AbilityBounds) -> Template:
+    """Return the template of a built-in ability, with what the spec changes.
+
+    Raises:
+        SettingsError: there are not as many examples as ``shots`` asks for, or they lack a field
+            of the spec's own template.
+    """
+    written = _written()[name]
+    prompt = bounds.template or written["prompt"]
+    examples = written.get("examples", [])
+    shots = written.get("shots", 0) if bounds.shots is None else bounds.shots
+    if shots > len(examples):
+        raise SettingsError(
+            f"checks.abilities.{name}.shots: found {shots}, expected at most {len(examples)}, the "
+            "number of examples in the template"
+        )
+    own = tuple(written.get("candidates", ()))
+    answers = dict(zip(own, bounds.candidates or own, strict=True))
+    said = f" {' or '.join(bounds.candidates)}" if bounds.candidates else ""
+    return Template(
+        name=(bounds.template or f"{name}@{written['version']}") + said,
+        prompt=prompt,
+        candidates=bounds.candidates or own,
+        head="".join(_example(name, prompt, each, answers) for each in examples[:shots]),
+        chat=bounds.chat,
+        calibrate=bounds.calibrate,
+    )
+
+
+def _example(name: str, prompt: str, example: Mapping[str, str], answers: Mapping[str, str]) -> str:
+    def value(field: str) -> str:
+        if field not in example:
+            raise SettingsError(
+                f"checks.abilities.{name}.template: the examples have no {{{field}}}, only "
+                f"{', '.join(key for key in example if key != 'answer')}; set shots: 0"
+            )
+        return example[field]
+
+    answer = example["answer"]
+    asked = fill(prompt, value)
+    return f"{asked}{as_continuation(asked, answers.get(answer, answer))}{BREAK}"
+
+
+@cache
+def _written() -> dict[str, Any]:
+    found: dict[str, Any] = YAML(typ="safe", pure=True).load(_FILE.read_text(encoding="utf-8"))
+    return found

@@ -1,0 +1,1 @@
+"""Tables and texts from files and from data sets of the Hugging Face hub."""

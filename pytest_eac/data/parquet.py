@@ -1,0 +1,132 @@
+"""Records of a parquet file, decoded in a child process that has a bound on memory.
+
+A file of a few kilobytes can ask for any amount: by a text that compresses well, and by an entry of
+a dictionary that every row names, or every element of a list in one row. No part of the file says
+beforehand how much. Nor can a broken file bring down more than the child.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.child import answer, limit_memory, started
+from pytest_eac.data.files import opened
+from pytest_eac.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pytest_eac.data.tables import Numbered
+
+MEMORY_BYTES = 2**30
+"""How much memory decoding may take, where the system can limit that."""
+GROWTH = 50
+"""How many times as large as the file its records may be together, as JSON."""
+SMALL = 64_000_000
+"""How large they may be in any case, in bytes."""
+
+_ROW_BYTES = 256  # of a record, whatever is in it
+_BATCH = 64
+
+
+def read_parquet(path: Path) -> Iterator[Numbered]:
+    """Yield the records of a file with their rows, from 1.
+
+    Cells that JSON does not have (dates, bytes, decimals) become ``[[type, text]]``, which no
+    field takes for a text.
+
+    Raises:
+        DataError: the file is missing or broken, a record is larger than 1 MB, all of them are
+            larger than the file lets expect, or decoding takes more memory than the bound.
+    """
+    with opened(path) as file:
+        if isinstance(file, BytesIO):
+            raise DataError(f"{path}: not a parquet file: it is empty")
+        most = max(SMALL, GROWTH * os.fstat(file.fileno()).st_size)
+        environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}  # reserves nothing
+        child = started(__name__, MEMORY_BYTES, stdin=file, env=environment)
+        try:
+            size = 0
+            for number, line in enumerate(child.stdout or (), start=1):
+                found = json.loads(line)
+                if "error" in found:
+                    raise DataError(f"{path}:{found['error']}")
+                if not found:
+                    return
+                size += len(line) + _ROW_BYTES
+                if size > most:
+                    raise DataError(
+                        f"{path}:{number}: found records of more than {most:,} bytes in a file of "
+                        "this size; write them as .jsonl"
+                    )
+                yield number, found["row"]
+        finally:
+            child.kill()
+            child.communicate()
+    raise DataError(
+        f"{path}: takes more than {MEMORY_BYTES / 2**30:g} GiB of memory to decode, or is broken; "
+        "write it with smaller row groups, or as .jsonl"
+    )
+
+
+def serve(memory: int) -> None:
+    """Write the records of the file at standard input; the child's side.
+
+    Args:
+        memory: how many bytes more than now may be taken.
+    """
+    from pyarrow import parquet
+
+    limit_memory(memory)
+    try:
+        for fields in _rows(parquet.ParquetFile(sys.stdin.buffer)):
+            answer({"row": fields})
+    except MemoryError:
+        return
+    except DataError as error:
+        answer({"error": str(error)})
+    except Exception as error:  # whatever a broken file can bring about
+        answer({"error": f" not a parquet file that can be read: {_first_line(error)}"})
+    else:
+        answer({})
+
+
+def _rows(file: Any) -> Iterator[dict[str, Any]]:
+    """Yield the rows as JSON can hold them."""
+    from pytest_eac.data.tables import checked, columns
+
+    names = file.schema_arrow.names
+    if len(set(names)) < len(names):
+        raise DataError(
+            f" found the columns {columns(names)}; expected a different name for each column"
+        )
+    row = 0
+    for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
+        for at in range(len(batch)):
+            row += 1
+            fields = checked(_values(batch.slice(at, 1), row), str(row))
+            yield json.loads(json.dumps(fields, default=_plain))
+
+
+def _values(batch: Any, row: int) -> dict[str, Any]:
+    """Return the values of the only row of a batch."""
+    try:
+        (fields,) = batch.to_pylist()
+    except MemoryError:
+        raise
+    except Exception as error:  # texts that are none, dates beyond Python's, unknown time zones
+        raise DataError(f"{row}: a cell cannot be read: {_first_line(error)}") from None
+    return dict(fields)
+
+
+def _plain(value: object) -> list[list[str]]:
+    return [[type(value).__name__, str(value)]]
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__

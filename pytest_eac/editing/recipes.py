@@ -1,0 +1,290 @@
+"""The editors that solve for a value and write it by a formula: key, value and update, by name.
+
+An edit is written in three parts. The *value* is what the last edited layer must say at the
+subject; the *keys* are how the subject looks to each edited matrix; the *update* is the formula
+that makes the one follow from the other. The methods differ in their entry of ``RECIPES`` alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_eac.editing.filters.rect import rect
+from pytest_eac.editing.interface import Solved, Work
+from pytest_eac.editing.keys import grouped_key, mean_key, read_keys, read_outputs
+from pytest_eac.editing.objective import Objective, tail_tokens
+from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.updates.alphaedit import alphaedit
+from pytest_eac.editing.updates.emmet import emmet
+from pytest_eac.editing.updates.memit import encore, memit, memit_prev
+from pytest_eac.editing.updates.problem import Problem
+from pytest_eac.editing.updates.rome import r_rome, rome
+from pytest_eac.editing.value import Value, solve_values
+from pytest_eac.errors import EacError, EditError, NonFiniteError, SettingsError
+from pytest_eac.lm.layout import as_out_in, find_module
+from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
+from pytest_eac.spec.methods import find_method, plain_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from pytest_eac.editing.prompts import EditPrompts
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.schema.settings import MethodSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """How a method puts its parts together.
+
+    Attributes:
+        rule: the formula.
+        whole_layer: the value is the decoder layer's output (MEMIT), not the MLP's (ROME).
+        key: how a key is averaged over contexts, (contexts, d_in) -> (d_in,).
+        remembers: the rule reads the keys of earlier edits.
+    """
+
+    rule: Callable[[Problem], WeightDelta]
+    whole_layer: bool = True
+    key: Callable[[Tensor], Tensor] = grouped_key
+    remembers: bool = False
+
+
+RECIPES: dict[str, Recipe] = {
+    "rome": Recipe(rule=rome, whole_layer=False, key=mean_key),
+    "r-rome": Recipe(rule=r_rome, whole_layer=False, key=mean_key),
+    "memit": Recipe(rule=memit),
+    "memit-prev": Recipe(rule=memit_prev, remembers=True),
+    "emmet": Recipe(rule=emmet),
+    "rect": Recipe(rule=rect),
+    "prune": Recipe(rule=memit),
+    "alphaedit": Recipe(rule=alphaedit, remembers=True),
+    "nas": Recipe(rule=alphaedit, remembers=True),
+    "encore": Recipe(rule=encore, remembers=True),
+}
+
+# NAS: edits of the sequence that the norm is measured on; of so many norms the largest is dropped.
+_NORM_EDITS = 20
+_NORM_DROPPED = 20
+_NORM = "value_norm"
+
+
+def edited_modules(loaded: LoadedModel, settings: MethodSettings) -> tuple[str, ...]:
+    """Return the paths of the modules that a method may change.
+
+    Raises:
+        SettingsError: the method cannot edit several layers of this architecture.
+    """
+    method = find_method(settings.base)
+    if method.modules is not None:
+        return tuple(method.modules(loaded, settings))
+    if method.takes_value and loaded.layout.normed and len(settings.layers) > 1:
+        kind, layers = loaded.shape["model_type"], list(settings.layers)
+        raise SettingsError(
+            f"{settings.base} cannot share an edit out over layers {layers} in {kind} models: a "
+            "norm stands between each matrix and the residual stream; give one layer"
+        )
+    return tuple(loaded.layout.down.format(layer) for layer in chosen_layers(settings))
+
+
+def chosen_layers(settings: MethodSettings) -> tuple[int, ...]:
+    """Return the edited layers, ascending; they must have been found before (``layers: auto``)."""
+    if settings.layers == "auto":
+        raise ValueError("layers: auto has not been resolved")
+    return settings.layers
+
+
+def locate_then_edit(
+    loaded: LoadedModel,
+    edits: tuple[Edit, ...],
+    settings: MethodSettings,
+    work: Work,
+    *,
+    recipe: Recipe | None = None,
+) -> Solved:
+    """Solve an update of one or more edits on the model as it is now; changes nothing.
+
+    ``recipe`` is the built-in method's own unless given: another package's update rule becomes a
+    method as ``functools.partial(locate_then_edit, recipe=Recipe(rule=my_rule))``.
+
+    The residual is measured again before each layer, on the model with the layers before it
+    written, and shared out over the layers still to come.
+
+    Raises:
+        EditError: an edit cannot be carried out on this model.
+        NonFiniteError: a loss is NaN or infinite.
+
+    Source: MEMIT (Meng et al. 2023), algorithm 1; for one layer and one edit it is ROME's.
+    """
+    recipe = recipe or RECIPES[plain_name(settings.base)]
+    solver = _Solver(loaded, settings, work, recipe)
+    prompts = _prepared(loaded, edits, work.contexts)
+    state = dict(work.state)
+    if settings.value.norm == "anchored" and _NORM not in state:
+        state[_NORM] = solver.clean_norm(work.edits or edits)
+    try:
+        values = solver.values(prompts, work.done)
+    except NonFiniteError as error:
+        if len(edits) == 1 or error.edit is None:
+            raise  # the sequence names it
+        raise _about(edits[error.edit], error) from error
+    if settings.value.norm == "anchored":
+        values = [_rescaled(value, float(state[_NORM])) for value in values]
+    target = torch.stack([value.init + value.delta for value in values], dim=1)
+    residual = torch.stack([value.delta for value in values], dim=1)
+    paths = [loaded.layout.down.format(layer) for layer in chosen_layers(settings)]
+    deltas: list[WeightDelta] = []
+    with restored(loaded.model, paths[:-1]):
+        for index, path in enumerate(paths):
+            if index:
+                apply_delta(loaded.model, deltas[-1])
+                residual = target - read_outputs(loaded, prompts, solver.site)
+            problem = solver.problem(prompts, path, residual / (len(paths) - index))
+            deltas.append(recipe.rule(problem))
+            if recipe.remembers:
+                state[_keys(path)] = torch.cat([problem.earlier, problem.keys], dim=1)
+    return Solved(deltas=tuple(deltas), values=tuple(values), state=state)
+
+
+def _prepared(
+    loaded: LoadedModel, edits: tuple[Edit, ...], contexts: tuple[str, ...]
+) -> list[EditPrompts]:
+    prompts = []
+    for edit in edits:
+        try:
+            prompts.append(prepare(loaded, edit, contexts))
+        except EditError as error:
+            if len(edits) == 1:
+                raise
+            raise _about(edit, error) from error
+    return prompts
+
+
+def _about(edit: Edit, error: EacError) -> EacError:
+    """Say which edit of an update an error is about."""
+    return type(error)(f"{edit.subject} ({edit.origin}): {error}")
+
+
+def _keys(path: str) -> str:
+    return f"keys:{path}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Solver:
+    """One update under way: a method's settings on a model, at a point of a sequence."""
+
+    loaded: LoadedModel
+    settings: MethodSettings
+    work: Work
+    recipe: Recipe
+
+    @property
+    def site(self) -> str:
+        """Path of the module whose output is the value.
+
+        Where a norm follows the down-projection, that is the down-projection in every method.
+        """
+        layout = self.loaded.layout
+        whole = self.recipe.whole_layer and not layout.normed
+        return (layout.layer if whole else layout.down).format(chosen_layers(self.settings)[-1])
+
+    def values(self, prompts: Sequence[EditPrompts], first: int) -> list[Value]:
+        """Solve for the values of edits, the first of which is number ``first`` of the sequence.
+
+        As many share a forward pass as the memory that one of them was seen to take allows.
+
+        Raises:
+            NonFiniteError: a loss is NaN or infinite; its ``edit`` is the index in ``prompts``.
+        """
+        values: dict[int, Value] = {}
+        for chunk in self._chunks(prompts):
+            try:
+                solved = solve_values(  # the objective is large: nothing else holds it
+                    self.objective([prompts[index] for index in chunk]),
+                    self.settings.value,
+                    self.settings.anchors,
+                    seeds=[self.work.seed * 1_000_003 + first + index for index in chunk],
+                )
+            except NonFiniteError as error:
+                edit = None if error.edit is None else chunk[error.edit]
+                raise NonFiniteError(str(error), edit=edit) from error
+            values.update(zip(chunk, solved, strict=True))
+        return [values[index] for index in range(len(prompts))]
+
+    def objective(self, prompts: Sequence[EditPrompts]) -> Objective:
+        """Prepare the forward pass of some edits."""
+        layer = chosen_layers(self.settings)[-1]
+        return Objective(self.loaded, prompts, layer=layer, site=self.site)
+
+    def _chunks(self, prompts: Sequence[EditPrompts]) -> list[list[int]]:
+        """Share edits out, those of one width together, so that each chunk fits into memory."""
+        order = sorted(range(len(prompts)), key=lambda index: tail_tokens(prompts[index]))
+        if len(order) == 1:
+            return [order]
+        ends = [prompts[order[0]], prompts[order[-1]]]
+        (few, many), (least, most) = zip(
+            *((tail_tokens(end), self.objective([end]).saved_bytes()) for end in ends), strict=True
+        )
+        more = (most - least) / max(many - few, 1)  # bytes, for a token more
+        chunks: list[list[int]] = [[]]
+        for index in order:
+            each = least + more * (tail_tokens(prompts[index]) - few)
+            if chunks[-1] and (len(chunks[-1]) + 1) * each > self.loaded.spare_bytes:
+                chunks.append([])
+            chunks[-1].append(index)
+        return chunks
+
+    def clean_norm(self, edits: tuple[Edit, ...]) -> Tensor:
+        """Return the mean norm of values solved on the model as it is; scalar, float64.
+
+        Called before the first edit, for the first edits of the sequence. The largest twentieth of
+        the norms is left out. Source: NAS (arXiv 2602.02543), whose code solves 1,000 other edits.
+        """
+        prompts = _prepared(self.loaded, edits[:_NORM_EDITS], self.work.contexts)
+        values = self.values(prompts, 0)
+        norms = [(value.written + value.delta).norm().double() for value in values]
+        every = torch.stack(norms).sort().values
+        return every[: len(every) - len(every) // _NORM_DROPPED].mean()
+
+    def problem(self, prompts: list[EditPrompts], path: str, residuals: Tensor) -> Problem:
+        """Gather what the rule needs for one matrix."""
+        module = find_module(self.loaded.model, path)
+        weight: Tensor = module.weight  # type: ignore[assignment]
+        keys = read_keys(self.loaded, prompts, path)
+        columns = torch.stack([self.recipe.key(each) for each in keys], dim=1)
+        earlier = self.work.state.get(_keys(path))
+        return Problem(
+            module=path,
+            weight=as_out_in(weight, module).float(),
+            bare_keys=torch.stack([each[0] for each in keys], dim=1),
+            keys=columns,
+            residuals=residuals,
+            earlier=columns[:, :0] if earlier is None else earlier.to(columns),
+            moment=self.work.moments.get(path),
+            options=self.settings.update,
+        )
+
+
+def _rescaled(value: Value, norm: float) -> Value:
+    """Give what the down-projection is to write the norm ``norm``; the rest of the layer stays.
+
+    With anchors, only they are rescaled; where no factor of theirs gives that norm (the other
+    dimensions are longer than it already), the value is left as it is.
+    """
+    moved = torch.ones_like(value.delta, dtype=torch.bool)
+    if value.anchors is not None:
+        moved = torch.zeros_like(moved)
+        moved[list(value.anchors)] = True
+    solved = value.written + value.delta
+    squares = solved.square()
+    left = norm**2 - float(squares[~moved].sum())
+    if left <= 0 or not bool(squares[moved].any()):
+        return value
+    factor = (left / float(squares[moved].sum())) ** 0.5
+    return replace(value, delta=torch.where(moved, solved * factor - value.written, value.delta))

@@ -1,0 +1,200 @@
+"""Solved updates in the cache, each under a key that says all it was solved from.
+
+The key of an update holds the key of the one before it, and that of the first one the unedited
+model: what a sequence shares with another from its beginning on, it shares in the cache.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from pytest_eac.cache.entries import Entry, source_digest, tensor_digest
+from pytest_eac.cache.kinds import EDITS
+from pytest_eac.editing.descent import StepLoss
+from pytest_eac.editing.interface import Cost, Solved, State
+from pytest_eac.editing.value import Value
+from pytest_eac.lm.identity import identify
+from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.spec.methods import BUILT_IN
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor
+
+    from pytest_eac.cache.entries import Cache
+    from pytest_eac.editing.interface import Work
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.schema.settings import MethodSettings
+
+_SOURCES = (
+    "editing",
+    "lm",
+    "spec/methods.py",
+    "spec/schema/settings.py",
+    "text",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Remembered:
+    """A solved update that was kept, and what it cost to solve."""
+
+    solved: Solved
+    cost: Cost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Memory:
+    """The solved updates of one chain.
+
+    Attributes:
+        cache: where they are.
+        about: what all updates of the chain depend on.
+        device: where the tensors go.
+    """
+
+    cache: Cache
+    about: Mapping[str, Any]
+    device: torch.device
+
+    def key(self, before: str | None, edits: tuple[Edit, ...]) -> dict[str, Any]:
+        """Return the key of the update that makes ``edits`` after the one named ``before``."""
+        return {**self.about, "before": before, "edits": _asks(edits)}
+
+    def read(self, key: Mapping[str, Any], earlier: State) -> Remembered | None:
+        """Return a solved update, if it is there; ``earlier`` is the state before it."""
+        entry = self.cache.read(EDITS, key)
+        if entry is None:
+            return None
+        tensors = {name: tensor.to(self.device) for name, tensor in entry.tensors.items()}
+        return Remembered(
+            solved=_unpack(entry.data, tensors, earlier), cost=Cost(**entry.data["cost"])
+        )
+
+    def write(self, key: Mapping[str, Any], solved: Solved, earlier: State, *, cost: Cost) -> None:
+        """Keep a solved update; see :meth:`read`."""
+        entry = _pack(solved, earlier)
+        data = {**entry.data, "cost": asdict(cost)}
+        self.cache.write(EDITS, key, Entry(data=data, tensors=entry.tensors))
+
+
+def open_memory(
+    cache: Cache | None, loaded: LoadedModel, settings: MethodSettings, work: Work
+) -> Memory | None:
+    """Return the memory of a chain about to start; ``None`` where nothing may be kept.
+
+    That is so without a cache, and for methods of other packages: their code may change without
+    anything here that would show it.
+    """
+    if cache is None or settings.base not in BUILT_IN:
+        return None
+    about = {
+        "code": source_digest(*_SOURCES),
+        "model": identify(loaded),
+        # Presets have done their part; the covariance counts by what it came to.
+        "settings": settings.model_dump(mode="json", exclude={"preset", "covariance"}),
+        "contexts": list(work.contexts),
+        "seed": work.seed,
+        "originals": {path: tensor_digest(each) for path, each in work.originals.items()},
+        "moments": {
+            path: [tensor_digest(each.matrix), each.ridge] for path, each in work.moments.items()
+        },
+        "state": {name: tensor_digest(each) for name, each in work.state.items()},
+    }
+    if settings.value.norm == "anchored":  # reads edits that are still to come
+        about["sequence"] = _asks(work.edits)
+    return Memory(cache=cache, about=about, device=loaded.device)
+
+
+def _asks(edits: tuple[Edit, ...]) -> list[list[str | int]]:
+    """Return the parts of edits that an update is solved from."""
+    return [[edit.subject, edit.start, edit.prompt, edit.ending] for edit in edits]
+
+
+def _pack(solved: Solved, earlier: State) -> Entry:
+    tensors: dict[str, Tensor] = {}
+    values = []
+    for number, delta in enumerate(solved.deltas):
+        tensors[f"delta {number} left"] = delta.left
+        if delta.right is not None:
+            tensors[f"delta {number} right"] = delta.right
+    for number, value in enumerate(solved.values):
+        parts = {each.name: getattr(value, each.name) for each in fields(value)}
+        for name, part in list(parts.items()):
+            if isinstance(part, torch.Tensor):
+                tensors[f"value {number} {name}"] = parts.pop(name)
+        stages = [[_plain(loss) for loss in stage] for stage in value.stages]
+        values.append({**parts, "stages": stages})
+    for name, tensor in solved.state.items():
+        shared = _shared_columns(earlier.get(name), tensor)
+        tensors[f"state {shared} {name}"] = tensor[:, shared:] if shared else tensor
+    data = {
+        "modules": [delta.module for delta in solved.deltas],
+        "values": values,
+        "losses": solved.losses,
+    }
+    return Entry(data=data, tensors=tensors)
+
+
+def _plain(loss: StepLoss) -> dict[str, float]:
+    return {each.name: getattr(loss, each.name) for each in fields(loss)}
+
+
+def _shared_columns(earlier: Tensor | None, now: Tensor) -> int:
+    """Return how many columns a state begins with that it had before this update.
+
+    The keys of all edits so far grow by a few columns an update: only those are written.
+    """
+    if earlier is None or earlier.dim() != 2 or earlier.dtype != now.dtype or now.dim() != 2:
+        return 0
+    count = earlier.shape[1]
+    begins = earlier.shape[0] == now.shape[0] and torch.equal(earlier, now[:, :count])
+    return count if begins else 0
+
+
+def _unpack(data: Any, tensors: Mapping[str, Tensor], earlier: State) -> Solved:
+    deltas = [
+        WeightDelta(
+            module=module,
+            left=tensors[f"delta {number} left"],
+            right=tensors.get(f"delta {number} right"),
+        )
+        for number, module in enumerate(data["modules"])
+    ]
+    return Solved(
+        deltas=tuple(deltas),
+        values=tuple(
+            _unpack_value({**plain, **_named(tensors, f"value {number} ")})
+            for number, plain in enumerate(data["values"])
+        ),
+        losses=tuple(data["losses"]),
+        state=dict(_unpack_state(_named(tensors, "state "), earlier)),
+    )
+
+
+def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _unpack_value(parts: dict[str, Any]) -> Value:
+    stages = tuple(tuple(StepLoss(**loss) for loss in stage) for stage in parts["stages"])
+    anchors = None if parts["anchors"] is None else tuple(parts["anchors"])
+    return Value(**{**parts, "stages": stages, "anchors": anchors})
+
+
+def _unpack_state(tensors: Mapping[str, Tensor], earlier: State) -> list[tuple[str, Tensor]]:
+    state = []
+    for text, tensor in tensors.items():
+        shared, _, name = text.partition(" ")
+        whole = torch.cat([earlier[name], tensor], dim=1) if int(shared) else tensor
+        state.append((name, whole))
+    return state

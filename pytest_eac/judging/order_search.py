@@ -1,0 +1,192 @@
+"""The search for the simplest order of edits that breaks something, within a budget."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from random import Random
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from hypothesis import HealthCheck, Phase, Verbosity, find, reject, settings
+from hypothesis.errors import NoSuchExample, Unsatisfiable
+
+from pytest_eac.strategies import orderings as any_ordering
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from pytest_eac.spec.orders import Order
+    from pytest_eac.spec.schema.orderings import Kind
+
+# Draws in a row that give nothing new or affordable, before the search gives up.
+_MOST_VAIN = 300
+# After so many, an order may cost as much more as is due to one order.
+_PATIENCE = 50
+# What the cheapest new order costs: the last two edits, swapped.
+_LEAST = 2
+_SIMPLIFYING = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draws:
+    """What to draw, and how much it may take.
+
+    Attributes:
+        count: edits in the written order.
+        kinds: of orders.
+        batch: edits in an update.
+        examples: orders to draw, all different.
+        pace: edits that may be solved for them, common beginnings counted once: dearer orders are
+            passed over, unless no others come up.
+        edits: the most edits to solve for them, if there is a limit. As many again may be solved to
+            simplify an order that breaks something; four times the pace, if there is none.
+        seconds: when to stop, if ever.
+        shares: whether orders with a common beginning share its edits.
+        seed: of the draws.
+        key: names the search, for Hypothesis's database of what broke earlier.
+    """
+
+    count: int
+    kinds: tuple[Kind, ...]
+    batch: int
+    examples: int
+    pace: int
+    edits: int | None
+    seconds: float | None
+    shares: bool
+    seed: int
+    key: str
+
+
+class _Enough(BaseException):
+    """Ends a search at once: Hypothesis takes no other exception for more than a broken order."""
+
+
+@dataclass(kw_only=True)
+class Search:
+    """Draws orders until one breaks something, and simplifies that one.
+
+    Attributes:
+        draws: what to draw.
+        orders: returns the orders that a drawn one needs run; none if it is of no use.
+        breaks: says whether a drawn order breaks what must hold.
+        drawn: the orders that were tried, simplifying excluded.
+        spent: edits that had to be solved for them.
+        stopped: what ended the drawing before there were enough orders.
+    """
+
+    draws: Draws
+    orders: Callable[[Order], Sequence[Order]]
+    breaks: Callable[[Order], bool]
+    drawn: list[Order] = field(default_factory=list)
+    spent: int = 0
+    stopped: str = ""
+    _known: set[Order] = field(default_factory=set)
+    _left: int = 0
+    _broken: bool = False
+    _vain: int = 0
+    _trouble: Exception | None = None
+    _start: float = field(default_factory=monotonic)
+
+    def simplest(self) -> Order | None:
+        """Return the simplest order that breaks something, if one was found.
+
+        Raises:
+            Exception: what running an order has raised; nothing more is drawn then.
+        """
+        draws = self.draws
+        self._left = draws.edits or _SIMPLIFYING * draws.pace
+        self._solve([tuple(range(1, draws.count + 1))])  # the chain itself has run
+        found: Order | None = None
+        with suppress(NoSuchExample, Unsatisfiable, _Enough):
+            found = find(
+                any_ordering(draws.count, kinds=draws.kinds, batch=draws.batch),
+                self._try,
+                settings=_settings(draws.examples),
+                random=Random(draws.seed),  # noqa: S311
+                database_key=draws.key.encode(),
+            )
+        if self._trouble is not None:
+            raise self._trouble
+        return found
+
+    def _try(self, order: Order) -> bool:
+        """Say whether an order breaks something.
+
+        Before anything is broken, an order that was tried or is too dear is drawn in vain, and
+        another is drawn for it. Afterwards orders come from simplifying; what is too dear then
+        counts as unbroken.
+        """
+        needed = self.orders(order)
+        cost = self._cost(needed)
+        if self._broken:
+            if not needed or cost > self._left or self._late():
+                return False
+            self._left -= cost
+        else:
+            if self._late() or self._vain > _MOST_VAIN:
+                raise _Enough
+            if not needed or order in self.drawn or self._too_dear(cost):
+                self._vain += 1
+                reject()
+            self._vain = 0
+            self.drawn.append(order)
+            self.spent += cost
+        self._solve(needed)
+        try:
+            broken = self.breaks(order)
+        except Exception as error:
+            self._trouble = error
+            raise _Enough from error
+        self._broken = self._broken or broken
+        return broken
+
+    def _late(self) -> bool:
+        seconds = self.draws.seconds
+        if seconds is None or monotonic() - self._start < seconds:
+            return False
+        self.stopped = f"the budget of {seconds:g} seconds is spent"
+        return True
+
+    def _too_dear(self, cost: int) -> bool:
+        """Hand out the edits evenly, beginning with one whole order; more after draws in vain."""
+        draws = self.draws
+        spent = self.spent + cost
+        if draws.edits is not None and spent > draws.edits:
+            self.stopped = f"the budget of {draws.edits} edits leaves no more"
+            return True
+        steps = max(1, draws.examples - 1)
+        done = len(self.drawn) + self._vain / _PATIENCE
+        return spent > draws.count + max(_LEAST, (draws.pace - draws.count) / steps) * done
+
+    def _cost(self, orders: Iterable[Order]) -> int:
+        known = self._known
+        return sum(size for part, size in self._parts(orders).items() if part not in known)
+
+    def _solve(self, orders: Iterable[Order]) -> None:
+        self._known.update(self._parts(orders))
+
+    def _parts(self, orders: Iterable[Order]) -> dict[Order, int]:
+        """Return the updates of orders by all that comes before them, with their edits."""
+        if not self.draws.shares:
+            return {order: len(order) for order in orders}
+        batch = self.draws.batch
+        return {
+            order[: start + batch]: len(order[start : start + batch])
+            for order in orders
+            for start in range(0, len(order), batch)
+        }
+
+
+def _settings(examples: int) -> settings:
+    """Return the profile in force (Hypothesis has one for CI, without a database), bounded."""
+    return settings(
+        settings.default,
+        max_examples=examples,
+        deadline=None,
+        phases=(Phase.reuse, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        print_blob=False,
+        verbosity=Verbosity.quiet,
+    )

@@ -1,0 +1,210 @@
+"""Two records of the same chain held against each other: what has moved, and in which edits."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Literal
+
+from pytest_eac.judging.edited_matrices import different_matrices
+from pytest_eac.judging.pairs import edit_keys, final_deviation
+from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
+from pytest_eac.stats.differences import difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pytest_eac.records.run import Ability, Chain, Measurement
+
+DEVIATION = "deviation"
+# What noise alone would make at least so often is not held against anybody.
+LEVEL = 0.05
+# A mean of several full scores may miss 1 by so much.
+_ROUNDING = 1e-9
+# A deviation that differs by less, as a share, is the same one.
+_RELATIVE = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flip:
+    """An item whose score is full in one record and not in the other.
+
+    Attributes:
+        item: which edit of the newer chain, or item of the ability, counted from 0.
+        name: the edit's prompt; empty for an item of an ability.
+        old: its score in the older record.
+        new: its score in the newer one.
+    """
+
+    item: int
+    name: str
+    old: float
+    new: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """How a metric has moved from an older record to a newer one, at the end of the sequence.
+
+    Attributes:
+        metric: its name.
+        kind: ``edits`` and ``items`` have a score each, in pairs; a ``relative`` one is a single
+            number that is better the lower it is; of a plain ``number`` nobody has said which way
+            is better.
+        old: the older number; a mean over the pairs.
+        new: the newer one.
+        n: how many pairs; 0 for a single number.
+        change: ``new - old``; for ``relative``, as a share of ``old`` (``None`` if that is 0).
+        low: lower end of the 95 % interval of ``change``; ``None`` where there is none.
+        high: its upper end.
+        chance: the one-sided p-value: how often noise alone would move it as far this way;
+            ``None`` without pairs.
+        lost: pairs whose score was full and is no longer.
+        gained: pairs whose score is full and was not.
+        reason: why the two numbers cannot be compared; empty where they can.
+    """
+
+    metric: str
+    kind: Literal["edits", "items", "relative", "number"]
+    old: float
+    new: float
+    n: int = 0
+    change: float | None
+    low: float | None = None
+    high: float | None = None
+    chance: float | None = None
+    lost: tuple[Flip, ...] = ()
+    gained: tuple[Flip, ...] = ()
+    reason: str = ""
+
+    @property
+    def p(self) -> float | None:
+        """The two-sided p-value; ``None`` without pairs."""
+        return None if self.chance is None else min(1.0, 2 * self.chance)
+
+    @property
+    def direction(self) -> Literal["better", "worse"] | None:
+        """Where it has gone, if that is more than chance; without pairs, more than rounding."""
+        if self.reason:
+            return None
+        if self.kind == "relative":
+            moved = math.inf if self.change is None else self.change
+            return None if abs(moved) < _RELATIVE else "worse" if moved > 0 else "better"
+        if self.chance is None or self.change is None or self.chance >= LEVEL:
+            return None
+        return "worse" if self.change < 0 else "better"
+
+
+def metric_names(chains: Iterable[Chain]) -> tuple[str, ...]:
+    """Return the metrics that chains hold, the built-in ones first."""
+    names = dict.fromkeys((*METRICS_OF_EDITS, DEVIATION))
+    for chain in chains:
+        names |= dict.fromkeys((*chain.checkpoints[-1].metrics, *chain.abilities))
+    return tuple(names)
+
+
+def changes(old: Chain, new: Chain) -> tuple[Change, ...]:
+    """Return how each metric that both chains hold has moved."""
+    found = (change_of(name, old, new) for name in metric_names((old, new)))
+    return tuple(each for each in found if each is not None)
+
+
+def change_of(metric: str, old: Chain, new: Chain) -> Change | None:
+    """Return how a metric has moved; ``None`` if the chains have nothing of it in common.
+
+    Edits are paired by their texts, the items of an ability by their order, if both chains were
+    asked the same ones.
+    """
+    if metric == DEVIATION:
+        return _of_deviation(old, new)
+    abilities = last_ability(old, metric), last_ability(new, metric)
+    if abilities[0] is not None and abilities[1] is not None:
+        return _of_items(metric, abilities[0], abilities[1])
+    one, two = _measured(old, metric), _measured(new, metric)
+    if one is None or two is None:
+        return None
+    if one.n == two.n == 0 and one.value is not None and two.value is not None:
+        return _plain(metric, one.value, two.value)
+    return _of_edits(metric, old, one, new, two)
+
+
+def last_ability(chain: Chain, name: str) -> Ability | None:
+    """Return an ability at the last checkpoint that has it, if any has."""
+    found = [point.abilities[name] for point in chain.checkpoints if name in point.abilities]
+    return found[-1] if found else None
+
+
+def _measured(chain: Chain, metric: str) -> Measurement | None:
+    last = chain.checkpoints[-1]
+    if metric in METRICS_OF_EDITS:
+        measured: Measurement = getattr(last, metric)
+        return measured
+    return last.metrics.get(metric)
+
+
+def _of_deviation(old: Chain, new: Chain) -> Change:
+    before, after = final_deviation(old), final_deviation(new)
+    if reason := different_matrices({"there": old, "here": new}):
+        return Change(
+            metric=DEVIATION, kind="relative", old=before, new=after, change=None, reason=reason
+        )
+    change = (after - before) / before if before else 0.0 if before == after else None
+    return Change(metric=DEVIATION, kind="relative", old=before, new=after, change=change)
+
+
+def _plain(metric: str, old: float, new: float) -> Change:
+    return Change(metric=metric, kind="number", old=old, new=new, change=new - old)
+
+
+def _of_items(metric: str, old: Ability, new: Ability) -> Change:
+    if (old.sha256, old.template, old.n) != (new.sha256, new.template, new.n):
+        return _plain(metric, old.value, new.value)
+    pairs = [
+        (index, "", *scores)
+        for index, scores in enumerate(zip(old.scores, new.scores, strict=True))
+    ]
+    return _paired(metric, "items", pairs)
+
+
+def _of_edits(
+    metric: str, old: Chain, one: Measurement, new: Chain, two: Measurement
+) -> Change | None:
+    before = dict(zip(edit_keys(old.edits), one.scores, strict=False))
+    after = zip(edit_keys(new.edits), two.scores, strict=False)
+    pairs = [
+        (index, key[1], was, score)
+        for index, (key, score) in enumerate(after)
+        if score is not None and (was := before.get(key)) is not None
+    ]
+    return _paired(metric, "edits", pairs) if pairs else None
+
+
+def _paired(
+    metric: str,
+    kind: Literal["edits", "items"],
+    pairs: Sequence[tuple[int, str, float, float]],
+) -> Change:
+    old, new = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
+    shares = all(0 <= score <= 1 for score in (*old, *new))  # log-likelihoods are not
+    falls = fmean(new) < fmean(old)
+    moved = difference(*((old, new) if falls else (new, old)), shares=shares)
+    mean = -moved.mean if falls else moved.mean
+    flips = [Flip(item=item, name=name, old=was, new=now) for item, name, was, now in pairs]
+    return Change(
+        metric=metric,
+        kind=kind,
+        old=fmean(old),
+        new=fmean(new),
+        n=len(pairs),
+        change=mean.value,
+        low=mean.low,
+        high=mean.high,
+        chance=moved.p,
+        lost=tuple(flip for flip in flips if _is_full(flip.old) and not _is_full(flip.new)),
+        gained=tuple(flip for flip in flips if _is_full(flip.new) and not _is_full(flip.old)),
+    )
+
+
+def _is_full(score: float) -> bool:
+    return score >= 1 - _ROUNDING

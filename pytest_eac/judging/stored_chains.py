@@ -1,0 +1,97 @@
+"""Chains that were recorded earlier: found in a results file, and fit for a spec of today."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import MismatchError, UnavailableError
+from pytest_eac.judging.limits import undecided
+from pytest_eac.judging.matching import describe, mismatches_with_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from pytest_eac.records.run import Chain, Record, Verdict
+    from pytest_eac.spec.spec import Spec, SpecMethod
+
+
+def find_chain(chains: Sequence[Chain], *, spec: str, method: str, seed: int) -> Chain | None:
+    """Return the chain of a spec, if it is there.
+
+    Specs go by their paths; where no path is the same (the run had another working directory), by
+    the file's name, if one chain alone has it.
+    """
+    named = [
+        each
+        for each in chains
+        if (PurePath(each.spec).name, each.method, each.seed) == (PurePath(spec).name, method, seed)
+    ]
+    same = [each for each in named if each.spec == spec]
+    return same[0] if same else named[0] if len(named) == 1 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredRecord:
+    """A results file whose chains stand for a run of today's specs."""
+
+    file: Path
+    record: Record
+
+    def chain(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
+        """Return a chain as it was measured, without the verdicts of its time.
+
+        It has only those checkpoints that the spec names today.
+
+        Raises:
+            UnavailableError: the file has no such chain.
+            MismatchError: it has one of other edits, or edited in another way.
+        """
+        name = f"{method.name}-s{seed}"
+        found = find_chain(
+            self.record.chains, spec=spec.file.as_posix(), method=method.name, seed=seed
+        )
+        if found is None:
+            raise UnavailableError(
+                self._why_missing(spec, method, seed),
+                remedy="run the spec without --eac-from-results",
+            )
+        if wrong := mismatches_with_spec(found, spec, method):
+            raise MismatchError(
+                f"{self.file}: {name} of {spec.file} was recorded from another spec: "
+                f"{describe(wrong)}; only limits may change: run the spec without "
+                "--eac-from-results, or undo the change"
+            )
+        asked = tuple(point for point in found.checkpoints if point.at in spec.checkpoints)
+        return replace(found, spec=spec.file.as_posix(), checkpoints=asked, verdicts=())
+
+    def _why_missing(self, spec: Spec, method: SpecMethod, seed: int) -> str:
+        """Return the message that a chain is missing, or that an error stopped it."""
+        stopped = {id(each.chain): each for each in self.record.unfinished}
+        found = find_chain(
+            [each.chain for each in stopped.values()],
+            spec=spec.file.as_posix(),
+            method=method.name,
+            seed=seed,
+        )
+        if found is not None:
+            return f"{self.file}: {stopped[id(found)]} (of {spec.file})"
+        return f"{self.file}: no chain {method.name}-s{seed} of {spec.file} in it"
+
+
+def unrecorded(chain: Chain, spec: Spec, name: str) -> Verdict | None:
+    """Return the verdict on a check that asks for what a stored chain lacks; else nothing.
+
+    That is a check of every checkpoint where some were not recorded, or a metric that was not. What
+    else may be lacking, checks themselves see.
+    """
+    missing = sorted(set(spec.checkpoints) - {point.at for point in chain.checkpoints})
+    if missing and getattr(spec.checks[name], "at", None) == "every":
+        lacks = f"at every checkpoint, but nothing was recorded after {missing[0]} edits"
+    elif name in spec.checks.metrics and name not in chain.checkpoints[-1].metrics:
+        lacks = "it was not recorded"
+    else:
+        return None
+    return undecided(name, f"{name} of {chain.name}: undecided: {lacks}; run the spec again", "")

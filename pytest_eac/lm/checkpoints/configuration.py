@@ -1,0 +1,145 @@
+"""What a checkpoint has beside its weights: configuration and tokenizer, key by key.
+
+Both are compared as transformers loads them, so that a default which one side writes out and the
+other leaves out is no difference. What a file says and loading drops is compared as it is written:
+another program, or another version of transformers, may go by it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from transformers import AutoConfig, GenerationConfig
+
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoints.contrast import alike, described, differences
+from pytest_eac.lm.checkpoints.harmless import counted
+from pytest_eac.lm.checkpoints.tensors import read_json
+from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
+from pytest_eac.lm.loading.find import quiet
+from pytest_eac.lm.loading.folder import CONFIG, require_companions, same_bytes
+from pytest_eac.lm.loading.library_errors import refusing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+_GENERATION = "generation_config.json"
+# Older names of keys that transformers loads under others.
+_RENAMED = {"torch_dtype": ("dtype",), "rope_theta": ("rope_parameters", "rope_theta")}
+
+
+def compare_companions(base: Path, edited: Path, as_written: Sequence[str] = ()) -> list[str]:
+    """Return what differs between two checkpoints' other files, a line each, the file first.
+
+    No code of a checkpoint is run.
+
+    Args:
+        base: the base's folder.
+        edited: the release's folder.
+        as_written: other JSON files that both have, to be compared as they are written.
+
+    Raises:
+        ModelError: the base's own cannot be read.
+    """
+    require_companions(base)
+    try:
+        require_companions(edited)
+    except ModelError as error:
+        return [str(error).removeprefix(f"{edited}/")]
+    found: list[str] = []
+    for name, read in ((CONFIG, _config), (_GENERATION, _generation)):
+        was = read(base)
+        try:
+            own = same_bytes(base / name, edited / name)
+            written = {} if own else _written(edited / name)
+            now = read(edited)
+        except ModelError as error:
+            found.append(f"{name}: {str(error).removeprefix(f'{edited / name}: ')}")
+            continue
+        was_written = {} if own else _written(base / name)
+        lines = [*differences(was, now), *_dropped(written, now, was_written)]
+        found += [f"{name}: {line}" for line in lines]
+    found += compare_tokenizers(base, edited)
+    for name in as_written:
+        try:
+            was, now = read_json(base / name), read_json(edited / name)
+            every_key = not name.endswith("config.json")
+            lines = [*differences(was, now, every_key=every_key)]
+        except ModelError as error:
+            lines = [str(error).removeprefix(f"{edited / name}: ")]
+        found += [f"{name}: {line}" for line in lines]
+    return found
+
+
+def _written(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    with refusing(f"{path}: cannot be used"), quiet():
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    # Kept under names that are not written.
+    kept = {
+        name: getattr(config, f"_{name}", None)
+        for name in ("attn_implementation", "experts_implementation")
+    }
+    # Some architectures know a value under a general name, too (gpt2: hidden_size for n_embd).
+    kept |= {name: getattr(config, name, None) for name in config.attribute_map}
+    return _plain({**kept, **config.to_dict()})
+
+
+def _generation(folder: Path) -> dict[str, Any]:
+    """Return what a model generates by: its own file, or else what its configuration says."""
+    path = folder / _GENERATION
+    more: dict[str, Any] = {}
+    if not path.is_file():
+        more = {"config_file_name": CONFIG, "_from_model_config": True}
+    with refusing(f"{path}: cannot be used"), quiet():
+        found = GenerationConfig.from_pretrained(folder, **more)
+    # What stands for a parameter that is null, or not there.
+    defaults: dict[str, Any] = getattr(GenerationConfig, "_get_default_generation_params", dict)()
+    given = {name: value for name, value in found.to_dict().items() if value is not None}
+    return _plain({**defaults, **given})
+
+
+def _plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a loaded object would be in JSON."""
+    found: dict[str, Any] = json.loads(json.dumps(value, default=str))
+    return found
+
+
+def _dropped(
+    written: Mapping[str, Any],
+    loaded: Mapping[str, Any],
+    base: Mapping[str, Any],
+    prefix: str = "",
+    *,
+    every_key: bool = False,
+) -> Iterator[str]:
+    """Yield a line for each key that a file has, and neither the loaded object nor the base's file.
+
+    What was loaded is compared as such; a key of a file whose value is not in it has been dropped
+    or replaced.
+    """
+    for name in sorted(written if every_key else counted(written)):
+        value = written[name]
+        known = (base.get(name), _read_as(name, loaded))
+        if value in (None, {}, []) or any(alike(value, each, name) for each in known):
+            continue
+        into, was = loaded.get(name), base.get(name)
+        if isinstance(value, dict) and isinstance(into, dict) and len(prefix) < 80:
+            was = was if isinstance(was, dict) else {}
+            all_count = every_key or "model_type" not in into
+            yield from _dropped(value, into, was, f"{prefix}{name}.", every_key=all_count)
+        else:
+            yield described(f"{prefix}{name}", was, value)
+
+
+def _read_as(name: str, loaded: Mapping[str, Any]) -> Any:
+    found: Any = loaded
+    for each in _RENAMED.get(name, (name,)):
+        found = found.get(each) if isinstance(found, dict) else None
+    return found

@@ -1,0 +1,341 @@
+"""A model and its tokenizer from a hub id, a folder, a ``.gguf`` file, or an installed package."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
+from pytest_eac.lm.checkpoints.tensors import open_checkpoint
+from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
+from pytest_eac.lm.loading.files import ModelFiles, files_of
+from pytest_eac.lm.loading.find import find_model, quiet, require_all_weights
+from pytest_eac.lm.loading.folder import CONFIG, read_object, require_few_parts, require_tokenizer
+from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
+from pytest_eac.lm.loading.library_errors import brief, refusing
+from pytest_eac.lm.loading.limits import require_bounded
+from pytest_eac.lm.loading.sizes import require_sizes
+from pytest_eac.lm.tokens import Batch, decode, encode, pad
+from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
+
+    from pytest_eac.lm.checkpoints.tensors import TensorFile
+
+_CPU_BYTES = 176 * 2**20
+_TOLD = 12  # tokens of a prompt that tell which one it is
+_SAVE_AGAIN = "fetch the files again, or save the model again with model.save_pretrained"
+_UNREADABLE = "{}: weights cannot be read as config.json says"
+_SAVE_TOKENIZER = "save it again, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model ready to edit: on its device, in evaluation mode, all weights frozen and finite.
+
+    Attributes:
+        model: the Hugging Face causal language model.
+        tokenizer: its fast tokenizer.
+        layout: where its architecture keeps the parts to edit.
+        id: what the user asked for.
+        revision: the hub commit, or the SHA-256 of a ``.gguf`` file; ``None`` for a folder.
+        files: what it was loaded from; ``None`` for one that was made in memory.
+        offline: whether nothing may be fetched from the hub for it.
+    """
+
+    model: Any
+    tokenizer: Any
+    layout: Layout
+    id: str
+    revision: str | None
+    files: ModelFiles | None = None
+    offline: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """The device that takes the inputs."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' dtype."""
+        dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
+        return dtype
+
+    @property
+    def pad_id(self) -> int:
+        """The id to fill padding with; masks come from lengths, so any id would do."""
+        for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
+            if token is not None and token < self._rows:
+                return int(token)
+        return 0
+
+    @property
+    def _rows(self) -> int:
+        """How many token ids have an embedding."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @cached_property
+    def cache_name(self) -> str:
+        """The name of the key-value cache, as an argument of the model and in its output.
+
+        transformers 5.24 has renamed ``past_key_values`` to ``cache`` and warns of the old name.
+        """
+        named = inspect.signature(self.model.forward).parameters
+        return "cache" if "cache" in named else "past_key_values"
+
+    @cached_property
+    def stop_ids(self) -> frozenset[int]:
+        """The ids that end a text.
+
+        Raises:
+            ModelError: the generation configuration has something else there.
+        """
+        configured = getattr(self.model.generation_config, "eos_token_id", None)
+        listed = configured if isinstance(configured, list) else [configured]
+        for token in listed:
+            if token is not None and not isinstance(token, int):
+                raise ModelError(
+                    f"{self.id}: generation_config.json: found eos_token_id: {configured!r}, "
+                    "expected the id of a token or a list of them"
+                )
+        return frozenset(
+            token for token in (*listed, self.tokenizer.eos_token_id) if token is not None
+        )
+
+    def pad(self, rows: Sequence[Sequence[int]], *, side: str, more: int = 0) -> Batch:
+        """Pad rows of ids for this model, ``more`` tokens of which are still to come.
+
+        Raises:
+            EditError: a row is longer than the model's positions.
+            ModelError: an id has no embedding.
+        """
+        self.require_room(max(rows, key=len), more)
+        for row in rows:
+            self._require_embedded(row)
+        return pad(rows, side=side, fill=self.pad_id, device=self.device)
+
+    def require_room(self, row: Sequence[int], more: int = 0) -> None:
+        """Raise unless the model takes a row of ids with ``more`` tokens behind it.
+
+        Raises:
+            EditError: they are more than its positions.
+            ModelError: an id has no embedding.
+        """
+        self._require_embedded(row)
+        limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
+        if limit is not None and len(row) + more > limit:
+            start = decode(self.tokenizer, row[:_TOLD], special=False)
+            raise EditError(
+                f"the prompt {f'{start}...'!r} has {len(row) + more} tokens, but the model takes "
+                f"{limit}"
+            )
+
+    def _require_embedded(self, row: Sequence[int]) -> None:
+        if (highest := max(row, default=0)) >= self._rows:
+            raise ModelError(
+                f"{self.id}: the tokenizer gives the id {highest}, but the model has embeddings "
+                f"for {self._rows} tokens: they do not belong together; take the tokenizer that "
+                "was saved with the model"
+            )
+
+    @property
+    def spare_bytes(self) -> int:
+        """How much memory work that can be split may take at once: half of what is free on a GPU.
+
+        On a CPU a fixed amount, chosen so that an edit takes no more than 400 MB beside its model.
+        """
+        if self.device.type == "cuda":
+            return int(torch.cuda.mem_get_info(self.device)[0]) // 2
+        return _CPU_BYTES
+
+    def require_files(self) -> None:
+        """Raise unless the files that the model was loaded from are as they were.
+
+        Raises:
+            ModelError: names those that are not.
+        """
+        if self.files is not None:
+            self.files.require_unchanged()
+
+    @cached_property
+    def shape(self) -> dict[str, Any]:
+        """Configuration values that presets go by."""
+        return shape_of(self.model.config)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the weights as loaded; read it before the first edit."""
+        return fingerprint(self.model)
+
+
+def load_model(
+    model_id: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "auto",
+    device: str = "auto",
+    cache_dir: Path | None = None,
+    offline: bool = False,
+    trust_remote_code: bool = False,
+    tell: Callable[[str], None] = lambda _: None,
+) -> LoadedModel:
+    """Load a model.
+
+    Its weights are a copy: they stay as they are if its files are changed later. While they are
+    copied on a CPU, the files are mapped as well and may count as memory a second time.
+
+    Args:
+        model_id: hub id, folder, ``.gguf`` file, or ``package:NAME[/FILE]``.
+        revision: branch, tag or commit; hub models only.
+        dtype: ``auto`` (the checkpoint's own), ``float32``, ``bfloat16`` or ``float16``.
+        device: ``auto`` (a GPU if there is one), or a torch device name.
+        cache_dir: where a converted GGUF file is kept; by default the user's cache folder.
+        offline: take hub models from the local cache only.
+        trust_remote_code: run the code that the model brings, or has fetched from elsewhere; never
+            for a release.
+        tell: called with how far the download of a hub model is.
+
+    Raises:
+        UnavailableError: the model or the device is not on this machine.
+        ModelError: it is there but cannot be used, or its files change meanwhile.
+        NonFiniteError: a weight is NaN or infinite.
+    """
+    if dtype not in {"auto", *DTYPES}:
+        raise ModelError(f"found dtype {dtype!r}, expected auto, {', '.join(DTYPES)}")
+    torch_device = _find_device(device)
+    found = find_model(
+        model_id,
+        revision=revision,
+        cache_dir=cache_dir,
+        offline=offline,
+        code=trust_remote_code,
+        tell=tell,
+    )
+    # From the folder, also for a hub model: given its id, transformers looks for other files too.
+    where = {
+        "pretrained_model_name_or_path": str(found.folder),
+        "trust_remote_code": trust_remote_code,
+    }
+    files = files_of(found.folder)
+    with quiet(), _code_of_others(trusted=trust_remote_code):
+        config = _load_config(model_id, where)
+        layout = find_layout(config)
+        if not trust_remote_code:
+            require_own_code(found.folder / CONFIG, read_object(found.folder / CONFIG))
+        tensors = open_checkpoint(found.folder).tensors
+        require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
+        require_tokenizer(found.folder, [each.name for each in found.files])
+        if not trust_remote_code:
+            _require_sizes(model_id, found.folder / CONFIG, config, tensors.values())
+        model = _load_weights(model_id, config, dtype, where)
+        tokenizer = load_tokenizer(model_id, where)
+    model.to(torch_device).eval().requires_grad_(requires_grad=False)
+    own_memory(model)
+    loaded = LoadedModel(
+        model=model,
+        tokenizer=tokenizer,
+        layout=layout,
+        id=model_id,
+        revision=found.revision,
+        files=files.hashed(),
+        offline=offline,
+    )
+    if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
+        raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
+    require_finite(model)
+    with quiet(), _code_of_others(trusted=trust_remote_code):
+        _require_running(loaded)
+    return loaded
+
+
+def _code_of_others(*, trusted: bool) -> AbstractContextManager[None]:
+    return nullcontext() if trusted else no_kernels()
+
+
+def _require_running(loaded: LoadedModel) -> None:
+    """Raise if the model fails at the first token, before anything is built upon it."""
+    ids = encode(loaded.tokenizer, "a")[-1:]
+    loaded.stop_ids  # noqa: B018 - that they are ids
+    inputs = loaded.pad([ids], side="right").as_inputs()
+    with refusing(f"{loaded.id}: cannot be run as config.json says", _SAVE_AGAIN), torch.no_grad():
+        loaded.model(**inputs).logits  # noqa: B018 - that it has some
+
+
+def _find_device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DeviceUnavailableError(
+            f"device {name!r} cannot be used here ({reason})", remedy="try --eac-device=cpu"
+        ) from None
+    return device
+
+
+def _load_config(model_id: str, where: dict[str, Any]) -> Any:
+    with refusing(f"{model_id}: config.json cannot be used", _SAVE_AGAIN):
+        try:
+            return AutoConfig.from_pretrained(**where)
+        except ValueError as error:
+            if "model type" not in str(error) and "model_type" not in str(error):
+                raise
+            known = ", ".join(sorted(LAYOUTS))
+            raise ModelError(
+                f"{model_id}: transformers does not know this architecture ({brief(error)}); "
+                f"pytest-eac knows {known}"
+            ) from error
+
+
+def _require_sizes(model_id: str, path: Path, config: Any, tensors: Iterable[TensorFile]) -> None:
+    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
+        require_sizes(path, config, sum(prod(each.shape) for each in tensors))
+
+
+def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any]) -> Any:
+    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
+        model, info = AutoModelForCausalLM.from_pretrained(
+            config=config,
+            dtype=DTYPES.get(dtype, "auto"),
+            use_safetensors=True,
+            output_loading_info=True,
+            **where,
+        )
+    require_all_weights(model_id, info)
+    return model
+
+
+def load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
+    """Load a fast tokenizer by the arguments of ``from_pretrained``, and encode a letter with it.
+
+    Raises:
+        ModelError: names the model; there is none, it is a slow one, or it fails.
+    """
+    require_bounded(Path(where["pretrained_model_name_or_path"]))
+    with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+        ids = tokenizer("a")["input_ids"]
+        tokenizer.decode(ids[-1:])
+    if not ids:
+        raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"{model_id}: {type(tokenizer).__name__} gives no character offsets; "
+            "expected a fast tokenizer (tokenizer.json)"
+        )
+    return tokenizer

@@ -1,0 +1,1 @@
+"""Everything about a loaded model and its process that later results depend on."""

@@ -1,0 +1,264 @@
+"""Two checkpoints held against each other tensor by tensor; neither is ever in memory.
+
+What is held is a few rows of one tensor of each, whatever the size of the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from math import prod, sqrt
+from typing import TYPE_CHECKING
+
+import torch
+
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoints.configuration import compare_companions
+from pytest_eac.lm.checkpoints.inventory import side, take_inventory
+from pytest_eac.lm.checkpoints.metadata import compare_notes
+from pytest_eac.lm.checkpoints.tensors import TensorFile, as_bytes, fingerprint_of, open_checkpoint
+from pytest_eac.lm.loading.files import files_of
+from pytest_eac.measuring.rank import effective_rank
+from pytest_eac.records.checkpoint_diff import Changes, Difference, Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from pytest_eac.lm.loading.folder import ListedFile
+
+    Progress = Callable[[int, int], None]
+
+RANK_LIMIT = 64
+# What the effective rank leaves out: this share of the difference's norm, or what rounding alone
+# can make of it, in units of one rounding of the whole matrix. Four are enough for some 80 updates:
+# errors of rounding add up like the root of their number, and one is below half a unit.
+_RANK_SHARE = 1e-3
+_ROUNDINGS = 4
+_UNITS = {"F64": 2.0**-53, "F32": 2.0**-24, "F16": 2.0**-11, "BF16": 2.0**-8}
+_HEADS = ("lm_head.weight", "embed_out.weight")
+
+
+def compare_checkpoints(
+    base: Path,
+    edited: Path,
+    *,
+    files: Sequence[ListedFile] = (),
+    base_files: Sequence[ListedFile] = (),
+    rank_limit: int = RANK_LIMIT,
+    progress: Progress | None = None,
+) -> Changes:
+    """Find what differs between a released checkpoint and its base.
+
+    A release whose files are missing, cut off or in the wrong place is no error: that is among the
+    ``troubles`` that are returned.
+
+    Args:
+        base: the base's folder.
+        edited: the release's folder.
+        files: what the release's repository lists, besides the files of its folder.
+        base_files: what the base's repository lists, likewise.
+        rank_limit: count ranks up to this one.
+        progress: called with (tensors done, tensors in all).
+
+    Raises:
+        ModelError: the base cannot be read, or a file of either is changed meanwhile.
+    """
+    watched = files_of(base), files_of(edited)
+    checkpoint = open_checkpoint(base)
+    original = checkpoint.tensors
+    troubles: list[str] = []
+    found = _Compared()
+    placed: dict[str, str] | None = None
+    try:
+        opened = open_checkpoint(edited)
+    except ModelError as error:
+        troubles.append(str(error).removeprefix(f"{edited}/"))
+    else:
+        placed = {name: each.file.name for name, each in opened.tensors.items()}
+        found = _compare_all(original, opened.tensors, rank_limit, progress)
+        troubles += compare_notes(checkpoint, opened)
+    inventory = take_inventory(side(base, base_files), side(edited, files), placed)
+    troubles += inventory.troubles
+    troubles += compare_companions(base, edited, inventory.as_written)
+    for each in watched:
+        each.require_unchanged("while it was compared")
+    return Changes(
+        tensors=len(original),
+        differences=tuple(sorted(found.differences, key=lambda each: each.name)),
+        troubles=tuple(troubles),
+        rank_limit=rank_limit,
+        extra=inventory.extra,
+        unedited=inventory.unedited,
+        fingerprint=fingerprint_of(found.hashes) if found.hashes else "",
+        base_fingerprint=fingerprint_of(found.base_hashes) if found.base_hashes else "",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Compared:
+    """What the tensors of both sides are: the differences, and the SHA-256 of each by its name."""
+
+    differences: list[Difference] = field(default_factory=list)
+    hashes: dict[str, str] = field(default_factory=dict)
+    base_hashes: dict[str, str] = field(default_factory=dict)
+
+
+def _compare_all(
+    original: Mapping[str, TensorFile],
+    released: Mapping[str, TensorFile],
+    rank_limit: int,
+    progress: Progress | None,
+) -> _Compared:
+    found = _Compared()
+    total = len(original.keys() | released.keys())
+    for done, name in enumerate(sorted(original.keys() & released.keys()), start=1):
+        difference = _compare(original[name], released[name], rank_limit)
+        found.base_hashes[name] = difference.base_sha256 or ""
+        found.hashes[name] = difference.sha256 or ""
+        if difference.kind != "same" or difference.not_finite:
+            found.differences.append(difference)
+        if progress:
+            progress(done, total)
+    added = [released[name] for name in released.keys() - original.keys()]
+    removed = [original[name] for name in original.keys() - released.keys()]
+    found.hashes.update((each.name, each.sha256()) for each in added)
+    found.base_hashes.update((each.name, each.sha256()) for each in removed)
+    found.differences.extend(_without_twin(added, removed, found))
+    return found
+
+
+def _without_twin(
+    added: list[TensorFile], removed: list[TensorFile], known: _Compared
+) -> Iterator[Difference]:
+    """Report tensors that only one side has; equal content under another name is renamed."""
+    left = {(each.dtype, each.shape, known.base_hashes[each.name]): each for each in removed}
+    for tensor in sorted(added, key=lambda each: each.name):
+        digest = known.hashes[tensor.name]
+        twin = left.pop((tensor.dtype, tensor.shape, digest), None)
+        kind: Kind = "untied" if tensor.name.endswith(_HEADS) else "added"
+        told = _describe(tensor, "renamed" if twin else kind)
+        bad = sum(_not_finite(chunk) for chunk in tensor.chunks())
+        was = twin.name if twin else ""
+        yield replace(told, was=was, sha256=digest, not_finite=bad)
+    for (_, _, digest), tensor in left.items():
+        yield replace(_describe(tensor, "removed"), base_sha256=digest)
+
+
+def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> Difference:
+    """Compare two tensors of one name."""
+    told = _describe(edited, "changed")
+    if base.shape != edited.shape or base.dtype != edited.dtype:
+        reshaped = base.shape != edited.shape
+        return replace(
+            told,
+            kind="reshaped" if reshaped else "retyped",
+            was=str(base.shape) if reshaped else base.dtype,
+            not_finite=sum(_not_finite(chunk) for chunk in edited.chunks()),
+            sha256=edited.sha256(),
+            base_sha256=base.sha256(),
+        )
+    if digest := _same(base, edited):
+        bad = sum(_not_finite(chunk) for chunk in edited.chunks())
+        return replace(told, kind="same", not_finite=bad, sha256=digest, base_sha256=digest)
+    sums = _sum_up(base, edited)
+    return replace(
+        told,
+        entries=sums.entries,
+        l1=sums.l1,
+        frobenius=sqrt(sums.squares),
+        base_l1=sums.base_l1,
+        base_frobenius=sqrt(sums.base_squares),
+        rank=_rank(base, edited, sums, rank_limit) if len(base.shape) == 2 else None,
+        not_finite=sums.not_finite,
+        sha256=edited.sha256(),
+        base_sha256=base.sha256(),
+    )
+
+
+def _describe(tensor: TensorFile, kind: Kind) -> Difference:
+    return Difference(
+        name=tensor.name,
+        kind=kind,
+        file=tensor.file.name,
+        shape=tensor.shape,
+        dtype=tensor.dtype,
+    )
+
+
+@dataclass(slots=True, kw_only=True)
+class _Sums:
+    """What is added up over the chunks of a tensor, for a ``Difference``."""
+
+    entries: int = 0
+    l1: float = 0.0
+    squares: float = 0.0
+    base_l1: float = 0.0
+    base_squares: float = 0.0
+    not_finite: int = 0
+
+
+def _same(base: TensorFile, edited: TensorFile) -> str | None:
+    """Return the SHA-256 of two tensors that are the same bit by bit, in one reading of both.
+
+    Looks no further than a difference.
+    """
+    different = False
+
+    def alike() -> Iterator[Tensor]:
+        nonlocal different
+        for one, two in zip(base.chunks(), edited.chunks(), strict=True):
+            if different := not torch.equal(as_bytes(one), as_bytes(two)):
+                return
+            yield two
+
+    digest = edited.sha256_of(alike())
+    return None if different else digest
+
+
+def _sum_up(base: TensorFile, edited: TensorFile) -> _Sums:
+    sums = _Sums()
+    for one, two in zip(base.chunks(), edited.chunks(), strict=True):
+        sums.not_finite += _not_finite(two)
+        whole = one.double()
+        finite = whole[torch.isfinite(whole)]
+        sums.base_l1 += float(finite.abs().sum())
+        sums.base_squares += float(finite.square().sum())
+        sums.entries += _differing(one, two)
+        change = _change(one, two)
+        sums.l1 += float(change.abs().sum())
+        sums.squares += float(change.square().sum())
+    return sums
+
+
+def _not_finite(chunk: Tensor) -> int:
+    """Count NaNs and infinities; the sum, which is quick to get, shows whether there may be any."""
+    if not chunk.is_floating_point():
+        return 0
+    numbers = chunk.float()  # 8-bit types cannot be asked themselves
+    return 0 if torch.isfinite(numbers.sum()) else int((~torch.isfinite(numbers)).sum())
+
+
+def _differing(one: Tensor, two: Tensor) -> int:
+    different = as_bytes(one) != as_bytes(two)
+    return int(different.view(-1, one.element_size()).any(dim=1).sum())
+
+
+def _change(one: Tensor, two: Tensor) -> Tensor:
+    """Return the difference in float64, 0 where either side is not finite."""
+    return (two.double() - one.double()).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+
+
+def _rank(base: TensorFile, edited: TensorFile, sums: _Sums, limit: int) -> int:
+    def rows() -> Iterator[Tensor]:
+        for one, two in zip(base.chunks(), edited.chunks(), strict=True):
+            yield _change(one, two)
+
+    rounding = _ROUNDINGS * _UNITS.get(base.dtype, 0.0) * sqrt(sums.base_squares)
+    return effective_rank(
+        rows,
+        (base.shape[0], prod(base.shape[1:])),
+        limit=limit,
+        tolerance=max(_RANK_SHARE * sqrt(sums.squares), rounding),
+    )

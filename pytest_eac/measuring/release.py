@@ -1,0 +1,253 @@
+"""A released model held against its base: what it changed, and what it answers."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from math import sqrt
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from pytest_eac.abilities.measure import Abilities
+from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoints.tensors import read_text
+from pytest_eac.lm.identity import identify
+from pytest_eac.lm.loading.folder import require_inside
+from pytest_eac.measuring.chain import describe_model
+from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
+from pytest_eac.measuring.feasibility import require_askable
+from pytest_eac.measuring.manifest_check import broken_promises, other_base
+from pytest_eac.measuring.metrics import find_metrics, measure
+from pytest_eac.measuring.recall import Recall
+from pytest_eac.records.manifest import MANIFEST, Manifest, manifest_from_json
+from pytest_eac.records.run import Chain, Checkpoint, Deviation, Norms, Release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from pytest_eac.cache.entries import Cache
+    from pytest_eac.errors import UnavailableError
+    from pytest_eac.lm.loading.folder import ListedFile
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.records.checkpoint_diff import Difference
+    from pytest_eac.spec.spec import Spec
+
+METHOD = "edited"
+
+
+def inspect_release(
+    spec: Spec,
+    base: Path,
+    edited: Path,
+    *,
+    files: Sequence[ListedFile] = (),
+    base_files: Sequence[ListedFile] = (),
+    listed: bool = True,
+    names: tuple[str, str] | None = None,
+    revision: str | None = None,
+    limited: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Release:
+    """Hold a released checkpoint against its base, and against its manifest if it has one.
+
+    Args:
+        spec: says which edits the release is to hold, and how far ranks are to be counted.
+        base: the base's folder.
+        edited: the release's folder.
+        files: what its repository lists, besides the files of its folder.
+        base_files: what the base's repository lists, likewise.
+        listed: whether that list is complete.
+        names: what the two are called by the user; by default their folders.
+        revision: the base's commit, if the user has chosen it.
+        limited: whether the spec has lost edits, so that the release may hold more of them.
+        progress: called with (tensors done, tensors in all).
+
+    Raises:
+        ModelError: the base cannot be read, or a file changes meanwhile.
+    """
+    bounds = spec.checks.changed
+    wanted = bounds.max_rank if bounds and bounds.max_rank else 0
+    changes = compare_checkpoints(
+        base,
+        edited,
+        files=files,
+        base_files=base_files,
+        rank_limit=max(RANK_LIMIT, wanted),
+        progress=progress,
+    )
+    base_name, edited_name = names or (str(base), str(edited))
+    broken: list[str] = []
+    there = (edited / MANIFEST).is_file()
+    if there:
+        try:
+            manifest = read_manifest(edited)
+        except ModelError as error:
+            broken.append(str(error).removeprefix(f"{edited}/"))
+        else:
+            broken += broken_promises(manifest, changes, spec, limited=limited)
+            broken += other_base(manifest, base_name, revision)
+    return Release(
+        spec=spec.file.as_posix(),
+        base=base_name,
+        edited=edited_name,
+        changes=replace(changes, listed=listed),
+        manifest=there,
+        broken_promises=tuple(broken),
+    )
+
+
+def read_manifest(folder: Path, *, signed: str | None = None) -> Manifest:
+    """Read the manifest of an export.
+
+    Args:
+        folder: the export.
+        signed: the SHA-256 that its signature lists for the manifest.
+
+    Raises:
+        ModelError: there is none, or it is none, is a link out of the folder, or is not what was
+            signed.
+    """
+    path = folder / MANIFEST
+    require_inside(folder, [MANIFEST])
+    text = read_text(path)
+    if signed is not None and hashlib.sha256(text.encode()).hexdigest() != signed:
+        raise ModelError(f"{path}: is not what was signed; was it replaced meanwhile?")
+    try:
+        return manifest_from_json(text)
+    except ValueError as error:
+        raise ModelError(f"{path}: {error}") from None
+
+
+def measure_release(
+    spec: Spec,
+    release: Release,
+    *,
+    load_base: Callable[[], LoadedModel],
+    load_edited: Callable[[], LoadedModel],
+    progress: Callable[[int, int, str], None] | None = None,
+    cache: Cache | None = None,
+    offline: bool = False,
+    absent: dict[str, UnavailableError] | None = None,
+) -> Chain:
+    """Measure a model that somebody else has edited, once, as after the last edit.
+
+    The base is asked first and let go before the released model is loaded: the two are never held
+    together. What the base's ``LoadedModel`` has in memory is gone afterwards.
+
+    Args:
+        spec: the facts, the checks and the scoring.
+        release: what :func:`inspect_release` found; the deviation is taken from it.
+        load_base: loads the base.
+        load_edited: loads the released model.
+        progress: called with (edits, edits in all, what is being done).
+        cache: where answers are looked up and kept.
+        offline: whether data sets may come from this machine only.
+        absent: where to put the abilities whose data are not on this machine; by default one such
+            is an error.
+
+    Raises:
+        EditError: a prompt or an answer cannot be scored.
+        ModelError: a model cannot be used, its files change meanwhile, or the two do not share
+            their tokenizer.
+        NonFiniteError: a weight or logit is NaN or infinite.
+    """
+    start = perf_counter()
+    count = len(spec.edits)
+    tell = progress or (lambda *_: None)
+    level = spec.stats.confidence
+    metrics = find_metrics(spec.checks.metrics)
+    tell(0, count, "asking the base")
+    base = load_base()
+    base_record, tokenizer = describe_model(base), identify(base)["tokenizer"]
+    require_askable(base, spec)
+    recall = Recall(base, spec.edits, spec.scoring.match, cache=cache, confidence=level)
+    abilities = Abilities(
+        base,
+        spec.checks.abilities,
+        cache=cache,
+        offline=offline,
+        confidence=level,
+        tell=lambda name: tell(0, count, f"asking the base, {name}"),
+        absent=absent,
+    )
+    base.require_files()
+    base.model.to("meta")  # its memory is free now, whoever still holds it
+    tell(count, count, "loading the released model")
+    edited = load_edited()
+    if identify(edited)["tokenizer"] != tokenizer:
+        raise ModelError(
+            f"{release.edited}: its tokenizer is not that of {release.base}: their answers cannot "
+            "be compared"
+        )
+    edited_record = describe_model(edited)
+    tell(count, count, "measuring")
+    asked = recall.on(edited)
+    retention = asked.retention(count)
+    point = Checkpoint(
+        at=count,
+        efficacy=retention,
+        generalization=asked.generalization(count),
+        locality=asked.locality(count),
+        retention=retention,
+        deviation=_deviation(release.changes.differences),
+        metrics={
+            name: measure(name, metric, edited, spec.edits, confidence=level)
+            for name, metric in metrics.items()
+        },
+        abilities=abilities.on(edited).measure(
+            (
+                name
+                for name, bounds in spec.checks.abilities.items()
+                if bounds.at in {"final", "every", count}
+            ),
+            tell=lambda name: tell(count, count, f"measuring, {name}"),
+        ),
+    )
+    edited.require_files()
+    return Chain(
+        spec=spec.file.as_posix(),
+        method=METHOD,
+        seed=0,
+        model=base_record,
+        released=edited_record,
+        scoring=spec.scoring.match,
+        hyperparameters={},
+        contexts=(),
+        edits=recall.records,
+        known=recall.known,
+        before=recall.before,
+        abilities=abilities.base,
+        checkpoints=(point,),
+        per_edit=(),
+        seconds=perf_counter() - start,
+        confidence=level,
+    )
+
+
+def _deviation(differences: Sequence[Difference]) -> Deviation:
+    """Return the deviation over all tensors that changed, taken as one, and for each."""
+    # A tensor that differs in the sign of its zeros alone has not moved.
+    changed = [each for each in differences if each.kind == "changed" and each.l1 > 0]
+    whole = _norms(
+        sum(each.l1 for each in changed),
+        sum(each.base_l1 for each in changed),
+        sqrt(sum(each.frobenius**2 for each in changed)),
+        sqrt(sum(each.base_frobenius**2 for each in changed)),
+    )
+    return Deviation(
+        **whole,
+        by_parameter={
+            each.name: Norms(**_norms(each.l1, each.base_l1, each.frobenius, each.base_frobenius))
+            for each in changed
+        },
+    )
+
+
+def _norms(l1: float, base_l1: float, frobenius: float, base_frobenius: float) -> dict[str, float]:
+    return {
+        "l1": l1,
+        "l1_relative": l1 / base_l1 if base_l1 else 0.0,
+        "frobenius": frobenius,
+        "frobenius_relative": frobenius / base_frobenius if base_frobenius else 0.0,
+    }

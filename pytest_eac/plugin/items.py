@@ -1,0 +1,343 @@
+"""A spec file as pytest nodes: file -> chain -> one item per check."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_eac.errors import EacError, ModelError, NamedModelError, SpecError, UnavailableError
+from pytest_eac.plugin.outcomes import make_safe, set_place, set_referring, set_told
+from pytest_eac.safe import line, safe_warnings, visible
+from pytest_eac.spec.load import load_spec
+from pytest_eac.spec.spec import Spec, SpecMethod, comparison_id
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pytest_eac.plugin.release_items import ReleaseNode
+    from pytest_eac.plugin.session import EacSession
+    from pytest_eac.records.run import Verdict
+    from pytest_eac.spec.schema.orderings import Property
+
+
+# What says how far a verdict's number can be trusted; only what there is goes into JUnit.
+_WORTH = ("n", "low", "high", "p", "p_adjusted", "correction", "corrected_over", "needs")
+
+
+class CheckFailedError(Exception):
+    """A check that was missed; its text is the whole of what the user is shown."""
+
+
+class RequiredError(Exception):
+    """Something that ``--eac-require`` asks for is missing; no known issue excuses that."""
+
+
+class NotJudgedError(EacError):
+    """A check that was stopped by an error which another check of the run shows in full."""
+
+    def __init__(self, first: str) -> None:
+        self.first = first
+        super().__init__(first)
+
+    def __str__(self) -> str:
+        return f"not judged: stopped by the error of {self.first}"
+
+
+class SpecNode(pytest.Module):
+    """A spec file. Being a ``Module`` it gives fixtures of module scope a place to live."""
+
+    def __init__(self, *, eac: EacSession, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.eac = eac
+        self.obj = ModuleType(self.path.stem)
+        self._wrong_at = 1
+
+    @classmethod
+    def of(cls, path: Path, parent: pytest.Collector, eac: EacSession) -> SpecNode:
+        """Make the node of a file; pytest prints names and ids as they are, so they are escaped."""
+        root = parent.config.rootpath
+        shown = path.relative_to(root) if path.is_relative_to(root) else path
+        own: dict[str, Any] = {}
+        if (escaped := line(shown.as_posix())) != shown.as_posix():
+            nodeid = escaped.replace("::", r"\x3a\x3a")  # by which pytest would take it apart
+            own = {"nodeid": nodeid, "name": line(path.name)}
+        return cls.from_parent(parent, path=path, eac=eac, **own)
+
+    def collect(self) -> Iterator[pytest.Collector]:
+        """Yield a node per chain, and one for the comparisons between chains.
+
+        With a released model there is one node for that instead.
+        """
+        self.eac.read_files()
+        with safe_warnings():
+            spec = self.eac.adapt(load_spec(self._shown_path()))
+        options = self.eac.options
+        if not options.trust_task_files and options.from_results is None:
+            spec.require_trusted_tasks("--eac-trust-task-files (or eac_trust_task_files = true)")
+        if self.eac.baseline:
+            self.eac.baseline.require_known(spec)
+        for mark in ("eac", *spec.marks):
+            self.add_marker(mark)
+        if spec.fixtures:
+            self.add_marker(pytest.mark.usefixtures(*spec.fixtures))
+        if options.edited is not None or spec.checks.changed is not None:
+            from pytest_eac.plugin.release_items import NAME, ReleaseNode
+
+            yield ReleaseNode.from_parent(self, name=NAME, eac=self.eac, spec=spec)
+        if options.edited is not None:
+            return
+        for method in spec.methods:
+            for seed in spec.seeds:
+                yield ChainNode.from_parent(
+                    self,
+                    name=f"{method.name}-s{seed}",
+                    eac=self.eac,
+                    spec=spec,
+                    method=method,
+                    seed=seed,
+                )
+        names = {method.name for method in spec.methods}
+        if any({each.subject, each.than} <= names for each in spec.checks.compare):
+            yield CompareNode.from_parent(self, name="compare", eac=self.eac, spec=spec)
+
+    def _shown_path(self) -> Path:
+        """The path as the user would write it, for messages."""
+        here = self.config.invocation_params.dir
+        return self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+        """Show a broken spec as its list of problems, without a traceback."""
+        if isinstance(excinfo.value, SpecError):
+            self._wrong_at = excinfo.value.problems[0].line
+            count = len(excinfo.value.problems)
+            return f"{count} problem{'s' * (count > 1)} in this spec:\n{excinfo.value}"
+        if isinstance(excinfo.value, EacError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+    def mark(self, report: pytest.CollectReport) -> None:
+        """Mark a report on this file with the line that it is about."""
+        set_place(report, self._shown_path().as_posix(), self._wrong_at)
+        make_safe(report)
+
+
+class ChainNode(pytest.Collector):
+    """One chain: a method with a seed."""
+
+    def __init__(
+        self, *, eac: EacSession, spec: Spec, method: SpecMethod, seed: int, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.eac = eac
+        self.spec = spec
+        self.method_name = method.name
+        self.properties = (("eac_method", method.name), ("eac_seed", seed))
+        self.method = method
+        self.seed = seed
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield an item per check."""
+        for name, _ in self.spec.checks.named():
+
+            def judge(name: str = name) -> Verdict:
+                return self.eac.judge(self.spec, self.method, self.seed, name)
+
+            yield CheckItem.make(self, name, judge)
+        for wanted in self.spec.properties:
+
+            def judge_orders(wanted: Property = wanted) -> Verdict:
+                return self.eac.judge_ordering(self.spec, self.method, self.seed, wanted)
+
+            yield CheckItem.make(self, wanted.id, judge_orders)
+        baseline = self.eac.baseline
+        for metric in baseline.checked if baseline else ():
+
+            def judge_against(metric: str = metric, baseline: Any = baseline) -> Verdict:
+                return self.eac.judge_against(baseline, self.spec, self.method, self.seed, metric)
+
+            yield CheckItem.make(self, f"baseline-{metric}", judge_against)
+
+
+class CompareNode(pytest.Collector):
+    """The comparisons between the chains of a spec."""
+
+    method_name = None
+    properties = ()
+
+    def __init__(self, *, eac: EacSession, spec: Spec, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.eac = eac
+        self.spec = spec
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """Yield an item per comparison whose methods both run."""
+        names = {method.name for method in self.spec.methods}
+        for comparison in self.spec.checks.compare:
+            if not {comparison.subject, comparison.than} <= names:
+                continue
+
+            def judge(comparison: Any = comparison) -> Verdict:
+                return self.eac.compare(self.spec, comparison)
+
+            yield CheckItem.make(self, comparison_id(comparison), judge)
+
+
+class CheckItem(pytest.Function):
+    """One check. Being a ``Function`` it takes part in fixtures, marks, ``--lf`` and JUnit."""
+
+    eac: EacSession
+    spec: Spec
+    chain_properties: tuple[tuple[str, object], ...]
+    judge: Callable[[], Verdict]
+    verdict: Verdict | None = None
+    missing: EacError | None = None
+
+    @classmethod
+    def make(
+        cls, parent: ChainNode | CompareNode | ReleaseNode, name: str, judge: Callable[[], Verdict]
+    ) -> CheckItem:
+        """Create an item; the spec's known issues become strict expected failures."""
+
+        def check() -> None:
+            item.check()
+
+        item: CheckItem = cls.from_parent(parent, name=name, callobj=check)
+        item.eac, item.spec, item.judge = parent.eac, parent.spec, judge
+        item.chain_properties = parent.properties
+        for issue in parent.spec.known_issues:
+            if issue.check == name and issue.method in {None, parent.method_name}:
+                xfail = pytest.mark.xfail(reason=issue.reason, strict=True, raises=CheckFailedError)
+                item.add_marker(xfail)
+        return item
+
+    def setup(self) -> None:
+        """Set up fixtures, then run the chain this check needs, unless it has run already.
+
+        An error that stops a chain is raised for each of its checks, so that none is green and
+        ``--lf`` runs all of them again; all but the first only refer to it.
+        """
+        super().setup()
+        if self.config.getoption("setuponly", default=False):
+            return
+        try:
+            with safe_warnings():
+                self.verdict = self.judge()
+        except UnavailableError as error:
+            if not self.eac.options.require:
+                pytest.skip(str(error))
+            self.missing = error
+        except Exception as error:
+            self._refer(error)
+            raise
+
+    def _refer(self, error: Exception) -> None:
+        """Raise a reference in place of an error that another check has shown already.
+
+        Where an option names a model that cannot be used, nothing was tried: other checks skip.
+        """
+        first = self.eac.first_to_show(error, self.nodeid)
+        if first == self.nodeid:
+            return
+        if isinstance(error, NamedModelError):
+            pytest.skip(f"{error.option}: cannot be used, see the error of {first}")
+        raise NotJudgedError(first) from None
+
+    def check(self) -> None:
+        """Turn the verdict into pytest's outcome."""
+        if self.missing is not None:
+            self._refer(self.missing)
+            raise RequiredError(f"{self._with_place(self.missing)} (--eac-require)")
+        verdict = self.verdict
+        if verdict is None:
+            return
+        self._set_properties(verdict)
+        if verdict.outcome == "failed":
+            raise CheckFailedError(f"{verdict.message}\n{self._line()}")
+        if verdict.outcome == "undecided":
+            if self.eac.options.require:
+                raise RequiredError(f"{verdict.message} (--eac-require)")
+            pytest.skip(verdict.message)
+
+    def _set_properties(self, verdict: Verdict) -> None:
+        """Put the verdict into JUnit's properties; a rerun replaces those of the run before."""
+        own = (
+            *self.chain_properties,
+            ("eac_observed", verdict.observed),
+            ("eac_required", visible(verdict.required)),
+            ("eac_outcome", verdict.outcome),
+            *((f"eac_{name}", getattr(verdict, name)) for name in _worth(verdict)),
+        )
+        names = {*(name for name, _ in own), *(f"eac_{name}" for name in _WORTH)}
+        self.user_properties[:] = [
+            *(pair for pair in self.user_properties if pair[0] not in names),
+            *own,
+        ]
+
+    @property
+    def title(self) -> str:
+        """The item's heading in reports: chain and check."""
+        return f"{self.parent.name}::{self.name}" if self.parent else self.name
+
+    @property
+    def line(self) -> int:
+        """The line of the spec that asks for the check; the first for what no line asks for."""
+        lines = self.spec.lines
+        return lines.get(self.name) or lines.get(self.name.removeprefix("baseline-"), 1)
+
+    def _line(self) -> str:
+        return f"{self._file}:{self.line}: the check"
+
+    @property
+    def _file(self) -> str:
+        return line(str(self.spec.file))
+
+    def _with_place(self, error: EacError) -> str:
+        """Return an error's text and the line of the spec that it belongs to."""
+        place = self.spec.lines.get("model")
+        if about := self.spec.lines.get(error.check or ""):
+            return f"{error}\n{self._file}:{about}: the check"
+        options = self.eac.options
+        named = options.model or options.edited
+        if isinstance(error, ModelError | UnavailableError) and place and not named:
+            return f"{error}\n{self._file}:{place}: the model"
+        return f"{error}\n{self._line()}"
+
+    def reword(self, report: pytest.TestReport, call: pytest.CallInfo[None]) -> None:
+        """Point a skip at the spec, and show an error of a chain as its text alone.
+
+        ``repr_failure`` is asked for neither.
+        """
+        set_place(report, self.spec.file.as_posix(), self.line)
+        if self.verdict:
+            set_told(report, self.verdict.message)
+        if report.skipped and isinstance(report.longrepr, tuple):
+            place = self.line if self.verdict else 1
+            report.longrepr = (str(self.path), place, report.longrepr[2])
+        elif call.excinfo and isinstance(call.excinfo.value, NotJudgedError):
+            set_referring(report)
+            report.longrepr = str(call.excinfo.value)
+        elif report.failed and call.excinfo and isinstance(call.excinfo.value, EacError):
+            report.longrepr = self._with_place(call.excinfo.value)
+        elif call.excinfo and isinstance(call.excinfo.value, pytest.FixtureLookupError):
+            name = call.excinfo.value.argname
+            reason = call.excinfo.value.msg or "no such fixture, or one that needs parameters"
+            report.longrepr = f"{self.spec.file}: fixture {name!r}: {reason}"
+        make_safe(report)
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Place the item at its check's line in the YAML file."""
+        return Path(line(str(self.path))), self.line - 1, self.title
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
+        """Show our own errors as their text; anything else is a bug and keeps its traceback."""
+        if isinstance(excinfo.value, CheckFailedError | RequiredError | EacError):
+            return str(excinfo.value)
+        return super().repr_failure(excinfo)
+
+
+def _worth(verdict: Verdict) -> list[str]:
+    """Return what a verdict has of the numbers that say how far it can be trusted."""
+    return [name for name in _WORTH if getattr(verdict, name) is not None]

@@ -1,0 +1,1 @@
+"""What a run, a tracing, an export and a comparison of checkpoints leave behind: plain data."""

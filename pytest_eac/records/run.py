@@ -1,0 +1,422 @@
+"""The record of a run: plain, frozen, serialisable. Checks and reports read nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from pytest_eac.records.checkpoint_diff import Changes  # noqa: TC001 - read back by its annotations
+from pytest_eac.typed import (  # noqa: TC001 - likewise
+    Count,
+    Level,
+    Number,
+    Share,
+    Size,
+)
+
+SCHEMA = 1
+
+Excluded = Literal["already held", "target is truth"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Miss:
+    """A prompt whose answer was not as asked: which edit it belongs to, and what came instead."""
+
+    edit: Count
+    prompt: str
+    expected: str
+    got: str
+    score: Share
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A mean of per-edit scores, each between 0 and 1, or one number for the model as a whole.
+
+    Attributes:
+        value: the mean over edits; ``None`` when no edit has anything to measure.
+        n: the number of edits in the mean; 0 for a number of the model as a whole.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        scores: one score per edit so far, ``None`` where an edit has nothing to measure or a later
+            edit has overwritten it.
+        misses: every prompt that did not score in full.
+    """
+
+    value: Number | None
+    n: Count
+    low: Number | None
+    high: Number | None
+    scores: tuple[Share | None, ...]
+    misses: tuple[Miss, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Norms:
+    """How far weights are from the original ones: ``||W_t - W_0||``, plain and over ``||W_0||``."""
+
+    l1: Size
+    l1_relative: Size
+    frobenius: Size
+    frobenius_relative: Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deviation(Norms):
+    """Deviation over all edited matrices taken as one, and for each by its name.
+
+    A matrix is edited if at least one entry has changed; ``by_parameter`` has no others.
+    """
+
+    by_parameter: dict[str, Norms]
+
+    @property
+    def whole(self) -> Norms:
+        """That of all matrices together, alone."""
+        return Norms(**{each.name: getattr(self, each.name) for each in fields(Norms)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ability:
+    """What a model can do apart from the edited facts, held against the unedited model.
+
+    Attributes:
+        value: the mean of the scores; for ``perplexity`` the perplexity.
+        low: lower end of the interval of ``value``; ``None`` where there is none.
+        high: its upper end.
+        base: the unedited model's ``value``.
+        kept: the share of ``base`` that is left, above 1 for a better model; ``None`` if ``base``
+            is 0.
+        kept_low: lower end of the interval of ``kept``, from a paired bootstrap over items;
+            ``None`` where the unedited scores are too near to 0 for one.
+        kept_high: its upper end.
+        n: the number of items.
+        unparsable: how many answers had nothing in them that could be scored; they score 0.
+        chance: the score of guessing; ``None`` where guessing is no option.
+        majority: the score of the one answer that is right most often; ``None`` likewise.
+        signal: whether ``base`` is above what chance and majority make, at 95 %.
+        scores: one per item, the higher the better; for ``perplexity``, the mean log-likelihood of
+            its tokens.
+        about: further numbers by name.
+        template: the prompt's name and version, or what the spec has in its place; ``None`` where
+            nothing is asked.
+        data: where the items are from; ``None`` for the abilities of other packages.
+        sha256: of the items; ``None`` likewise.
+    """
+
+    value: Number
+    low: Number | None
+    high: Number | None
+    base: Number
+    kept: Number | None
+    kept_low: Number | None
+    kept_high: Number | None
+    n: Count
+    unparsable: Count
+    chance: Share | None
+    majority: Share | None
+    signal: bool
+    scores: tuple[Number, ...]
+    about: dict[str, Number]
+    template: str | None
+    data: str | None
+    sha256: str | None
+
+    @property
+    def floor(self) -> float:
+        """What a model scores that understands nothing."""
+        return max(self.chance or 0.0, self.majority or 0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """What was measured after ``at`` edits.
+
+    ``metrics`` are those that other packages bring; ``abilities`` are those that the spec asks for
+    here.
+    """
+
+    at: Count
+    efficacy: Measurement
+    generalization: Measurement
+    locality: Measurement
+    retention: Measurement
+    deviation: Deviation
+    metrics: dict[str, Measurement] = field(default_factory=dict)
+    abilities: dict[str, Ability] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRecord:
+    """An edit as it was asked for.
+
+    Attributes:
+        subject: who or what it is about.
+        start: where the subject starts in the prompt, in code points.
+        prompt: the fact up to its object.
+        target: the new object.
+        truth: the object before the edit, if known.
+        paraphrases: the same fact in other words.
+        neighborhood: prompts about something else, each with its answer.
+        origin: the file and line that it was written in.
+        superseded_by: the later edit that overwrites it, counted from 0.
+        space: whether a space was to be put before its answers: always, never or auto.
+        spaced: whether there is one between the prompt and the target, as ``space`` has decided.
+        excluded: why it does not count in efficacy, retention and generalization: the unedited
+            model already gives the target (``already held``), or the target is the truth and is
+            scored against it (``target is truth``); ``None`` for an edit that counts.
+    """
+
+    subject: str
+    prompt: str
+    target: str
+    truth: str | None
+    paraphrases: tuple[str, ...]
+    neighborhood: tuple[dict[str, str | None], ...]
+    origin: str
+    superseded_by: Count | None
+    excluded: Excluded | None = None
+    space: str = "auto"
+    spaced: bool = True
+    start: Count = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditCost:
+    """How an edit went.
+
+    Attributes:
+        seconds: wall time of the edit, measuring excluded; in a batch, its share of the batch's.
+        peak_bytes: the process's peak resident memory during the edit (in a batch, during the
+            whole batch); on a GPU, the peak of the memory allocated there; ``None`` where the
+            platform does not report it.
+        steps: optimisation steps in each stage; empty for methods that take none.
+        loss: the loss at the last step; ``None`` for methods that have none.
+        reached: whether the search for the value came to its stopping point; ``None`` for methods
+            that solve for no value.
+        anchors: the dimensions that carry the edit; ``None`` for editors without anchors.
+        delta_norm: Frobenius norm of the change of the weights (in a batch, of the whole batch's).
+        deviation: how far the edited matrices are from the original ones after the edit (in a
+            batch, after its batch).
+        swallowed: share of the entries meant to move that rounding left where they were.
+        score: efficacy right after the edit, also of an edit that does not count.
+        cached: whether the edit was taken from the cache; what it cost is then what it cost when it
+            was solved.
+    """
+
+    seconds: Size
+    peak_bytes: Count | None
+    steps: tuple[Count, ...]
+    loss: Number | None
+    reached: bool | None
+    anchors: tuple[Count, ...] | None
+    delta_norm: Size
+    deviation: Norms
+    swallowed: Share
+    score: Share | None
+    cached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelRecord:
+    """Which model it was.
+
+    ``fingerprint`` is a SHA-256 over the weights; ``shape`` has the configuration values that
+    presets go by.
+    """
+
+    id: str
+    revision: str | None
+    fingerprint: str
+    architecture: str
+    dtype: str
+    device: str
+    attention: str
+    shape: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CovarianceRecord:
+    """What the second moments of a method's layers were measured on."""
+
+    corpus: str
+    corpus_sha256: str
+    tokens: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRun:
+    """What came of the edits in another order, at its end.
+
+    Attributes:
+        order: the edits by their number, counted from 1; ``-k`` takes edit ``k`` back.
+        solved: how many of them had to be solved; the others were at hand.
+        efficacy: as at a checkpoint.
+        retention: likewise.
+        deviation: L1, relative.
+    """
+
+    order: tuple[int, ...]
+    solved: Count
+    efficacy: Share | None
+    retention: Share | None
+    deviation: Size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What a check says: ``passed``, ``failed``, or ``undecided`` when the data cannot say.
+
+    Attributes:
+        check: the check's name.
+        outcome: what it says.
+        observed: the number that was held against the limit.
+        required: the limit in words.
+        message: all of it in words.
+        n: how many edits (or items) ``observed`` is the mean of; ``None`` where it is no mean.
+        low: lower end of the interval of ``observed``, in a comparison of the difference.
+        high: its upper end.
+        p: the p-value, where a confidence is asked for.
+        p_adjusted: the same, corrected.
+        correction: by what: ``holm``, ``bh``, or ``none``.
+        corrected_over: of how many checks' p-values ``p`` is one.
+        needs: about how many edits (or items) would decide what is undecided.
+    """
+
+    check: str
+    outcome: str
+    observed: Number | None
+    required: str
+    message: str
+    n: Count | None = None
+    low: Number | None = None
+    high: Number | None = None
+    p: Share | None = None
+    p_adjusted: Share | None = None
+    correction: str | None = None
+    corrected_over: Count | None = None
+    needs: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison(Verdict):
+    """What a check between two methods of a spec says.
+
+    Attributes:
+        spec: the spec file.
+        effect: mean difference over edits (items, seeds) of the two methods' numbers.
+        gained: how many the one has right and the other has not; ``None`` where there is more than
+            right and wrong.
+        lost: the other way round.
+        tests: p-values by the test's name; the first is ``p``.
+    """
+
+    spec: str
+    effect: Number | None = None
+    gained: Count | None = None
+    lost: Count | None = None
+    tests: dict[str, Share] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """One method with one seed, from the unedited model to the last edit.
+
+    ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
+    ``before`` is what the unedited model writes after each edit's prompt; ``abilities`` are the
+    unedited model's, ``asked`` is how the spec has them asked; ``batch`` is the number of edits of
+    an update; ``orders`` are those tried besides the written one; ``confidence`` is the level of
+    all intervals in it. ``released`` is a model that somebody else has edited: then nothing was
+    edited here, and there is one checkpoint, after all edits.
+    """
+
+    spec: str
+    method: str
+    seed: Count
+    model: ModelRecord
+    scoring: str
+    hyperparameters: dict[str, Any]
+    contexts: tuple[str, ...]
+    edits: tuple[EditRecord, ...]
+    known: Measurement
+    checkpoints: tuple[Checkpoint, ...]
+    per_edit: tuple[EditCost, ...]
+    seconds: Size
+    covariance: CovarianceRecord | None = None
+    before: tuple[str, ...] = ()
+    abilities: dict[str, Ability] = field(default_factory=dict)
+    asked: dict[str, dict[str, Any]] = field(default_factory=dict)
+    batch: Count = 1
+    cached_measurements: Count = 0
+    confidence: Level = 0.95
+    orders: tuple[OrderRun, ...] = ()
+    verdicts: tuple[Verdict, ...] = ()
+    released: ModelRecord | None = None
+
+    @property
+    def name(self) -> str:
+        """The chain's name in node ids: ``rome-eac-s0``; ``edited`` for a released model."""
+        return self.method if self.released else f"{self.method}-s{self.seed}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unfinished:
+    """A chain that an error stopped: it is not judged, not compared, and no baseline.
+
+    Attributes:
+        chain: what was recorded up to there: ``edits`` are all that were asked for, ``per_edit``
+            and ``checkpoints`` those that were made and measured.
+        error: the kind of error, such as ``NonFiniteError``.
+        reason: its text.
+    """
+
+    chain: Chain
+    error: str
+    reason: str
+
+    @property
+    def brief(self) -> str:
+        """How far it got, for places that show the error itself nearby."""
+        made, count = len(self.chain.per_edit), len(self.chain.edits)
+        return f"{self.chain.name}: stopped after {made} of {count} edits by {self.error}"
+
+    def __str__(self) -> str:
+        return f"{self.brief}: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """A released checkpoint held against its base, for the edits of one spec.
+
+    Attributes:
+        spec: the spec's file.
+        base: id of the base.
+        edited: what the release was given as.
+        changes: what differs.
+        manifest: whether it has an ``edit-manifest.json``.
+        broken_promises: where its manifest says other than is found, a line each.
+        signature: what is wrong with its signature, a line each; empty if none is asked for.
+        verdict: what the check ``changed`` says.
+    """
+
+    spec: str
+    base: str
+    edited: str
+    changes: Changes
+    manifest: bool
+    broken_promises: tuple[str, ...] = ()
+    signature: tuple[str, ...] = ()
+    verdict: Verdict | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """A results file; ``chains`` are those that ran to their end."""
+
+    environment: dict[str, str]
+    chains: tuple[Chain, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    releases: tuple[Release, ...] = ()
+    unfinished: tuple[Unfinished, ...] = ()
+    schema: int = field(default=SCHEMA)

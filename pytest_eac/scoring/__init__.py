@@ -1,0 +1,1 @@
+"""What a model says to prompts, and how it is scored."""

@@ -1,0 +1,96 @@
+"""The methods of a spec: each by its name, with what it is based on and what it mirrors."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from pytest_eac.data.files import expanded, file_trouble
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, method_names
+from pytest_eac.spec.spec import SpecMethod, built_in, is_method, trouble_with
+from pytest_eac.spec.suggestions import closest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pytest_eac.errors import Problem
+    from pytest_eac.spec.parsed import Draft
+    from pytest_eac.spec.yaml.places import MarkedValue, Where
+
+
+def unknown_methods(marked: MarkedValue) -> list[Problem]:
+    """Find misspelt methods in a file whose other parts may be wrong as well."""
+    written = marked.value.get("methods")
+    entries = written if isinstance(written, tuple) else (written,)
+    problems = []
+    for index, name in enumerate(entries):
+        at: Where = ("methods", index) if isinstance(written, tuple) else ("methods",)
+        if isinstance(name, str) and (message := trouble_with(name)):
+            problems.append(marked.mark(at).problem(message, at))
+    return problems
+
+
+def chosen_methods(draft: Draft) -> tuple[SpecMethod, ...]:
+    """Return the methods that can be used; what is wrong with the others goes to the draft."""
+    methods: dict[str, SpecMethod] = {}
+    places: dict[str, Where] = {}
+    draft.problems.extend(unknown_methods(draft.marked))
+    for index, entry in enumerate(draft.written.methods):
+        at: Where = ("methods", index) if draft.is_list("methods") else ("methods",)
+        variants = entry if isinstance(entry, dict) else {entry: None}
+        for name, choice in variants.items():
+            if choice is None and not is_method(name):
+                continue
+            if name in methods:
+                draft.complain(at, f"method {name!r} is given twice")
+            elif choice and name in BUILT_IN and name != choice.base:
+                place = at if name in draft.written.methods else (*at, name)
+                message = f"{name!r} is a built-in method; give a variant of {choice.base} "
+                draft.complain(place, message + "a name of its own", key=True)
+            else:
+                method = SpecMethod(name=name, choice=choice) if choice else built_in(name)
+                methods[name] = _with_corpus(draft, method, at)
+                places[name] = (*at, name)
+    return _with_mirrored(draft, methods, places)
+
+
+def _with_mirrored(
+    draft: Draft, methods: Mapping[str, SpecMethod], places: Mapping[str, Where]
+) -> tuple[SpecMethod, ...]:
+    """Give each control the choice of the method that it is like; leave out those without."""
+    found = []
+    own = [name for name, each in methods.items() if each.choice.base not in CONTROLS]
+    for name, method in methods.items():
+        like = method.choice.like
+        if like is None:
+            found.append(method)
+        elif like in own or is_method(like):
+            choice = methods[like].choice if like in own else built_in(like).choice
+            found.append(replace(method, choice=choice, control=method.choice.base))
+        else:
+            known = dict.fromkeys((*own, *method_names()))
+            message = f"{like!r} is neither a method of this spec nor a built-in one"
+            message += closest(like, known)
+            if like in methods or like in CONTROLS:
+                message = f"{like!r} is a control itself; expected a method"
+            draft.complain((*places[name], "like"), message)
+    return tuple(found)
+
+
+def _with_corpus(draft: Draft, method: SpecMethod, at: Where) -> SpecMethod:
+    """Resolve the path of a corpus against the file that wrote it."""
+    covariance = method.choice.covariance
+    if isinstance(covariance, str) or _is_no_path(covariance.corpus):
+        return method
+    place = (*at, method.name, "covariance", "corpus")
+    path = draft.marked.mark(place).file.parent / expanded(covariance.corpus)
+    if trouble := file_trouble(path):
+        found = f"found {covariance.corpus!r}, {trouble}, built-in or hub:NAME"
+        draft.complain(place, found)
+    settled = covariance.model_copy(update={"corpus": str(path.absolute())})
+    choice = method.choice.model_copy(update={"covariance": settled})
+    return replace(method, choice=choice)
+
+
+def _is_no_path(corpus: str) -> bool:
+    return corpus == "built-in" or corpus.startswith("hub:")

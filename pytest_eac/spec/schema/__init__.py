@@ -1,0 +1,1 @@
+"""What a spec may say: one model a part of it."""

@@ -1,0 +1,288 @@
+"""What must hold: the limits of a spec."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from pytest_eac.spec.registry import METRICS, names
+from pytest_eac.spec.schema.abilities import Abilities, AbilityBounds, known_ability
+from pytest_eac.spec.schema.growth import GrowthBounds
+from pytest_eac.spec.schema.settings import NonNegative, Strict
+from pytest_eac.spec.schema.types import Count, Level, Name, Number, Share, Text, Texts
+from pytest_eac.spec.suggestions import closest
+
+METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")
+
+
+At = Literal["final", "every"] | Count
+_WHEN = "final, every checkpoint, or the one after N edits."
+
+
+class Limits(Strict):
+    """Limits for a number; at least one is given."""
+
+    min: Number | None = Field(None, description="Least allowed value.")
+    max: Number | None = Field(None, description="Largest allowed value.")
+    confidence: Level | None = Field(
+        None,
+        description="Pass only if other such edits would make it too, at this level.",
+    )
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.min is None and self.max is None:
+            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise PydanticCustomError("crossed", "min is above max: no value can pass")
+        return self
+
+
+class ShareLimits(Limits):
+    """Limits for a share between 0 and 1."""
+
+    min: Share | None = Field(None, description="Least allowed value.")
+    max: Share | None = Field(None, description="Largest allowed value.")
+
+    @model_validator(mode="after")
+    def _can_be_met_with_confidence(self) -> Self:
+        if self.confidence is not None and (self.min == 1.0 or self.max == 0.0):
+            raise PydanticCustomError(
+                "crossed",
+                "no number of edits can show a share of all, or of none, with confidence; expected "
+                "a limit that leaves room, such as min: 0.95, or no confidence",
+            )
+        return self
+
+
+class Bounds(ShareLimits):
+    """Limits for a metric at one or more checkpoints."""
+
+    at: At = Field("final", description=_WHEN)
+
+
+class NumberBounds(Limits):
+    """Limits for any number at one or more checkpoints."""
+
+    at: At = Field("final", description=_WHEN)
+
+
+def _known_metric(name: str) -> str:
+    if name in Checks.model_fields:
+        text = "{name} is a check of its own; write it beside 'metrics'"
+        raise PydanticCustomError("name", text, {"name": repr(name)})
+    if name not in names(METRICS):
+        text = "unknown metric {name}{hint}"
+        hint = closest(name, names(METRICS)) or "; no package or conftest.py brings one"
+        raise PydanticCustomError("name", text, {"name": repr(name), "hint": hint})
+    return name
+
+
+class DeviationBounds(Strict):
+    """Limits for how far the edited matrices have moved from the original."""
+
+    norm: Literal["l1", "frobenius"] = Field("l1", description="L1 is the paper's choice.")
+    max_relative: NonNegative | None = Field(
+        None, description="Largest allowed norm of W_t - W_0, as a share of the norm of W_0."
+    )
+    min_relative: NonNegative | None = Field(
+        None, description="Least allowed norm of W_t - W_0, as a share of the norm of W_0."
+    )
+    max: NonNegative | None = Field(None, description="Largest allowed norm of W_t - W_0.")
+    min: NonNegative | None = Field(None, description="Least allowed norm of W_t - W_0.")
+    at: At = Field("final", description=_WHEN)
+    growth: GrowthBounds | None = Field(
+        None, description="Limits for the whole series of deviations, whatever 'at' says."
+    )
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if not self.checks():
+            raise PydanticCustomError(
+                "no_limit",
+                "nothing is checked; expected max_relative, min_relative, max, min or growth",
+            )
+        for kind in ("", "_relative"):
+            low, high = getattr(self, f"min{kind}"), getattr(self, f"max{kind}")
+            if low is not None and high is not None and low > high:
+                text = f"min{kind} is above max{kind}: no value can pass"
+                raise PydanticCustomError("crossed", text)
+        return self
+
+    @field_validator("max", "min")
+    @classmethod
+    def _is_no_share(cls, limit: float | None, info: ValidationInfo) -> float | None:
+        """Refuse a limit below 1 for the L1 norm itself: any edit exceeds it; a share is meant."""
+        if limit is not None and 0 < limit < 1 and info.data.get("norm") == "l1":
+            text = (
+                "which limits the L1 norm of W_t - W_0 itself; for a share of the norm of W_0 "
+                "write {name}_relative: {limit}"
+            )
+            place = {"limit": f"{limit:g}", "name": info.field_name}
+            raise PydanticCustomError("share", text, place)
+        return limit
+
+    def checks(self) -> tuple[str, ...]:
+        """Return the names of the checks that are asked for, as node ids show them."""
+        limits = (self.max_relative, self.min_relative, self.max, self.min)
+        own = ("deviation",) if any(limit is not None for limit in limits) else ()
+        return (*own, *(self.growth.checks() if self.growth else ()))
+
+
+class ChangedBounds(Strict):
+    """What a released checkpoint may have changed of its base; used with ``--eac-edited``."""
+
+    only: tuple[Text, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Names of the tensors that may differ; * stands for any part of a name.",
+    )
+    max_relative: NonNegative | None = Field(
+        None,
+        description="Largest allowed L1 norm of a tensor's change, as a share of the tensor's.",
+    )
+    max_rank: Count | None = Field(
+        None, description="Largest allowed effective rank of a matrix's change."
+    )
+    manifest: bool = Field(
+        default=False, description="Whether the release must bring its edit-manifest.json."
+    )
+    signed_by: Annotated[Texts, Field(min_length=1)] | None = Field(
+        None,
+        description="PEM file of a public key, relative to this spec: the release must be signed "
+        "with its private key (model.sig). Of several keys, any one will do.",
+    )
+    files: tuple[Text, ...] = Field(
+        (),
+        description=(
+            "Names of files that may be there although the base does not have them, whatever they "
+            "hold; * stands for any part of a name."
+        ),
+    )
+
+
+AnyBounds = Limits | DeviationBounds | AbilityBounds
+
+
+def _comparable(name: str) -> str:
+    own = (*METRICS_OF_EDITS, "deviation")
+    return name if name in own else known_ability(name, more=own)
+
+
+class Comparison(Strict):
+    """Two methods held against each other on the same edits, at the end of the sequence."""
+
+    metric: Annotated[str, AfterValidator(_comparable)] = Field(
+        description="efficacy, generalization, locality, retention, deviation, or an ability."
+    )
+    less: Name | None = Field(None, description="The method that must have the smaller value.")
+    more: Name | None = Field(None, description="The method that must have the larger value.")
+    than: Name = Field(description="The method that it is held against.")
+    by: Number | None = Field(
+        None,
+        description=(
+            "Least difference (of perplexities in nats); below 0, how much the method may be on "
+            "the wrong side."
+        ),
+    )
+    confidence: Level | None = Field(
+        None,
+        description="Pass only if other edits (seeds, items) would show it too, at this level.",
+    )
+    absolute: bool = Field(
+        default=False,
+        description="For deviation: compare the L1 norm of W_t - W_0 itself, not its share of the "
+        "edited matrices' norm; for methods that edit different matrices.",
+    )
+
+    @model_validator(mode="after")
+    def _only_deviation_has_a_share(self) -> Self:
+        if self.absolute and self.metric != "deviation":
+            text = "absolute is for metric: deviation alone, not for {metric}"
+            raise PydanticCustomError("no_use", text, {"metric": self.metric})
+        return self
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Self:
+        if (self.less is None) == (self.more is None):
+            raise PydanticCustomError("direction", "expected exactly one of less and more")
+        if self.than in {self.less, self.more}:
+            raise PydanticCustomError("same", "a method cannot be compared with itself")
+        return self
+
+    @property
+    def subject(self) -> str:
+        """The method that must be below (or above) ``than``."""
+        return self.less or self.more or ""
+
+
+class Stats(Strict):
+    """What numbers from few edits are worth."""
+
+    confidence: Level = Field(0.95, description="Level of the intervals that are shown.")
+    correction: Literal["holm", "bh", "none"] = Field(
+        "holm",
+        description="Of a chain's checks with a confidence, for how many they are: Holm, "
+        "Benjamini-Hochberg, or none.",
+    )
+
+
+class Checks(Strict):
+    """What must hold."""
+
+    known: ShareLimits | None = Field(
+        None, description="The unedited model's score on the truths: does it know these facts?"
+    )
+    efficacy: Bounds | None = Field(
+        None, description="Score of each edit right after it was made, mean over the edits so far."
+    )
+    generalization: Bounds | None = Field(
+        None, description="Score on the paraphrases of all edits so far."
+    )
+    locality: Bounds | None = Field(
+        None, description="Share of neighbourhood answers that are as in the unedited model."
+    )
+    retention: Bounds | None = Field(
+        None, description="Score of all edits so far, measured on the model as it is now."
+    )
+    deviation: DeviationBounds | None = Field(
+        None, description="How far the edited matrices have moved."
+    )
+    metrics: dict[Annotated[str, AfterValidator(_known_metric)], NumberBounds] = Field(
+        {}, description="Limits for metrics that other packages, or a conftest.py, bring."
+    )
+    abilities: Abilities = Field(
+        {}, description="What the model must still be able to do; keep alone may be a number."
+    )
+    compare: tuple[Comparison, ...] = ()
+    changed: ChangedBounds | None = Field(
+        None, description="What a released checkpoint may have changed of its base."
+    )
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        growth = self.deviation.checks() if self.deviation else ()
+        for name in self.metrics:
+            if name in growth:
+                text = "{name} is the name of a check of deviation; rename the metric"
+                raise PydanticCustomError("no_use", text, {"name": repr(name)})
+        for name in self.abilities:
+            if name in {*type(self).model_fields, *growth, *self.metrics}:
+                text = "{name} is the name of a check and of an ability; rename the ability"
+                raise PydanticCustomError("no_use", text, {"name": repr(name)})
+        return self
+
+    def named(self) -> tuple[tuple[str, AnyBounds], ...]:
+        """Return the checks of a single chain, by name, in the order of this class."""
+        groups = {"compare", "changed", "metrics", "abilities", "deviation"}
+        own = (name for name in type(self).model_fields if name not in groups)
+        built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
+        moved = self.deviation
+        deviation = [(name, moved) for name in moved.checks()] if moved else []
+        return (*built_in, *deviation, *self.metrics.items(), *self.abilities.items())
+
+    def __getitem__(self, name: str) -> AnyBounds:
+        """Return a check by the name that node ids show."""
+        return dict(self.named())[name]

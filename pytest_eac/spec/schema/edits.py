@@ -1,0 +1,106 @@
+"""The edits of a spec: one by one, or read from a file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from pytest_eac.spec.edits import place
+from pytest_eac.spec.registry import SOURCES, names
+from pytest_eac.spec.schema.settings import Strict
+from pytest_eac.spec.schema.types import Count, Phrase, Seed, Text
+from pytest_eac.spec.suggestions import closest
+from pytest_eac.text.spacing import Space
+
+
+class Neighbor(Strict):
+    """A prompt about something else, whose answer an edit must leave alone."""
+
+    prompt: Phrase = Field(description="The prompt, whole; nothing is put into it.")
+    answer: Phrase | None = Field(None, description="Its true answer; the model's own by default.")
+
+
+class InlineEdit(Strict):
+    """One fact to write into the model."""
+
+    subject: Phrase = Field(description="Who or what the fact is about.")
+    prompt: Text = Field(
+        description="The fact up to its object, with {} in place of the subject or the subject "
+        "itself, exactly once, as a word of its own."
+    )
+    target: Phrase = Field(description="The new object.")
+    truth: Phrase | None = Field(None, description="The object before the edit.")
+    paraphrases: tuple[Phrase, ...] = Field(
+        (), description="The same fact in other words ({} may stand for the subject)."
+    )
+    neighborhood: tuple[Neighbor, ...] = ()
+    space: Space | None = Field(
+        None, description="Overrides scoring.space for this edit's answers."
+    )
+
+    @field_validator("prompt")
+    @classmethod
+    def _subject_once(cls, value: str, info: ValidationInfo) -> str:
+        if "subject" not in info.data:
+            return value
+        try:
+            place(value, info.data["subject"])
+        except ValueError as error:
+            raise PydanticCustomError(
+                "subject_once",
+                "{problem}; expected it exactly once, as a word of its own, or {braces} in its "
+                "place",
+                {"problem": str(error), "braces": "{}"},
+            ) from None
+        return value
+
+
+FORMATS = ("counterfact", "zsre", "jsonl")
+
+
+def _known_format(name: str) -> str:
+    known = (*FORMATS, *names(SOURCES))
+    if name not in known:
+        text = "unknown format {name}{hint}"
+        more = {"name": repr(name), "hint": closest(name, known)}
+        raise PydanticCustomError("name", text, more)
+    return name
+
+
+class EditSource(Strict):
+    """Edits read from a file."""
+
+    path: Text = Field(alias="from", description="The file, relative to this spec.")
+    format: Annotated[
+        str,
+        AfterValidator(_known_format),
+        WithJsonSchema({"anyOf": [{"enum": list(FORMATS)}, {"type": "string"}]}),
+    ] = Field(
+        description="counterfact: CounterFact's JSON; zsre: MEND's zsRE JSON; jsonl: one edit per "
+        "line, with the keys of an inline edit."
+    )
+    take: Count | None = Field(None, description="How many edits to use; all by default.")
+    seed: Seed | None = Field(
+        None, description="Draw the edits at random with this seed; in file order by default."
+    )
+
+
+def _edit_kind(value: Any) -> str:
+    is_source = isinstance(value, EditSource) or (isinstance(value, dict) and "from" in value)
+    return "(source)" if is_source else "(inline)"
+
+
+EditEntry = Annotated[
+    Annotated[InlineEdit, Tag("(inline)")] | Annotated[EditSource, Tag("(source)")],
+    Discriminator(_edit_kind),
+]

@@ -1,0 +1,1 @@
+"""Edits from data files, one public format a file."""

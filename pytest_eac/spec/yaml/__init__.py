@@ -1,0 +1,1 @@
+"""YAML text to plain values, each with its place in the file."""

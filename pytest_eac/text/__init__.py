@@ -1,0 +1,1 @@
+"""How scripts write words."""
