@@ -64,7 +64,12 @@ def row(chain: Chain, before: float) -> str:
     """Return the cells that a chain's end gives; ``before`` is the unedited model's perplexity."""
     last = chain.checkpoints[-1]
     after = last.metrics["perplexity"].value or 0.0
-    shares = (last.efficacy, last.retention, last.generalization, last.locality)
+    shares = (
+        last.metrics["efficacy"],
+        last.metrics["retention"],
+        last.metrics["generalization"],
+        last.metrics["locality"],
+    )
     cells = [f"{share.value:.2f}" for share in shares if share.value is not None]
     reached = sum(bool(cost.reached) for cost in chain.per_edit)
     seconds = sum(cost.seconds for cost in chain.per_edit) / len(chain.per_edit)

@@ -71,12 +71,16 @@ CHAIN = Chain(
     checkpoints=(
         Checkpoint(
             at=3,
-            efficacy=MEASURED,
-            generalization=MEASURED,
-            locality=NOTHING,
-            retention=MEASURED,
             deviation=DEVIATION,
-            metrics={"own": MEASURED, "number": NUMBER, "nothing": NOTHING},
+            metrics={
+                "efficacy": MEASURED,
+                "generalization": MEASURED,
+                "locality": NOTHING,
+                "retention": MEASURED,
+                "own": MEASURED,
+                "number": NUMBER,
+                "nothing": NOTHING,
+            },
             abilities={"nli": ABLE, "qa": replace(ABLE, kept=None, about={"kl": 1e-9})},
         ),
     ),
@@ -198,7 +202,7 @@ def test_what_is_read_back_has_the_types_that_it_had() -> None:
     assert type(chain.checkpoints[0].deviation.by_parameter["h.3.w"]) is Norms
     assert type(chain.per_edit[0].steps) is tuple
     assert type(chain.contexts) is tuple
-    assert chain.checkpoints[0].efficacy.misses == (MISS,)
+    assert chain.checkpoints[0].metrics["efficacy"].misses == (MISS,)
 
 
 def test_a_chain_is_named_as_in_node_ids() -> None:

@@ -94,8 +94,8 @@ def test_an_ability_of_other_items_than_the_unedited_models_is_refused() -> None
 
 def test_a_miss_of_an_edit_that_is_not_there_is_refused() -> None:
     miss = {"edit": 4, "prompt": "p", "expected": "e", "got": "g", "score": 0.0}
-    said = refusal(changed(f"{LAST}/locality/misses", [miss]))
-    assert "checkpoints[2].locality.misses: found one of edit 4, of 4 edits" in said
+    said = refusal(changed(f"{LAST}/metrics/locality/misses", [miss]))
+    assert "checkpoints[2].metrics.locality.misses: found one of edit 4, of 4 edits" in said
 
 
 @pytest.mark.parametrize(

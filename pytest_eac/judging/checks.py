@@ -91,11 +91,7 @@ def judge_one(
     for checkpoint in chosen(chain, bounds.at):
         if isinstance(bounds, NumberBounds) and name not in checkpoint.metrics:
             continue  # an older record that this is judged on
-        measurement = (
-            checkpoint.metrics[name]
-            if isinstance(bounds, NumberBounds)
-            else getattr(checkpoint, name)
-        )
+        measurement = checkpoint.metrics[name]
         cases.append(_case(chain, name, checkpoint.at, measurement, limit))
     return _judged(chain, name, cases, bounds.confidence, correction)
 

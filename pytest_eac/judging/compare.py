@@ -125,7 +125,7 @@ def _final(chain: Chain, comparison: Comparison) -> _Value | None:
             return None
         told = interval(ability.low, ability.high, chain.confidence)
         return _Value(value=ability.value, worth=f" (n={ability.n} items, {told})")
-    measured = getattr(point, metric)
+    measured = point.metrics[metric]
     if measured.value is None:
         return None
     told = interval(measured.low, measured.high, chain.confidence)

@@ -309,5 +309,4 @@ def _final(chain: Chain, metric: str) -> float | None:
     last = chain.checkpoints[-1]
     if metric == "deviation":
         return last.deviation.l1_relative
-    value: float | None = getattr(last, metric).value
-    return value
+    return last.metrics[metric].value

@@ -88,7 +88,7 @@ def _by_edit(chains: Sequence[Chain], metric: str) -> dict[Key, float]:
     """Return each edit's mean over the chains; an edit that is made again counts by itself."""
     scores: defaultdict[Key, list[float]] = defaultdict(list)
     for chain in chains:
-        measured = getattr(chain.checkpoints[-1], metric)
+        measured = chain.checkpoints[-1].metrics[metric]
         for key, score in zip(edit_keys(chain.edits), measured.scores, strict=True):
             if score is not None:
                 scores[key].append(score)

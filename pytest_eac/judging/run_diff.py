@@ -138,8 +138,7 @@ def last_ability(chain: Chain, name: str) -> Ability | None:
 def _measured(chain: Chain, metric: str) -> Measurement | None:
     last = chain.checkpoints[-1]
     if metric in METRICS_OF_EDITS:
-        measured: Measurement = getattr(last, metric)
-        return measured
+        return last.metrics[metric]
     return last.metrics.get(metric)
 
 

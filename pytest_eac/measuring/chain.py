@@ -197,12 +197,14 @@ def run_chain(
                 checkpoints.append(
                     Checkpoint(
                         at=done,
-                        efficacy=asked.right_after([cost.score for cost in costs], misses),
-                        generalization=asked.generalization(done),
-                        locality=asked.locality(done),
-                        retention=asked.retention(done),
                         deviation=deviation,
                         metrics={
+                            "efficacy": asked.right_after([cost.score for cost in costs], misses),
+                            "generalization": asked.generalization(done),
+                            "locality": asked.locality(done),
+                            "retention": asked.retention(done),
+                        }
+                        | {
                             name: measure(name, metric, loaded, spec.edits[:done], confidence=level)
                             for name, metric in metrics.items()
                         },

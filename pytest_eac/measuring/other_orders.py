@@ -80,8 +80,7 @@ class OrderRunner:
             OrderRun(
                 order=order,
                 solved=sum(not cost.cached for cost in chain.per_edit),
-                efficacy=chain.checkpoints[-1].efficacy.value,
-                retention=chain.checkpoints[-1].retention.value,
+                metrics={name: each.value for name, each in chain.checkpoints[-1].metrics.items()},
                 deviation=chain.checkpoints[-1].deviation.l1_relative,
             )
             for order, chain in self._chains.items()

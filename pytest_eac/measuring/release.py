@@ -186,12 +186,14 @@ def measure_release(
     retention = asked.retention(count)
     point = Checkpoint(
         at=count,
-        efficacy=retention,
-        generalization=asked.generalization(count),
-        locality=asked.locality(count),
-        retention=retention,
         deviation=_deviation(release.changes.differences),
         metrics={
+            "efficacy": retention,
+            "generalization": asked.generalization(count),
+            "locality": asked.locality(count),
+            "retention": retention,
+        }
+        | {
             name: measure(name, metric, edited, spec.edits, confidence=level)
             for name, metric in metrics.items()
         },

@@ -102,11 +102,11 @@ def _of_edits(chain: Chain, count: int) -> Iterator[str]:
 
 def _of_checkpoint(place: str, point: Checkpoint, chain: Chain) -> Iterator[str]:
     for name in _METRICS:
-        yield from _of_scores(
-            f"{place}.{name}", getattr(point, name), edits=len(chain.edits), scores=point.at
-        )
+        if name not in point.metrics:
+            yield f"{place}.metrics: lacks {name}"
     for name, measured in point.metrics.items():
-        scores = point.at if measured.scores or measured.value is None else 0
+        whole = name not in _METRICS and not measured.scores and measured.value is not None
+        scores = 0 if whole else point.at
         yield from _of_scores(
             f"{place}.metrics.{name}", measured, edits=len(chain.edits), scores=scores
         )

@@ -133,17 +133,13 @@ class Ability:
 class Checkpoint:
     """What was measured after ``at`` edits.
 
-    ``metrics`` are those that other packages bring; ``abilities`` are those that the spec asks for
-    here.
+    ``metrics`` are the built-in ones, and those of other packages that the spec asks for;
+    ``abilities`` are those that the spec asks for here.
     """
 
     at: Count
-    efficacy: Measurement
-    generalization: Measurement
-    locality: Measurement
-    retention: Measurement
+    metrics: dict[str, Measurement]
     deviation: Deviation
-    metrics: dict[str, Measurement] = field(default_factory=dict)
     abilities: dict[str, Ability] = field(default_factory=dict)
 
 
@@ -252,15 +248,13 @@ class OrderRun:
     Attributes:
         order: the edits by their number, counted from 1; ``-k`` takes edit ``k`` back.
         solved: how many of them had to be solved; the others were at hand.
-        efficacy: as at a checkpoint.
-        retention: likewise.
+        metrics: the value of each, as at a checkpoint; ``None`` where there was nothing to measure.
         deviation: L1, relative.
     """
 
     order: tuple[int, ...]
     solved: Count
-    efficacy: Share | None
-    retention: Share | None
+    metrics: dict[str, Number | None]
     deviation: Size
 
 

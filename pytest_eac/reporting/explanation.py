@@ -155,7 +155,9 @@ def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
     """Yield what was measured at each checkpoint, and the misses of the last one if wanted."""
     last: Measurement | None = None
     for checkpoint in chain.checkpoints:
-        found: Any = getattr(checkpoint, check, None) or checkpoint.metrics.get(check)
+        found: Any = checkpoint.metrics.get(check) or (
+            checkpoint.deviation if check == "deviation" else None
+        )
         if check.startswith("deviation"):
             yield f"after {checkpoint.at}: deviation {checkpoint.deviation.l1_relative:.4g} (L1)"
         elif check in checkpoint.abilities:

@@ -80,7 +80,13 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
 
 def _row(chain: Chain) -> list[str]:
     last = chain.checkpoints[-1]
-    measured = (chain.known, last.efficacy, last.generalization, last.locality, last.retention)
+    measured = (
+        chain.known,
+        last.metrics["efficacy"],
+        last.metrics["generalization"],
+        last.metrics["locality"],
+        last.metrics["retention"],
+    )
     shares = [_share(each) for each in measured]
     return [chain.name, str(len(chain.edits)), *shares, f"{last.deviation.l1_relative:.4g}"]
 

@@ -136,7 +136,13 @@ def _row(name: str, cells: Sequence[str]) -> str:
 def _rows(chain: Chain) -> list[str]:
     """Return a chain's numbers, their intervals, and how many edits they are of."""
     last = chain.checkpoints[-1]
-    shares = (chain.known, last.efficacy, last.generalization, last.locality, last.retention)
+    shares = (
+        chain.known,
+        last.metrics["efficacy"],
+        last.metrics["generalization"],
+        last.metrics["locality"],
+        last.metrics["retention"],
+    )
     seconds = [cost.seconds for cost in chain.per_edit]
     count = len(chain.edits)
     rows = [

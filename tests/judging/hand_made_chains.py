@@ -80,13 +80,12 @@ def checkpoint(
     """Everything is ``value``, unless it is given by its name."""
     names = ("efficacy", "generalization", "locality", "retention")
     taken: dict[str, Any] = {name: value or share(0.5) for name in names} | measured
-    return Checkpoint(at=at, deviation=moved(relative), **taken)
+    return Checkpoint(at=at, deviation=moved(relative), metrics=taken)
 
 
 def having(point: Checkpoint, metric: str, measured: Measurement) -> Checkpoint:
     """The same checkpoint with another measurement of ``metric``."""
-    changed: dict[str, Any] = {metric: measured}
-    return replace(point, **changed)
+    return replace(point, metrics={**point.metrics, metric: measured})
 
 
 def edit(index: int) -> EditRecord:

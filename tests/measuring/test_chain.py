@@ -55,7 +55,11 @@ def test_a_chain_is_measured_at_its_checkpoints_and_leaves_the_model_as_it_was(
     chain = run_chain(tiny, spec, spec.methods[1])
     assert fingerprint(tiny.model) == before == chain.model.fingerprint
     assert [checkpoint.at for checkpoint in chain.checkpoints] == [1, 2, 4]
-    assert [len(checkpoint.retention.scores) for checkpoint in chain.checkpoints] == [1, 2, 4]
+    assert [len(checkpoint.metrics["retention"].scores) for checkpoint in chain.checkpoints] == [
+        1,
+        2,
+        4,
+    ]
     deviations = [checkpoint.deviation.l1 for checkpoint in chain.checkpoints]
     assert deviations[0] > 0
     assert len(chain.per_edit) == 4
@@ -89,10 +93,10 @@ def test_efficacy_is_what_each_edit_scored_right_after_it_was_made(
     chain = run_chain(tiny, spec, spec.methods[0])
     scores = tuple(cost.score for cost in chain.per_edit)
     for checkpoint in chain.checkpoints:
-        assert checkpoint.efficacy.scores == scores[: checkpoint.at]
+        assert checkpoint.metrics["efficacy"].scores == scores[: checkpoint.at]
     # At the first checkpoint the only edit is also the last: the two are one measurement.
     first = chain.checkpoints[0]
-    assert first.efficacy.value == first.retention.value
+    assert first.metrics["efficacy"].value == first.metrics["retention"].value
 
 
 def test_the_same_spec_gives_the_same_record(tiny: LoadedModel, spec: Spec) -> None:

@@ -171,7 +171,7 @@ def test_on_the_real_model_edits_in_chinese_and_japanese_hold_under_generation(
     )
     spec = load_spec(file)
     chain = run_chain(real_model, spec, spec.methods[0])
-    assert chain.checkpoints[-1].efficacy.value == 1.0
+    assert chain.checkpoints[-1].metrics["efficacy"].value == 1.0
     assert [edit.spaced for edit in chain.edits] == [False, False]
 
 
@@ -180,7 +180,7 @@ def test_what_auto_comes_to_is_in_the_record(loaded: LoadedModel, tmp_path: Path
     file.write_text(SPEC, encoding="utf-8")
     spec = load_spec(file)
     chain = run_chain(loaded, spec, spec.methods[0])
-    assert chain.checkpoints[-1].efficacy.value == 1.0
+    assert chain.checkpoints[-1].metrics["efficacy"].value == 1.0
     assert [(edit.space, edit.spaced) for edit in chain.edits] == [
         ("auto", False),
         ("always", True),

@@ -190,7 +190,7 @@ def test_an_update_compares_first_and_accepts_what_has_become_worse(
     assert "compared across hyperparameters.value.steps: 20 -&gt; 2" in summary
     assert f"- {accepted}" in summary
     [chain] = read_record(base).chains
-    assert chain.checkpoints[-1].locality.value == 0.5
+    assert chain.checkpoints[-1].metrics["locality"].value == 0.5
 
 
 def test_a_first_baseline_has_nothing_to_be_compared_with(specs: Specs, stored: Path) -> None:

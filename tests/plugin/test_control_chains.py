@@ -41,8 +41,8 @@ def test_a_control_is_a_chain_beside_the_one_it_mirrors(specs: Specs) -> None:
         norms = [[cost.delta_norm for cost in each.per_edit] for each in (eac, chance)]
         assert norms[1] == pytest.approx(norms[0], rel=1e-5)
         assert eac.hyperparameters | {"control": "random"} == chance.hyperparameters
-        assert eac.checkpoints[-1].retention.value == 1
-        kept = chance.checkpoints[-1].retention.value
+        assert eac.checkpoints[-1].metrics["retention"].value == 1
+        kept = chance.checkpoints[-1].metrics["retention"].value
         assert kept is not None
         assert kept < 1, "chance writes no fact"
     assert chains["chance-s0"].per_edit[0].deviation != chains["chance-s1"].per_edit[0].deviation

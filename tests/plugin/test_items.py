@@ -214,8 +214,8 @@ def test_an_edit_that_the_model_holds_already_is_counted_apart(specs: Specs) -> 
     result.stdout.fnmatch_lines(["  not counted: 1 already held before the edits"])
     (chain,) = read_record(specs.pytester.path / "results.json").chains
     assert [edit.excluded for edit in chain.edits] == ["already held", None]
-    assert chain.checkpoints[-1].efficacy.n == 1
-    assert chain.checkpoints[-1].efficacy.scores[0] is None
+    assert chain.checkpoints[-1].metrics["efficacy"].n == 1
+    assert chain.checkpoints[-1].metrics["efficacy"].scores[0] is None
     assert chain.per_edit[0].score == 1.0
 
 
@@ -368,7 +368,7 @@ def test_intervals_are_at_the_level_that_the_spec_asks_for(specs: Specs) -> None
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(["  80% interval *"])
     (chain,) = read_record(specs.pytester.path / "results.json").chains
-    efficacy = chain.checkpoints[-1].efficacy
+    efficacy = chain.checkpoints[-1].metrics["efficacy"]
     assert (efficacy.low, efficacy.high) == wilson(1.0, 2, confidence=0.8)
     root = ElementTree.parse(specs.pytester.path / "out.xml").getroot()
     told = {each.get("name"): each.get("value") for each in root.iter("property")}

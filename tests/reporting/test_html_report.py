@@ -37,7 +37,7 @@ def nasty() -> Chain:
     edits = tuple(replace(each, prompt=NASTY, target=NASTY) for each in plain.edits)
     miss = Miss(edit=0, prompt=NASTY, expected=NASTY, got=NASTY, score=0.0)
     last = plain.checkpoints[-1]
-    missed = replace(last, retention=replace(last.retention, misses=(miss,)))
+    missed = replace(last, retention=replace(last.metrics["retention"], misses=(miss,)))
     return replace(plain, edits=edits, checkpoints=(*plain.checkpoints[:-1], missed))
 
 

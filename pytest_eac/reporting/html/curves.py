@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.judging.growth import Growth
-    from pytest_eac.records.run import Chain, Measurement
+    from pytest_eac.records.run import Chain
 
 STYLES = 12
 """How many the style sheet has: eight colours, and four of them dashed."""
@@ -95,7 +95,7 @@ def _metric(name: str, chains: Sequence[Chain]) -> str:
     for chain in chains:
         points = []
         for point in chain.checkpoints:
-            found: Measurement = getattr(point, name)
+            found = point.metrics[name]
             if found.value is not None:
                 points.append(Point(x=point.at, y=found.value, low=found.low, high=found.high))
         lines.append(Line(name=chain.name, style=style(chain, chains), points=tuple(points)))
@@ -127,8 +127,16 @@ def _orders(name: str, tried: Sequence[Chain], chains: Sequence[Chain]) -> str:
     lines = []
     for chain in tried:
         last = chain.checkpoints[-1]
-        written = last.deviation.l1_relative if name == "deviation" else last.retention.value
-        found = [written, *(getattr(run, name) for run in chain.orders)]
+        written = (
+            last.deviation.l1_relative if name == "deviation" else last.metrics["retention"].value
+        )
+        found = [
+            written,
+            *(
+                run.deviation if name == "deviation" else run.metrics.get(name)
+                for run in chain.orders
+            ),
+        ]
         points = [Point(x=k, y=value) for k, value in enumerate(found) if value is not None]
         lines.append(
             Line(name=chain.name, style=style(chain, chains), points=tuple(points), joined=False)

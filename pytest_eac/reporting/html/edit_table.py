@@ -25,7 +25,10 @@ def script_data(chains: Sequence[Chain]) -> str:
                 "model": chain.model.id,
                 "at": [point.at for point in chain.checkpoints],
                 "heat": [
-                    [None if score is None else round(score, 3) for score in point.retention.scores]
+                    [
+                        None if score is None else round(score, 3)
+                        for score in point.metrics["retention"].scores
+                    ]
                     for point in chain.checkpoints
                 ],
                 "edits": _edits(chain),
@@ -45,7 +48,7 @@ def _edits(chain: Chain) -> list[dict[str, Any]]:
     misses: dict[int, list[dict[str, Any]]] = {}
     if last is not None:
         for metric in ("retention", "generalization", "locality"):
-            for miss in getattr(last, metric).misses:
+            for miss in last.metrics[metric].misses:
                 misses.setdefault(miss.edit, []).append(_miss(metric, miss))
     rows = []
     for k, edit in enumerate(chain.edits):
@@ -58,8 +61,8 @@ def _edits(chain: Chain) -> list[dict[str, Any]]:
                 "by": edit.superseded_by,
                 "excluded": edit.excluded,
                 "first": cost.score if cost else None,
-                "last": _score(last.retention.scores, k) if last else None,
-                "near": _score(last.locality.scores, k) if last else None,
+                "last": _score(last.metrics["retention"].scores, k) if last else None,
+                "near": _score(last.metrics["locality"].scores, k) if last else None,
                 "deviation": round(cost.deviation.l1_relative, 6) if cost else None,
                 "seconds": round(cost.seconds, 2) if cost else None,
                 "misses": misses.get(k, [])[:MISSES_OF_AN_EDIT],
