@@ -50,3 +50,20 @@ def test_hooks_run_the_pinned_tools() -> None:
     assert local["repo"] == "local"
     assert {hook["language"] for hook in local["hooks"]} == {"system"}
     assert all(hook["entry"].startswith(".venv/bin/") for hook in local["hooks"])
+
+
+def test_the_architecture_names_files_that_exist() -> None:
+    text = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_/]+(?:/|\.py))`", text)
+    inside = [each for each in named if not (ROOT / each).exists()]
+    package = ROOT / "pytest_eac"
+    missing = [
+        each
+        for each in inside
+        if not (package / each).exists()
+        and not any(package.glob(f"*/*/{each}"))
+        and not any(package.glob(f"*/{each}"))
+    ]
+    assert named and missing == []
+    rooms = {path.name for path in package.iterdir() if (path / "__init__.py").is_file()}
+    assert {room for room in rooms if f"`{room}/`" not in text} == set()
