@@ -64,6 +64,7 @@ def test_the_architecture_names_files_that_exist() -> None:
         and not any(package.glob(f"*/*/{each}"))
         and not any(package.glob(f"*/{each}"))
     ]
-    assert named and missing == []
+    assert named
+    assert missing == []
     rooms = {path.name for path in package.iterdir() if (path / "__init__.py").is_file()}
     assert {room for room in rooms if f"`{room}/`" not in text} == set()

@@ -11,14 +11,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
+from hypothesis import given
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, normalizers
 from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints import vocabularies
 from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
 from pytest_eac.lm.loading import limits, load
-from pytest_eac.lm.loading.limits import require_bounded
+from pytest_eac.lm.loading.limits import require_bounded, require_bounded_texts
 from pytest_eac.lm.loading.load import load_model
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -294,3 +296,56 @@ def test_an_id_that_a_list_would_be_as_long_as_is_refused(
 ) -> None:
     _change(folder / "tokenizer_config.json", added_tokens_decoder={token: {"content": "x"}})
     _refused(folder, monkeypatch, "found added_tokens_decoder with an id of [0-9,]+, expected at")
+
+
+def _varint(number: int) -> bytes:
+    low, rest = number & 127, number >> 7
+    return bytes([low | 128]) + _varint(rest) if rest else bytes([low])
+
+
+def _message(number: int, data: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(data)) + data
+
+
+def _sentencepiece(*tokens: bytes) -> bytes:
+    """A sentencepiece model: its tokens, each with a score, then how it was trained."""
+    score = bytes([2 << 3 | 5]) + struct.pack("<f", -1.0)
+    pieces = [_message(1, _message(1, each) + score) for each in tokens]
+    return b"".join(pieces) + _message(2, bytes([3 << 3]) + _varint(300))
+
+
+def _tiktoken(*tokens: bytes) -> bytes:
+    lines = [b"%s %d\n" % (base64.b64encode(each), rank) for rank, each in enumerate(tokens)]
+    return b"".join(lines)
+
+
+@pytest.mark.parametrize("write", [_sentencepiece, _tiktoken])
+@pytest.mark.parametrize("name", ["tokenizer.model", "spm.model", "qwen.tiktoken"])
+def test_tokens_of_other_files_are_as_short_as_those_of_json(
+    folder: Path, name: str, write: Any
+) -> None:
+    file = folder / name
+    file.write_bytes(write(b"a", b"b" * 1000, *[b"c" * 10] * 500))
+    require_bounded(folder)
+    file.write_bytes(write(b"a", b"b" * 40_000, b"c"))
+    with pytest.raises(ModelError, match=rf"{name}: found tokens whose lengths in bytes, squared"):
+        require_bounded(folder)
+    file.write_bytes(write(*[b"c" * 30] * 300_000))
+    with pytest.raises(ModelError, match=rf"{name}: found tokens of as many bytes as \d,"):
+        require_bounded(folder)
+
+
+@given(st.binary(max_size=200), st.booleans())
+def test_a_broken_list_of_tokens_is_left_to_its_library(data: bytes, begins: bool) -> None:
+    lengths = [*limits._fields(b"\n" * begins + data)]
+    assert all(length >= 0 for length in lengths)
+
+
+def test_what_another_file_makes_of_a_text_is_bounded_too(folder: Path) -> None:
+    backend = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    made = SimpleNamespace(is_fast=True, backend_tokenizer=backend)
+    (folder / "tokenizer.json").unlink()
+    require_bounded_texts(folder, made)
+    backend.normalizer = normalizers.Sequence([normalizers.Replace("a", "a" * 100)] * 3)
+    with pytest.raises(ModelError, match="found normalizer that can make 1,000,000 bytes of one"):
+        require_bounded_texts(folder, made)

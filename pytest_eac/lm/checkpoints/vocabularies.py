@@ -17,7 +17,7 @@ from pytest_eac.lm.checkpoints.tensors import read_json, read_text
 from pytest_eac.lm.loading.find import quiet
 from pytest_eac.lm.loading.folder import TEMPLATES, same_bytes
 from pytest_eac.lm.loading.library_errors import refusing
-from pytest_eac.lm.loading.limits import require_bounded
+from pytest_eac.lm.loading.limits import require_bounded, require_bounded_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -77,6 +77,7 @@ def _load_tokenizer(folder: Path) -> Any:
     with refusing("no usable tokenizer"), quiet():
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
         tokenizer.backend_tokenizer.to_str()
+    require_bounded_texts(folder, tokenizer)
     return tokenizer
 
 

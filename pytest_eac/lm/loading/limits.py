@@ -11,10 +11,13 @@ for all texts. Format: huggingface/tokenizers, ``tokenizer.json``.
 from __future__ import annotations
 
 import base64
+import json
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.folder import read_object
+from pytest_eac.lm.loading.folder import TEXT_BYTES, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -57,6 +60,9 @@ _FACTORS: dict[str, float] = {
 }
 _UNKNOWN = 4
 _DIGITS = 15
+_PIECES = ("*.model", "*.tiktoken")
+# Of protocol buffers: how a message that begins with a token begins, and kinds of fields.
+_TOKEN_FIELD, _VARINT, _DELIMITED, _FIXED = b"\n", 0, 2, {1: 8, 5: 4}
 _SQUARED = "tokens whose lengths in bytes, squared, sum to"
 
 
@@ -68,10 +74,9 @@ def require_bounded(folder: Path) -> None:
     """
     growth = 1.0
     if (folder / _FAST).is_file():
-        tokenizer = read_object(folder / _FAST)
-        growth = _require_steps(folder / _FAST, tokenizer)
-        _require_vocabulary(folder / _FAST, tokenizer.get("model"))
-        _require_added(folder / _FAST, tokenizer.get("added_tokens"), growth)
+        growth = _require_fast(folder / _FAST, read_object(folder / _FAST))
+    for path in sorted(each for pattern in _PIECES for each in folder.glob(pattern)):
+        _require_pieces(path)
     if (folder / "vocab.json").is_file():
         _require_vocabulary(folder / "vocab.json", {"vocab": read_object(folder / "vocab.json")})
     for name in (_SETTINGS, "special_tokens_map.json", _ADDED):
@@ -80,6 +85,69 @@ def require_bounded(folder: Path) -> None:
             found.pop("chat_template", None)
             _require_ids(folder / name, found.get("added_tokens_decoder"))
             _require_added(folder / name, [*found] if name == _ADDED else found, growth)
+
+
+def require_bounded_texts(where: Path, tokenizer: Any) -> None:
+    """Raise if a tokenizer that was made from another file than tokenizer.json makes texts grow.
+
+    Args:
+        where: its folder.
+        tokenizer: as transformers has loaded it.
+
+    Raises:
+        ModelError: says what it asks for, and the limit.
+    """
+    if not (where / _FAST).is_file() and tokenizer.is_fast:
+        _require_fast(where, json.loads(tokenizer.backend_tokenizer.to_str()))
+
+
+def _require_fast(where: Path, tokenizer: Mapping[str, Any]) -> float:
+    """Raise if what tokenizer.json says has no bounds; return how much its normalizer makes."""
+    growth = _require_steps(where, tokenizer)
+    _require_vocabulary(where, tokenizer.get("model"))
+    _require_added(where, tokenizer.get("added_tokens"), growth)
+    return growth
+
+
+def _require_pieces(path: Path) -> None:
+    """Raise if the tokens of a sentencepiece model, or of a list of tiktoken, are too long."""
+    with open_regular(path) as file:
+        data = file.read(TEXT_BYTES + 1)
+    _require(path, "a file of as many bytes as", len(data), TEXT_BYTES)
+    total = squares = 0
+    for length in _fields(data) if data[:1] == _TOKEN_FIELD else map(len, BytesIO(data)):
+        total += length
+        squares += length**2
+    _require(path, _SQUARED, squares, TOKEN_SPLITS)
+    _require(path, "tokens of as many bytes as", total, SCORED_BYTES)
+
+
+def _fields(data: bytes) -> Iterator[int]:
+    """Yield the lengths of the tokens of a sentencepiece model, each with its score and type.
+
+    It is a message of protocol buffers, of which field 1 is a token
+    (https://protobuf.dev/programming-guides/encoding/).
+    """
+    at = 0
+    while at < len(data):
+        tag, at = _varint(data, at)
+        kind, size = tag & 7, _FIXED.get(tag & 7, 0)
+        if kind in {_VARINT, _DELIMITED}:
+            number, at = _varint(data, at)
+            size = number if kind == _DELIMITED else 0
+        if tag >> 3 == 1:
+            yield size
+        at += size
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at a place, and the place after it."""
+    found = 0
+    for shift, byte in enumerate(data[at : at + 10]):
+        found |= (byte & 127) << 7 * shift
+        if byte < 128:
+            return found, at + shift + 1
+    return found, len(data)
 
 
 def _require_steps(where: Path, tokenizer: Mapping[str, Any]) -> float:

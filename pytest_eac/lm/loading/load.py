@@ -21,7 +21,7 @@ from pytest_eac.lm.loading.find import find_model, quiet, require_all_weights
 from pytest_eac.lm.loading.folder import CONFIG, read_object, require_few_parts, require_tokenizer
 from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
 from pytest_eac.lm.loading.library_errors import brief, refusing
-from pytest_eac.lm.loading.limits import require_bounded
+from pytest_eac.lm.loading.limits import require_bounded, require_bounded_texts
 from pytest_eac.lm.loading.sizes import require_sizes
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
@@ -326,9 +326,11 @@ def load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
     Raises:
         ModelError: names the model; there is none, it is a slow one, or it fails.
     """
-    require_bounded(Path(where["pretrained_model_name_or_path"]))
+    folder = Path(where["pretrained_model_name_or_path"])
+    require_bounded(folder)
     with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
         tokenizer = AutoTokenizer.from_pretrained(**where)
+        require_bounded_texts(folder, tokenizer)
         ids = tokenizer("a")["input_ids"]
         tokenizer.decode(ids[-1:])
     if not ids:
