@@ -32,7 +32,8 @@ Level = Annotated[float, Gt(0), Lt(1)]
 """A number between 0 and 1."""
 Size = Annotated[float, Ge(0), Le(1e60)]
 """A number from 0 to 1e60: seconds, and norms of weights (those of float32 are below 1e50)."""
-Number = Annotated[float, Ge(-1e300), Le(1e300)]
+LARGEST = 1e300
+Number = Annotated[float, Ge(-LARGEST), Le(LARGEST)]
 """A number from -1e300 to 1e300."""
 
 _LARGEST = 2**63

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ from pytest_eac.abilities.items import text
 from pytest_eac.errors import DataError, NonFiniteError
 from pytest_eac.lm.forward.packed import read
 from pytest_eac.lm.tokens import encode
-from pytest_eac.scoring.perplexity import log_likelihoods
+from pytest_eac.scoring.perplexity import log_likelihoods, require_writable
 from pytest_eac.stats.paired import Interval, resampled
 
 if TYPE_CHECKING:
@@ -63,8 +62,7 @@ class Perplexity:
 
         with np.errstate(over="ignore"):
             found = resampled(perplexity, scores, self._tokens, confidence=confidence)
-        if not math.isfinite(found.value):
-            raise NonFiniteError("the perplexity is too large for a number")
+        require_writable(found.value, *(end for end in (found.low, found.high) if end is not None))
         return found
 
     def kept(

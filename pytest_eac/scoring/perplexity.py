@@ -5,15 +5,19 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.tokens import encode
 from pytest_eac.scoring.answers import force, force_ids
 from pytest_eac.text.spacing import as_continuation
+from pytest_eac.typed import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.lm.forward.shared_prefixes import Ids
     from pytest_eac.lm.loading.load import LoadedModel
+
+_TOO_MUCH = 700  # of which exp is just below the largest float
 
 
 def perplexity(loaded: LoadedModel, texts: Sequence[str]) -> float:
@@ -34,7 +38,7 @@ def perplexity(loaded: LoadedModel, texts: Sequence[str]) -> float:
     means = log_likelihoods(loaded, rows)
     counts = [len(row) - 1 for row in rows]
     total = sum(mean * count for mean, count in zip(means, counts, strict=True))
-    return math.exp(-total / sum(counts))
+    return _exp(-total / sum(counts))
 
 
 def continued_perplexity(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) -> float:
@@ -52,7 +56,23 @@ def continued_perplexity(loaded: LoadedModel, pairs: Sequence[tuple[str, str]]) 
     rows = [(prompt.rstrip(), text) for prompt, text in pairs]
     read = force(loaded, [(prompt, as_continuation(prompt, text)) for prompt, text in rows])
     total = sum(each.log_likelihood * len(each.wanted) for each in read)
-    return math.exp(-total / sum(len(each.wanted) for each in read))
+    return _exp(-total / sum(len(each.wanted) for each in read))
+
+
+def require_writable(*perplexities: float) -> None:
+    """Raise if a perplexity is larger than what a record can hold.
+
+    Raises:
+        NonFiniteError: one is; the model that it is of predicts nothing any more.
+    """
+    if not max(perplexities) <= LARGEST:
+        raise NonFiniteError("the perplexity is too large for a number")
+
+
+def _exp(loss: float) -> float:
+    found = math.exp(loss) if loss < _TOO_MUCH else math.inf
+    require_writable(found)
+    return found
 
 
 def log_likelihoods(loaded: LoadedModel, rows: Sequence[Ids]) -> list[float]:

@@ -387,8 +387,10 @@ def test_perplexity_is_that_of_the_texts_and_what_is_kept_its_inverse_ratio(
 
 
 def test_a_perplexity_that_is_no_number_is_an_error() -> None:
-    with pytest.raises(NonFiniteError, match="too large"):
-        Perplexity(rows=((1, 2), (1, 2))).value([-800.0, -900.0])
+    for scores in ([-800.0, -900.0], [-1.0, -800.0], [-692.0, -692.0]):  # the interval's end, too
+        with pytest.raises(NonFiniteError, match="too large"):
+            Perplexity(rows=((1, 2), (1, 2))).value(scores)
+    assert Perplexity(rows=((1, 2), (1, 2))).value([-600.0, -650.0]).value > 1e260
 
 
 def test_drift_is_the_agreement_and_the_divergence_of_every_place(

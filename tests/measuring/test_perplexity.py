@@ -8,7 +8,7 @@ import torch
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.weights import restored
-from pytest_eac.scoring.perplexity import perplexity
+from pytest_eac.scoring.perplexity import continued_perplexity, perplexity
 
 if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
@@ -56,6 +56,17 @@ def test_a_model_that_knows_nothing_is_as_perplexed_as_its_vocabulary_is_large(
     with torch.no_grad(), restored(tiny_llama.model, ["lm_head"]):
         tiny_llama.model.lm_head.weight.zero_()
         assert perplexity(tiny_llama, TEXTS) == pytest.approx(760, rel=1e-5)
+
+
+def test_what_no_number_can_hold_is_an_error(tiny_llama: LoadedModel) -> None:
+    with torch.no_grad(), restored(tiny_llama.model, ["lm_head"]):
+        tiny_llama.model.lm_head.weight.mul_(1e6)
+        for measure in (
+            lambda: perplexity(tiny_llama, TEXTS),
+            lambda: continued_perplexity(tiny_llama, [("It is", "late and dark and cold")]),
+        ):
+            with pytest.raises(NonFiniteError, match="the perplexity is too large for a number"):
+                measure()
 
 
 def test_texts_of_a_single_token_cannot_be_measured(tiny: LoadedModel) -> None:
