@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import os
+import signal
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
@@ -486,6 +487,10 @@ PROCESS: dict[str, tuple[Callable[[], object], str]] = {
         "numpy's treatment of floating-point errors (was ",
     ),
     "umask": (lambda: os.umask(0o777), "the rights of new files (umask) (was "),
+    "signals": (
+        lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN),
+        "handlers of signals (SIGTERM)",
+    ),
     "current folder": (lambda: os.chdir("/"), "the current folder (was "),
     "environment": (
         lambda: os.environ.update({"HF_HOME": "/secret"}),

@@ -2,18 +2,21 @@
 
 Loading the model again undoes none of it: gradient mode, torch's defaults and precision, hooks on
 all modules, replaced code of transformers and torch
-(:mod:`pytest_eac.lm.state.library_code`), the current folder
-and environment variables that later models are loaded by, and random numbers.
+(:mod:`pytest_eac.lm.state.library_code`), the current folder and environment variables that later
+models are loaded by, and random numbers. Handlers of signals are here because a run that cannot be
+stopped in order loses its results.
 
-Left out is what no number depends on (signal handlers, logging, filters of warnings, ``sys.path``:
-what is loaded already is not searched for again).
+Left out is what nothing of that depends on (logging, filters of warnings, ``sys.path``: what is
+loaded already is not searched for again).
 """
 
 from __future__ import annotations
 
 import os
 import random
+import signal
 import sys
+import threading
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -98,6 +101,18 @@ def _umask() -> int:
     return mask
 
 
+def _handlers() -> dict[str, Any]:
+    """Return what handles the signals that stop a run; ``None`` if that is not Python."""
+    return {each.name: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+
+def _set_handlers(value: dict[str, Any]) -> None:
+    if threading.current_thread() is threading.main_thread():  # Python allows it nowhere else
+        for name, handler in value.items():
+            if handler is not None:
+                signal.signal(signal.Signals[name], handler)
+
+
 # Where models and the cache are, and how products are summed; libraries set others themselves.
 _VARIABLES = (
     *("HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "HF_DATASETS_OFFLINE"),
@@ -115,9 +130,9 @@ def _set_environment(value: dict[str, str]) -> None:
     os.environ.update(value)
 
 
-def _changed_names(then: dict[str, str], now: dict[str, str]) -> str:
+def _changed_names(then: dict[str, Any], now: dict[str, Any]) -> str:
     """Return names alone: a value may be a secret."""
-    return ", ".join(sorted({name for name, _ in then.items() ^ now.items()}))
+    return ", ".join(name for name in sorted({*then, *now}) if then.get(name) != now.get(name))
 
 
 def _flushes_subnormals() -> bool:
@@ -229,6 +244,12 @@ _SETTINGS = (
         write=lambda value: np.seterr(**value),
     ),
     _Setting(name="the rights of new files (umask)", read=_umask, write=os.umask),
+    _Setting(
+        name="handlers of signals",
+        read=_handlers,
+        write=_set_handlers,
+        describe=_changed_names,
+    ),
     _Setting(name="the current folder", read=_current_folder, write=_set_current_folder),
     _Setting(
         name="environment variables",
