@@ -15,14 +15,12 @@ from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.recipes import (
-    RECIPES,
-    Recipe,
     _Solver,
     edited_modules,
     locate_then_edit,
 )
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
-from pytest_eac.editing.updates.memit import memit
+from pytest_eac.editing.updates.memit import MemitOptions, memit
 from pytest_eac.editing.value import Searched, Value, solve_values
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
 from pytest_eac.lm.forward.hooks import capture
@@ -31,8 +29,9 @@ from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec import registry
+from pytest_eac.spec.entries import Method, Recipe
 from pytest_eac.spec.hyperparameters import resolve_settings
-from pytest_eac.spec.methods import BUILT_IN, Method
+from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
@@ -60,7 +59,9 @@ UPDATE = {"weight": 1.0, "threshold": 3e-3, "l2": 1e-2}
 
 def settings_for(name: str, *, layers: tuple[int, ...] = (1,), **more: Any) -> MethodSettings:
     """The method's defaults, with weights that suit the tiny models."""
-    update = {key: value for key, value in UPDATE.items() if key in BUILT_IN[name].update}
+    update = {
+        key: value for key, value in UPDATE.items() if key in BUILT_IN[name].update.model_fields
+    }
     if name.startswith("emmet"):
         update["l2"] = 0.0
     given = {"base": name, "layers": layers, **more, "update": {**update, **more.get("update", {})}}
@@ -237,7 +238,7 @@ def test_edits_share_a_pass_as_far_as_the_memory_goes(
 ) -> None:
     settings = settings_for("memit")
     work = chain_of(tiny_llama, settings, world[:4], llama_moments)
-    solver = _Solver(tiny_llama, settings, work, RECIPES["memit"])
+    solver = _Solver(tiny_llama, settings, work, Recipe(rule=memit))
     prompts = [prepare(tiny_llama, edit, CONTEXTS) for edit in (world[0],) * 5]
     each = solver.objective(prompts[:1]).saved_bytes()
     for room, expected in ((0.5, [1] * 5), (2.5, [2, 2, 1]), (9, [5])):
@@ -749,7 +750,7 @@ def test_a_recipe_of_another_package_is_a_method_with_its_twin(
     tiny: LoadedModel, world: tuple[Edit, ...], moments: Moments, bring: Bring, twin: str
 ) -> None:
     rule = partial(locate_then_edit, recipe=Recipe(rule=halved))
-    bring(Method(solve=rule, takes_value=True, covariance=True, update={"weight": None}))
+    bring(Method(solve=rule, takes_value=True, covariance=True, update=MemitOptions))
     given = {"base": f"own{twin}", "layers": (1, 2), "update": {"weight": 1.0}}
     own = resolve_settings(MethodChoice.model_validate(given), {})
     whole = settings_for(f"memit{twin}", layers=(1, 2))

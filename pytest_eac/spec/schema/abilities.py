@@ -9,8 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.registry import ABILITIES, names
-from pytest_eac.spec.schema.settings import Strict
-from pytest_eac.spec.schema.types import Level
+from pytest_eac.spec.schema.types import Level, Strict
 from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
