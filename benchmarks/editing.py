@@ -10,19 +10,18 @@ import torch
 
 from benchmarks.plain import PlainObjective
 from benchmarks.timing import Result, in_turns, seconds, times_faster
-from pytest_eac.editing import recipes
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
+from pytest_eac.editing.locate_then_edit import _Solver, edited_modules
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.recipes import _Solver, edited_modules
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.sequence import solve, unchanged_by
 from pytest_eac.editing.updates.memit import memit
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.measuring.deviation import measure_deviation
-from pytest_eac.spec.entries import Recipe
 from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.spec.schema.settings import ContextSettings
@@ -120,7 +119,7 @@ class Editing:
         for edit in self.edits[:count]:
             work = replace(work, edits=(edit,))
             fast = seconds(lambda: self.edit(settings, work))  # noqa: B023
-            with replaced.object(recipes, "Objective", PlainObjective):
+            with replaced("pytest_eac.editing.locate_then_edit.Objective", PlainObjective):
                 pairs.append((seconds(lambda: self.edit(settings, work)), fast))  # noqa: B023
         return Result(name="tail edit / plain edit", measured=times_faster(pairs), goal="5x")
 

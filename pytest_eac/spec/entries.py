@@ -7,7 +7,6 @@ what imports torch, is imported by the functions that compute.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -18,27 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pydantic import BaseModel
-    from torch import Tensor
 
-    from pytest_eac.editing.updates.problem import Problem
-    from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.schema.edits import InlineEdit
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How a method solves for values and writes them: *key -> value -> update*.
-
-    Attributes:
-        rule: the formula of the update.
-        whole_layer: the value is the decoder layer's output (MEMIT), not the MLP's (ROME).
-        key: how a key is averaged over contexts, (contexts, d_in) -> (d_in,); by default as MEMIT
-            does it (:func:`pytest_eac.editing.keys.grouped_key`).
-    """
-
-    rule: Callable[[Problem], WeightDelta]
-    whole_layer: bool = True
-    key: Callable[[Tensor], Tensor] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +26,10 @@ class Method:
     """An editing method, as data.
 
     Attributes:
-        solve: a recipe; or the callable ``(model, edits, settings)`` or ``(model, edits, settings,
-            work)``, or where to find it (``"package.module:name"``, imported on first use). It
-            returns the deltas, or a :class:`pytest_eac.editing.interface.Solved` to say more, and
-            leaves the model as it is.
+        solve: the callable ``(model, edits, settings)`` or ``(model, edits, settings, work)``, such
+            as a :class:`pytest_eac.editing.recipe.Recipe`; or where to find it
+            (``"package.module:name"``, imported on first use). It returns the deltas, or a
+            :class:`pytest_eac.editing.interface.Solved` to say more, and leaves the model as it is.
         source: where the method was published.
         takes_value: it writes solved values; ``NAME-eac`` then exists as well.
         many_edits: it can make several edits in one update (``sequence: {batch: 10}``).
@@ -67,7 +47,7 @@ class Method:
         anchors: it is the ``-eac`` twin of another method, which is derived, never registered.
     """
 
-    solve: str | Callable[..., Any] | Recipe
+    solve: str | Callable[..., Any]
     source: str = ""
     takes_value: bool = False
     many_edits: bool = True
@@ -88,9 +68,6 @@ class Method:
         Raises:
             ImportError, AttributeError: it is not there.
         """
-        if isinstance(self.solve, Recipe):
-            by_recipe = imported("pytest_eac.editing.recipes:locate_then_edit")
-            return partial(by_recipe, recipe=self.solve)
         found: Callable[..., Any] = (
             imported(self.solve) if isinstance(self.solve, str) else self.solve
         )

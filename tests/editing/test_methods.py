@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac.editing import recipes
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.interface import Solved, Work
-from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.recipes import (
+from pytest_eac.editing.locate_then_edit import (
     _Solver,
     edited_modules,
     locate_then_edit,
 )
+from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
 from pytest_eac.editing.updates.memit import MemitOptions, memit
 from pytest_eac.editing.value import Searched, Value, solve_values
@@ -29,7 +29,7 @@ from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec import registry
-from pytest_eac.spec.entries import Method, Recipe
+from pytest_eac.spec.entries import Method
 from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.schema.methods import MethodChoice
@@ -215,7 +215,7 @@ def test_values_do_not_depend_on_how_many_share_a_pass(
         sizes.append(len(objective.init))
         return solve_values(objective, *args, **options)
 
-    monkeypatch.setattr(recipes, "solve_values", counted)
+    monkeypatch.setattr("pytest_eac.editing.locate_then_edit.solve_values", counted)
     found = []
     for room in (1, 2**40):
         monkeypatch.setattr(LoadedModel, "spare_bytes", room)
@@ -570,7 +570,7 @@ def test_an_error_in_a_search_names_the_edit_that_it_is_about(
             raise NonFiniteError("the loss is nan", edit=0)
         return solve_values(objective, *args, **options)
 
-    monkeypatch.setattr(recipes, "solve_values", solved)
+    monkeypatch.setattr("pytest_eac.editing.locate_then_edit.solve_values", solved)
     with (
         pytest.raises(NonFiniteError, match=f"edits 1 to 3 of 3: {broken} .*the loss is nan"),
         edited(tiny_llama, settings, world[:3], llama_moments, batch=3),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.updates.memit import MemitOptions, memit
-from pytest_eac.spec.entries import Method, Recipe
+from pytest_eac.spec.entries import Method
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,7 +42,7 @@ def prune(
     import torch
 
     from pytest_eac.editing.interface import Solved
-    from pytest_eac.editing.recipes import edited_modules, locate_then_edit
+    from pytest_eac.editing.locate_then_edit import edited_modules, locate_then_edit
     from pytest_eac.lm.layout import as_out_in, find_module
     from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
 

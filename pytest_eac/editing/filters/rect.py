@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.updates.memit import MemitOptions, memit
-from pytest_eac.spec.entries import Method, Recipe
+from pytest_eac.spec.entries import Method
 from pytest_eac.spec.schema.types import Ratio
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pytest_eac.spec.entries import Method, Recipe
+from pytest_eac.editing.recipe import Recipe
+from pytest_eac.spec.entries import Method
 from pytest_eac.spec.schema.types import Positive, Strict
 
 if TYPE_CHECKING:

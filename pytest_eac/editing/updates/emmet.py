@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from pytest_eac.spec.entries import Method, Recipe
+from pytest_eac.editing.recipe import Recipe
+from pytest_eac.spec.entries import Method
 from pytest_eac.spec.schema.types import NonNegative, Strict
 
 if TYPE_CHECKING:

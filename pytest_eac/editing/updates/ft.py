@@ -53,8 +53,8 @@ def fine_tune(
     import torch
 
     from pytest_eac.editing.interface import Solved
+    from pytest_eac.editing.locate_then_edit import edited_modules
     from pytest_eac.editing.loss import TargetLoss
-    from pytest_eac.editing.recipes import edited_modules
     from pytest_eac.lm.layout import as_out_in, find_module
     from pytest_eac.lm.weights import WeightDelta
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.errors import EditError
-from pytest_eac.spec.entries import Method, Recipe
+from pytest_eac.spec.entries import Method
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,7 +16,8 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.edits import place
-from pytest_eac.spec.registry import BUILT_IN, SOURCES, find, names
+from pytest_eac.spec.entries import imported
+from pytest_eac.spec.registry import BUILT_IN, SOURCES, names
 from pytest_eac.spec.schema.types import Count, Phrase, Seed, Strict, Text
 from pytest_eac.spec.suggestions import closest
 from pytest_eac.text.spacing import Space
@@ -74,7 +75,7 @@ def _known_format(name: str) -> str:
 
 
 def _describe(schema: dict[str, Any]) -> None:
-    formats = [f"{name}: {find(SOURCES, name).about}" for name in BUILT_IN[SOURCES]]
+    formats = [f"{name}: {imported(at).about}" for name, at in BUILT_IN[SOURCES].items()]
     schema["description"] = "; ".join(formats) + "."
 
 

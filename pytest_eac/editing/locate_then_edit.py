@@ -3,7 +3,7 @@
 An edit is written in three parts. The *value* is what the last edited layer must say at the
 subject; the *keys* are how the subject looks to each edited matrix; the *update* is the formula
 that makes the one follow from the other. Methods differ in their
-:class:`pytest_eac.spec.entries.Recipe` alone.
+:class:`pytest_eac.editing.recipe.Recipe` alone.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.prompts import EditPrompts
+    from pytest_eac.editing.recipe import Recipe
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.entries import Recipe
     from pytest_eac.spec.schema.settings import MethodSettings
 
 
