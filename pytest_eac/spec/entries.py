@@ -68,10 +68,7 @@ class Method:
         Raises:
             ImportError, AttributeError: it is not there.
         """
-        found: Callable[..., Any] = (
-            imported(self.solve) if isinstance(self.solve, str) else self.solve
-        )
-        return found
+        return resolved(self.solve)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +87,47 @@ class SourceFormat:
     convert: Callable[[str], InlineEdit]
     about: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+
+
+READ = frozenset({"data", "revision", "take", "seed"})
+"""What a check of an ability may say of the items; more where they are put into prompts."""
+PROMPTED = READ | {"template", "chat"}
+WITH_EXAMPLES = PROMPTED | {"shots"}
+LABELLED = WITH_EXAMPLES | {"calibrate", "candidates"}
+
+KEPT = "kept = value / the unedited model's; value = mean score over items"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A built-in ability.
+
+    Attributes:
+        asked: what the items ask, in words.
+        data: the name of the package's own items.
+        uses: the keys of its check that it has a use for, apart from limits. With ``template``
+            among them, ``abilities/templates.yaml`` has its prompt.
+        ask: makes questions of the items, ``(model, rows, template)``, or ``(model, rows)`` where
+            there are no prompts; or where to find it, as ``"package.module:name"``.
+        formula: the number that it is judged by.
+    """
+
+    asked: str
+    data: str
+    uses: frozenset[str]
+    ask: str | Callable[..., Any]
+    formula: str = KEPT
+
+    @property
+    def prompted(self) -> bool:
+        """Whether a template makes prompts of the items."""
+        return "template" in self.uses
+
+
+def resolved(found: str | Callable[..., Any]) -> Callable[..., Any]:
+    """Return a callable that may be given by its place; see :func:`imported`."""
+    there: Callable[..., Any] = imported(found) if isinstance(found, str) else found
+    return there
 
 
 def imported(place: str) -> Any:

@@ -1,0 +1,12 @@
+"""Open questions."""
+
+from __future__ import annotations
+
+from pytest_eac.spec.entries import WITH_EXAMPLES, Task
+
+TASK = Task(
+    asked="questions without a passage",
+    data="qa",
+    uses=WITH_EXAMPLES,
+    ask="pytest_eac.abilities.by_generation:questions",
+)

@@ -1,0 +1,12 @@
+"""Sentiment of reviews, in SST-2's format."""
+
+from __future__ import annotations
+
+from pytest_eac.spec.entries import LABELLED, Task
+
+TASK = Task(
+    asked="is a review favourable?",
+    data="sentiment",
+    uses=LABELLED,
+    ask="pytest_eac.abilities.by_likelihood:sentiment",
+)
