@@ -176,8 +176,8 @@ def test_an_addition_is_a_new_file_and_a_line_of_the_table(extended: Path) -> No
     before, after = _files(ROOT / "pytest_eac"), _files(extended / "pytest_eac")
     assert after.keys() - before.keys() == {each.file for each in ADDITIONS}
     assert [name for name in before if before[name] != after.get(name)] == [TABLE]
-    texts = (files[TABLE].decode().splitlines() for files in (before, after))
-    changes = [line for line in difflib.ndiff(*texts) if line[0] in "+-"]
+    old, new = (files[TABLE].decode().splitlines() for files in (before, after))
+    changes = [line for line in difflib.ndiff(old, new) if line[0] in "+-"]
     assert len(changes) == len(ADDITIONS)
     assert all(line.startswith("+") for line in changes)
 

@@ -1,7 +1,5 @@
 """Word problems, in GSM8K's format."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import WITH_EXAMPLES, Task
 
 TASK = Task(

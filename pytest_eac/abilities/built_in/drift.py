@@ -1,7 +1,5 @@
 """Next tokens of plain text, against the unedited model."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import READ, Task
 
 TASK = Task(

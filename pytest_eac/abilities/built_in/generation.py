@@ -1,7 +1,5 @@
 """Free text after an opening."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import PROMPTED, Task
 
 TASK = Task(

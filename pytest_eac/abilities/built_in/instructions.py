@@ -1,7 +1,5 @@
 """Texts of a required form, in IFEval's format."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import PROMPTED, Task
 
 TASK = Task(

@@ -1,7 +1,5 @@
 """Natural language inference, in RTE's format."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import LABELLED, Task
 
 TASK = Task(

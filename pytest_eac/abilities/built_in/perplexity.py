@@ -1,7 +1,5 @@
 """Perplexity of plain text."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import READ, Task
 
 TASK = Task(

@@ -1,7 +1,5 @@
 """Sentiment of reviews, in SST-2's format."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import LABELLED, Task
 
 TASK = Task(

@@ -1,7 +1,5 @@
 """Summaries of dialogues, in SAMSum's format."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.entries import WITH_EXAMPLES, Task
 
 TASK = Task(

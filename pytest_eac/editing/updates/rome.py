@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.editing.recipe import Recipe
@@ -75,12 +76,9 @@ ROME = Method(
     covariance_optional=True,
     released=True,
 )
-R_ROME = Method(
+R_ROME = replace(
+    ROME,
     solve=Recipe(rule=r_rome, whole_layer=False, key=mean_key),
     source="Gupta et al. 2024, arXiv 2403.07175",
-    takes_value=True,
-    many_edits=False,
-    many_layers=False,
-    covariance=True,
-    covariance_optional=True,
+    released=False,
 )
