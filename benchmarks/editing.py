@@ -10,14 +10,15 @@ import torch
 
 from benchmarks.plain import PlainObjective
 from benchmarks.timing import Result, in_turns, seconds, times_faster
-from pytest_eac.editing import recipes
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
+from pytest_eac.editing.locate_then_edit import _Solver, edited_modules
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.recipes import RECIPES, _Solver, edited_modules, locate_then_edit
-from pytest_eac.editing.sequence import unchanged_by
+from pytest_eac.editing.recipe import Recipe
+from pytest_eac.editing.sequence import solve, unchanged_by
+from pytest_eac.editing.updates.memit import memit
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.measuring.deviation import measure_deviation
@@ -118,18 +119,18 @@ class Editing:
         for edit in self.edits[:count]:
             work = replace(work, edits=(edit,))
             fast = seconds(lambda: self.edit(settings, work))  # noqa: B023
-            with replaced.object(recipes, "Objective", PlainObjective):
+            with replaced("pytest_eac.editing.locate_then_edit.Objective", PlainObjective):
                 pairs.append((seconds(lambda: self.edit(settings, work)), fast))  # noqa: B023
         return Result(name="tail edit / plain edit", measured=times_faster(pairs), goal="5x")
 
     def edit(self, settings: MethodSettings, work: Work) -> None:
         """Solve one update."""
-        locate_then_edit(self.loaded, work.edits, settings, work)
+        solve(self.loaded, work.edits, settings, work)
 
     def many(self, repeats: int = 2) -> Result:
         """The values of 32 edits, together against one by one."""
         settings = self.few_steps(self.settings("memit"))
-        solver = _Solver(self.loaded, settings, self.work(settings), RECIPES["memit"])
+        solver = _Solver(self.loaded, settings, self.work(settings), Recipe(rule=memit))
         edits = (self.edits * _MANY)[:_MANY]
         prompts = [prepare(self.loaded, edit, self.contexts) for edit in edits]
         pairs = [
@@ -155,7 +156,7 @@ class Editing:
             took = seconds(
                 lambda: [
                     apply_delta(model, delta)
-                    for delta in locate_then_edit(self.loaded, work.edits, settings, work).deltas
+                    for delta in solve(self.loaded, work.edits, settings, work).deltas
                 ]
             )
             shares = [

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.interface import Solved, Work
+    from pytest_eac.editing.locate_then_edit import edited_modules, locate_then_edit
     from pytest_eac.editing.loss import TargetLoss
     from pytest_eac.editing.prompts import prepare
-    from pytest_eac.editing.recipes import Recipe, edited_modules, locate_then_edit
+    from pytest_eac.editing.recipe import Recipe
     from pytest_eac.editing.updates.problem import Problem
     from pytest_eac.errors import EacError
     from pytest_eac.judging.checks import judge
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain, Record
     from pytest_eac.reporting.causality import deviation_and_abilities
     from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.entries import Method
     from pytest_eac.spec.load import load_spec
-    from pytest_eac.spec.methods import Method
     from pytest_eac.spec.schema.settings import MethodSettings
 
 __version__ = "0.1.0"
@@ -36,7 +37,7 @@ _HOMES = {
     "Chain": "pytest_eac.records.run",
     "Edit": "pytest_eac.spec.edits",
     "LoadedModel": "pytest_eac.lm.loading.load",
-    "Method": "pytest_eac.spec.methods",
+    "Method": "pytest_eac.spec.entries",
     "MethodSettings": "pytest_eac.spec.schema.settings",
     "Solved": "pytest_eac.editing.interface",
     "TargetLoss": "pytest_eac.editing.loss",
@@ -44,15 +45,15 @@ _HOMES = {
     "Work": "pytest_eac.editing.interface",
     "EacError": "pytest_eac.errors",
     "Problem": "pytest_eac.editing.updates.problem",
-    "Recipe": "pytest_eac.editing.recipes",
+    "Recipe": "pytest_eac.editing.recipe",
     "Record": "pytest_eac.records.run",
     "as_out_in": "pytest_eac.lm.layout",
     "deviation_and_abilities": "pytest_eac.reporting.causality",
-    "edited_modules": "pytest_eac.editing.recipes",
+    "edited_modules": "pytest_eac.editing.locate_then_edit",
     "find_module": "pytest_eac.lm.layout",
     "judge": "pytest_eac.judging.checks",
     "load_model": "pytest_eac.lm.loading.load",
-    "locate_then_edit": "pytest_eac.editing.recipes",
+    "locate_then_edit": "pytest_eac.editing.locate_then_edit",
     "load_spec": "pytest_eac.spec.load",
     "prepare": "pytest_eac.editing.prompts",
     "restored": "pytest_eac.lm.weights",

@@ -16,7 +16,7 @@ import torch
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.locate_then_edit import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence, solve, unchanged_by
 from pytest_eac.errors import EacError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
@@ -28,7 +28,7 @@ from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec.edits import Edit, place
 from pytest_eac.spec.hyperparameters import find_model_preset, resolve_settings
-from pytest_eac.spec.methods import BUILT_IN, Method, find_method
+from pytest_eac.spec.methods import BUILT_IN, find_method
 from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.plugin.options import Options
+    from pytest_eac.spec.entries import Method
     from pytest_eac.spec.schema.settings import MethodSettings
     from pytest_eac.text.spacing import Continuation
 
@@ -358,7 +359,8 @@ class Bench:
         if method.covariance:
             chosen["covariance"] = {"tokens": 2000}
         small = {"weight": 1.0, "threshold": 0.2}
-        if update := {key: value for key, value in small.items() if key in method.update}:
+        known = method.update.model_fields
+        if update := {key: value for key, value in small.items() if key in known}:
             chosen["update"] = update
         return chosen
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from pytest_eac.spec.methods import BUILT_IN, CONTROLS, Method
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS
 from reference_pages.tables import code, table
+
+if TYPE_CHECKING:
+    from pytest_eac.spec.entries import Method
 
 _INTRO = """# Methods
 
@@ -18,7 +22,16 @@ their options mean.
 def methods_page() -> str:
     """Return the page."""
     rows = (_row(name, method) for name, method in BUILT_IN.items() if not method.anchors)
-    head = ("name", "with EAC", "edits per update", "layers", "covariance", "`update:`", "source")
+    head = (
+        "name",
+        "with EAC",
+        "edits per update",
+        "layers",
+        "covariance",
+        "earlier edits",
+        "`update:`",
+        "source",
+    )
     controls = " and ".join(code(each) for each in CONTROLS)
     last = f"{controls} are bases of controls, which mirror another method (`like`).\n"
     return f"{_INTRO}\n{table(head, rows)}\n{last}"
@@ -31,8 +44,11 @@ def _row(name: str, method: Method) -> tuple[str, ...]:
         code(twin) if twin in BUILT_IN else "",
         "many" if method.many_edits else "one",
         "several" if method.many_layers else "one",
-        "read" if method.covariance else "",
-        ", ".join(code(f"{key}: {_number(value)}") for key, value in method.update.items()),
+        ("read, or none" if method.covariance_optional else "read") if method.covariance else "",
+        "protected" if method.protects else "",
+        ", ".join(
+            code(f"{key}: {_number(value)}") for key, value in method.update().model_dump().items()
+        ),
         method.source,
     )
 

@@ -146,7 +146,7 @@ def test_validate_reports_a_file_that_is_named_as_a_spec_and_is_none(
 
 
 METHOD = """
-from pytest_eac.spec.methods import Method
+from pytest_eac import Method
 
 def pytest_eac_register_methods():
     return {"NAME": Method(solve="nowhere:solve")}

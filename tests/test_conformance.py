@@ -50,7 +50,7 @@ import torch
 from pydantic import BaseModel
 
 from pytest_eac import Method, Solved, WeightDelta
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.locate_then_edit import edited_modules
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.layout import as_out_in, find_module
 
@@ -534,7 +534,7 @@ def test_the_guides_method_conforms_and_its_spec_is_valid(suite: Suite) -> None:
 
 def test_the_guides_update_rule_conforms(suite: Suite) -> None:
     suite.pytester.makeconftest(_guide("# conftest.py of another"))
-    suite.run("--eac-method", "half-rome").assert_outcomes(passed=13, skipped=2)
+    suite.run("--eac-method", "part-of-rome").assert_outcomes(passed=13, skipped=2)
 
 
 def test_options_without_a_default_skip_with_the_reason(suite: Suite) -> None:

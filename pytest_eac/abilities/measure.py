@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.abilities.asking import Told
 from pytest_eac.abilities.lm_eval import Harness, prepare_task
-from pytest_eac.abilities.tasks import TASKS, Prepared, prepare
+from pytest_eac.abilities.tasks import Prepared, prepare
 from pytest_eac.abilities.third_party import Brought, find_ability
 from pytest_eac.errors import EacError, SettingsError, UnavailableError
 from pytest_eac.lm.state.process import preserved_random_state
@@ -19,7 +19,7 @@ from pytest_eac.lm.weights import swapped
 from pytest_eac.records.run import Ability
 from pytest_eac.scoring.answer_cache import open_memory
 from pytest_eac.scoring.perplexity import continued_perplexity
-from pytest_eac.spec.schema.abilities import LM_EVAL
+from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
 from pytest_eac.stats.paired import Interval
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ class Abilities:
 
 
 def _prepare(loaded: LoadedModel, name: str, bounds: AbilityBounds, *, offline: bool) -> Prepared:
-    if name in TASKS:
+    if name in BUILT_IN:
         return prepare(loaded, name, bounds, offline=offline)
     if name.startswith(LM_EVAL):
         with preserved_random_state(), unchanged(loaded, name):

@@ -13,7 +13,7 @@ import torch
 
 from pytest_eac.cache.entries import digest
 from pytest_eac.editing.interface import Solved
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.locate_then_edit import edited_modules
 from pytest_eac.editing.sequence import apply_all, edit_in_sequence
 from pytest_eac.lm.weights import WeightDelta, restored
 
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from pytest_eac.editing.sequence import Step
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.schema.settings import MethodSettings
+
+# Options of updates that each draw's seed counts, with or without a value: the list is fixed, so
+# that draws stay the same when methods get further options.
+_COUNTED = (
+    "weight", "keep", "log_base", "threshold", "l2", "steps", "learning_rate", "radius"
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -92,6 +98,7 @@ def edit_at_random(
             mirrored.append((replace(step, solved=Solved(deltas=())), outlines))
     # Where the covariance's text lies says nothing of the method.
     about = method.model_dump(mode="json", exclude={"preset", "covariance"})
+    about["update"] = {**dict.fromkeys(_COUNTED), **about["update"]}
     for step, outlines in mirrored:
         deltas = []
         for each in outlines:

@@ -40,11 +40,6 @@ def read_outputs(loaded: LoadedModel, prompts: Sequence[EditPrompts], module: st
     return _read(loaded, rows, module)[1].T
 
 
-def mean_key(keys: Tensor) -> Tensor:
-    """Return ROME's key: the mean over all contexts, (contexts, d_in) -> (d_in,)."""
-    return keys.mean(dim=0)
-
-
 def grouped_key(keys: Tensor) -> Tensor:
     """Return MEMIT's key: the mean of the bare prompt's and the mean of the others'.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 _SOURCES = (
     "editing",
     "lm",
-    "spec/methods.py",
+    "spec/entries.py",
     "spec/schema/settings.py",
     "text",
 )

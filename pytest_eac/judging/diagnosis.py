@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError
-from pytest_eac.spec.methods import CONTROLS, Method, find_method
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_eac.records.run import Chain
+    from pytest_eac.spec.entries import Method
 
 # Fewer edits show no trend.
 _LEAST_EDITS = 8
-# Methods that protect the keys of earlier edits.
-_PROTECTING = ("memit-prev", "alphaedit", "nas", "encore")
 
 
 def diagnose(chain: Chain) -> tuple[str, ...]:
@@ -60,7 +59,7 @@ def _findings(chain: Chain) -> Iterator[str]:
         more = f", and with them {_listed(around)}" if around else ""
         yield _line(
             f"edits take but are lost later on{more}: edits overwrite each other",
-            _less_interference(settings, method),
+            _less_interference(method),
         )
     if "failed" in (taken, kept):
         yield from _searches_cut_short(chain, settings)
@@ -112,12 +111,13 @@ def _step_size(settings: Any, method: Method | None) -> list[str]:
     return _down(settings, method, "value.learning_rate", "value.clamp", "update.learning_rate")
 
 
-def _less_interference(settings: Any, method: Method | None) -> list[str]:
-    base = str(settings.get("base", "")).removesuffix("-eac")
+def _less_interference(method: Method | None) -> list[str]:
+    known = [name for name, each in BUILT_IN.items() if each.protects and not each.anchors]
     return [
         *_if(method is not None and method.many_edits, "sequence.batch up"),
         *_if(
-            base not in _PROTECTING, "a method that protects earlier keys (memit-prev, alphaedit)"
+            method is None or not method.protects,
+            f"a method that protects earlier keys ({', '.join(known[:2])})",
         ),
     ]
 
@@ -151,7 +151,9 @@ def _takes(method: Method | None) -> bool:
 
 
 def _has_layers(method: Method | None) -> bool:
-    return method is not None and (method.takes_value or "learning_rate" in method.update)
+    return method is not None and (
+        method.takes_value or "learning_rate" in method.update.model_fields
+    )
 
 
 def _up(settings: Any, method: Method | None, *paths: str) -> list[str]:
@@ -170,7 +172,7 @@ def _moved(settings: Any, method: Method | None, paths: Sequence[str], way: str)
         there = {
             "value": _takes(method),
             "anchors": bool(settings.get("anchors")),
-            "update": method is not None and name in method.update,
+            "update": method is not None and name in method.update.model_fields,
         }[group]
         now = (settings.get(group) or {}).get(name)
         if there:

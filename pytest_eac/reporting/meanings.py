@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.schema.abilities import LM_EVAL
+from pytest_eac.spec.entries import KEPT
+from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +28,7 @@ class Meaning:
     page: str
 
 
-_KEPT = "kept = value / the unedited model's; value = mean score over items"
-
-
-def _ability(asked: str, formula: str = _KEPT) -> Meaning:
+def _ability(asked: str, formula: str = KEPT) -> Meaning:
     return Meaning(
         says=f"How much is kept of an ability: {asked}.", formula=formula, page="abilities"
     )
@@ -88,22 +86,7 @@ MEANINGS = {
         formula="first t with mean(d_t, ..., d_n) ≥ 2 mean(d_1, ..., d_(t-1)), by a rank statistic",
         page="growth",
     ),
-    "nli": _ability("does the second sentence follow from the first?"),
-    "sentiment": _ability("is a review favourable?"),
-    "qa": _ability("questions without a passage"),
-    "reading": _ability("questions with a passage"),
-    "summarization": _ability("summaries of dialogues (mean of ROUGE-1, -2 and -L)"),
-    "reasoning": _ability("multiple choice"),
-    "arithmetic": _ability("word problems"),
-    "instructions": _ability("texts of a form that was asked for"),
-    "generation": _ability("free text that does not repeat itself (distinct-2)"),
-    "perplexity": _ability(
-        "how well plain text is predicted", "kept = perplexity of W_0 / perplexity of W_k"
-    ),
-    "drift": _ability(
-        "the same likeliest next token as the unedited model's",
-        "share of places where argmax p(W_k) = argmax p(W_0)",
-    ),
+    **{name: _ability(task.asked, task.formula) for name, task in BUILT_IN.items()},
     "changed": Meaning(
         says="What has a released model changed of its base, and is it allowed to?",
         formula="per tensor: bits, ‖W' - W‖ / ‖W‖ (L1), effective rank of W' - W",

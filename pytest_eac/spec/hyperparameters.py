@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.methods import Method, find_method, plain_name
+from pytest_eac.spec.methods import find_method, plain_name
 from pytest_eac.spec.schema.settings import MethodSettings
 from pytest_eac.spec.yaml.values import parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from pytest_eac.spec.entries import Method
     from pytest_eac.spec.schema.methods import MethodChoice
 
 
@@ -72,7 +73,7 @@ def resolve_settings(choice: MethodChoice, shape: Mapping[str, Any]) -> MethodSe
         SettingsError: no layer is known for this model, or a given layer is not in it.
     """
     method = find_method(choice.base)
-    merged: dict[str, Any] = {"update": dict(method.update), "value": dict(method.value)}
+    merged: dict[str, Any] = {"update": {}, "value": dict(method.value)}
     if method.covariance:
         merged["covariance"] = {}
     preset = find_model_preset(shape)
@@ -108,7 +109,7 @@ def _without_the_unused(merged: dict[str, Any], method: Method) -> dict[str, Any
     else:
         merged.setdefault("anchors", {})
     merged["update"] = {
-        key: value for key, value in merged["update"].items() if key in method.update
+        key: value for key, value in merged["update"].items() if key in method.update.model_fields
     }
     if not method.covariance or merged.get("covariance") == "none":
         merged["covariance"] = None

@@ -1,8 +1,9 @@
-"""The door for other packages: methods, metrics, abilities, edit sources; by entry point or hook.
+"""The registry of methods, metrics, abilities and edit sources.
 
-An entry point in the group ``pytest_eac.methods`` (``.metrics``, ``.abilities``, ``.sources``)
-names an object of that kind; it is imported when a spec first names it. In a ``conftest.py``, the
-hooks ``pytest_eac_register_...`` do the same for a project's own.
+The built-in ones are tables: a name, and the place of its entry as ``module:name``. Other packages
+bring theirs in the same way, by an entry point in the group ``pytest_eac.methods`` (``.metrics``,
+``.abilities``, ``.sources``). An entry is imported when a spec first names it. A project's own
+``conftest.py`` registers what it brings by the hooks ``pytest_eac_register_...``.
 """
 
 from __future__ import annotations
@@ -12,15 +13,51 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
+from pytest_eac.spec.entries import imported
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
 METHODS = "methods"
 METRICS = "metrics"
 ABILITIES = "abilities"
 SOURCES = "sources"
 KINDS = (METHODS, METRICS, ABILITIES, SOURCES)
+
+BUILT_IN: Mapping[str, Mapping[str, str]] = {
+    METHODS: {
+        "rome": "pytest_eac.editing.updates.rome:ROME",
+        "r-rome": "pytest_eac.editing.updates.rome:R_ROME",
+        "memit": "pytest_eac.editing.updates.memit:MEMIT",
+        "memit-prev": "pytest_eac.editing.updates.memit:MEMIT_PREV",
+        "emmet": "pytest_eac.editing.updates.emmet:EMMET",
+        "rect": "pytest_eac.editing.filters.rect:RECT",
+        "prune": "pytest_eac.editing.filters.prune:PRUNE",
+        "alphaedit": "pytest_eac.editing.updates.alphaedit:ALPHAEDIT",
+        "nas": "pytest_eac.editing.updates.alphaedit:NAS",
+        "encore": "pytest_eac.editing.updates.memit:ENCORE",
+        "ft": "pytest_eac.editing.updates.ft:FT",
+        "ft-l": "pytest_eac.editing.updates.ft:FT_L",
+    },
+    ABILITIES: {
+        "nli": "pytest_eac.abilities.built_in.nli:TASK",
+        "sentiment": "pytest_eac.abilities.built_in.sentiment:TASK",
+        "qa": "pytest_eac.abilities.built_in.qa:TASK",
+        "reading": "pytest_eac.abilities.built_in.reading:TASK",
+        "summarization": "pytest_eac.abilities.built_in.summarization:TASK",
+        "reasoning": "pytest_eac.abilities.built_in.reasoning:TASK",
+        "arithmetic": "pytest_eac.abilities.built_in.arithmetic:TASK",
+        "instructions": "pytest_eac.abilities.built_in.instructions:TASK",
+        "generation": "pytest_eac.abilities.built_in.generation:TASK",
+        "perplexity": "pytest_eac.abilities.built_in.perplexity:TASK",
+        "drift": "pytest_eac.abilities.built_in.drift:TASK",
+    },
+    SOURCES: {
+        "counterfact": "pytest_eac.spec.sources.counterfact:FORMAT",
+        "zsre": "pytest_eac.spec.sources.zsre:FORMAT",
+        "jsonl": "pytest_eac.spec.sources.jsonl:FORMAT",
+    },
+}
 
 _registered: dict[tuple[str, str], Any] = {}
 
@@ -42,11 +79,13 @@ def names(kind: str) -> tuple[str, ...]:
 
 
 def find(kind: str, name: str) -> Any | None:
-    """Return the thing of that name, or ``None``.
+    """Return the thing of that name, or ``None``; a built-in one cannot be replaced.
 
     Raises:
         SettingsError: the entry point's package cannot be imported.
     """
+    if name in BUILT_IN.get(kind, {}):
+        return imported(BUILT_IN[kind][name])
     if (kind, name) in _registered:
         return _registered[kind, name]
     for point in _points(kind):

@@ -15,6 +15,7 @@ from pytest_eac.editing.descent import StepLoss
 from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.update_cache import Memory, open_memory
+from pytest_eac.editing.updates.emmet import EmmetOptions
 from pytest_eac.editing.value import Value
 from pytest_eac.lm.weights import WeightDelta, restored
 from pytest_eac.spec.edits import Edit, Neighbor
@@ -24,7 +25,6 @@ from pytest_eac.spec.schema.settings import (
     ContextSettings,
     CovarianceSettings,
     MethodSettings,
-    UpdateSettings,
     ValueSettings,
 )
 
@@ -103,7 +103,7 @@ OTHER_SETTINGS = {
     "value": {"value": ValueSettings(learning_rate=0.25)},
     "anchors": {"anchors": AnchorSettings(ratio=0.1)},
     "no anchors": {"anchors": None},
-    "update": {"update": UpdateSettings(l2=1.0)},
+    "update": {"update": EmmetOptions(l2=1.0)},
 }
 
 
@@ -319,7 +319,7 @@ def cached(
     loaded: LoadedModel, root: Path, edits: tuple[Edit, ...], *, batch: int = 1, base: str = "ft"
 ) -> list[bool]:
     """Which updates came from the cache."""
-    update = UpdateSettings(steps=2, learning_rate=1e-3)
+    update = {"steps": 2, "learning_rate": 1e-3} if base.startswith("ft") else {}
     settings = MethodSettings(base=base, layers=(1,), update=update)
     down = loaded.layout.down.format(1)
     with restored(loaded.model, [down]) as originals:

@@ -10,19 +10,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 
-from pytest_eac.editing import recipes
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.interface import Solved, Work
-from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.recipes import (
-    RECIPES,
-    Recipe,
+from pytest_eac.editing.locate_then_edit import (
     _Solver,
     edited_modules,
     locate_then_edit,
 )
+from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
-from pytest_eac.editing.updates.memit import memit
+from pytest_eac.editing.updates.memit import MemitOptions, memit
 from pytest_eac.editing.value import Searched, Value, solve_values
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
 from pytest_eac.lm.forward.hooks import capture
@@ -31,8 +29,9 @@ from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec import registry
+from pytest_eac.spec.entries import Method
 from pytest_eac.spec.hyperparameters import resolve_settings
-from pytest_eac.spec.methods import BUILT_IN, Method
+from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
@@ -60,7 +59,9 @@ UPDATE = {"weight": 1.0, "threshold": 3e-3, "l2": 1e-2}
 
 def settings_for(name: str, *, layers: tuple[int, ...] = (1,), **more: Any) -> MethodSettings:
     """The method's defaults, with weights that suit the tiny models."""
-    update = {key: value for key, value in UPDATE.items() if key in BUILT_IN[name].update}
+    update = {
+        key: value for key, value in UPDATE.items() if key in BUILT_IN[name].update.model_fields
+    }
     if name.startswith("emmet"):
         update["l2"] = 0.0
     given = {"base": name, "layers": layers, **more, "update": {**update, **more.get("update", {})}}
@@ -214,7 +215,7 @@ def test_values_do_not_depend_on_how_many_share_a_pass(
         sizes.append(len(objective.init))
         return solve_values(objective, *args, **options)
 
-    monkeypatch.setattr(recipes, "solve_values", counted)
+    monkeypatch.setattr("pytest_eac.editing.locate_then_edit.solve_values", counted)
     found = []
     for room in (1, 2**40):
         monkeypatch.setattr(LoadedModel, "spare_bytes", room)
@@ -237,7 +238,7 @@ def test_edits_share_a_pass_as_far_as_the_memory_goes(
 ) -> None:
     settings = settings_for("memit")
     work = chain_of(tiny_llama, settings, world[:4], llama_moments)
-    solver = _Solver(tiny_llama, settings, work, RECIPES["memit"])
+    solver = _Solver(tiny_llama, settings, work, Recipe(rule=memit))
     prompts = [prepare(tiny_llama, edit, CONTEXTS) for edit in (world[0],) * 5]
     each = solver.objective(prompts[:1]).saved_bytes()
     for room, expected in ((0.5, [1] * 5), (2.5, [2, 2, 1]), (9, [5])):
@@ -569,7 +570,7 @@ def test_an_error_in_a_search_names_the_edit_that_it_is_about(
             raise NonFiniteError("the loss is nan", edit=0)
         return solve_values(objective, *args, **options)
 
-    monkeypatch.setattr(recipes, "solve_values", solved)
+    monkeypatch.setattr("pytest_eac.editing.locate_then_edit.solve_values", solved)
     with (
         pytest.raises(NonFiniteError, match=f"edits 1 to 3 of 3: {broken} .*the loss is nan"),
         edited(tiny_llama, settings, world[:3], llama_moments, batch=3),
@@ -749,7 +750,7 @@ def test_a_recipe_of_another_package_is_a_method_with_its_twin(
     tiny: LoadedModel, world: tuple[Edit, ...], moments: Moments, bring: Bring, twin: str
 ) -> None:
     rule = partial(locate_then_edit, recipe=Recipe(rule=halved))
-    bring(Method(solve=rule, takes_value=True, covariance=True, update={"weight": None}))
+    bring(Method(solve=rule, takes_value=True, covariance=True, update=MemitOptions))
     given = {"base": f"own{twin}", "layers": (1, 2), "update": {"weight": 1.0}}
     own = resolve_settings(MethodChoice.model_validate(given), {})
     whole = settings_for(f"memit{twin}", layers=(1, 2))

@@ -16,8 +16,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.locate_then_edit import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
+from pytest_eac.editing.updates.memit import MemitOptions
 from pytest_eac.errors import EacWarning, ModelError, SettingsError
 from pytest_eac.lm.forward.generate import greedy, sample
 from pytest_eac.lm.forward.hooks import capture, patch
@@ -27,7 +28,7 @@ from pytest_eac.lm.loading.load import LoadedModel, load_model
 from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.scoring.answers import force, force_ids
 from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.schema.settings import CovarianceSettings, MethodSettings, UpdateSettings
+from pytest_eac.spec.schema.settings import CovarianceSettings, MethodSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -249,7 +250,7 @@ def test_memit_shares_an_edit_out_over_two_matrices(loaded: LoadedModel, tmp_pat
     covariance = CovarianceSettings(corpus=str(corpus), ridge=1.0)
     paths = edited_modules(loaded, settings)
     moments = second_moments(loaded, paths, covariance, cache=Cache(tmp_path))
-    settings = settings.model_copy(update={"update": UpdateSettings(weight=0.1)})
+    settings = settings.model_copy(update={"update": MemitOptions(weight=0.1)})
     pair = [(EDIT.prompt, EDIT.ending)]
     state = loaded.model.state_dict()
     before = {name: tensor.clone() for name, tensor in state.items()}

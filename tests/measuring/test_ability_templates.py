@@ -7,7 +7,6 @@ import pytest
 import transformers
 
 from pytest_eac.abilities.items import Row
-from pytest_eac.abilities.tasks import TASKS, Task
 from pytest_eac.abilities.templates import BREAK, _written, find_template
 from pytest_eac.errors import DataError, SettingsError
 from pytest_eac.lm.tokens import encode
@@ -29,9 +28,8 @@ def prompt(name: str, item: Row, **options: Any) -> str:
     return find_template(name, AbilityBounds(keep=1, **options)).ask(MODEL, item)
 
 
-def test_the_table_the_spec_and_the_templates_know_the_same_abilities() -> None:
-    assert set(TASKS) == set(BUILT_IN)
-    assert set(_written()) == {name for name, task in TASKS.items() if isinstance(task, Task)}
+def test_each_ability_that_puts_items_into_prompts_has_a_template() -> None:
+    assert set(_written()) == {name for name, task in BUILT_IN.items() if task.prompted}
 
 
 def test_an_item_stands_in_its_template() -> None:
@@ -101,9 +99,9 @@ def test_examples_that_lack_a_field_of_the_specs_template_are_an_error() -> None
         prompt("nli", row(premise="x"), template="{premise}", shots=1)
 
 
-@pytest.mark.parametrize("name", [name for name, task in TASKS.items() if isinstance(task, Task)])
+@pytest.mark.parametrize("name", [name for name, task in BUILT_IN.items() if task.prompted])
 def test_the_examples_are_no_items_of_the_data(name: str) -> None:
-    items = [str(item) for item in read(TASKS[name].data)]
+    items = [str(item) for item in read(BUILT_IN[name].data)]
     for example in _written()[name].get("examples", []):
         for field, value in example.items():
             assert field == "answer" or not any(value in item for item in items)

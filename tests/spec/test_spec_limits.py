@@ -493,9 +493,9 @@ def test_many_records_of_a_json_list_are_read_in_linear_work(
 def test_a_json_list_larger_than_any_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter[str]
 ) -> None:
-    from pytest_eac.spec.sources import reading
+    from pytest_eac.spec.sources import records
 
-    monkeypatch.setattr(reading, "LIST_BYTES", 1_000)
+    monkeypatch.setattr(records, "LIST_BYTES", 1_000)
     for size in (1_001, 2_000):
         reads.clear()
         file = write(tmp_path / "x", "[".ljust(size))

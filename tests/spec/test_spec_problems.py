@@ -552,11 +552,13 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
         ),
         (
             "methods: {x: {base: memit, update: {keep: 0.3}}}",
-            "3:14: methods.x: memit has no update option keep; it has: weight",
+            "3:37: methods.x.update.keep: unknown key 'keep'; it is an option of rect; this method "
+            "has: weight",
         ),
         (
             "methods: {x: {base: rome, update: {weight: 3}}}",
-            "3:14: methods.x: rome has no update option weight; it has: none",
+            "3:36: methods.x.update.weight: unknown key 'weight'; it is an option of memit, "
+            "memit-prev, rect, prune, encore; this method has: none",
         ),
         (
             "methods: {x: {base: rome, anchors: {ratio: 0.1}}}",
@@ -593,7 +595,7 @@ def test_a_path_that_no_file_can_have_is_a_problem_of_the_spec(
         ),
         (
             "methods: {x: {base: alphaedit, update: {l2: 0}}}",
-            "3:14: methods.x: alphaedit needs an l2 above 0",
+            "3:45: methods.x.update.l2: found 0, expected greater than 0",
         ),
         (
             "methods: {x: {base: memit, update: {weight: 0}}}",

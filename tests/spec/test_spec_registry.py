@@ -10,7 +10,8 @@ import pytest
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec import registry
-from pytest_eac.spec.methods import BUILT_IN, Method, find_method, method_names
+from pytest_eac.spec.entries import Method
+from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
 from pytest_eac.spec.registry import METHODS, METRICS, SOURCES, find, names, register
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def _forget() -> Iterator[None]:
 def announced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A package with a method, a metric, and two entry points that lead nowhere."""
     (tmp_path / "bringing_methods.py").write_text(
-        "from pytest_eac.spec.methods import Method\n"
+        "from pytest_eac import Method\n"
         "def solve(model, edits, settings): return ()\n"
         "spread = Method(solve=solve, takes_value=True)\n"
     )

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-import torch
+from pydantic import Field
 
-from pytest_eac.editing.interface import Solved, Work
-from pytest_eac.editing.recipes import edited_modules, locate_then_edit
-from pytest_eac.lm.layout import as_out_in, find_module
-from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
+from pytest_eac.editing.recipe import Recipe
+from pytest_eac.editing.updates.memit import MemitOptions, memit
+from pytest_eac.spec.entries import Method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pytest_eac.editing.interface import Solved, Work
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.settings import MethodSettings
+
+
+class PruneOptions(MemitOptions):
+    """Options of PRUNE on MEMIT's update."""
+
+    log_base: Annotated[float, Field(gt=1, allow_inf_nan=False)] = Field(
+        math.e, description="Base of the logarithm that restrains singular values"
+    )
 
 
 def prune(
@@ -31,25 +39,38 @@ def prune(
 
     Source: Ma et al. 2024 (arXiv 2405.16821), equation 5.
     """
-    originals = {
-        path: work.originals.get(path, _weight(loaded, path)).clone()
-        for path in edited_modules(loaded, settings)
-    }
+    import torch
+
+    from pytest_eac.editing.interface import Solved
+    from pytest_eac.editing.locate_then_edit import edited_modules, locate_then_edit
+    from pytest_eac.lm.layout import as_out_in, find_module
+    from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
+
+    modules = {path: find_module(loaded.model, path) for path in edited_modules(loaded, settings)}
+    weights: dict[str, Tensor] = {path: each.weight for path, each in modules.items()}  # type: ignore[misc]
+    originals = {path: work.originals.get(path, weights[path]).clone() for path in modules}
+
+    def change(path: str) -> Tensor:
+        """Return how far a weight is from its original, (d_out, d_in)."""
+        moved = weights[path].float() - originals[path].float()
+        return as_out_in(moved, modules[path]).clone()
+
     with restored(loaded.model, originals):
-        for path, original in originals.items():
-            if (change := work.state.get(_free(path))) is not None:
-                _set(loaded, path, original, change)
-        solved = locate_then_edit(loaded, edits, settings, work)
+        for path, module in modules.items():
+            if (free := work.state.get(f"free:{path}")) is not None:
+                with torch.no_grad():
+                    original = as_out_in(originals[path], module).float()
+                    as_out_in(weights[path], module).copy_(original + free)
+        solved = locate_then_edit(loaded, edits, settings, work, recipe=Recipe(rule=memit))
         for delta in solved.deltas:
             apply_delta(loaded.model, delta)
-        free = {path: _change(loaded, path, original) for path, original in originals.items()}
+        wanted = {path: change(path) for path in modules}
     deltas = []
-    for path, change in free.items():
-        original = as_out_in(originals[path], find_module(loaded.model, path)).float()
-        wanted = restrain(change, original, settings.update.log_base or math.e)
-        now = _change(loaded, path, originals[path])
-        deltas.append(WeightDelta(module=path, left=wanted - now))
-    state = {**solved.state, **{_free(path): change for path, change in free.items()}}
+    for path, free in wanted.items():
+        original = as_out_in(originals[path], modules[path]).float()
+        restrained = restrain(free, original, settings.update.log_base)
+        deltas.append(WeightDelta(module=path, left=restrained - change(path)))
+    state = {**solved.state, **{f"free:{path}": free for path, free in wanted.items()}}
     return Solved(deltas=tuple(deltas), values=solved.values, state=state)
 
 
@@ -60,6 +81,8 @@ def restrain(change: Tensor, original: Tensor, base: float) -> Tensor:
     ``original`` (both (d_out, d_in)) and ``a`` is ``base``. The logarithm is of slope ``1 / (m ln
     a)``: with small matrices it may lie above ``s``; it then stays ``s``.
     """
+    import torch
+
     most = float(torch.linalg.matrix_norm(original.double(), ord=2))
     left, values, right = torch.linalg.svd(change.double(), full_matrices=False)
     lowered = (values / most).clamp_min(1).log() / math.log(base) + most
@@ -68,23 +91,10 @@ def restrain(change: Tensor, original: Tensor, base: float) -> Tensor:
     return restrained.to(change.dtype)
 
 
-def _free(path: str) -> str:
-    return f"free:{path}"
-
-
-def _weight(loaded: LoadedModel, path: str) -> Tensor:
-    weight: Tensor = find_module(loaded.model, path).weight  # type: ignore[assignment]
-    return weight
-
-
-def _change(loaded: LoadedModel, path: str, original: Tensor) -> Tensor:
-    """Return how far a weight is from its original, (d_out, d_in)."""
-    change = _weight(loaded, path).float() - original.float()
-    return as_out_in(change, find_module(loaded.model, path)).clone()
-
-
-@torch.no_grad()
-def _set(loaded: LoadedModel, path: str, original: Tensor, change: Tensor) -> None:
-    module = find_module(loaded.model, path)
-    rows = as_out_in(_weight(loaded, path), module)
-    rows.copy_(as_out_in(original, module).float() + change)
+PRUNE = Method(
+    solve="pytest_eac.editing.filters.prune:prune",
+    source="Ma et al. 2024, arXiv 2405.16821",
+    takes_value=True,
+    covariance=True,
+    update=PruneOptions,
+)

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import torch
+from pydantic import Field
 
-from pytest_eac.editing.updates.problem import solve_with_keys
-from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.editing.recipe import Recipe
+from pytest_eac.spec.entries import Method
+from pytest_eac.spec.schema.types import Positive, Strict
 
 if TYPE_CHECKING:
     from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.lm.weights import WeightDelta
+
+
+class AlphaEditOptions(Strict):
+    """Options of AlphaEdit's update."""
+
+    threshold: Positive = Field(
+        2e-2,
+        description="Directions of C (without its ridge) with an eigenvalue below this may be "
+        "written to",
+    )
+    l2: Positive = Field(10.0, description="Weight of ||dW||^2")
 
 
 def alphaedit(problem: Problem) -> WeightDelta:
@@ -24,13 +38,26 @@ def alphaedit(problem: Problem) -> WeightDelta:
 
     Source: Fang et al. 2024 (AlphaEdit, arXiv 2410.02355), equation 10.
     """
+    import torch
+
+    from pytest_eac.editing.updates.problem import solve_with_keys
+
     moment, options = problem.moment, problem.options
-    if moment is None or options.threshold is None or options.l2 is None:
-        raise ValueError("needs a second moment, a threshold and l2")
-    l2 = options.l2
+    if moment is None:
+        raise ValueError("needs a second moment")
     keys = moment.project(problem.keys.double(), options.threshold)
     earlier = moment.project(problem.earlier.double(), options.threshold)
-    right = solve_with_keys(lambda x: x / l2, torch.cat([earlier, keys], dim=1), keys)
-    return WeightDelta(
-        module=problem.module, left=problem.residuals, right=right.to(problem.residuals.dtype)
-    )
+    every = torch.cat([earlier, keys], dim=1)
+    right = solve_with_keys(lambda x: x / options.l2, every, keys)
+    return problem.delta(problem.residuals, right)
+
+
+ALPHAEDIT = Method(
+    solve=Recipe(rule=alphaedit),
+    source="Fang et al. 2024, arXiv 2410.02355",
+    takes_value=True,
+    covariance=True,
+    protects=True,
+    update=AlphaEditOptions,
+)
+NAS = replace(ALPHAEDIT, source="arXiv 2602.02543", value={"norm": "anchored"})

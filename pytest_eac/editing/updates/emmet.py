@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from pydantic import Field
 
-from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.editing.recipe import Recipe
+from pytest_eac.spec.entries import Method
+from pytest_eac.spec.schema.types import NonNegative, Strict
 
 if TYPE_CHECKING:
     from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.lm.weights import WeightDelta
+
+
+class EmmetOptions(Strict):
+    """Options of EMMET's update."""
+
+    l2: NonNegative = Field(0.0, description="Ridge of the keys' products")
 
 
 def emmet(problem: Problem) -> WeightDelta:
@@ -20,10 +29,21 @@ def emmet(problem: Problem) -> WeightDelta:
     keys coincide share their residuals' mean. Source: Gupta et al. 2024 (EMMET, arXiv 2403.14236),
     equation 12.
     """
+    import torch
+
     keys = problem.keys.double()
     whitened = problem.whiten(keys)
     gram = keys.T @ whitened
-    gram += (problem.options.l2 or 0.0) * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
+    gram += problem.options.l2 * torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     inverse = torch.linalg.pinv(gram, hermitian=True, rtol=1e-9)
-    right = (whitened @ inverse).to(problem.residuals.dtype)
-    return WeightDelta(module=problem.module, left=problem.residuals, right=right)
+    return problem.delta(problem.residuals, whitened @ inverse)
+
+
+EMMET = Method(
+    solve=Recipe(rule=emmet),
+    source="Gupta et al. 2024, arXiv 2403.14236",
+    takes_value=True,
+    many_layers=False,
+    covariance=True,
+    update=EmmetOptions,
+)

@@ -4,24 +4,35 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from pydantic import Field
 
-from pytest_eac.editing.interface import Solved, Work
-from pytest_eac.editing.loss import TargetLoss
-from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.errors import NonFiniteError
-from pytest_eac.lm.layout import as_out_in, find_module
-from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.spec.entries import Method
+from pytest_eac.spec.schema.types import Positive, Steps, Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from pytest_eac.editing.interface import Solved, Work
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.settings import MethodSettings
 
 # The published baseline's: the search stops once the mean loss is below this.
 _STOP_LOSS = 1e-2
+
+
+class FtOptions(Strict):
+    """Options of fine-tuning."""
+
+    steps: Steps = Field(25, description="Largest number of gradient steps")
+    learning_rate: Positive = Field(5e-4, description="Adam's learning rate")
+
+
+class FtLOptions(FtOptions):
+    """Options of fine-tuning within a ball."""
+
+    radius: Positive = Field(5e-4, description="Largest change of any entry of the matrix")
 
 
 def fine_tune(
@@ -39,7 +50,16 @@ def fine_tune(
     teacher-forced, as in EasyEdit's ``target_new`` objective, so that targets of several tokens are
     learnt in order.
     """
-    options = settings.update
+    import torch
+
+    from pytest_eac.editing.interface import Solved
+    from pytest_eac.editing.locate_then_edit import edited_modules
+    from pytest_eac.editing.loss import TargetLoss
+    from pytest_eac.lm.layout import as_out_in, find_module
+    from pytest_eac.lm.weights import WeightDelta
+
+    options: FtOptions = settings.update
+    radius = options.radius if isinstance(options, FtLOptions) else None
     paths = edited_modules(loaded, settings)
     weights: dict[str, Tensor] = {
         path: find_module(loaded.model, path).weight  # type: ignore[misc]
@@ -49,10 +69,10 @@ def fine_tune(
         path: torch.zeros_like(weight, dtype=torch.float32, requires_grad=True)
         for path, weight in weights.items()
     }
-    optimizer = torch.optim.Adam(list(changes.values()), lr=options.learning_rate or 5e-4)
+    optimizer = torch.optim.Adam(list(changes.values()), lr=options.learning_rate)
     loss_of = TargetLoss(loaded, edits)
     losses: list[float] = []
-    for _step in range(options.steps or 25):
+    for _step in range(options.steps):
         moved = {
             f"{path}.weight": (weight.float() + changes[path]).to(weight.dtype)
             for path, weight in weights.items()
@@ -66,10 +86,10 @@ def fine_tune(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        if options.radius is not None:
+        if radius is not None:
             with torch.no_grad():
                 for change in changes.values():
-                    change.clamp_(-options.radius, options.radius)
+                    change.clamp_(-radius, radius)
     deltas = tuple(
         WeightDelta(
             module=path, left=as_out_in(change.detach(), find_module(loaded.model, path)).clone()
@@ -77,3 +97,17 @@ def fine_tune(
         for path, change in changes.items()
     )
     return Solved(deltas=deltas, losses=tuple(losses))
+
+
+FT = Method(
+    solve="pytest_eac.editing.updates.ft:fine_tune",
+    source="the FT baseline of Meng et al. 2022, arXiv 2202.05262",
+    many_layers=False,
+    update=FtOptions,
+)
+FT_L = Method(
+    solve=FT.solve,
+    source="the constrained FT baseline, Zhu et al. 2020, arXiv 2012.00363",
+    many_layers=False,
+    update=FtLOptions,
+)

@@ -1,18 +1,39 @@
-"""MEMIT's update and its kin: regularised least squares over a batch of edits."""
+"""The updates of MEMIT and its family: regularised least squares over a batch of edits."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
+from pydantic import Field
 
-from pytest_eac.editing.updates.problem import solve_with_keys
-from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.editing.recipe import Recipe
+from pytest_eac.spec.entries import Method
+from pytest_eac.spec.schema.types import Positive, Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.lm.weights import WeightDelta
+
+
+class MemitOptions(Strict):
+    """Options of MEMIT's update.
+
+    The published weights, 15,000 to 20,000, are of the size of the default for their models.
+    """
+
+    weight: Positive | None = Field(
+        None,
+        description="lambda, the weight of C against the new keys; by default the number of the "
+        "layer's inputs",
+    )
+
+
+class EncoreOptions(MemitOptions):
+    """Options of ENCORE's update."""
+
+    l2: Positive = Field(10.0, description="Weight of ||dW||^2")
 
 
 def memit(problem: Problem) -> WeightDelta:
@@ -29,7 +50,7 @@ def memit_prev(problem: Problem) -> WeightDelta:
     What the matrix says to the keys of earlier edits is to stay. Source: MEMIT's sequential
     baseline in the code of AlphaEdit (arXiv 2410.02355).
     """
-    return least_squares(problem, torch.cat([problem.earlier, problem.keys], dim=1))
+    return least_squares(problem, problem.all_keys)
 
 
 def encore(problem: Problem) -> WeightDelta:
@@ -38,12 +59,13 @@ def encore(problem: Problem) -> WeightDelta:
     ``lambda_n`` (option ``l2``) holds the norm of each update down. Source: Gupta et al. 2025
     (ENCORE, arXiv 2502.01636).
     """
-    keys = torch.cat([problem.earlier, problem.keys], dim=1)
-    return least_squares(problem, keys, identity=problem.options.l2 or 0.0)
+    return least_squares(problem, problem.all_keys, identity=problem.options.l2)
 
 
 def least_squares(problem: Problem, keys: Tensor, *, identity: float = 0.0) -> WeightDelta:
     """Return ``R K^T (lambda C + identity I + A A^T)^-1`` for keys ``A`` (d_in, m)."""
+    from pytest_eac.editing.updates.problem import solve_with_keys
+
     moment, weight = problem.moment, problem.options.weight
     if weight is None:
         weight = float(len(problem.keys))
@@ -54,6 +76,31 @@ def least_squares(problem: Problem, keys: Tensor, *, identity: float = 0.0) -> W
         return moment.solve(right, weight=weight, identity=identity)
 
     right = solve_with_keys(solve, keys.double(), problem.keys.double())
-    return WeightDelta(
-        module=problem.module, left=problem.residuals, right=right.to(problem.residuals.dtype)
-    )
+    return problem.delta(problem.residuals, right)
+
+
+MEMIT = Method(
+    solve=Recipe(rule=memit),
+    source="Meng et al. 2023, arXiv 2210.07229",
+    takes_value=True,
+    covariance=True,
+    released=True,
+    update=MemitOptions,
+)
+MEMIT_PREV = Method(
+    solve=Recipe(rule=memit_prev),
+    source="MEMIT with the keys of earlier edits protected",
+    takes_value=True,
+    covariance=True,
+    protects=True,
+    update=MemitOptions,
+)
+ENCORE = Method(
+    solve=Recipe(rule=encore),
+    source="Gupta et al. 2025, arXiv 2502.01636",
+    takes_value=True,
+    covariance=True,
+    protects=True,
+    update=EncoreOptions,
+    value={"stop_when": "argmax"},
+)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
+
+from pytest_eac.lm.weights import WeightDelta
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -13,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.covariance import Moment
-    from pytest_eac.spec.schema.settings import UpdateSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,7 +29,7 @@ class Problem:
         residuals: what the matrix must add for those keys, R; (d_out, n).
         earlier: the keys of the edits before these, K_p; (d_in, m).
         moment: the second moment C of the module's inputs; ``None`` stands for the identity.
-        options: the method's own.
+        options: an instance of the method's own ``update`` model.
     """
 
     module: str
@@ -38,11 +39,26 @@ class Problem:
     residuals: Tensor
     earlier: Tensor
     moment: Moment | None
-    options: UpdateSettings
+    options: Any
+
+    @property
+    def all_keys(self) -> Tensor:
+        """The keys of these edits and of those before them, ``[K_p K]``; (d_in, m + n)."""
+        return torch.cat([self.earlier, self.keys], dim=1)
 
     def whiten(self, right: Tensor) -> Tensor:
         """Return ``C^-1 right``, (d_in, n) in float64."""
         return right.double() if self.moment is None else self.moment.solve(right)
+
+    def delta(self, left: Tensor, right: Tensor | None = None) -> WeightDelta:
+        """Return the change ``left right^T`` of the matrix, in the number format of ``left``.
+
+        Args:
+            left: (d_out, r); the whole change, (d_out, d_in), where there is no ``right``.
+            right: (d_in, r).
+        """
+        right = None if right is None else right.to(left.dtype)
+        return WeightDelta(module=self.module, left=left, right=right)
 
 
 def solve_with_keys(solve: Callable[[Tensor], Tensor], keys: Tensor, right: Tensor) -> Tensor:

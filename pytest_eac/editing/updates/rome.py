@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.errors import EditError
-from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.spec.entries import Method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.lm.weights import WeightDelta
 
 # Of what the mean key has along its own whitened direction.
 _LEAST_SHARE = 1e-3
@@ -55,6 +58,27 @@ def rank_one(problem: Problem, key: Tensor, residual: Tensor) -> WeightDelta:
             f"(it has {share:.1e} of it): the update would blow up. Put a few words before the "
             "subject in the prompt, give other contexts, or take r-rome, which has no such case"
         )
-    return WeightDelta(
-        module=problem.module, left=(residual / scale)[:, None], right=direction[:, None]
-    )
+    return problem.delta((residual / scale)[:, None], direction[:, None])
+
+
+def mean_key(keys: Tensor) -> Tensor:
+    """Return ROME's key: the mean over all contexts, (contexts, d_in) -> (d_in,)."""
+    return keys.mean(dim=0)
+
+
+ROME = Method(
+    solve=Recipe(rule=rome, whole_layer=False, key=mean_key),
+    source="Meng et al. 2022, arXiv 2202.05262",
+    takes_value=True,
+    many_edits=False,
+    many_layers=False,
+    covariance=True,
+    covariance_optional=True,
+    released=True,
+)
+R_ROME = replace(
+    ROME,
+    solve=Recipe(rule=r_rome, whole_layer=False, key=mean_key),
+    source="Gupta et al. 2024, arXiv 2403.07175",
+    released=False,
+)

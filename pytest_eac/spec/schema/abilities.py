@@ -8,31 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from pytest_eac.spec import registry
+from pytest_eac.spec.entries import LABELLED, imported
 from pytest_eac.spec.registry import ABILITIES, names
-from pytest_eac.spec.schema.settings import Strict
-from pytest_eac.spec.schema.types import Level
+from pytest_eac.spec.schema.types import Count, Level, Positive, Share, Strict
 from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_DATA = frozenset({"data", "revision", "take", "seed"})
-_ASKED = _DATA | {"template", "chat"}
-_SHOWN = _ASKED | {"shots"}
-_LABELLED = _SHOWN | {"calibrate", "candidates"}
-# The options that each built-in ability has a use for.
-BUILT_IN: Mapping[str, frozenset[str]] = {
-    "nli": _LABELLED,
-    "sentiment": _LABELLED,
-    "qa": _SHOWN,
-    "reading": _SHOWN,
-    "summarization": _SHOWN,
-    "reasoning": _SHOWN,
-    "arithmetic": _SHOWN,
-    "instructions": _ASKED,
-    "generation": _ASKED | {"max_perplexity"},
-    "perplexity": _DATA,
-    "drift": _DATA,
+    from pytest_eac.spec.entries import Task
+
+BUILT_IN: Mapping[str, Task] = {
+    name: imported(place) for name, place in registry.BUILT_IN[ABILITIES].items()
 }
 # Tasks of lm-evaluation-harness by their own names: lm_eval:TASK.
 LM_EVAL = "lm_eval:"
@@ -40,9 +28,6 @@ _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"}
 
 _LIMITS = frozenset({"keep", "min", "above_chance", "at", "confidence"})
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 # A field of an item in a template.
 FIELD = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 Source = Annotated[str, Field(min_length=1, max_length=20_000)]
@@ -129,7 +114,7 @@ class AbilityBounds(Strict):
     @property
     def asked(self) -> dict[str, Any]:
         """How the ability is asked for, without its limits; what is left to the defaults is not."""
-        options = set(_LABELLED | _LM_EVAL_USES) - {"calibrate"}
+        options = set(LABELLED | _LM_EVAL_USES) - {"calibrate"}
         return self.model_dump(mode="json", include=options, exclude_defaults=True)
 
     @model_validator(mode="after")
@@ -173,8 +158,8 @@ def _options_have_a_use(
     bounds: dict[str, AbilityBounds],
 ) -> dict[str, AbilityBounds]:
     for name, each in bounds.items():
-        own = _LM_EVAL_USES if name.startswith(LM_EVAL) else BUILT_IN.get(name, frozenset())
-        useful = own | _LIMITS
+        own = BUILT_IN[name].uses if name in BUILT_IN else frozenset()
+        useful = _LIMITS | (_LM_EVAL_USES if name.startswith(LM_EVAL) else own)
         unused = sorted(each.model_fields_set - useful)
         if unused:
             raise _no_use("{name} has no use for {unused}", name=name, unused=", ".join(unused))

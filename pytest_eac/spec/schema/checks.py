@@ -10,8 +10,17 @@ from pydantic_core import PydanticCustomError
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import Abilities, AbilityBounds, known_ability
 from pytest_eac.spec.schema.growth import GrowthBounds
-from pytest_eac.spec.schema.settings import NonNegative, Strict
-from pytest_eac.spec.schema.types import Count, Level, Name, Number, Share, Text, Texts
+from pytest_eac.spec.schema.types import (
+    Count,
+    Level,
+    Name,
+    NonNegative,
+    Number,
+    Share,
+    Strict,
+    Text,
+    Texts,
+)
 from pytest_eac.spec.suggestions import closest
 
 METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")

@@ -16,9 +16,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.edits import place
-from pytest_eac.spec.registry import SOURCES, names
-from pytest_eac.spec.schema.settings import Strict
-from pytest_eac.spec.schema.types import Count, Phrase, Seed, Text
+from pytest_eac.spec.entries import imported
+from pytest_eac.spec.registry import BUILT_IN, SOURCES, names
+from pytest_eac.spec.schema.types import Count, Phrase, Seed, Strict, Text
 from pytest_eac.spec.suggestions import closest
 from pytest_eac.text.spacing import Space
 
@@ -65,16 +65,18 @@ class InlineEdit(Strict):
         return value
 
 
-FORMATS = ("counterfact", "zsre", "jsonl")
-
-
 def _known_format(name: str) -> str:
-    known = (*FORMATS, *names(SOURCES))
+    known = (*BUILT_IN[SOURCES], *names(SOURCES))
     if name not in known:
         text = "unknown format {name}{hint}"
         more = {"name": repr(name), "hint": closest(name, known)}
         raise PydanticCustomError("name", text, more)
     return name
+
+
+def _describe(schema: dict[str, Any]) -> None:
+    formats = [f"{name}: {imported(at).about}" for name, at in BUILT_IN[SOURCES].items()]
+    schema["description"] = "; ".join(formats) + "."
 
 
 class EditSource(Strict):
@@ -84,11 +86,8 @@ class EditSource(Strict):
     format: Annotated[
         str,
         AfterValidator(_known_format),
-        WithJsonSchema({"anyOf": [{"enum": list(FORMATS)}, {"type": "string"}]}),
-    ] = Field(
-        description="counterfact: CounterFact's JSON; zsre: MEND's zsRE JSON; jsonl: one edit per "
-        "line, with the keys of an inline edit."
-    )
+        WithJsonSchema({"anyOf": [{"enum": list(BUILT_IN[SOURCES])}, {"type": "string"}]}),
+    ] = Field(json_schema_extra=_describe)
     take: Count | None = Field(None, description="How many edits to use; all by default.")
     seed: Seed | None = Field(
         None, description="Draw the edits at random with this seed; in file order by default."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.schema.hints import key_meant, limits_meant, share_meant
 from pytest_eac.spec.schema.spec_file import json_schema
+from pytest_eac.spec.schema.update_options import methods_with
 from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
@@ -55,8 +56,10 @@ def path_in(value: Any, detail: ErrorDetails) -> Where:
 def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> Problem:
     detail = details[0]
     if detail["type"] == "extra_forbidden":
-        known = _known_options(path[:-1], marked) or _known_keys(path[:-1])
-        hint = key_meant(path, known) or closest(str(path[-1]), known)
+        known = _known_options(path[:-1], marked)
+        if known is None:
+            known = _known_keys(path[:-1])
+        hint = _other_method(path, known) or key_meant(path, known) or closest(str(path[-1]), known)
         message = f"unknown key {path[-1]!r}{hint}"
         return marked.mark(path, key=True).problem(message, path)
     if detail["type"] == "missing" and isinstance(detail["loc"][-1], int):
@@ -126,15 +129,25 @@ def _schema() -> dict[str, Any]:
     return json_schema()
 
 
-def _known_options(path: Where, marked: MarkedValue) -> list[str]:
-    """Return the keys under a method's ``options``: the method knows them, not the schema."""
-    if path[-1:] != ("options",):
-        return []
+def _known_options(path: Where, marked: MarkedValue) -> list[str] | None:
+    """Return the keys under a method's ``options`` and ``update``, which only the method knows."""
+    if path[-1:] not in {("options",), ("update",)}:
+        return None
     choice = marked.value
     for part in path[:-1]:
         choice = choice[part]
-    options = find_method(choice["base"]).options
-    return sorted(options.model_fields) if options else []
+    options = getattr(find_method(choice["base"]), str(path[-1]))
+    return sorted(options.model_fields)
+
+
+def _other_method(path: Where, known: list[str]) -> str:
+    """Return which methods have an option under ``update`` that this one has not."""
+    others = methods_with(str(path[-1])) if path[-2:-1] == ("update",) else ()
+    if not others:
+        return ""
+    return (
+        f"; it is an option of {', '.join(others)}; this method has: {', '.join(known) or 'none'}"
+    )
 
 
 def _known_keys(path: Where) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,18 +15,20 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.methods import BUILT_IN, CONTROLS, Method, find_method, plain_name
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method
 from pytest_eac.spec.schema.settings import (
     AnchorSettings,
     ContextSettings,
     CovarianceSettings,
     Layers,
     Preset,
-    Strict,
-    UpdateSettings,
     ValueSettings,
 )
-from pytest_eac.spec.schema.types import Name, Text
+from pytest_eac.spec.schema.types import Name, Strict, Text
+from pytest_eac.spec.schema.update_options import UpdateSettings
+
+if TYPE_CHECKING:
+    from pytest_eac.spec.entries import Method
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 
@@ -85,7 +87,11 @@ class MethodChoice(Strict):
     covariance: CovarianceSettings | Literal["none"] = Field(
         CovarianceSettings(), description="Statistics of the layer's inputs; none does without."
     )
-    update: UpdateSettings = UpdateSettings()
+    update: Any = Field(
+        {},
+        validate_default=True,
+        description="How the matrix is changed; each method has options of its own.",
+    )
     options: Any = Field(
         None,
         validate_default=True,
@@ -122,12 +128,16 @@ class MethodChoice(Strict):
                     raise _no_use("{base} solves for no value; drop {part}", self, part=repr(part))
         if "covariance" in given and not method.covariance:
             raise _no_use("{base} reads no covariance; drop 'covariance'", self)
-        if self.covariance == "none" and plain_name(self.base) not in _CAN_DO_WITHOUT:
-            raise _no_use("{base} needs a covariance; only rome and r-rome do without", self)
-        if self.preset == "released" and self.base not in _RELEASED:
-            known = ", ".join(_RELEASED)
+        if self.covariance == "none" and not method.covariance_optional:
+            known = " and ".join(
+                name
+                for name, each in BUILT_IN.items()
+                if each.covariance_optional and not each.anchors
+            )
+            raise _no_use("{base} needs a covariance; only {known} do without", self, known=known)
+        if self.preset == "released" and not method.released:
+            known = ", ".join(name for name, each in BUILT_IN.items() if each.released)
             raise _no_use("the released code has no {base}; it has: {known}", self, known=known)
-        self._update_has_a_use(method)
         self._anchors_are_of_a_piece()
         if self.contexts.texts and "lengths" in self.contexts.model_fields_set:
             raise _no_use("contexts: texts are given, so nothing is sampled; drop lengths", self)
@@ -146,14 +156,14 @@ class MethodChoice(Strict):
                 unused=unused,
             )
 
-    def _update_has_a_use(self, method: Method) -> None:
-        unused = sorted(self.update.model_fields_set - method.update.keys())
-        if unused:
-            known = ", ".join(method.update) or "none"
-            text = "{base} has no update option {unused}; it has: {known}"
-            raise _no_use(text, self, unused=", ".join(unused), known=known)
-        if self.update.l2 == 0 and method.update.get("l2"):
-            raise _no_use("{base} needs an l2 above 0", self)
+    @field_validator("update", mode="before", json_schema_input_type=UpdateSettings)
+    @classmethod
+    def _options_of_the_update(cls, value: Any, info: ValidationInfo) -> Any:
+        """Read ``update`` by the model that the method has for it."""
+        base = info.data.get("base")
+        if base is None or base in CONTROLS:
+            return value  # reported under 'base', or with all else that a control has no use for
+        return find_method(base).update.model_validate(value)
 
     @field_validator("options", mode="before")
     @classmethod
@@ -161,7 +171,7 @@ class MethodChoice(Strict):
         """Read ``options`` by the model that the method brings."""
         base = info.data.get("base")
         if base is None:
-            return value  # told under 'base'
+            return value  # reported under 'base'
         model = None if base in CONTROLS else find_method(base).options
         if model is not None:
             return model.model_validate({} if value is None else value)
@@ -169,10 +179,6 @@ class MethodChoice(Strict):
             text = "{base} has no options of its own; drop 'options'"
             raise PydanticCustomError("no_use", text, {"base": base})
         return None
-
-
-_CAN_DO_WITHOUT = ("rome", "r-rome")
-_RELEASED = ("rome", "rome-eac", "memit", "memit-eac")
 
 
 def _no_use(text: str, choice: MethodChoice, **more: str) -> PydanticCustomError:

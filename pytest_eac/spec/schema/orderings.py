@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 
-from pytest_eac.spec.schema.settings import NonNegative, Strict
-from pytest_eac.spec.schema.types import Count, Text
+from pytest_eac.spec.schema.types import Count, NonNegative, Strict, Text
 
 if TYPE_CHECKING:
     from pytest_eac.spec.schema.checks import Checks

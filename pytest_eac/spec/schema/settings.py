@@ -8,22 +8,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from pytest_eac.spec.methods import find_method
+from pytest_eac.spec.schema.types import NonNegative, Positive, Ratio, Steps, Strict
+
 Preset = Literal["paper", "released"]
-
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
-Steps = Annotated[int, Field(ge=1, le=10_000)]
 Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
-
-
-class Strict(BaseModel):
-    """Frozen; refuses keys that it does not know and values of another type."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def _one_place(text: str) -> str:
@@ -134,36 +126,6 @@ class CovarianceSettings(Strict):
     )
 
 
-class UpdateSettings(Strict):
-    """How the matrix is changed; each method takes the options that its formula has."""
-
-    weight: Positive | None = Field(
-        None,
-        description="lambda, the weight of C against the new keys (memit and its kin); by default "
-        "the number of the layer's inputs.",
-    )
-    keep: Ratio | None = Field(
-        None, description="Share of the entries kept, largest |dW / W| first (rect)."
-    )
-    log_base: Annotated[float, Field(gt=1, allow_inf_nan=False)] | None = Field(
-        None, description="Base of the logarithm that restrains singular values (prune)."
-    )
-    threshold: Positive | None = Field(
-        None,
-        description="Directions of C (without its ridge) with an eigenvalue below this may "
-        "be written to (alphaedit).",
-    )
-    l2: NonNegative | None = Field(
-        None,
-        description="Weight of ||dW||^2 (alphaedit, encore); ridge of the keys' products (emmet).",
-    )
-    steps: Steps | None = Field(None, description="Largest number of gradient steps (ft, ft-l).")
-    learning_rate: Positive | None = Field(None, description="Adam's learning rate (ft, ft-l).")
-    radius: Positive | None = Field(
-        None, description="Largest change of any entry of the matrix (ft-l)."
-    )
-
-
 class MethodSettings(Strict):
     """A method ready to run: every hyperparameter that it uses has its value."""
 
@@ -176,8 +138,17 @@ class MethodSettings(Strict):
     value: ValueSettings = ValueSettings()
     anchors: AnchorSettings | None = None
     covariance: CovarianceSettings | None = None
-    update: UpdateSettings = UpdateSettings()
+    update: Any = Field(
+        {},
+        validate_default=True,
+        description="Options of the update, of the model that the method has for them.",
+    )
     options: Any = None
     control: Literal["random", "random-spectrum"] | None = Field(
         None, description="Random updates of this method's size in place of its own."
     )
+
+    @field_validator("update", mode="before")
+    @classmethod
+    def _of_the_methods_own_model(cls, value: Any, info: ValidationInfo) -> Any:
+        return find_method(info.data["base"]).update.model_validate(value)

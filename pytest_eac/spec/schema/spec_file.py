@@ -11,12 +11,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
+from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.schema.checks import Checks, Stats
 from pytest_eac.spec.schema.edits import EditEntry
 from pytest_eac.spec.schema.methods import MethodChoice, ModelChoice
 from pytest_eac.spec.schema.orderings import Orderings
-from pytest_eac.spec.schema.settings import Strict
-from pytest_eac.spec.schema.types import Count, Name, Seed, Text, Texts, as_tuple
+from pytest_eac.spec.schema.types import Count, Name, Seed, Strict, Text, Texts, as_tuple
 from pytest_eac.text.spacing import Space
 
 Match = Literal["accuracy", "success", "generation"]
@@ -26,10 +26,17 @@ def _from_text(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
+_ONE_AT_A_TIME = [
+    name for name, each in BUILT_IN.items() if not each.many_edits and not each.anchors
+]
+
+
 class Sequence(Strict):
     """How the edits follow one another, and when the model is measured."""
 
-    batch: Count = Field(1, description="Edits per update; rome and r-rome take one at a time.")
+    batch: Count = Field(
+        1, description=f"Edits per update; {' and '.join(_ONE_AT_A_TIME)} take one at a time."
+    )
     checkpoints: tuple[Count, ...] = Field(
         (), description="Measure after so many edits; the last edit is always measured."
     )

@@ -5,8 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any
 from unicodedata import category
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
+
+
+class Strict(BaseModel):
+    """Frozen; refuses keys that it does not know and values of another type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 def _strip(value: str) -> str:
@@ -29,6 +35,10 @@ Texts = Annotated[
 Phrase = Annotated[Text, AfterValidator(_strip)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.+-]*$", max_length=80)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Steps = Annotated[int, Field(ge=1, le=10_000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Level = Annotated[float, Field(ge=0.5, lt=1)]

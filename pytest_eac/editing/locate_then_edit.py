@@ -2,7 +2,8 @@
 
 An edit is written in three parts. The *value* is what the last edited layer must say at the
 subject; the *keys* are how the subject looks to each edited matrix; the *update* is the formula
-that makes the one follow from the other. The methods differ in their entry of ``RECIPES`` alone.
+that makes the one follow from the other. Methods differ in their
+:class:`pytest_eac.editing.recipe.Recipe` alone.
 """
 
 from __future__ import annotations
@@ -12,62 +13,29 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.editing.filters.rect import rect
 from pytest_eac.editing.interface import Solved, Work
-from pytest_eac.editing.keys import grouped_key, mean_key, read_keys, read_outputs
+from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
 from pytest_eac.editing.objective import Objective, tail_tokens
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.updates.alphaedit import alphaedit
-from pytest_eac.editing.updates.emmet import emmet
-from pytest_eac.editing.updates.memit import encore, memit, memit_prev
 from pytest_eac.editing.updates.problem import Problem
-from pytest_eac.editing.updates.rome import r_rome, rome
 from pytest_eac.editing.value import Value, solve_values
 from pytest_eac.errors import EacError, EditError, NonFiniteError, SettingsError
 from pytest_eac.lm.layout import as_out_in, find_module
-from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
-from pytest_eac.spec.methods import find_method, plain_name
+from pytest_eac.lm.weights import apply_delta, restored
+from pytest_eac.spec.methods import find_method
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from torch import Tensor
 
     from pytest_eac.editing.prompts import EditPrompts
+    from pytest_eac.editing.recipe import Recipe
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.settings import MethodSettings
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recipe:
-    """How a method puts its parts together.
-
-    Attributes:
-        rule: the formula.
-        whole_layer: the value is the decoder layer's output (MEMIT), not the MLP's (ROME).
-        key: how a key is averaged over contexts, (contexts, d_in) -> (d_in,).
-        remembers: the rule reads the keys of earlier edits.
-    """
-
-    rule: Callable[[Problem], WeightDelta]
-    whole_layer: bool = True
-    key: Callable[[Tensor], Tensor] = grouped_key
-    remembers: bool = False
-
-
-RECIPES: dict[str, Recipe] = {
-    "rome": Recipe(rule=rome, whole_layer=False, key=mean_key),
-    "r-rome": Recipe(rule=r_rome, whole_layer=False, key=mean_key),
-    "memit": Recipe(rule=memit),
-    "memit-prev": Recipe(rule=memit_prev, remembers=True),
-    "emmet": Recipe(rule=emmet),
-    "rect": Recipe(rule=rect),
-    "prune": Recipe(rule=memit),
-    "alphaedit": Recipe(rule=alphaedit, remembers=True),
-    "nas": Recipe(rule=alphaedit, remembers=True),
-    "encore": Recipe(rule=encore, remembers=True),
-}
 
 # NAS: edits of the sequence that the norm is measured on; of so many norms the largest is dropped.
 _NORM_EDITS = 20
@@ -106,12 +74,9 @@ def locate_then_edit(
     settings: MethodSettings,
     work: Work,
     *,
-    recipe: Recipe | None = None,
+    recipe: Recipe,
 ) -> Solved:
-    """Solve an update of one or more edits on the model as it is now; changes nothing.
-
-    ``recipe`` is the built-in method's own unless given: another package's update rule becomes a
-    method as ``functools.partial(locate_then_edit, recipe=Recipe(rule=my_rule))``.
+    """Solve an update of one or more edits by a recipe, on the model as it is; changes nothing.
 
     The residual is measured again before each layer, on the model with the layers before it
     written, and shared out over the layers still to come.
@@ -122,7 +87,6 @@ def locate_then_edit(
 
     Source: MEMIT (Meng et al. 2023), algorithm 1; for one layer and one edit it is ROME's.
     """
-    recipe = recipe or RECIPES[plain_name(settings.base)]
     solver = _Solver(loaded, settings, work, recipe)
     prompts = _prepared(loaded, edits, work.contexts)
     state = dict(work.state)
@@ -139,6 +103,7 @@ def locate_then_edit(
     target = torch.stack([value.init + value.delta for value in values], dim=1)
     residual = torch.stack([value.delta for value in values], dim=1)
     paths = [loaded.layout.down.format(layer) for layer in chosen_layers(settings)]
+    protects = find_method(settings.base).protects
     deltas: list[WeightDelta] = []
     with restored(loaded.model, paths[:-1]):
         for index, path in enumerate(paths):
@@ -147,7 +112,7 @@ def locate_then_edit(
                 residual = target - read_outputs(loaded, prompts, solver.site)
             problem = solver.problem(prompts, path, residual / (len(paths) - index))
             deltas.append(recipe.rule(problem))
-            if recipe.remembers:
+            if protects:
                 state[_keys(path)] = torch.cat([problem.earlier, problem.keys], dim=1)
     return Solved(deltas=tuple(deltas), values=tuple(values), state=state)
 
@@ -257,7 +222,8 @@ class _Solver:
         module = find_module(self.loaded.model, path)
         weight: Tensor = module.weight  # type: ignore[assignment]
         keys = read_keys(self.loaded, prompts, path)
-        columns = torch.stack([self.recipe.key(each) for each in keys], dim=1)
+        average = self.recipe.key or grouped_key
+        columns = torch.stack([average(each) for each in keys], dim=1)
         earlier = self.work.state.get(_keys(path))
         return Problem(
             module=path,

@@ -1,0 +1,10 @@
+"""Open questions."""
+
+from pytest_eac.spec.entries import WITH_EXAMPLES, Task
+
+TASK = Task(
+    asked="questions without a passage",
+    data="qa",
+    uses=WITH_EXAMPLES,
+    ask="pytest_eac.abilities.by_generation:questions",
+)

@@ -1,0 +1,48 @@
+"""CounterFact (Meng et al. 2022): a JSON list of facts with paraphrases and neighbors."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from pytest_eac.spec.entries import SourceFormat
+from pytest_eac.spec.schema.edits import InlineEdit, Neighbor
+from pytest_eac.spec.schema.types import Text
+from pytest_eac.spec.sources.records import Record, json_list
+
+
+class _Label(Record):
+    text: Text = Field(alias="str")
+
+
+class _Rewrite(Record):
+    prompt: Text
+    subject: Text
+    target_new: _Label
+    target_true: _Label
+
+
+class CounterFactRecord(Record):
+    """A record of CounterFact. Neighbors share the fact's true object."""
+
+    requested_rewrite: _Rewrite
+    paraphrase_prompts: tuple[Text, ...] = ()
+    neighborhood_prompts: tuple[Text, ...] = ()
+
+
+def convert(record: str) -> InlineEdit:
+    """Return the edit that a record describes."""
+    found = CounterFactRecord.model_validate_json(record)
+    rewrite, truth = found.requested_rewrite, found.requested_rewrite.target_true.text
+    return InlineEdit(
+        subject=rewrite.subject,
+        prompt=rewrite.prompt,
+        target=rewrite.target_new.text,
+        truth=truth,
+        paraphrases=found.paraphrase_prompts,
+        neighborhood=tuple(
+            Neighbor(prompt=prompt, answer=truth) for prompt in found.neighborhood_prompts
+        ),
+    )
+
+
+FORMAT = SourceFormat(about="CounterFact's JSON", read=json_list, convert=convert)
