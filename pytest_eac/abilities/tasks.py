@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_eac.abilities import by_generation, by_likelihood, plain_text
@@ -52,7 +55,7 @@ TASKS: dict[str, Task | Reading] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """An ability of a spec, ready to be asked; see :class:`pytest_eac.records.run.Ability`."""
 
@@ -60,6 +63,12 @@ class Prepared:
     template: str | None
     data: str | None
     sha256: str | None
+
+    @cached_property
+    def question(self) -> str:
+        """The SHA-256 of all that a model's scores depend on; empty if nobody can know it."""
+        items = self.asked.items
+        return hashlib.sha256(json.dumps(items).encode()).hexdigest() if items else ""
 
 
 def prepare(
