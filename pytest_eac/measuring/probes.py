@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_eac.lm.tokens import continuation
@@ -13,7 +11,7 @@ from pytest_eac.spec.edits import Edit, normalized_answer, question, questions, 
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_eac.records.run import Excluded
     from pytest_eac.spec.schema.spec_file import Match
@@ -32,31 +30,37 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """Probes of one kind; each group is measured by a metric of its own.
+    """Probes of one kind.
 
     Attributes:
-        expect: what is to follow the prompts after the edit: its ``target``, or an answer
-            ``unchanged`` from the unedited model's.
+        expect: what is asked for: the edit's ``target``, its ``truth``, or an answer ``unchanged``
+            from the unedited model's.
         prompts: gives an edit's prompts, each with the answer that is asked for; ``None`` for the
             unedited model's own answer.
     """
 
-    expect: Literal["target", "unchanged"]
+    expect: Literal["target", "truth", "unchanged"]
     prompts: Callable[[Edit], Iterable[tuple[str, str | None]]]
 
-    def questions(self, edit: Edit, *, own: Mapping[str, str]) -> list[Question]:
-        """Return an edit's questions; ``own`` has the unedited model's own answers by prompt."""
+    def questions(self, edit: Edit, own: Mapping[str, str]) -> Iterator[Question]:
+        """Yield an edit's questions; ``own`` has the unedited model's own answers by prompt."""
         rival = edit.truth if self.expect == "target" else edit.target
-        return [
-            _question(edit, prompt, answer or own.get(prompt, NO_ANSWER), rival)
-            for prompt, answer in self.prompts(edit)
-        ]
+        for prompt, answer in self.prompts(edit):
+            yield Question(
+                prompt=prompt,
+                answer=edit.after(prompt, answer or own.get(prompt, NO_ANSWER)),
+                rival=None if rival is None else edit.after(prompt, rival),
+            )
 
 
 GROUPS = {
+    "prompt": Group(expect="target", prompts=lambda edit: [(edit.prompt, edit.target)]),
+    "truth": Group(
+        expect="truth",
+        prompts=lambda edit: [] if edit.truth is None else [(edit.prompt, edit.truth)],
+    ),
     "paraphrases": Group(
-        expect="target",
-        prompts=lambda edit: [(text, edit.target) for text in edit.paraphrases],
+        expect="target", prompts=lambda edit: [(text, edit.target) for text in edit.paraphrases]
     ),
     "neighborhood": Group(
         expect="unchanged",
@@ -72,18 +76,19 @@ class Questions:
     Attributes:
         edits: the edits.
         superseded: for each, the later one that overwrites it, if any.
-        targets: whether an edit's target follows its prompt: one for each edit.
-        truths: whether its truth does: one for each edit that has a truth.
-        groups: the other probes, by the name of their group.
+        groups: the probes by the name of their group; ``prompt`` has one for each edit.
         alike: questions between whose answer and rival ``success`` sees no difference.
     """
 
     edits: tuple[Edit, ...]
     superseded: tuple[int | None, ...]
-    targets: tuple[Probe, ...]
-    truths: tuple[Probe, ...]
     groups: Mapping[str, tuple[Probe, ...]]
     alike: frozenset[Question]
+
+    @property
+    def targets(self) -> tuple[Probe, ...]:
+        """Whether each edit's target follows its prompt."""
+        return self.groups["prompt"]
 
     @property
     def unchanged(self) -> tuple[Probe, ...]:
@@ -130,43 +135,26 @@ def make_questions(
         tokenizer: the model's.
         own: the unedited model's answers, by prompt, where a neighbour names none.
     """
-
-    def probes(ask: Callable[[Edit], Iterable[Question]]) -> tuple[Probe, ...]:
-        return tuple(
+    groups = {
+        name: tuple(
             Probe(edit=index, question=each)
             for index, edit in enumerate(edits)
-            for each in ask(edit)
+            for each in group.questions(edit, own)
         )
-
-    targets, truths = probes(lambda edit: [target_question(edit)]), probes(truth_questions)
-    groups = {name: probes(partial(each.questions, own=own)) for name, each in GROUPS.items()}
-    every = chain(targets, truths, *groups.values())
+        for name, group in GROUPS.items()
+    }
+    every = {probe.question for probes in groups.values() for probe in probes}
     return Questions(
         edits=edits,
         superseded=superseded(edits),
-        targets=targets,
-        truths=truths,
         groups=groups,
-        alike=_alike({each.question for each in every}, tokenizer)
-        if match == "success"
-        else frozenset(),
+        alike=_alike(every, tokenizer) if match == "success" else frozenset(),
     )
-
-
-def target_question(edit: Edit) -> Question:
-    """Return the question whether an edit's target follows its prompt."""
-    return _question(edit, edit.prompt, edit.target, edit.truth)
-
-
-def truth_questions(edit: Edit) -> list[Question]:
-    """Return the question whether an edit's truth follows its prompt, if it has one."""
-    return [] if edit.truth is None else [_question(edit, edit.prompt, edit.truth, edit.target)]
 
 
 def every_question(edit: Edit) -> list[Question]:
     """Return all questions of an edit; the model's own answers are not known."""
-    groups = (group.questions(edit, own={}) for group in GROUPS.values())
-    return [target_question(edit), *truth_questions(edit), *chain.from_iterable(groups)]
+    return [each for group in GROUPS.values() for each in group.questions(edit, {})]
 
 
 def exclude(asked: Questions, scores: Sequence[float]) -> tuple[Excluded | None, ...]:
@@ -187,14 +175,6 @@ def exclude(asked: Questions, scores: Sequence[float]) -> tuple[Excluded | None,
         for text in questions(edit):
             written.setdefault(text, set()).add(normalized_answer(edit.target))
     return tuple(found)
-
-
-def _question(edit: Edit, prompt: str, answer: str, rival: str | None) -> Question:
-    return Question(
-        prompt=prompt,
-        answer=edit.after(prompt, answer),
-        rival=None if rival is None else edit.after(prompt, rival),
-    )
 
 
 def _alike(asked: set[Question], tokenizer: Any) -> frozenset[Question]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_eac.measuring.probes import Probe
-    from pytest_eac.measuring.unedited_answers import UneditedAnswers
+    from pytest_eac.measuring.unedited import UneditedAnswers
     from pytest_eac.records.run import Measurement
     from pytest_eac.scoring.asker import Answer, Asker
 

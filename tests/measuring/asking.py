@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_eac.measuring.recall import EditedModel
-from pytest_eac.measuring.unedited_answers import UneditedAnswers, ask_questions
+from pytest_eac.measuring.unedited import UneditedAnswers, ask_questions
 from pytest_eac.scoring.answer_cache import as_loaded
 
 if TYPE_CHECKING:

@@ -214,7 +214,8 @@ def test_what_cannot_be_named_is_neither_looked_up_nor_kept(
     put(recall.asker, 0)
     count = len(kept(tmp_path, MEASUREMENTS))
     edited = recall.asker.after(None, {})
-    put(edited, 0), put(edited, 1)
+    for index in (0, 1):
+        put(edited, index)
     assert len(kept(tmp_path, MEASUREMENTS)) == count
     put(recall.asker.after("some update", {}), 0)
     put(recall.asker, 0)
