@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.recall import EditedModel, efficacy, generalization, locality, retention
 from pytest_eac.measuring.unedited import rearrange
-from pytest_eac.scoring.answers import generate, generation_length
+from pytest_eac.scoring.answers import force, generate, generation_length
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.text.spacing import starts_with
 from tests.measuring.asking import after, answer, ask
@@ -34,15 +35,85 @@ def wrecked(tiny: LoadedModel) -> Iterator[LoadedModel]:
         yield tiny
 
 
-def _wreck(loaded: LoadedModel) -> None:
+def _wreck(loaded: LoadedModel, *, strength: float = 3.0) -> None:
     weight = find_module(loaded.model, loaded.layout.down.format(0)).weight
     noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
     with torch.no_grad():
-        weight += 3 * noise  # type: ignore[operator]
+        weight += strength * noise  # type: ignore[operator]
 
 
 def _asked_right_after(recall: UneditedAnswers, given: list[Answer]) -> EditedModel:
     return replace(after(recall, len(given)), right_after=given)
+
+
+def _said(
+    recall: UneditedAnswers, edit: Edit, prompt: str, answer: str, rival: str
+) -> tuple[float, tuple[int, ...] | str | bool]:
+    """The slow twin: one question alone, and its score by the definition."""
+    loaded = recall.asker.state.loaded
+    if recall.asker.match == "generation":
+        (text,) = generate(loaded, [prompt], tokens=recall.asker.length)
+        return float(starts_with(text, answer)), text
+    one, other = (
+        force(loaded, [(prompt, edit.after(prompt, each))])[0] for each in (answer, rival)
+    )
+    if recall.asker.match == "accuracy":
+        hits = [a == b for a, b in zip(one.wanted, one.predicted, strict=True)]
+        return sum(hits) / len(hits), one.predicted
+    better = one.log_likelihood > other.log_likelihood
+    return float(better), better
+
+
+@pytest.mark.parametrize("match", MATCHES)
+def test_metrics_are_means_of_means_of_questions_asked_one_by_one(
+    wrecked: LoadedModel, world: tuple[Edit, ...], match: Match
+) -> None:
+    edits = tuple(
+        replace(
+            edit,
+            subject=f"Yy{index}",
+            prompt=f"Yy{index}",
+            start=0,
+            target=edit.truth or "",
+            truth=edit.target,
+            paraphrases=(edit.prompt, f"Zz{index}"),
+        )
+        for index, edit in enumerate(world[:8])
+    )
+    recall = ask(wrecked, edits, match)
+
+    def near(edit: Edit) -> list[tuple[int, ...] | str | bool]:
+        return [
+            _said(recall, edit, each.prompt, each.answer or "", edit.target)[1]
+            for each in edit.neighborhood
+            if each.prompt not in {edit.prompt for edit in world[:8]}
+        ]
+
+    def same(one: object, other: object) -> float:
+        if not isinstance(one, tuple) or not isinstance(other, tuple):
+            return float(one == other)
+        return fmean(a == b for a, b in zip(one, other, strict=True))
+
+    def held(edit: Edit, prompt: str) -> float:
+        return _said(recall, edit, prompt, edit.target, edit.truth or "")[0]
+
+    before = [near(edit) for edit in edits]
+    counts = [held(edit, edit.prompt) < 1 for edit in edits]
+    _wreck(wrecked, strength=1.0 if match == "success" else 0.1)
+    retained: list[float | None] = []
+    general: list[float | None] = []
+    local: list[float | None] = []
+    for edit, said, count in zip(edits, before, counts, strict=True):
+        retained.append(held(edit, edit.prompt) if count else None)
+        general.append(fmean(held(edit, text) for text in edit.paraphrases) if count else None)
+        pairs = zip(said, near(edit), strict=True)
+        local.append(fmean(same(*pair) for pair in pairs) if said else None)
+    edited = after(recall, len(edits))
+    assert list(retention(edited).scores) == pytest.approx(retained)
+    assert list(generalization(edited).scores) == pytest.approx(general)
+    assert list(locality(edited).scores) == pytest.approx(local)
+    for scores in (general, local):
+        assert 0 < fmean(each for each in scores if each is not None) < 1
 
 
 @pytest.mark.parametrize("match", MATCHES)
