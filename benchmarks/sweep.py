@@ -22,8 +22,8 @@ import torch
 
 from pytest_eac import load_model, load_spec
 from pytest_eac.errors import EacError
-from pytest_eac.measuring.chain import run_chain
-from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.chain import RunOptions, run_chain
+from pytest_eac.measuring.unedited import AskOptions, ask_unedited
 from pytest_eac.scoring.perplexity import perplexity
 from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.spec.spec import SpecMethod
@@ -32,6 +32,7 @@ from pytest_eac.spec.yaml.values import parse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from pytest_eac.editing.sequence import Step
     from pytest_eac.records.run import Chain
 
 
@@ -60,10 +61,9 @@ def _flat(choice: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield prefix + key, value
 
 
-def row(chain: Chain, before: float) -> str:
-    """Return the cells that a chain's end gives; ``before`` is the unedited model's perplexity."""
+def row(chain: Chain, perplexity_ratio: float) -> str:
+    """Return the cells that a chain's end gives; perplexity is over the unedited model's."""
     last = chain.checkpoints[-1]
-    after = last.metrics["perplexity"].value or 0.0
     shares = (
         last.metrics["efficacy"],
         last.metrics["retention"],
@@ -73,7 +73,7 @@ def row(chain: Chain, before: float) -> str:
     cells = [f"{share.value:.2f}" for share in shares if share.value is not None]
     reached = sum(bool(cost.reached) for cost in chain.per_edit)
     seconds = sum(cost.seconds for cost in chain.per_edit) / len(chain.per_edit)
-    cells += [f"{last.deviation.l1_relative:.3f}", f"{100 * (after / before - 1):+.1f} %"]
+    cells += [f"{last.deviation.l1_relative:.3f}", f"{100 * (perplexity_ratio - 1):+.1f} %"]
     return " | ".join([*cells, f"{reached}/{len(chain.per_edit)}", f"{seconds:.1f}"])
 
 
@@ -95,8 +95,15 @@ def main() -> None:
     spec = replace(spec, edits=edits, checkpoints=(len(edits),))
     with arguments.text.open(encoding="utf-8") as file:
         texts = [json.loads(line)[arguments.column] for line in itertools.islice(file, 60)]
-    recall = Recall(loaded, spec.edits, spec.scoring.match)
+    unedited = ask_unedited(loaded, spec, AskOptions(), tell=lambda _: None)
     before = perplexity(loaded, texts)
+    after: list[float] = []
+
+    def read_texts(step: Step) -> None:
+        if step.indices.stop == len(edits):
+            after.append(perplexity(loaded, texts))
+
+    options = RunOptions(unedited=unedited, watch=read_texts)
     print(
         f"{len(edits)} edits of {spec.file} on {loaded.id}, match: {spec.scoring.match}; "
         f"perplexity before: {before:.3f}\n"
@@ -108,9 +115,8 @@ def main() -> None:
     for label, choice in settings(arguments.grid):
         try:
             method = SpecMethod(name=choice.base, choice=choice)
-            metrics = {"perplexity": lambda model, _: perplexity(model, texts)}
-            chain = run_chain(loaded, spec, method, recall=recall, metrics=metrics)
-            print(f"| {label} | {row(chain, before)} |", flush=True)
+            chain = run_chain(loaded, spec, method, options=options)
+            print(f"| {label} | {row(chain, after[-1] / before)} |", flush=True)
         except EacError as error:
             print(f"| {label} | {error} |", flush=True)
 

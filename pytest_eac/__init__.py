@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.layout import as_out_in, find_module
     from pytest_eac.lm.loading.load import LoadedModel, load_model
     from pytest_eac.lm.weights import WeightDelta, restored
-    from pytest_eac.measuring.chain import run_chain
+    from pytest_eac.measuring.chain import RunOptions, run_chain
     from pytest_eac.records.run import Chain, Record
     from pytest_eac.reporting.causality import deviation_and_abilities
     from pytest_eac.spec.edits import Edit
@@ -39,6 +39,7 @@ _HOMES = {
     "LoadedModel": "pytest_eac.lm.loading.load",
     "Method": "pytest_eac.spec.entries",
     "MethodSettings": "pytest_eac.spec.schema.settings",
+    "RunOptions": "pytest_eac.measuring.chain",
     "Solved": "pytest_eac.editing.interface",
     "TargetLoss": "pytest_eac.editing.loss",
     "WeightDelta": "pytest_eac.lm.weights",
@@ -71,6 +72,7 @@ __all__ = [
     "Problem",
     "Recipe",
     "Record",
+    "RunOptions",
     "Solved",
     "TargetLoss",
     "WeightDelta",

@@ -1,11 +1,8 @@
-"""The abilities of a spec, measured before the first edit and held against that afterwards."""
+"""The abilities of a spec, measured before the first edit and compared with that afterwards."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.abilities.asking import Told
@@ -17,7 +14,6 @@ from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import swapped
 from pytest_eac.records.run import Ability
-from pytest_eac.scoring.answer_cache import open_memory
 from pytest_eac.scoring.perplexity import continued_perplexity
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
 from pytest_eac.stats.paired import Interval
@@ -25,33 +21,51 @@ from pytest_eac.stats.paired import Interval
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from torch import Tensor
-
     from pytest_eac.abilities.asking import Asked
-    from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.scoring.answer_cache import ModelState
     from pytest_eac.spec.schema.abilities import AbilityBounds
 
 
-class Abilities:
-    """What a model can do apart from the edited facts.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UneditedAbilities:
+    """What a model can do apart from the edited facts, asked before the first edit.
 
-    Create it on the unedited model, which is asked then. What is in the ``cache`` the model is not
-    asked again; what nobody can know all about is always asked: abilities of other packages, and
-    lm-eval tasks with code of their own.
+    Attributes:
+        prepared: the abilities by name, ready to be asked.
+        told: the unedited model's scores.
+        records: the same as a record has them.
+        confidence: the level of the intervals.
+    """
+
+    prepared: Mapping[str, Prepared]
+    told: Mapping[str, Told]
+    records: dict[str, Ability]
+    confidence: float
+
+
+def ask_abilities(
+    state: ModelState,
+    wanted: Mapping[str, AbilityBounds],
+    *,
+    offline: bool = False,
+    confidence: float = 0.95,
+    tell: Callable[[str], None] = lambda _: None,
+    absent: Callable[[str, UnavailableError], None] | None = None,
+) -> UneditedAbilities:
+    """Ask the unedited model for its abilities.
+
+    Scores in the cache are reused, but for those whose questions are not all known: abilities of
+    other packages, and lm-eval tasks with code of their own, are always asked.
 
     Args:
-        loaded: the unedited model.
+        state: the unedited model.
         wanted: the abilities by name, and how they are asked for.
-        cache: where scores are looked up and kept.
         offline: whether data sets may come from this machine only.
         confidence: the level of the intervals.
         tell: called with the name of an ability that is about to be measured.
-        absent: where to put, by name, the abilities whose data are not on this machine, and to do
-            without them; by default one such is an error.
-
-    Attributes:
-        base: the unedited model's abilities.
+        absent: called with the name of an ability whose data are not on this machine, which is then
+            left out; by default that is an error.
 
     Raises:
         DataError: items cannot be read.
@@ -60,127 +74,115 @@ class Abilities:
         NonFiniteError: a logit is not finite.
         SpoiledModelError: an ability of another package, or lm-eval, left something behind.
     """
-
-    def __init__(
-        self,
-        loaded: LoadedModel,
-        wanted: Mapping[str, AbilityBounds],
-        *,
-        cache: Cache | None = None,
-        offline: bool = False,
-        confidence: float = 0.95,
-        tell: Callable[[str], None] = lambda _: None,
-        absent: dict[str, UnavailableError] | None = None,
-    ) -> None:
-        self._confidence = confidence
-        self._memory = open_memory(cache, loaded)
-        self._loaded = loaded
-        self._originals: Mapping[str, Tensor] = {}
-        self._prepared: dict[str, Prepared] = {}
-        for name, bounds in wanted.items():
-            try:
-                self._prepared[name] = _prepare(loaded, name, bounds, offline=offline)
-            except EacError as error:
-                error.check = name
-                if absent is None or not isinstance(error, UnavailableError):
-                    raise
-                absent[name] = error
-        self._keys = {
-            name: _digest(each) for name, each in self._prepared.items() if each.asked.items
-        }
-        self._base = {name: self._ask(name, tell) for name in self._prepared}
-        self.base = {name: self._ability(name, told) for name, told in self._base.items()}
-
-    def after(self, update: str | None, originals: Mapping[str, Tensor]) -> Abilities:
-        """Return the same abilities, for the model as an update has left it.
-
-        Args:
-            update: the update's name, under which scores are kept; ``None`` if it has none.
-            originals: the unedited weights by module path.
-        """
-        edited = copy(self)
-        edited._memory = self._memory.edited(update)
-        edited._originals = originals
-        return edited
-
-    def on(self, loaded: LoadedModel) -> Abilities:
-        """Return the same abilities for another model, held against the one this was created on."""
-        moved = copy(self)
-        moved._loaded = loaded
-        moved._memory = open_memory(self._memory.cache, loaded)
-        return moved
-
-    def measure(
-        self, names: Iterable[str], *, tell: Callable[[str], None] = lambda _: None
-    ) -> dict[str, Ability]:
-        """Measure some of the abilities on the model as it is now; ``tell`` is told each name."""
-        there = [name for name in names if name in self._prepared]
-        return {name: self._ability(name, self._ask(name, tell)) for name in there}
-
-    def _ask(self, name: str, tell: Callable[[str], None]) -> Told:
-        tell(name)
-        if name not in self._keys:
-            return self._put(name)
-
-        def ask() -> list[Any]:
-            told = self._put(name)
-            return [list(told.scores), told.unparsable, told.about]
-
-        question = {"ability": name, "items": self._keys[name]}
-        scores, unparsable, about = self._memory.recall(question, ask)
-        return Told(scores=tuple(scores), unparsable=unparsable, about=about)
-
-    def _put(self, name: str) -> Told:
-        """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
+    prepared: dict[str, Prepared] = {}
+    for name, bounds in wanted.items():
         try:
-            told = self._asked(self._prepared[name].asked)
-            if not told.texts:
-                return told
-            with swapped(self._loaded.model, self._originals):
-                read = continued_perplexity(self._loaded, told.texts)
-            return replace(told, about={**told.about, "perplexity_unedited": read}, texts=())
+            prepared[name] = _prepare(state.loaded, name, bounds, offline=offline)
         except EacError as error:
-            raise type(error)(f"ability {name!r}: {error}") from error
+            error.check = name
+            if absent is None or not isinstance(error, UnavailableError):
+                raise
+            absent(name, error)
+    told = {name: _ask(name, each, state, tell) for name, each in prepared.items()}
+    return UneditedAbilities(
+        prepared=prepared,
+        told=told,
+        records={
+            name: _record(prepared[name], base=each, told=each, confidence=confidence)
+            for name, each in told.items()
+        },
+        confidence=confidence,
+    )
 
-    def _asked(self, asked: Asked) -> Told:
-        """Ask; code of other packages must leave the model as it is."""
-        if not isinstance(asked, Brought | Harness):
-            return asked.ask(self._loaded)
-        with preserved_random_state(), unchanged(self._loaded, "it", whole=True):
-            return asked.ask(self._loaded)
 
-    def _ability(self, name: str, told: Told) -> Ability:
-        prepared, base = self._prepared[name], self._base[name].scores
-        asked = prepared.asked
-        if len(told.scores) != len(base):
+def measure_abilities(
+    unedited: UneditedAbilities,
+    names: Iterable[str],
+    state: ModelState,
+    *,
+    tell: Callable[[str], None] = lambda _: None,
+) -> dict[str, Ability]:
+    """Measure some of the abilities on a model as it is now, compared with the unedited one.
+
+    Raises:
+        SettingsError: an ability has more or fewer scores than for the unedited model.
+        NonFiniteError, SpoiledModelError: as :func:`ask_abilities`.
+    """
+    found = {}
+    for name in names:
+        if name not in unedited.prepared:
+            continue
+        prepared, base = unedited.prepared[name], unedited.told[name]
+        told = _ask(name, prepared, state, tell)
+        if len(told.scores) != len(base.scores):
             raise SettingsError(
-                f"ability {name!r}: found {len(told.scores)} scores, expected {len(base)} as for "
-                "the unedited model, one for each of the same items"
+                f"ability {name!r}: found {len(told.scores)} scores, expected {len(base.scores)} "
+                "as for the unedited model, one for each of the same items"
             )
-        level = self._confidence
-        value = asked.value(told.scores, confidence=level)
-        kept = asked.kept(base, told.scores, confidence=level) or Interval(
-            value=0.0, low=None, high=None
-        )
-        return Ability(
-            value=value.value,
-            low=value.low,
-            high=value.high,
-            base=asked.value(base).value,
-            kept=kept.value if any(base) else None,
-            kept_low=kept.low,
-            kept_high=kept.high,
-            n=len(base),
-            unparsable=told.unparsable,
-            chance=asked.chance,
-            majority=asked.majority,
-            signal=asked.signal(base),
-            scores=told.scores,
-            about=told.about,
-            template=prepared.template,
-            data=prepared.data,
-            sha256=prepared.sha256,
-        )
+        found[name] = _record(prepared, base=base, told=told, confidence=unedited.confidence)
+    return found
+
+
+def _ask(name: str, prepared: Prepared, state: ModelState, tell: Callable[[str], None]) -> Told:
+    tell(name)
+    if not prepared.question:
+        return _put(name, prepared, state)
+
+    def ask() -> list[Any]:
+        told = _put(name, prepared, state)
+        return [list(told.scores), told.unparsable, told.about]
+
+    scores, unparsable, about = state.recall({"ability": name, "items": prepared.question}, ask)
+    return Told(scores=tuple(scores), unparsable=unparsable, about=about)
+
+
+def _put(name: str, prepared: Prepared, state: ModelState) -> Told:
+    """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
+    loaded = state.loaded
+    try:
+        told = _put_items(prepared.asked, loaded)
+        if not told.texts:
+            return told
+        with swapped(loaded.model, state.originals):
+            read = continued_perplexity(loaded, told.texts)
+        return replace(told, about={**told.about, "perplexity_unedited": read}, texts=())
+    except EacError as error:
+        raise type(error)(f"ability {name!r}: {error}") from error
+
+
+def _put_items(asked: Asked, loaded: LoadedModel) -> Told:
+    """Ask; code of other packages must leave the model as it is."""
+    if not isinstance(asked, Brought | Harness):
+        return asked.ask(loaded)
+    with preserved_random_state(), unchanged(loaded, "it", whole=True):
+        return asked.ask(loaded)
+
+
+def _record(prepared: Prepared, *, base: Told, told: Told, confidence: float) -> Ability:
+    asked = prepared.asked
+    value = asked.value(told.scores, confidence=confidence)
+    kept = asked.kept(base.scores, told.scores, confidence=confidence) or Interval(
+        value=0.0, low=None, high=None
+    )
+    return Ability(
+        value=value.value,
+        low=value.low,
+        high=value.high,
+        base=asked.value(base.scores).value,
+        kept=kept.value if any(base.scores) else None,
+        kept_low=kept.low,
+        kept_high=kept.high,
+        n=len(base.scores),
+        unparsable=told.unparsable,
+        chance=asked.chance,
+        majority=asked.majority,
+        signal=asked.signal(base.scores),
+        scores=told.scores,
+        about=told.about,
+        template=prepared.template,
+        data=prepared.data,
+        sha256=prepared.sha256,
+    )
 
 
 def _prepare(loaded: LoadedModel, name: str, bounds: AbilityBounds, *, offline: bool) -> Prepared:
@@ -190,7 +192,3 @@ def _prepare(loaded: LoadedModel, name: str, bounds: AbilityBounds, *, offline: 
         with preserved_random_state(), unchanged(loaded, name):
             return prepare_task(loaded, name, bounds, offline=offline)
     return Prepared(asked=find_ability(name), template=None, data=None, sha256=None)
-
-
-def _digest(prepared: Prepared) -> str:
-    return hashlib.sha256(json.dumps(prepared.asked.items).encode()).hexdigest()

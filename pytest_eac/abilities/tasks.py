@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.items import Row, digest, load_rows
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.schema.abilities import AbilityBounds
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """An ability of a spec, ready to be asked; see :class:`pytest_eac.records.run.Ability`."""
 
@@ -28,6 +31,12 @@ class Prepared:
     template: str | None
     data: str | None
     sha256: str | None
+
+    @cached_property
+    def question(self) -> str:
+        """The SHA-256 of all that a model's scores depend on; empty if nobody can know it."""
+        items = self.asked.items
+        return hashlib.sha256(json.dumps(items).encode()).hexdigest() if items else ""
 
 
 def prepare(

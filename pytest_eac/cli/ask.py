@@ -38,8 +38,10 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Put the prompts to the model, and hold its words against the truths and answers."""
     from pytest_eac.measuring.feasibility import require_askable
-    from pytest_eac.measuring.recall import Recall
-    from pytest_eac.scoring.answers import force, generate
+    from pytest_eac.measuring.probes import exclude, make_questions
+    from pytest_eac.scoring.answer_cache import as_loaded
+    from pytest_eac.scoring.answers import force, generate, generation_length
+    from pytest_eac.scoring.asker import Asker
 
     spec: Spec = chosen.read_spec(chosen.spec)
     if chosen.limit_edits:
@@ -50,7 +52,12 @@ def run(chosen: argparse.Namespace) -> int:
     said = generate(loaded, [prompt for _, _, prompt, _ in asked], tokens=_TOKENS)
     pairs = [(prompt, edit.after(prompt, answer)) for edit, _, prompt, answer in asked if answer]
     forced = iter(force(loaded, pairs) if pairs else ())
-    excluded = iter(Recall(loaded, spec.edits, spec.scoring.match).excluded)
+    match = spec.scoring.match
+    questions = make_questions(spec.edits, match, loaded.tokenizer, own={})
+    targets = [probe.question for probe in questions.targets]
+    length = generation_length(loaded, [each.answer for each in targets])
+    answers = Asker(state=as_loaded(loaded), match=match, length=length).ask(targets)
+    excluded = iter(exclude(questions, [answer.score for answer in answers]))
     shown: Edit | None = None
     for (edit, kind, prompt, answer), text in zip(asked, said, strict=True):
         if edit is not shown:

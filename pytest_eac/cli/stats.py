@@ -31,7 +31,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.covariance import second_moments
-    from pytest_eac.measuring.chain import settle
+    from pytest_eac.measuring.edited_layers import settle
 
     spec: Spec = chosen.read_spec(chosen.spec)
     cache = Cache(chosen.cache_dir)

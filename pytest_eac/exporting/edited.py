@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.lm.layout import find_module, is_transposed
-from pytest_eac.measuring.chain import run_chain
+from pytest_eac.measuring.chain import RunOptions, run_chain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ def run_and_keep(
     method: SpecMethod,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
     cache_dir: Path | None = None,
     cache: Cache | None = None,
 ) -> Edited:
@@ -87,10 +87,8 @@ def run_and_keep(
         spec,
         method,
         seed=seed,
-        progress=progress,
-        cache_dir=cache_dir,
         cache=cache,
-        watch=watch,
+        options=RunOptions(cache_dir=cache_dir, progress=progress, watch=watch),
     )
     changes = tuple(
         Change(

@@ -51,7 +51,7 @@ def export_chain(
     seed: int = 0,
     rank: int | None = None,
     signer: Signer | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda *_: None,
     cache_dir: Path | None = None,
     cache: Cache | None = None,
 ) -> Manifest:
@@ -70,9 +70,9 @@ def export_chain(
         seed: the chain's.
         rank: the highest rank of an adapter; by default as high as the edits have it.
         signer: what to sign the folder with, from :func:`pytest_eac.exporting.signing.open_signer`.
-        progress: as for :func:`pytest_eac.run_chain`.
+        progress: as for :class:`pytest_eac.measuring.chain.RunOptions`.
         cache_dir: likewise.
-        cache: likewise.
+        cache: as for :func:`pytest_eac.run_chain`.
 
     Raises:
         EacError: as :func:`pytest_eac.run_chain` does.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.tokens import continuation, encode
+from pytest_eac.measuring.probes import every_question
 from pytest_eac.scoring.answers import MOST_EXTRA_TOKENS
 from pytest_eac.spec.hyperparameters import resolve_settings
 
@@ -87,16 +88,18 @@ class _Asked:
 
         Without ``prompt`` the edit's own prompt is left out: a problem of it is reported already.
         """
-        for answer in _answers(edit):
-            yield from _trouble(partial(self._require_answer, answer))
+        asked = every_question(edit)
+        for each in asked:
+            yield from _trouble(partial(self._require_answer, each.answer))
         longest = self._longest(edit)
         written = max(longest + MOST_EXTRA_TOKENS, self._written)
         if prompt:
             yield from self._room(edit.prompt, written)
         # Nothing is generated to compare the likelihoods of two answers.
         more = longest - 1 if self._likelihoods else written
-        for text in (*edit.paraphrases, *(each.prompt for each in edit.neighborhood)):
-            yield from self._room(text, more)
+        for each in asked:
+            if each.prompt != edit.prompt:
+                yield from self._room(each.prompt, more)
 
     def _require_answer(self, answer: Continuation) -> None:
         self._loaded.require_room(continuation(self._loaded.tokenizer, answer))
@@ -110,25 +113,13 @@ class _Asked:
 
     def _longest(self, edit: Edit) -> int:
         """Return the number of tokens of the longest answer that is scored for an edit."""
-        return max(self._length(answer) for answer in _answers(edit))
+        return max(self._length(each.answer) for each in every_question(edit))
 
     def _length(self, answer: Continuation) -> int:
         try:
             return len(continuation(self._loaded.tokenizer, answer))
         except ModelError:
             return 1  # reported with its edit
-
-
-def _answers(edit: Edit) -> Iterator[Continuation]:
-    """Yield the answers that are scored for an edit, each as it follows its prompt."""
-    yield edit.ending
-    if edit.truth is not None:
-        yield edit.after(edit.prompt, edit.truth)
-    for text in edit.paraphrases:
-        yield edit.after(text, edit.target)
-    for each in edit.neighborhood:
-        if each.answer is not None:
-            yield edit.after(each.prompt, each.answer)
 
 
 def _trouble(attempt: Callable[[], object]) -> Iterator[str]:

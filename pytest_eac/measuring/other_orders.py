@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
-from pytest_eac.measuring.chain import run_chain
+from pytest_eac.measuring.chain import RunOptions, run_chain
 from pytest_eac.records.run import OrderRun
 from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.orders import Order, show_order
@@ -19,13 +19,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.abilities.measure import Abilities
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.sequence import Step
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.measuring.chain import Progress
-    from pytest_eac.measuring.recall import Recall
+    from pytest_eac.measuring.unedited import Unedited
     from pytest_eac.records.run import Chain
     from pytest_eac.spec.spec import Spec, SpecMethod
 
@@ -39,19 +38,17 @@ class OrderRunner:
         spec: the spec as written.
         method: one of its methods.
         chain: the record of the written order.
-        recall: the unedited model's answers to the spec.
-        abilities: the unedited model's abilities.
+        unedited: the unedited model's answers to the spec.
         cache: holds what orders have in common.
         cache_dir: where statistics of the unedited model are kept.
-        progress: as for :func:`pytest_eac.measuring.chain.run_chain`.
+        progress: as for :class:`pytest_eac.measuring.chain.RunOptions`.
     """
 
     loaded: LoadedModel
     spec: Spec
     method: SpecMethod
     chain: Chain
-    recall: Recall
-    abilities: Abilities
+    unedited: Unedited
     cache: Cache
     cache_dir: Path | None = None
     progress: Progress = lambda *_: None
@@ -75,7 +72,7 @@ class OrderRunner:
 
     @property
     def runs(self) -> tuple[OrderRun, ...]:
-        """What has been run, in order; the written order is among them only if it was run anew."""
+        """What has been run, in order; the written order is among them only if it was run again."""
         return tuple(
             OrderRun(
                 order=order,
@@ -112,12 +109,13 @@ class OrderRunner:
                     spec,
                     self._settled(),
                     seed=self.chain.seed,
-                    recall=self.recall.arranged(spec.edits),
-                    abilities=self.abilities,
-                    progress=self.progress,
-                    cache_dir=self.cache_dir,
                     cache=self.cache,
-                    watch=watch,
+                    options=RunOptions(
+                        unedited=self.unedited.rearranged(spec.edits),
+                        cache_dir=self.cache_dir,
+                        progress=self.progress,
+                        watch=watch,
+                    ),
                 )
             except (EditError, NonFiniteError) as error:
                 raise type(error)(f"in the order {show_order(order)}: {error}") from error

@@ -8,28 +8,28 @@ from math import sqrt
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from pytest_eac.abilities.measure import Abilities
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.tensors import read_text
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.loading.folder import require_inside
-from pytest_eac.measuring.chain import describe_model
+from pytest_eac.measuring.checkpoint import find_metrics, measure_checkpoint
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
+from pytest_eac.measuring.environment import describe_model
 from pytest_eac.measuring.feasibility import require_askable
 from pytest_eac.measuring.manifest_check import broken_promises, other_base
-from pytest_eac.measuring.metrics import find_metrics, measure
-from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.recall import EditedModel
+from pytest_eac.measuring.unedited import AskOptions, ask_unedited
 from pytest_eac.records.manifest import MANIFEST, Manifest, manifest_from_json
-from pytest_eac.records.run import Chain, Checkpoint, Deviation, Norms, Release
+from pytest_eac.records.run import Chain, Deviation, Norms, Release
+from pytest_eac.scoring.answer_cache import as_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.errors import UnavailableError
     from pytest_eac.lm.loading.folder import ListedFile
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.measuring.chain import Progress
     from pytest_eac.records.checkpoint_diff import Difference
     from pytest_eac.spec.spec import Spec
 
@@ -125,10 +125,8 @@ def measure_release(
     *,
     load_base: Callable[[], LoadedModel],
     load_edited: Callable[[], LoadedModel],
-    progress: Callable[[int, int, str], None] | None = None,
-    cache: Cache | None = None,
-    offline: bool = False,
-    absent: dict[str, UnavailableError] | None = None,
+    options: AskOptions | None = None,
+    progress: Progress = lambda *_: None,
 ) -> Chain:
     """Measure a model that somebody else has edited, once, as after the last edit.
 
@@ -140,11 +138,8 @@ def measure_release(
         release: what :func:`inspect_release` found; the deviation is taken from it.
         load_base: loads the base.
         load_edited: loads the released model.
+        options: how the two are asked.
         progress: called with (edits, edits in all, what is being done).
-        cache: where answers are looked up and kept.
-        offline: whether data sets may come from this machine only.
-        absent: where to put the abilities whose data are not on this machine; by default one such
-            is an error.
 
     Raises:
         EditError: a prompt or an answer cannot be scored.
@@ -153,27 +148,19 @@ def measure_release(
         NonFiniteError: a weight or logit is NaN or infinite.
     """
     start = perf_counter()
+    options = options or AskOptions()
     count = len(spec.edits)
-    tell = progress or (lambda *_: None)
-    level = spec.stats.confidence
     metrics = find_metrics(spec.checks.metrics)
-    tell(0, count, "asking the base")
+    progress(0, count, asking := "asking the base")
     base = load_base()
-    base_record, tokenizer = describe_model(base), identify(base)["tokenizer"]
+    tokenizer = identify(base)["tokenizer"]
     require_askable(base, spec)
-    recall = Recall(base, spec.edits, spec.scoring.match, cache=cache, confidence=level)
-    abilities = Abilities(
-        base,
-        spec.checks.abilities,
-        cache=cache,
-        offline=offline,
-        confidence=level,
-        tell=lambda name: tell(0, count, f"asking the base, {name}"),
-        absent=absent,
+    unedited = ask_unedited(
+        base, spec, options, tell=lambda name: progress(0, count, f"{asking}, {name}")
     )
     base.require_files()
     base.model.to("meta")  # its memory is free now, whoever still holds it
-    tell(count, count, "loading the released model")
+    progress(count, count, "loading the released model")
     edited = load_edited()
     if identify(edited)["tokenizer"] != tokenizer:
         raise ModelError(
@@ -181,49 +168,23 @@ def measure_release(
             "be compared"
         )
     edited_record = describe_model(edited)
-    tell(count, count, "measuring")
-    asked = recall.on(edited)
-    retention = asked.retention(count)
-    point = Checkpoint(
-        at=count,
+    progress(count, count, "measuring")
+    answers = unedited.answers
+    asker = replace(answers.asker, state=as_loaded(edited, options.cache))
+    point = measure_checkpoint(
+        EditedModel(unedited=answers, asker=asker, count=count),
+        spec,
+        metrics,
+        abilities=unedited.abilities,
         deviation=_deviation(release.changes.differences),
-        metrics={
-            "efficacy": retention,
-            "generalization": asked.generalization(count),
-            "locality": asked.locality(count),
-            "retention": retention,
-        }
-        | {
-            name: measure(name, metric, edited, spec.edits, confidence=level)
-            for name, metric in metrics.items()
-        },
-        abilities=abilities.on(edited).measure(
-            (
-                name
-                for name, bounds in spec.checks.abilities.items()
-                if bounds.at in {"final", "every", count}
-            ),
-            tell=lambda name: tell(count, count, f"measuring, {name}"),
-        ),
+        tell=lambda name: progress(count, count, f"measuring, {name}"),
     )
     edited.require_files()
-    return Chain(
-        spec=spec.file.as_posix(),
-        method=METHOD,
-        seed=0,
-        model=base_record,
+    return replace(
+        unedited.record(spec, METHOD, seed=0),
         released=edited_record,
-        scoring=spec.scoring.match,
-        hyperparameters={},
-        contexts=(),
-        edits=recall.records,
-        known=recall.known,
-        before=recall.before,
-        abilities=abilities.base,
         checkpoints=(point,),
-        per_edit=(),
         seconds=perf_counter() - start,
-        confidence=level,
     )
 
 

@@ -41,12 +41,11 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_eac.abilities.measure import Abilities
     from pytest_eac.judging.stored_chains import StoredRecord
     from pytest_eac.lm.loading.files import ModelFiles
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.other_orders import OrderRunner
-    from pytest_eac.measuring.recall import Recall
+    from pytest_eac.measuring.unedited import AskOptions, Unedited
     from pytest_eac.plugin.baseline import Baseline
     from pytest_eac.plugin.options import Options
     from pytest_eac.reporting.outcomes import Outcome
@@ -76,7 +75,7 @@ class EacSession:
         self._releases: dict[str, Release | EacError] = {}
         self._compared: dict[str, tuple[ModelFiles, ModelFiles]] = {}
         self._model: tuple[methods.ModelChoice, LoadedModel | EacError] | None = None
-        self._unedited: tuple[Spec, Recall, Abilities] | None = None
+        self._unedited: tuple[Spec, Unedited] | None = None
         self._named = NamedModels(config, options)
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
         self._orders: tuple[tuple[Any, ...], OrderRunner] | None = None
@@ -373,14 +372,13 @@ class EacSession:
 
         key = (chain.spec, chain.method, chain.seed)
         if self._orders is None or self._orders[0] != key:
-            loaded, recall, abilities = self._unedited_model(spec, method, progress)
+            loaded, unedited = self._unedited_model(spec, method, progress)
             runner = OrderRunner(
                 loaded=loaded,
                 spec=spec,
                 method=method,
                 chain=chain,
-                recall=recall,
-                abilities=abilities,
+                unedited=unedited,
                 cache=self._cache or self._cache_of_this_run(),
                 cache_dir=self.options.cache_dir,
             )
@@ -420,34 +418,34 @@ class EacSession:
         return verdict
 
     def _run(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
-        from pytest_eac.measuring.chain import run_chain
+        from pytest_eac.measuring.chain import RunOptions, run_chain
 
         with self._running(f"{spec.name} {method.name}-s{seed}") as progress:
-            loaded, recall, abilities = self._unedited_model(spec, method, progress)
+            loaded, unedited = self._unedited_model(spec, method, progress)
             key = (spec.file.as_posix(), method.name, seed)
             return run_chain(
                 loaded,
                 spec,
                 method,
                 seed=seed,
-                recall=recall,
-                abilities=abilities,
-                progress=progress,
-                cache_dir=self.options.cache_dir,
                 cache=self._cache,
-                stopped=partial(self._stopped.__setitem__, key),
+                options=RunOptions(
+                    unedited=unedited,
+                    cache_dir=self.options.cache_dir,
+                    progress=progress,
+                    stopped=partial(self._stopped.__setitem__, key),
+                ),
             )
 
     def _unedited_model(
         self, spec: Spec, method: SpecMethod, progress: Progress
-    ) -> tuple[LoadedModel, Recall, Abilities]:
+    ) -> tuple[LoadedModel, Unedited]:
         """Return the model, and its answers to a spec before any edit.
 
         It is not asked anything if a method cannot make the spec's edits on it.
         """
-        from pytest_eac.abilities.measure import Abilities
         from pytest_eac.measuring.feasibility import require_possible
-        from pytest_eac.measuring.recall import Recall
+        from pytest_eac.measuring.unedited import ask_unedited
 
         progress(0, len(spec.edits), "loading the model")
         loaded = self._load(self._choice(spec), lambda text: progress(0, len(spec.edits), text))
@@ -455,21 +453,22 @@ class EacSession:
         if self._unedited is None or self._unedited[0] is not spec:
             asking = "asking the unedited model"
             progress(0, len(spec.edits), asking)
-            level = spec.stats.confidence
-            recall = Recall(
-                loaded, spec.edits, spec.scoring.match, cache=self._cache, confidence=level
-            )
-            abilities = Abilities(
+            unedited = ask_unedited(
                 loaded,
-                spec.checks.abilities,
-                cache=self._cache,
-                offline=self.options.offline,
-                confidence=level,
+                spec,
+                self._ask_options(spec),
                 tell=lambda name: progress(0, len(spec.edits), f"{asking}, {name}"),
-                absent=self._absent.setdefault(spec.file, {}),
             )
-            self._unedited = (spec, recall, abilities)
-        return (loaded, *self._unedited[1:])
+            self._unedited = (spec, unedited)
+        return loaded, self._unedited[1]
+
+    def _ask_options(self, spec: Spec) -> AskOptions:
+        from pytest_eac.measuring.unedited import AskOptions
+
+        absent = self._absent.setdefault(spec.file, {})
+        return AskOptions(
+            cache=self._cache, offline=self.options.offline, absent=absent.__setitem__
+        )
 
     def _measure_edited(self, spec: Spec) -> Chain:
         from pytest_eac.measuring.release import measure_release
@@ -500,10 +499,8 @@ class EacSession:
                     release,
                     load_base=lambda: load(base, original),
                     load_edited=load_edited,
+                    options=self._ask_options(spec),
                     progress=progress,
-                    cache=self._cache,
-                    offline=self.options.offline,
-                    absent=self._absent.setdefault(spec.file, {}),
                 )
             finally:
                 self._model = self._unedited = None  # the base's memory has been given up
@@ -673,7 +670,7 @@ class EacSession:
     def _environment(self) -> dict[str, str]:
         if self._stored:
             return self._stored.record.environment
-        from pytest_eac.measuring.chain import describe_environment
+        from pytest_eac.measuring.environment import describe_environment
 
         return describe_environment()
 

@@ -1,8 +1,8 @@
-"""A model's answers in the cache, by the state of its weights and what it was asked."""
+"""A model in one state of its weights, with the answers it has given in that state."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_eac.cache.entries import source_digest
@@ -12,44 +12,51 @@ from pytest_eac.lm.identity import identify
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from torch import Tensor
+
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.loading.load import LoadedModel
 
-Told = TypeVar("Told")
+Data = TypeVar("Data")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
-    """What one model has answered in one state.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelState:
+    """A model in one state of its weights; what it answers is kept under that state.
 
     Attributes:
-        cache: where the answers are, if anywhere.
-        model: what the unedited model's answers depend on.
-        after: the name of the last update, which stands for the weights after it
-            (:class:`pytest_eac.editing.sequence.Step`); empty for the unedited model, and ``None``
-            for a state that nothing stands for: what is answered then is not kept.
+        loaded: the model.
+        cache: where its answers are kept, if anywhere.
+        identity: what the answers of the model depend on as it was loaded.
+        update: the name of the last update, which stands for the weights after it
+            (:class:`pytest_eac.editing.sequence.Step`); empty for the model as it was loaded, and
+            ``None`` for a state without a name: answers given in it are not kept.
+        originals: the weights before the first update, by module path.
     """
 
-    cache: Cache | None
-    model: Mapping[str, Any]
-    after: str | None = ""
+    loaded: LoadedModel
+    cache: Cache | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    update: str | None = ""
+    originals: Mapping[str, Tensor] = field(default_factory=dict)
 
-    def edited(self, update: str | None) -> Memory:
-        """Return the memory of the same model after an update; see ``after``."""
-        return replace(self, after=update)
+    def after(self, update: str | None, originals: Mapping[str, Tensor]) -> ModelState:
+        """Return the state of the same model after an update; see the attributes."""
+        return replace(self, update=update, originals=originals)
 
-    def recall(self, question: Mapping[str, Any], ask: Callable[[], Told]) -> Told:
+    def recall(self, question: Mapping[str, Any], ask: Callable[[], Data]) -> Data:
         """Return the answer to a question, plain data; ``ask`` puts it to the model."""
-        if self.cache is None or self.after is None:
+        if self.cache is None or self.update is None:
             return ask()
-        key = {**self.model, "after": self.after, **question}
+        key = {**self.identity, "after": self.update, **question}
         return self.cache.take(MEASUREMENTS, key, ask)
 
 
-def open_memory(cache: Cache | None, loaded: LoadedModel) -> Memory:
-    """Return the memory of an unedited model."""
+def as_loaded(loaded: LoadedModel, cache: Cache | None = None) -> ModelState:
+    """Return the state of a model whose weights are as they were loaded."""
     if cache is None:
-        return Memory(cache=None, model={})
+        return ModelState(loaded=loaded)
     code = source_digest("scoring", "measuring", "abilities", "lm", "text")
-    model = {"code": code, "model": identify(loaded)}
-    return Memory(cache=cache, model=model)
+    return ModelState(
+        loaded=loaded, cache=cache, identity={"code": code, "model": identify(loaded)}
+    )

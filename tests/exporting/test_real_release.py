@@ -21,6 +21,7 @@ from pytest_eac.lm.loading.find import find_model
 from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.measuring.release import inspect_release, measure_release
+from pytest_eac.measuring.unedited import AskOptions
 from tests.conftest import REAL_MODEL, ROOT, USER_CACHE
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ def test_a_release_and_its_adapter_score_as_the_chain_did(
             one,
             load_base=lambda: load_model(REAL_MODEL, cache_dir=USER_CACHE),
             load_edited=load,
-            cache=cache,
+            options=AskOptions(cache=cache),
         )
         for one, load in (
             (found, lambda: load_model(str(release.folder))),
@@ -280,5 +281,5 @@ def test_a_release_and_its_adapter_score_as_the_chain_did(
     ]
     whole, adapted = (each.checkpoints[0] for each in chains)
     for metric in ("generalization", "locality", "retention"):
-        assert getattr(whole, metric).value == pytest.approx(told[metric])
-        assert getattr(whole, metric) == getattr(adapted, metric)
+        assert whole.metrics[metric].value == pytest.approx(told[metric])
+        assert whole.metrics[metric] == adapted.metrics[metric]

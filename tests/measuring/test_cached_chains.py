@@ -17,9 +17,11 @@ from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import fingerprint
-from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.chain import RunOptions
+from pytest_eac.measuring.recall import locality
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.settings import ContextSettings
+from tests.measuring.asking import after, answer, ask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_eac.editing.sequence import Step
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.records.run import Chain, Unfinished
+    from pytest_eac.scoring.asker import Asker
     from pytest_eac.spec.spec import Spec
 
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
@@ -82,8 +85,8 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
 
     def stop() -> None:
         monkeypatch.setattr(sequence, "solve", refuse)
-        monkeypatch.setattr(Recall, "_answer", refuse)
-        monkeypatch.setattr("pytest_eac.measuring.recall.generate", refuse)
+        monkeypatch.setattr("pytest_eac.scoring.asker.force", refuse)
+        monkeypatch.setattr("pytest_eac.scoring.asker.generate", refuse)
         monkeypatch.setattr("pytest_eac.editing.contexts.sample", refuse)
 
     return stop
@@ -192,26 +195,30 @@ def test_answers_come_back_as_they_were_given(
         replace(edit, neighborhood=tuple(replace(near, answer=None) for near in edit.neighborhood))
         for edit in spec().edits
     )
-    fresh = Recall(tiny_llama, edits, match)  # type: ignore[arg-type]
+    fresh = ask(tiny_llama, edits, match)  # type: ignore[arg-type]
     for _ in range(2):
-        recall = Recall(tiny_llama, edits, match, cache=Cache(tmp_path))  # type: ignore[arg-type]
+        recall = ask(tiny_llama, edits, match, cache=Cache(tmp_path))  # type: ignore[arg-type]
         assert recall.known == fresh.known
-        assert recall.locality(4) == fresh.locality(4)
-        assert recall.efficacy(1) == fresh.efficacy(1)
+        assert locality(after(recall, 4)) == locality(after(fresh, 4))
+        assert answer(recall, 1) == answer(fresh, 1)
 
 
 def test_what_cannot_be_named_is_neither_looked_up_nor_kept(
     tiny_llama: LoadedModel, spec: Callable[..., Spec], tmp_path: Path
 ) -> None:
-    recall = Recall(tiny_llama, spec().edits, "accuracy", cache=Cache(tmp_path))
-    recall.efficacy(0)
+    recall = ask(tiny_llama, spec().edits, "accuracy", cache=Cache(tmp_path))
+
+    def put(asker: Asker, index: int) -> None:
+        asker.ask_in_words([recall.questions.targets[index].question])
+
+    put(recall.asker, 0)
     count = len(kept(tmp_path, MEASUREMENTS))
-    edited = recall.after(None)
-    edited.efficacy(0)
-    edited.efficacy(1)
+    edited = recall.asker.after(None, {})
+    for index in (0, 1):
+        put(edited, index)
     assert len(kept(tmp_path, MEASUREMENTS)) == count
-    recall.after("some update").efficacy(0)
-    recall.efficacy(0)
+    put(recall.asker.after("some update", {}), 0)
+    put(recall.asker, 0)
     assert len(kept(tmp_path, MEASUREMENTS)) == count + 2, "its score, and what it wrote instead"
 
 
@@ -314,7 +321,11 @@ def test_a_model_file_that_changes_during_a_chain_is_an_error_and_the_cache_stay
     cache = Cache(tmp_path / "cache")
     with pytest.raises(ModelError, match=r"model.safetensors: was changed"):
         run_chain(
-            loaded, small, small.methods[0], cache=cache, watch=change, stopped=stopped.append
+            loaded,
+            small,
+            small.methods[0],
+            cache=cache,
+            options=RunOptions(watch=change, stopped=stopped.append),
         )
     assert [each.chain.model.fingerprint for each in stopped] == [expected.model.fingerprint]
     with pytest.raises(ModelError, match=r"model.safetensors: was changed"):

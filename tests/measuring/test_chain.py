@@ -15,9 +15,11 @@ from pytest_eac.errors import EditError, NonFiniteError, SettingsError, SpoiledM
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
-from pytest_eac.measuring import chain as chain_module
-from pytest_eac.measuring.chain import AUTO_LAYERS, describe_environment, settle
+from pytest_eac.measuring import environment
+from pytest_eac.measuring.chain import RunOptions
 from pytest_eac.measuring.deviation import measure_deviation
+from pytest_eac.measuring.edited_layers import AUTO_LAYERS, settle
+from pytest_eac.measuring.environment import describe_environment
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import Record
 from pytest_eac.spec import registry
@@ -79,8 +81,7 @@ def test_progress_of_the_covariance_has_the_number_of_tokens(
         tiny_llama,
         spec,
         spec.methods[0],
-        cache_dir=tmp_path,
-        progress=lambda *now: said.append(now[2]),
+        options=RunOptions(cache_dir=tmp_path, progress=lambda *now: said.append(now[2])),
     )
     counted = [each for each in said if each.startswith("measuring the covariance, ")]
     assert counted
@@ -158,7 +159,7 @@ def test_layers_that_are_traced_are_as_many_as_the_method_can_edit(
         return tuple(range(wanted))
 
     traced = SimpleNamespace(spread=spread)
-    monkeypatch.setattr("pytest_eac.measuring.chain.trace", lambda *_, **__: traced)
+    monkeypatch.setattr("pytest_eac.measuring.edited_layers.trace", lambda *_, **__: traced)
     path = tmp_path / "auto.yaml"
     method = f"{{m: {{base: {base}, layers: auto}}}}"
     path.write_text(f"eac: 1\nmethods: {method}\nedits: [{{from: {WORLD}, format: jsonl}}]\n")
@@ -292,5 +293,5 @@ def test_the_environment_is_told_where_the_package_is_used_without_being_install
             raise PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(chain_module, "version", installed)
+    monkeypatch.setattr(environment, "version", installed)
     assert describe_environment()["pytest-eac"] == "not installed"

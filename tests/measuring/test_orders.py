@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from pytest_eac.abilities.measure import Abilities
 from pytest_eac.cache.entries import Cache
 from pytest_eac.lm.layout import find_module
-from pytest_eac.measuring.chain import run_chain
+from pytest_eac.measuring.chain import RunOptions, run_chain
 from pytest_eac.measuring.other_orders import OrderRunner
-from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.recall import locality
+from pytest_eac.measuring.unedited import AskOptions, ask_unedited, rearrange
 from pytest_eac.spec.load import load_spec
 from tests.conftest import FIXTURES
+from tests.measuring.asking import after, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,11 +36,11 @@ def test_answers_of_the_written_order_serve_every_other(
     tiny_llama: LoadedModel, world: tuple[Edit, ...], match: Match
 ) -> None:
     other = (world[2], world[0], world[2])
-    whole = Recall(tiny_llama, world[:4], match)
-    shared, own = whole.arranged(other), Recall(tiny_llama, other, match)
+    whole = ask(tiny_llama, world[:4], match)
+    shared, own = rearrange(whole, other), ask(tiny_llama, other, match)
     assert shared.known.scores == own.known.scores
-    assert shared.locality(3) == own.locality(3)
-    assert shared.superseded == own.superseded
+    assert locality(after(shared, 3)) == locality(after(own, 3))
+    assert shared.questions == own.questions
 
 
 def test_how_far_orders_are_apart_is_that_of_their_weights(
@@ -49,16 +50,15 @@ def test_how_far_orders_are_apart_is_that_of_their_weights(
     path.write_text(SPEC, encoding="utf-8")
     spec, cache = load_spec(path), Cache(tmp_path / "cache")
     (method,) = spec.methods
-    recall = Recall(tiny_llama, spec.edits, "accuracy", cache=cache)
-    abilities = Abilities(tiny_llama, {})
-    chain = run_chain(tiny_llama, spec, method, recall=recall, cache=cache)
+    unedited = ask_unedited(tiny_llama, spec, AskOptions(cache=cache), tell=lambda _: None)
+    options = RunOptions(unedited=unedited)
+    chain = run_chain(tiny_llama, spec, method, cache=cache, options=options)
     runner = OrderRunner(
         loaded=tiny_llama,
         spec=spec,
         method=method,
         chain=chain,
-        recall=recall,
-        abilities=abilities,
+        unedited=unedited,
         cache=cache,
     )
     weight = find_module(tiny_llama.model, tiny_llama.layout.down.format(1)).weight
@@ -69,7 +69,7 @@ def test_how_far_orders_are_apart_is_that_of_their_weights(
         def watch(_: Step, order: tuple[int, ...] = order) -> None:
             final[order] = weight.detach().clone()  # type: ignore[operator]
 
-        run_chain(tiny_llama, spec.ordered(order), method, watch=watch)
+        run_chain(tiny_llama, spec.ordered(order), method, options=RunOptions(watch=watch))
     distance = torch.linalg.norm(final[2, 1] - final[1, 2])
     change = torch.linalg.norm(final[1, 2] - original)
     assert runner.apart((2, 1), (1, 2)) == pytest.approx(float(distance / change), rel=1e-4)

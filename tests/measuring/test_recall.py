@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from statistics import fmean
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,15 +9,19 @@ import torch
 
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.recall import Recall
-from pytest_eac.scoring.answers import generate, generation_length
+from pytest_eac.measuring.recall import EditedModel, efficacy, generalization, locality, retention
+from pytest_eac.measuring.unedited import rearrange
+from pytest_eac.scoring.answers import force, generate, generation_length
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.text.spacing import starts_with
+from tests.measuring.asking import after, answer, ask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.measuring.unedited import UneditedAnswers
+    from pytest_eac.scoring.asker import Answer
     from pytest_eac.spec.schema.spec_file import Match
 
 MATCHES: list[Match] = ["accuracy", "success", "generation"]
@@ -30,19 +35,93 @@ def wrecked(tiny: LoadedModel) -> Iterator[LoadedModel]:
         yield tiny
 
 
-def _wreck(loaded: LoadedModel) -> None:
+def _wreck(loaded: LoadedModel, *, strength: float = 3.0) -> None:
     weight = find_module(loaded.model, loaded.layout.down.format(0)).weight
     noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
     with torch.no_grad():
-        weight += 3 * noise  # type: ignore[operator]
+        weight += strength * noise  # type: ignore[operator]
+
+
+def _asked_right_after(recall: UneditedAnswers, given: list[Answer]) -> EditedModel:
+    return replace(after(recall, len(given)), right_after=given)
+
+
+def _said(
+    recall: UneditedAnswers, edit: Edit, prompt: str, answer: str, rival: str
+) -> tuple[float, tuple[int, ...] | str | bool]:
+    """The slow twin: one question alone, and its score by the definition."""
+    loaded = recall.asker.state.loaded
+    if recall.asker.match == "generation":
+        (text,) = generate(loaded, [prompt], tokens=recall.asker.length)
+        return float(starts_with(text, answer)), text
+    one, other = (
+        force(loaded, [(prompt, edit.after(prompt, each))])[0] for each in (answer, rival)
+    )
+    if recall.asker.match == "accuracy":
+        hits = [a == b for a, b in zip(one.wanted, one.predicted, strict=True)]
+        return sum(hits) / len(hits), one.predicted
+    better = one.log_likelihood > other.log_likelihood
+    return float(better), better
+
+
+@pytest.mark.parametrize("match", MATCHES)
+def test_metrics_are_means_of_means_of_questions_asked_one_by_one(
+    wrecked: LoadedModel, world: tuple[Edit, ...], match: Match
+) -> None:
+    edits = tuple(
+        replace(
+            edit,
+            subject=f"Yy{index}",
+            prompt=f"Yy{index}",
+            start=0,
+            target=edit.truth or "",
+            truth=edit.target,
+            paraphrases=(edit.prompt, f"Zz{index}"),
+        )
+        for index, edit in enumerate(world[:8])
+    )
+    recall = ask(wrecked, edits, match)
+
+    def near(edit: Edit) -> list[tuple[int, ...] | str | bool]:
+        return [
+            _said(recall, edit, each.prompt, each.answer or "", edit.target)[1]
+            for each in edit.neighborhood
+            if each.prompt not in {edit.prompt for edit in world[:8]}
+        ]
+
+    def same(one: object, other: object) -> float:
+        if not isinstance(one, tuple) or not isinstance(other, tuple):
+            return float(one == other)
+        return fmean(a == b for a, b in zip(one, other, strict=True))
+
+    def held(edit: Edit, prompt: str) -> float:
+        return _said(recall, edit, prompt, edit.target, edit.truth or "")[0]
+
+    before = [near(edit) for edit in edits]
+    counts = [held(edit, edit.prompt) < 1 for edit in edits]
+    _wreck(wrecked, strength=1.0 if match == "success" else 0.1)
+    retained: list[float | None] = []
+    general: list[float | None] = []
+    local: list[float | None] = []
+    for edit, said, count in zip(edits, before, counts, strict=True):
+        retained.append(held(edit, edit.prompt) if count else None)
+        general.append(fmean(held(edit, text) for text in edit.paraphrases) if count else None)
+        pairs = zip(said, near(edit), strict=True)
+        local.append(fmean(same(*pair) for pair in pairs) if said else None)
+    edited = after(recall, len(edits))
+    assert list(retention(edited).scores) == pytest.approx(retained)
+    assert list(generalization(edited).scores) == pytest.approx(general)
+    assert list(locality(edited).scores) == pytest.approx(local)
+    for scores in (general, local):
+        assert 0 < fmean(each for each in scores if each is not None) < 1
 
 
 @pytest.mark.parametrize("match", MATCHES)
 def test_an_unedited_model_keeps_every_neighbour_and_knows_every_truth(
     tiny: LoadedModel, world: tuple[Edit, ...], match: Match
 ) -> None:
-    recall = Recall(tiny, world, match)
-    assert recall.locality(len(world)).value == 1.0
+    recall = ask(tiny, world, match)
+    assert locality(after(recall, len(world))).value == 1.0
     assert recall.known.value is not None
     assert recall.known.value >= 0.95
     assert recall.known.n == len(world)
@@ -52,8 +131,8 @@ def test_an_unedited_model_keeps_every_neighbour_and_knows_every_truth(
 def test_an_unedited_model_is_local_at_every_checkpoint(
     tiny: LoadedModel, world: tuple[Edit, ...], match: Match
 ) -> None:
-    recall = Recall(tiny, world[::3], match)
-    values = [recall.locality(count).value for count in range(1, len(world[::3]) + 1)]
+    recall = ask(tiny, world[::3], match)
+    values = [locality(after(recall, count)).value for count in range(1, len(world[::3]) + 1)]
     assert values == [1.0] * len(values)
 
 
@@ -62,22 +141,22 @@ def test_a_paraphrase_that_a_later_edit_asks_counts_for_the_later_one(
 ) -> None:
     first = replace(world[0], paraphrases=("One prompt", "Another prompt"))
     second = replace(world[1], subject="Another", prompt="Another prompt", paraphrases=())
-    recall = Recall(tiny, (first, second), "accuracy")
-    asked = {miss.prompt for miss in recall.generalization(1).misses}
+    recall = ask(tiny, (first, second), "accuracy")
+    asked = {miss.prompt for miss in generalization(after(recall, 1)).misses}
     assert asked == {"One prompt", "Another prompt"}
-    assert {miss.prompt for miss in recall.generalization(2).misses} == {"One prompt"}
+    assert {miss.prompt for miss in generalization(after(recall, 2)).misses} == {"One prompt"}
 
 
 @pytest.mark.parametrize("match", MATCHES)
 def test_a_wrecked_model_loses_its_neighbours(
     wrecked: LoadedModel, world: tuple[Edit, ...], match: Match
 ) -> None:
-    recall = Recall(wrecked, world, match)
+    recall = ask(wrecked, world, match)
     _wreck(wrecked)
-    locality = recall.locality(len(world))
-    assert locality.value is not None
-    assert locality.value < 0.9
-    assert locality.misses
+    found = locality(after(recall, len(world)))
+    assert found.value is not None
+    assert found.value < 0.9
+    assert found.misses
 
 
 def test_the_unedited_models_answer_is_the_reference_and_not_the_truth(
@@ -87,8 +166,8 @@ def test_the_unedited_models_answer_is_the_reference_and_not_the_truth(
     wrong = replace(
         world[0], neighborhood=(Neighbor(prompt=world[1].prompt, answer=world[1].target),)
     )
-    recall = Recall(tiny, (wrong,), "accuracy")
-    assert recall.locality(1).value == 1.0
+    recall = ask(tiny, (wrong,), "accuracy")
+    assert locality(after(recall, 1)).value == 1.0
 
 
 def test_a_neighbour_without_an_answer_is_held_to_the_models_own(
@@ -98,10 +177,10 @@ def test_a_neighbour_without_an_answer_is_held_to_the_models_own(
     edit = replace(
         world[0], neighborhood=tuple(Neighbor(prompt=prompt, answer=None) for prompt in prompts)
     )
-    recall = Recall(wrecked, (edit,), "accuracy")
-    assert recall.locality(1).value == 1.0
+    recall = ask(wrecked, (edit,), "accuracy")
+    assert locality(after(recall, 1)).value == 1.0
     _wreck(wrecked)
-    assert recall.locality(1).value != 1.0
+    assert locality(after(recall, 1)).value != 1.0
 
 
 def test_a_neighbour_that_an_edit_asks_about_is_left_out(
@@ -111,33 +190,32 @@ def test_a_neighbour_that_an_edit_asks_about_is_left_out(
         world[0], neighborhood=(Neighbor(prompt=world[1].prompt, answer=world[1].truth),)
     )
     second = replace(world[1], neighborhood=())
-    recall = Recall(tiny, (first, second), "accuracy")
-    assert recall.locality(1).n == 1
-    assert recall.locality(2).n == 0
-    assert recall.locality(2).value is None
+    recall = ask(tiny, (first, second), "accuracy")
+    assert locality(after(recall, 1)).n == 1
+    assert locality(after(recall, 2)).n == 0
+    assert locality(after(recall, 2)).value is None
 
 
 def test_an_overwritten_edit_counts_until_it_is_overwritten(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     again = replace(world[0], target=world[0].truth or "")
-    recall = Recall(tiny, (world[0], world[1], again), "accuracy")
-    assert recall.superseded == (2, None, None)
-    assert recall.retention(2).n == 2
-    after = recall.retention(3)
-    assert after.scores[0] is None
-    assert after.n == 2
+    recall = ask(tiny, (world[0], world[1], again), "accuracy")
+    assert recall.questions.superseded == (2, None, None)
+    assert retention(after(recall, 2)).n == 2
+    end = retention(after(recall, 3))
+    assert end.scores[0] is None
+    assert end.n == 2
     # The later edit asks for the truth, which the unedited model gives.
-    assert after.scores[2] == 1.0
+    assert end.scores[2] == 1.0
 
 
 def test_a_miss_says_what_was_asked_expected_and_got(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
-    recall = Recall(tiny, world[:1], "accuracy")
-    score, miss = recall.efficacy(0)
-    assert score < 1
-    assert miss is not None
+    recall = ask(tiny, world[:1], "accuracy")
+    (miss,) = retention(after(recall, 1)).misses
+    assert miss.score < 1
     assert (miss.edit, miss.prompt, miss.expected) == (0, world[0].prompt, world[0].target)
     assert miss.got != world[0].target
 
@@ -146,7 +224,7 @@ def test_what_came_instead_is_what_the_model_writes_by_itself(
     wrecked: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     """Teacher forcing would tell tokens after the target's own, which the model does not write."""
-    recall = Recall(wrecked, world, "accuracy")
+    recall = ask(wrecked, world, "accuracy")
     length = generation_length(
         wrecked,
         [
@@ -166,13 +244,16 @@ def test_what_came_instead_is_what_the_model_writes_by_itself(
     before = wrote([edit.prompt for edit in world])
     assert list(recall.before) == before
     _wreck(wrecked)
-    for measured in (recall.retention(len(world)), recall.generalization(len(world))):
+    for measured in (
+        retention(after(recall, len(world))),
+        generalization(after(recall, len(world))),
+    ):
         prompts = [miss.prompt for miss in measured.misses]
         assert len(prompts) > len(world) / 2
         assert [miss.got for miss in measured.misses] == wrote(prompts)
         assert not any(starts_with(miss.got, miss.expected) for miss in measured.misses)
     assert list(recall.before) == before, "of the model before the edits"
-    few = recall.arranged((world[3], world[1], world[3]))
+    few = rearrange(recall, (world[3], world[1], world[3]))
     assert list(few.before) == [before[3], before[1], before[3]]
 
 
@@ -187,7 +268,7 @@ def test_an_edits_score_is_the_mean_over_its_paraphrases(
         target=world[0].truth or "",
         paraphrases=(world[0].prompt, "Zz zz"),
     )
-    general = Recall(tiny, (edit,), "generation").generalization(1)
+    general = generalization(after(ask(tiny, (edit,), "generation"), 1))
     assert general.scores == (0.5,)
     assert general.n == 1
     assert len(general.misses) == 1
@@ -199,19 +280,19 @@ def test_an_edit_that_the_unedited_model_holds_is_counted_apart(
 ) -> None:
     truth, target = world[0].truth or "", world[0].target
     held = replace(world[0], target=truth, truth=target)
-    recall = Recall(tiny, (held, world[1]), match)
+    recall = ask(tiny, (held, world[1]), match)
     assert recall.excluded == ("already held", None)
     assert [edit.excluded for edit in recall.records] == ["already held", None]
-    scores = [recall.efficacy(index)[0] for index in (0, 1)]
-    assert scores[0] == 1.0
-    right_after = recall.right_after(scores, ())
-    assert right_after.scores == (None, scores[1])
-    assert recall.retention(2).n == recall.generalization(2).n == right_after.n == 1
-    assert recall.known.n == recall.locality(2).n == 2
+    given = [answer(recall, index) for index in (0, 1)]
+    assert given[0].score == 1.0
+    right_after = efficacy(_asked_right_after(recall, given))
+    assert right_after.scores == (None, given[1].score)
+    assert retention(after(recall, 2)).n == generalization(after(recall, 2)).n == right_after.n == 1
+    assert recall.known.n == locality(after(recall, 2)).n == 2
     # What an earlier edit is to change can be put back: the second edit is a real one.
-    back = recall.arranged((world[0], held))
+    back = rearrange(recall, (world[0], held))
     assert back.excluded == (None, None)
-    assert recall.arranged((held, held)).excluded == ("already held", "already held")
+    assert rearrange(recall, (held, held)).excluded == ("already held", "already held")
 
 
 @pytest.mark.parametrize("written", [" {} ", "{}"])
@@ -219,14 +300,15 @@ def test_success_of_a_target_that_is_the_truth_is_counted_apart(
     tiny: LoadedModel, world: tuple[Edit, ...], written: str
 ) -> None:
     same = replace(world[0], target=world[0].truth or "", truth=written.format(world[0].truth))
-    recall = Recall(tiny, (same, world[1]), "success")
+    recall = ask(tiny, (same, world[1]), "success")
     assert recall.excluded == ("target is truth", None)
-    score, miss = recall.efficacy(0)
-    assert (score, miss is None) == (0.0, False)
-    assert recall.right_after([score, 0.0], [miss] if miss else []).misses == ()
-    assert recall.retention(2).scores[0] is None
+    given = answer(recall, 0)
+    assert given.score == 0.0
+    right_after = efficacy(_asked_right_after(recall, [given, replace(given, score=1.0)]))
+    assert (right_after.misses, right_after.scores) == ((), (None, 1.0))
+    assert retention(after(recall, 2)).scores[0] is None
     assert recall.known.scores[0] is None
-    assert Recall(tiny, (same,), "accuracy").excluded == ("already held",)
+    assert ask(tiny, (same,), "accuracy").excluded == ("already held",)
 
 
 def test_success_leaves_a_neighbour_out_whose_answer_is_the_target(
@@ -234,15 +316,15 @@ def test_success_leaves_a_neighbour_out_whose_answer_is_the_target(
 ) -> None:
     near = (Neighbor(prompt=world[3].prompt, answer=world[0].target),)
     edit = replace(world[0], neighborhood=near)
-    assert Recall(tiny, (edit,), "success").locality(1).n == 0
-    assert Recall(tiny, (edit,), "accuracy").locality(1).n == 1
+    assert locality(after(ask(tiny, (edit,), "success"), 1)).n == 0
+    assert locality(after(ask(tiny, (edit,), "accuracy"), 1)).n == 1
 
 
 def test_a_paraphrase_that_is_the_prompt_says_nothing_of_generalization(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     edit = replace(world[0], paraphrases=(world[0].prompt.upper(), "Zz zz"))
-    general = Recall(tiny, (edit,), "accuracy").generalization(1)
+    general = generalization(after(ask(tiny, (edit,), "accuracy"), 1))
     assert {miss.prompt for miss in general.misses} == {"Zz zz"}
 
 
@@ -250,5 +332,5 @@ def test_success_compares_the_target_with_the_truth(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     swapped = replace(world[0], target=world[0].truth or "", truth=world[0].target)
-    assert Recall(tiny, world[:1], "success").efficacy(0)[0] == 0.0
-    assert Recall(tiny, (swapped,), "success").efficacy(0)[0] == 1.0
+    assert answer(ask(tiny, world[:1], "success"), 0).score == 0.0
+    assert answer(ask(tiny, (swapped,), "success"), 0).score == 1.0

@@ -16,7 +16,7 @@ from pytest_eac.editing.loss import TargetLoss
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.tokens import continuation
-from pytest_eac.measuring.recall import Recall
+from pytest_eac.measuring.recall import RECALL, retention
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import Record
@@ -24,6 +24,7 @@ from pytest_eac.scoring.answers import Forced, force
 from pytest_eac.scoring.perplexity import continued_perplexity
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.text.spacing import Continuation
+from tests.measuring.asking import after, ask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,9 +96,10 @@ def test_the_target_is_taught_as_it_follows_the_prompt(
 def test_every_answer_is_scored_as_it_follows_its_own_prompt(
     loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, match: Match, space: Space
 ) -> None:
-    asked = _asked_of("pytest_eac.measuring.recall", monkeypatch)
-    recall = Recall(loaded, (replace(EDIT, space=space),), match)
-    recall.efficacy(0), recall.generalization(1), recall.locality(1), recall.retention(1)
+    asked = _asked_of("pytest_eac.scoring.asker", monkeypatch)
+    edited = after(ask(loaded, (replace(EDIT, space=space),), match), 1)
+    for measure in RECALL.values():
+        measure(edited)
     assert {prompt for prompt, _ in asked} == {EDIT.prompt, "The capital is", "次の町は", "町は"}
     for prompt, answer in asked:
         in_english = prompt == "The capital is"
@@ -140,8 +142,8 @@ def test_what_is_asked_before_any_edit_goes_by_the_edits_space(
 
 
 def test_a_miss_shows_the_answer_without_its_space(loaded: LoadedModel) -> None:
-    recall = Recall(loaded, (replace(EDIT, space="always"),), "accuracy")
-    assert {miss.expected for miss in recall.retention(1).misses} == {"大阪"}
+    recall = ask(loaded, (replace(EDIT, space="always"),), "accuracy")
+    assert {miss.expected for miss in retention(after(recall, 1)).misses} == {"大阪"}
 
 
 def test_a_fact_is_traced_by_its_truth_as_it_follows_the_prompt(

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_eac import load_spec, run_chain
 from pytest_eac.cache.kinds import LIMITED, clear
-from pytest_eac.measuring.chain import describe_environment
+from pytest_eac.measuring.environment import describe_environment
 from pytest_eac.records.run import Record
 from pytest_eac.store import default_cache_dir, write_record
 

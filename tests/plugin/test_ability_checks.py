@@ -9,8 +9,8 @@ import datasets  # noqa: F401  # once in this process: it cannot be imported a s
 import pytest
 
 from pytest_eac.store import read_record
+from tests.abilities.lm_eval_tasks import CHOICE, write_task
 from tests.conftest import REAL_MODEL, USER_CACHE
-from tests.measuring.lm_eval_tasks import CHOICE, write_task
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs

@@ -1,20 +1,22 @@
-"""Metrics that other packages bring: one callable on the edited model and the edits so far."""
+"""Metrics of other packages: a callable on the edited model and the edits so far."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError, NonFiniteError, SettingsError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
+from pytest_eac.measuring.summary import summarize_scores
 from pytest_eac.records.run import Measurement
 from pytest_eac.spec.registry import METRICS, find
-from pytest_eac.stats.intervals import wilson
 
 if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.measuring.recall import EditedModel
     from pytest_eac.spec.edits import Edit
 
 # (edited model, edits so far) -> one score per edit, None where there is nothing to measure; or one
@@ -22,38 +24,32 @@ if TYPE_CHECKING:
 Metric = Callable[["LoadedModel", "tuple[Edit, ...]"], Any]
 
 
-def find_metrics(names: Iterable[str]) -> dict[str, Metric]:
-    """Return the metrics of these names.
+def third_party_metrics(names: Iterable[str]) -> dict[str, Callable[[EditedModel], Measurement]]:
+    """Return the metrics of these names as functions of the same kind as the built-in ones.
 
     Raises:
         SettingsError: one is not registered, or is not callable.
     """
-    found = {}
+    found: dict[str, Callable[[EditedModel], Measurement]] = {}
     for name in names:
         metric = find(METRICS, name)
         if not callable(metric):
             raise SettingsError(
                 f"metric {name!r} is a {type(metric).__name__}, expected a callable"
             )
-        found[name] = metric
+        found[name] = partial(measure_third_party, name, metric)
     return found
 
 
-def measure(
-    name: str,
-    metric: Metric,
-    loaded: LoadedModel,
-    edits: tuple[Edit, ...],
-    *,
-    confidence: float = 0.95,
-) -> Measurement:
-    """Call a metric and put its result in the record's form, with an interval at ``confidence``.
+def measure_third_party(name: str, metric: Metric, edited: EditedModel) -> Measurement:
+    """Call a metric and put its result in the record's form, with an interval.
 
     Raises:
         SettingsError: it returned neither a number nor one score between 0 and 1 per edit.
         NonFiniteError: a number is NaN or infinite.
         SpoiledModelError: it left something behind.
     """
+    loaded, edits = edited.asker.state.loaded, edited.unedited.questions.edits[: edited.count]
     try:
         with preserved_random_state(), unchanged(loaded, "it", whole=True):
             result = metric(loaded, edits)
@@ -71,13 +67,10 @@ def measure(
             f"metric {name!r} returned {str(result)[:60]!r}, expected a number, or for each of the "
             f"{len(edits)} edits a score between 0 and 1 or None"
         )
-    scores = tuple(None if score is None else float(score) for score in scores)
-    there = [score for score in scores if score is not None]
-    value = sum(there) / len(there) if there else None
-    low = high = None
-    if value is not None:
-        low, high = wilson(value, len(there), confidence=confidence)
-    return Measurement(value=value, n=len(there), low=low, high=high, scores=scores, misses=())
+    return summarize_scores(
+        [None if score is None else float(score) for score in scores],
+        confidence=edited.unedited.confidence,
+    )
 
 
 def _is_share(score: object) -> bool:

@@ -11,7 +11,7 @@ from pytest_eac.abilities.templates import BREAK, _written, find_template
 from pytest_eac.errors import DataError, SettingsError
 from pytest_eac.lm.tokens import encode
 from pytest_eac.spec.schema.abilities import BUILT_IN, AbilityBounds
-from tests.measuring.ability_files import read
+from tests.abilities.ability_files import read
 
 if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel

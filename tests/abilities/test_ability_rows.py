@@ -15,7 +15,7 @@ from pytest_eac.abilities import items
 from pytest_eac.abilities.items import Row, digest, label, load_rows, text, texts
 from pytest_eac.data import parquet as reader
 from pytest_eac.errors import DataError, UnavailableError
-from tests.measuring.ability_files import read
+from tests.abilities.ability_files import read
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from pytest_eac.abilities.by_generation import (
     _variety,
 )
 from pytest_eac.abilities.by_likelihood import Choice, Choices
-from pytest_eac.abilities.measure import Abilities
+from pytest_eac.abilities.measure import ask_abilities, measure_abilities
 from pytest_eac.abilities.plain_text import Drift, Perplexity, spread
 from pytest_eac.abilities.tasks import prepare
 from pytest_eac.cache.entries import Cache
@@ -28,6 +28,7 @@ from pytest_eac.errors import DataError, EditError, NonFiniteError, SettingsErro
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import restored
+from pytest_eac.scoring.answer_cache import as_loaded
 from pytest_eac.scoring.answers import force, generate
 from pytest_eac.scoring.perplexity import perplexity
 from pytest_eac.spec import registry
@@ -104,9 +105,9 @@ def wreck(loaded: LoadedModel) -> None:
 def test_the_unedited_model_keeps_everything_exactly(
     tiny: LoadedModel, asked: dict[str, AbilityBounds]
 ) -> None:
-    abilities = Abilities(tiny, asked)
-    again = abilities.measure(asked)
-    assert again == abilities.base
+    abilities = ask_abilities(as_loaded(tiny), asked)
+    again = measure_abilities(abilities, asked, as_loaded(tiny))
+    assert again == abilities.records
     for name, ability in again.items():
         assert (ability.kept, ability.kept_low, ability.kept_high) == (1, 1, 1), name
         assert ability.value == ability.base
@@ -118,19 +119,21 @@ def test_noise_on_one_matrix_costs_every_ability(
     tiny_llama: LoadedModel, asked: dict[str, AbilityBounds]
 ) -> None:
     del asked["generation"]  # nothing is known of what it ought to say
-    abilities = Abilities(tiny_llama, asked)
-    assert all(ability.signal for ability in abilities.base.values())
+    abilities = ask_abilities(as_loaded(tiny_llama), asked)
+    assert all(ability.signal for ability in abilities.records.values())
     with restored(tiny_llama.model, [tiny_llama.layout.down.format(1)]):
         wreck(tiny_llama)
-        wrecked = abilities.measure(asked)
+        wrecked = measure_abilities(abilities, asked, as_loaded(tiny_llama))
     for name, ability in wrecked.items():
         assert ability.kept is not None
         assert ability.kept < 0.7, name
         assert ability.kept_high is not None
         assert ability.kept_high < 1, name
-        assert ability.base == abilities.base[name].value
+        assert ability.base == abilities.records[name].value
     assert wrecked["drift"].about["kl"] > 0.1
-    assert abilities.measure(asked) == abilities.base, "the model is as it was"
+    assert measure_abilities(abilities, asked, as_loaded(tiny_llama)) == abilities.records, (
+        "the model is as it was"
+    )
 
 
 def test_what_an_edited_model_writes_is_read_by_the_unedited_one(
@@ -150,15 +153,17 @@ def test_what_an_edited_model_writes_is_read_by_the_unedited_one(
         return math.exp(nats / count)
 
     module = tiny_llama.layout.down.format(1)
-    abilities = Abilities(tiny_llama, {"generation": asked["generation"]})
+    abilities = ask_abilities(as_loaded(tiny_llama), {"generation": asked["generation"]})
     own = generate(tiny_llama, prompts, tokens=48)
-    before = abilities.base["generation"].about["perplexity_unedited"]
+    before = abilities.records["generation"].about["perplexity_unedited"]
     assert before == pytest.approx(read(own), rel=1e-3)
     with restored(tiny_llama.model, [module]) as originals:
         wreck(tiny_llama)
         wrecked = find_module(tiny_llama.model, module).get_parameter("weight").clone()
         said = generate(tiny_llama, prompts, tokens=48)
-        found = abilities.after(None, originals).measure(["generation"])["generation"]
+        found = measure_abilities(
+            abilities, ["generation"], as_loaded(tiny_llama).after(None, originals)
+        )["generation"]
         now = find_module(tiny_llama.model, module).get_parameter("weight")
         assert torch.equal(now, wrecked), "the edited weights are back"
     assert found.about["perplexity_unedited"] == pytest.approx(read(said), rel=1e-3)
@@ -170,7 +175,11 @@ def test_only_the_items_asked_for_are_taken(
 ) -> None:
     def scores(**options: Any) -> tuple[float, ...]:
         bounds = asked["perplexity"].model_copy(update=options)
-        return Abilities(tiny_llama, {"perplexity": bounds}).base["perplexity"].scores
+        return (
+            ask_abilities(as_loaded(tiny_llama), {"perplexity": bounds})
+            .records["perplexity"]
+            .scores
+        )
 
     whole = scores()
     assert scores(take=5) == pytest.approx(whole[:5], abs=1e-5)
@@ -184,7 +193,7 @@ def test_the_record_says_what_was_asked(
     tiny_llama: LoadedModel, asked: dict[str, AbilityBounds]
 ) -> None:
     nli = AbilityBounds(keep=0.7, template="{sentence2}", take=8)
-    base = Abilities(tiny_llama, {"nli": nli, "drift": asked["drift"]}).base
+    base = ask_abilities(as_loaded(tiny_llama), {"nli": nli, "drift": asked["drift"]}).records
     assert (base["nli"].template, base["nli"].data) == ("{sentence2}", "built-in nli.jsonl")
     assert (base["drift"].template, base["drift"].data) == (None, asked["drift"].data)
     assert base["nli"].sha256 != base["drift"].sha256
@@ -199,8 +208,10 @@ def test_what_was_asked_once_is_found_in_the_cache_bit_for_bit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def measured() -> tuple[dict[str, Ability], dict[str, Ability]]:
-        abilities = Abilities(tiny_llama, asked, cache=Cache(tmp_path / "cache"))
-        return abilities.base, abilities.after("an update", {}).measure(asked)
+        state = as_loaded(tiny_llama, Cache(tmp_path / "cache"))
+        abilities = ask_abilities(state, asked)
+        edited = state.after("an update", {})
+        return abilities.records, measure_abilities(abilities, asked, edited)
 
     first = measured()
     for kind in (Choices, Generations, Perplexity, Drift):
@@ -208,13 +219,13 @@ def test_what_was_asked_once_is_found_in_the_cache_bit_for_bit(
     assert measured() == first
     other = {**asked, "qa": asked["qa"].model_copy(update={"template": "Q: {question}"})}
     with pytest.raises(TypeError):
-        Abilities(tiny_llama, other, cache=Cache(tmp_path / "cache"))
+        ask_abilities(as_loaded(tiny_llama, Cache(tmp_path / "cache")), other)
 
 
 def test_an_error_bears_the_name_of_the_ability(tiny_llama: LoadedModel) -> None:
     long = AbilityBounds(keep=0.7)
     with pytest.raises(EditError, match=r"ability 'nli': the prompt .* has \d+ tokens, but the mo"):
-        Abilities(tiny_llama, {"nli": long})
+        ask_abilities(as_loaded(tiny_llama), {"nli": long})
 
 
 # Against slow twins
@@ -372,12 +383,12 @@ def test_perplexity_is_that_of_the_texts_and_what_is_kept_its_inverse_ratio(
     tiny: LoadedModel, asked: dict[str, AbilityBounds], world_records: list[dict[str, Any]]
 ) -> None:
     texts = sentences(world_records)
-    abilities = Abilities(tiny, {"perplexity": asked["perplexity"]})
+    abilities = ask_abilities(as_loaded(tiny), {"perplexity": asked["perplexity"]})
     before = perplexity(tiny, texts)
     with restored(tiny.model, [tiny.layout.down.format(1)]):
         wreck(tiny)
         after = perplexity(tiny, texts)
-        found = abilities.measure(["perplexity"])["perplexity"]
+        found = measure_abilities(abilities, ["perplexity"], as_loaded(tiny))["perplexity"]
     assert found.base == pytest.approx(before, rel=1e-6)
     assert found.value == pytest.approx(after, rel=1e-6)
     assert found.kept == pytest.approx(before / after, rel=1e-6)
@@ -399,12 +410,12 @@ def test_drift_is_the_agreement_and_the_divergence_of_every_place(
 ) -> None:
     texts = sentences(world_records)
     rows = [tiny.tokenizer(text)["input_ids"] for text in texts]
-    abilities = Abilities(tiny, {"drift": asked["drift"]})
+    abilities = ask_abilities(as_loaded(tiny), {"drift": asked["drift"]})
     before = [log_probs(tiny, ids)[:-1] for ids in rows]
     with restored(tiny.model, [tiny.layout.down.format(1)]):
         wreck(tiny)
         now = [log_probs(tiny, ids)[:-1] for ids in rows]
-        found = abilities.measure(["drift"])["drift"]
+        found = measure_abilities(abilities, ["drift"], as_loaded(tiny))["drift"]
     same = [
         (a.argmax(-1) == b.argmax(-1)).double().mean() for a, b in zip(before, now, strict=True)
     ]
@@ -418,12 +429,12 @@ def test_drift_holds_no_more_than_it_may(
 ) -> None:
     vocabulary = tiny_llama.shape["vocab_size"]
     monkeypatch.setattr(text_abilities, "_HELD_BYTES", 4 * vocabulary * 100)
-    abilities = Abilities(tiny_llama, {"drift": asked["drift"]})
-    asked_of = abilities._prepared["drift"].asked
+    abilities = ask_abilities(as_loaded(tiny_llama), {"drift": asked["drift"]})
+    asked_of = abilities.prepared["drift"].asked
     assert isinstance(asked_of, Drift)
     assert asked_of.before.shape[0] <= 100
-    assert abilities.base["drift"].n == 42
-    assert abilities.measure(["drift"]) == abilities.base
+    assert abilities.records["drift"].n == 42
+    assert measure_abilities(abilities, ["drift"], as_loaded(tiny_llama)) == abilities.records
 
 
 @pytest.mark.parametrize(
@@ -446,7 +457,7 @@ def test_a_text_of_one_token_cannot_be_predicted(tmp_path: Path) -> None:
     path = tmp_path / "short.jsonl"
     path.write_text('{"text": "a"}\n')
     with pytest.raises(DataError, match=r"short\.jsonl:1: text: found 1 token"):
-        Abilities(loaded, {"perplexity": AbilityBounds(keep=1, data=str(path))})
+        ask_abilities(as_loaded(loaded), {"perplexity": AbilityBounds(keep=1, data=str(path))})
 
 
 # Of other packages
@@ -455,8 +466,10 @@ def test_a_text_of_one_token_cannot_be_predicted(tmp_path: Path) -> None:
 def brought(loaded: LoadedModel, *results: Any) -> tuple[Ability, Ability]:
     said = iter(results)
     registry.register(registry.ABILITIES, "mine", lambda _: next(said))
-    abilities = Abilities(loaded, {"mine": AbilityBounds(keep=0.7)})
-    return abilities.base["mine"], abilities.measure(["mine"])["mine"]
+    abilities = ask_abilities(as_loaded(loaded), {"mine": AbilityBounds(keep=0.7)})
+    return abilities.records["mine"], measure_abilities(abilities, ["mine"], as_loaded(loaded))[
+        "mine"
+    ]
 
 
 def test_scores_of_another_package_are_held_against_the_unedited_ones(
@@ -485,4 +498,4 @@ def test_as_many_scores_are_expected_as_for_the_unedited_model(tiny_llama: Loade
 def test_an_ability_that_cannot_be_called_is_refused(tiny_llama: LoadedModel) -> None:
     registry.register(registry.ABILITIES, "mine", 3)
     with pytest.raises(SettingsError, match="ability 'mine' is a int, expected a callable"):
-        Abilities(tiny_llama, {"mine": AbilityBounds(keep=1)})
+        ask_abilities(as_loaded(tiny_llama), {"mine": AbilityBounds(keep=1)})

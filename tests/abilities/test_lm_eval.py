@@ -12,14 +12,15 @@ import torch
 from pytest_eac.abilities import lm_eval as under_test
 from pytest_eac.abilities import lm_eval_tasks
 from pytest_eac.abilities.lm_eval import prepare_task
-from pytest_eac.abilities.measure import Abilities
+from pytest_eac.abilities.measure import ask_abilities, measure_abilities
 from pytest_eac.cache.entries import Cache
 from pytest_eac.errors import DataError, NonFiniteError, SettingsError, UnavailableError
 from pytest_eac.lm.weights import fingerprint
+from pytest_eac.scoring.answer_cache import as_loaded
 from pytest_eac.scoring.answers import force, generate
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.text.spacing import Continuation
-from tests.measuring.lm_eval_tasks import CHOICE, generating, write_task
+from tests.abilities.lm_eval_tasks import CHOICE, generating, write_task
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -337,9 +338,8 @@ def test_scores_are_cached_unless_they_depend_on_code_of_the_task(
 
     monkeypatch.setattr(under_test.Harness, "ask", counted)
     wanted = {"lm_eval:places": bounds(file)}
-    cache = Cache(tmp_path / "cache")
-    first = Abilities(tiny, wanted, cache=cache)
-    again = Abilities(tiny, wanted, cache=cache)
+    state = as_loaded(tiny, Cache(tmp_path / "cache"))
+    first, again = (ask_abilities(state, wanted) for _ in range(2))
     assert len(asked) == (2 if own_code else 1)
-    assert first.base == again.base
-    assert first.measure(wanted)["lm_eval:places"].kept == 1
+    assert first.records == again.records
+    assert measure_abilities(first, wanted, state)["lm_eval:places"].kept == 1

@@ -8,7 +8,7 @@ import pytest
 
 from pytest_eac.abilities.instructions import KNOWN, follows
 from pytest_eac.errors import DataError
-from tests.measuring.ability_files import read
+from tests.abilities.ability_files import read
 
 LEAST, LESS = {"relation": "at least"}, {"relation": "less than"}
 # For each instruction: arguments, a text that follows and one that does not.

@@ -14,7 +14,7 @@ from pytest_eac.abilities.tasks import prepare
 from pytest_eac.scoring.answers import force, generate
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.text.spacing import as_continuation
-from tests.measuring.lm_eval_tasks import CHOICE, generating, write_task
+from tests.abilities.lm_eval_tasks import CHOICE, generating, write_task
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.measuring.ability_files import DATA, read, words
+from tests.abilities.ability_files import DATA, read, words
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 import pytest
 
-from tests.measuring.ability_files import DATA, PACKAGE, read, words
+from tests.abilities.ability_files import DATA, PACKAGE, read, words
 
 FIELDS = {
     "nli": {"sentence1", "sentence2", "label"},

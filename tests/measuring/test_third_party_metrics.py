@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -11,7 +12,9 @@ import pytest
 import torch
 
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
-from pytest_eac.measuring.metrics import find_metrics, measure
+from pytest_eac.measuring.checkpoint import find_metrics
+from pytest_eac.measuring.recall import RECALL, EditedModel
+from pytest_eac.measuring.third_party_metrics import measure_third_party
 from pytest_eac.spec import registry
 from pytest_eac.spec.edits import Edit
 
@@ -36,16 +39,25 @@ EDITS = tuple(
 MODEL = cast("LoadedModel", object())
 
 
+def after(count: int) -> EditedModel:
+    """A model of which nothing is asked but what it is, and which edits it has."""
+    unedited = SimpleNamespace(questions=SimpleNamespace(edits=EDITS), confidence=0.95)
+    asker = SimpleNamespace(state=SimpleNamespace(loaded=MODEL))
+    return EditedModel(unedited=cast("Any", unedited), asker=cast("Any", asker), count=count)
+
+
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Do without a model: tests/plugin/test_isolation.py has metrics that change one."""
-    monkeypatch.setattr("pytest_eac.measuring.metrics.unchanged", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(
+        "pytest_eac.measuring.third_party_metrics.unchanged", lambda *_, **__: nullcontext()
+    )
     yield
     registry.forget()
 
 
 def measured(result: Any) -> Measurement:
-    return measure("mine", lambda *_: result, MODEL, EDITS)
+    return measure_third_party("mine", lambda *_: result, after(4))
 
 
 @pytest.mark.parametrize("number", [3, 3.0, np.float32(3), np.float64(3), torch.tensor(3.0)])
@@ -123,19 +135,21 @@ def test_an_error_in_a_metric_names_it_and_keeps_its_kind() -> None:
         raise EditError("the subject is lost")
 
     with pytest.raises(EditError, match=r"^metric 'mine': the subject is lost$"):
-        measure("mine", broken, MODEL, EDITS)
+        measure_third_party("mine", broken, after(4))
 
 
 def test_a_metric_is_given_the_model_and_the_edits_so_far() -> None:
     given: list[Any] = []
-    measure("mine", lambda *arguments: given.append(arguments) or 1.0, MODEL, EDITS[:2])  # type: ignore[func-returns-value]
+    measure_third_party("mine", lambda *arguments: given.append(arguments) or 1.0, after(2))  # type: ignore[func-returns-value]
     assert given == [(MODEL, EDITS[:2])]
 
 
-def test_metrics_are_found_by_name_in_the_order_asked_for() -> None:
-    registry.register(registry.METRICS, "one", len)
-    registry.register(registry.METRICS, "two", max)
-    assert list(find_metrics(["two", "one"]).items()) == [("two", max), ("one", len)]
+def test_metrics_are_found_by_name_after_the_built_in_ones_in_the_order_asked_for() -> None:
+    registry.register(registry.METRICS, "one", lambda *_: 1)
+    registry.register(registry.METRICS, "two", lambda *_: 2)
+    found = find_metrics(["two", "one"])
+    assert list(found) == [*RECALL, "two", "one"]
+    assert [found[name](after(4)).value for name in ("one", "two")] == [1.0, 2.0]
 
 
 def test_a_metric_that_cannot_be_called_is_told() -> None:
