@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ConfigDict, Field, ValidationError
 
-from pytest_eac.data.files import decoded, elements, lines, opened, require_record_size
+from pytest_eac.data.files import require_size
+from pytest_eac.data.json_records import json_lines, json_list
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.registry import SOURCES, find
@@ -107,18 +108,7 @@ def _zsre(record: str) -> InlineEdit:
 
 
 def _read_json_list(path: Path) -> Iterator[tuple[int, str]]:
-    with opened(path) as file:
-        data = file.read(LIST_BYTES + 1)
-    if len(data) > LIST_BYTES:
-        raise DataError(
-            f"{path}: found a JSON list of more than {LIST_BYTES:,} bytes, which is read whole; "
-            "write one record a line and take format: jsonl"
-        )
-    return elements(path, decoded(path, data))
-
-
-def _read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    return ((number, line) for number, line in lines(path) if line.strip())
+    return json_list(path, most=LIST_BYTES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,7 +130,7 @@ _FORMATS = {
         convert=_zsre,
         names={"prompt": "src", "target": "alt", "truth": "answers", "paraphrases": "rephrase"},
     ),
-    "jsonl": _Format(read=_read_lines, convert=InlineEdit.model_validate_json, names={}),
+    "jsonl": _Format(read=json_lines, convert=InlineEdit.model_validate_json, names={}),
 }
 
 
@@ -152,7 +142,7 @@ def _brought(name: str) -> _Format:
         try:
             for number, record in enumerate(records_of(path), start=1):
                 text = json.dumps(record)
-                require_record_size(len(text), f"{path}:{number}", "record")
+                require_size(len(text), f"{path}:{number}", "record")
                 yield number, text
         except (OSError, TypeError, ValueError) as error:
             raise DataError(f"{path}: source {name!r}: {error}") from error
