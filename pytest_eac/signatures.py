@@ -9,13 +9,12 @@ found.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from pytest_eac.data.files import open_regular
+from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError, SettingsError
 from pytest_eac.lm.loading.folder import SIGNATURE_BYTES, require_inside
 from pytest_eac.records.manifest import SIGNATURE
@@ -216,8 +215,7 @@ def _altered(folder: Path, name: str, expected: str) -> Iterator[str]:
     path = folder / name
     try:
         require_inside(folder, [name])
-        with open_regular(path) as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_sha256(path)
     except ModelError as error:
         yield str(error).removeprefix(f"{folder}/")
     except OSError as error:

@@ -10,8 +10,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.data.hub_tables import read_hub
-from pytest_eac.data.tables import columns, read_file, shown
+from pytest_eac.data.hub import read_hub
+from pytest_eac.data.tables import columns, read_file, require_text, shown
 from pytest_eac.errors import DataError
 from pytest_eac.spec.suggestions import closest, nearest
 
@@ -141,11 +141,20 @@ def _rows(source: str, records: Iterable[tuple[int, dict[str, Any]]]) -> list[Ro
     rows = [
         Row(fields=flat, origin=f"{source}:{number}")
         for number, fields in records
-        for flat in _flat(fields, f"{source}:{number}")
+        for flat in _flat(_finite(fields, f"{source}:{number}"), f"{source}:{number}")
     ]
     if not rows:
         raise DataError(f"{source}: no records in it; expected at least one")
     return rows
+
+
+def _finite(fields: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a record, which may come from a table that can hold any number."""
+    try:
+        json.dumps(fields, allow_nan=False, default=str)
+    except ValueError:
+        raise DataError(f"{where}: found NaN or an infinity; expected finite numbers") from None
+    return fields
 
 
 def _flat(fields: dict[str, Any], where: str) -> Iterator[dict[str, Any]]:
@@ -199,10 +208,6 @@ def _field(row: Row, names: Sequence[str]) -> tuple[str, Any]:
 
 
 def _text(found: object, where: str) -> str:
-    if not isinstance(found, str):
-        raise DataError(f"{where}: found {shown(found)}; expected a text")
-    if not found.strip():
+    if not require_text(found, where).strip():
         raise DataError(f"{where}: found an empty text; expected some words")
-    if not found.isascii() and any("\ud800" <= character <= "\udfff" for character in found):
-        raise DataError(f"{where}: found half a surrogate pair in {shown(found)}; expected text")
-    return found
+    return str(found)

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from pytest_eac.cache.kinds import LIMIT, LIMITED, LOCK, entry_path, kept, sweep
 from pytest_eac.errors import EacWarning, RecordError
 from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
+from pytest_eac.tensor_bytes import tensor_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -200,18 +201,8 @@ def _plain(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
-def tensor_digest(tensor: Tensor) -> str:
-    """Return the SHA-256 of a tensor's dtype, shape and bytes."""
-    import torch
-
-    found = hashlib.sha256(f"{tensor.dtype} {tuple(tensor.shape)}\n".encode())
-    raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-    found.update(raw.numpy().data)
-    return found.hexdigest()
-
-
 def _checksum(tensors: Mapping[str, Tensor], about: Mapping[str, str]) -> str:
-    parts = {name: tensor_digest(tensor) for name, tensor in tensors.items()}
+    parts = {name: tensor_sha256(tensor) for name, tensor in tensors.items()}
     return digest({"key": about.get("key"), "data": about.get("data"), "tensors": parts})
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.cache.entries import CacheWarning
 from pytest_eac.cache.kinds import MODELS
+from pytest_eac.data.files import file_sha256
 from pytest_eac.errors import RecordError
 from pytest_eac.store import cached_folder, write_text
 
@@ -97,10 +98,8 @@ def _describe(folder: Path) -> dict[str, dict[str, str | int]]:
     found: dict[str, dict[str, str | int]] = {}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path != folder / SEAL:
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
             name = path.relative_to(folder).as_posix()
-            found[name] = {"size": path.stat().st_size, "sha256": digest}
+            found[name] = {"size": path.stat().st_size, "sha256": file_sha256(path)}
     return found
 
 

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import NotUtf8Error, opened, require_utf8_start
-from pytest_eac.data.hub import fetch_data_set
+from pytest_eac.data.files import file_sha256, opened
+from pytest_eac.data.hub import fetch_data_set, read_data_set
+from pytest_eac.data.tables import TEXT_COLUMN, columns, reader_of, require_text
 from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
+
+    from pytest_eac.data.tables import Rows
+
+TEXT_BYTES = 64_000_000
+"""How large a text may be, with the other columns of its row: a book is a text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,16 +36,17 @@ class Corpus:
 
 
 def open_corpus(source: str, column: str, *, offline: bool = False) -> Corpus:
-    """Find a corpus.
+    """Find a corpus; what is wrong with its rows is reported when its texts are read.
 
     Args:
-        source: ``built-in``, a file, or ``hub:NAME[:CONFIG]``.
+        source: ``built-in``, a file that :func:`pytest_eac.data.tables.read_file` reads, or
+            ``hub:NAME[:CONFIG]``.
         column: the column of a table that holds the text.
         offline: fetch nothing.
 
     Raises:
         UnavailableError: a hub data set is not on this machine and cannot be fetched.
-        DataError: a file is missing, or is none of .txt, .jsonl, .json and .parquet.
+        DataError: a file is missing, empty, or of another kind.
     """
     if source == "built-in":
         text = (resources.files("pytest_eac.data") / "corpus.txt").read_text(encoding="utf-8")
@@ -52,103 +58,50 @@ def open_corpus(source: str, column: str, *, offline: bool = False) -> Corpus:
     return _open_file(Path(source), column)
 
 
-_PATTERN = re.compile(r"[*?\[\]{}]|::")
-_BUILDERS = {".txt": "text", ".jsonl": "json", ".json": "json", ".parquet": "parquet"}
-
-
 def _open_file(path: Path, column: str) -> Corpus:
-    builder = _builder(path)
+    read = reader_of(path)
     digest = _digest(path)
-    if builder != "parquet":
-        try:
-            with opened(path) as file:
-                require_utf8_start(file.read(4))
-        except NotUtf8Error as error:
-            raise DataError(f"{path}: {error}") from None
+    if path.suffix.lower() == ".txt":
+        column = TEXT_COLUMN
 
     def require_unchanged() -> None:
         if _digest(path) != digest:
             raise DataError(f"{path}: was changed while it was read; run again")
 
-    more = {"sample_by": "paragraph", "encoding": "utf-8-sig"} if builder == "text" else {}
-    if builder == "text":
-        column = "text"
-
-    def texts() -> Iterator[str]:
-        import datasets
-
-        def table() -> Iterable[dict[str, object]]:
-            found: Iterable[dict[str, object]] = datasets.load_dataset(
-                builder, data_files=str(path), split="train", streaming=True, **more
-            )
-            return found
-
-        yield from _column(table, column, str(path))
-
     return Corpus(
         name=str(path),
         digest=f"{digest}:{column}",
-        texts=texts,
+        texts=lambda: _column(read(path, TEXT_BYTES), column, str(path)),
         require_unchanged=require_unchanged,
     )
 
 
-def _builder(path: Path) -> str:
-    """Return how datasets calls a kind of file, which reads by the same path as we do."""
-    builder = _BUILDERS.get(path.suffix.lower())
-    if builder is None:
-        raise DataError(
-            f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
-            f"{', '.join(_BUILDERS)}"
-        )
-    if _PATTERN.search(str(path)):
-        raise DataError(
-            f"{path}: found one of *?[]{{}}:: in the path, which may name other files; expected "
-            "a path without them"
-        )
-    return builder
-
-
 def _digest(path: Path) -> str:
     with opened(path) as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        if not file.tell():  # files of /proc appear to be empty
+        if not file.read(1):  # files of /proc appear to be empty
             raise DataError(f"{path}: is empty; expected text")
-    return digest
+        return file_sha256(path)
 
 
 def _open_hub(name: str, column: str, *, offline: bool) -> Corpus:
     """Open ``OWNER/NAME`` or ``OWNER/NAME:CONFIG``; the whole train split is fetched."""
-    import datasets
-
     identity, _, config = name.partition(":")
     folder = fetch_data_set(identity, offline=offline)
-    try:
-        table = datasets.load_dataset(folder, config or None, split="train")
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise DataError(f"data set {name!r}: {first}") from error
-    return Corpus(
-        name=f"hub:{name}",
-        digest=f"{Path(folder).name}:{config}:{column}",
-        texts=lambda: _column(lambda: table, column, name),
-    )
+
+    def texts() -> Iterator[str]:
+        rows = read_data_set(folder, name, config=config, split="train", limit=TEXT_BYTES)
+        return _column(rows, column, f"hub:{name}")
+
+    return Corpus(name=f"hub:{name}", digest=f"{Path(folder).name}:{config}:{column}", texts=texts)
 
 
-def _column(
-    table: Callable[[], Iterable[dict[str, object]]], column: str, name: str
-) -> Iterator[str]:
-    """Open a table and yield a column's texts, empty cells left out."""
-    import datasets
-    import pyarrow
-
-    try:
-        for row in table():
-            if column not in row:
-                found = ", ".join(row)
-                raise DataError(f"{name}: found the columns {found}, expected {column!r}")
-            if row[column] is not None:
-                yield str(row[column])
-    except (pyarrow.ArrowException, ValueError, datasets.exceptions.DatasetsError) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise DataError(f"{name}: cannot be read: {first}") from error
+def _column(rows: Rows, column: str, where: str) -> Iterator[str]:
+    """Yield the texts of a column; rows that lack it, or have nothing in it, are left out."""
+    is_there, others = False, ""
+    for number, row in rows:
+        is_there |= column in row
+        others = others or columns(row)
+        if row.get(column) is not None:
+            yield require_text(row[column], f"{where}:{number}: {column}")
+    if others and not is_there:
+        raise DataError(f"{where}: found the columns {others}, expected {column!r}")

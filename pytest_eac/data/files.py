@@ -1,12 +1,11 @@
-"""Data files as bytes and as text: opening, decoding, and splitting a JSON list."""
+"""Files as bytes and as text: opening, decoding, reading by lines, hashing."""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
-import json
 import os
-import re
 import stat
 from contextlib import contextmanager
 from itertools import count
@@ -104,37 +103,47 @@ def opened(path: Path) -> Iterator[io.BufferedIOBase]:
             raise DataError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-LINE_LIMIT = 1_000_000
-"""How many bytes a record of a data file may have."""
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a regular file's content, in hexadecimal.
+
+    Raises:
+        OSError, ValueError: as :func:`open_regular`.
+    """
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+RECORD_BYTES = 1_000_000
+"""How many bytes a record of a data file may have, where nothing else is said."""
+
+
+def lines(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[tuple[int, str]]:
     """Yield a file's lines with their ends and numbers, from 1; one line at a time is held.
 
     Raises:
-        DataError: the file cannot be read, is not UTF-8, or a line is longer than ``LINE_LIMIT``.
+        DataError: the file cannot be read, is not UTF-8, or a line has more than ``limit`` bytes.
     """
     with opened(path) as file:
         start = 0
         for number in count(1):
-            line = file.readline(LINE_LIMIT + 1)
+            line = file.readline(limit + 1)
             if not line:
                 return
-            require_record_size(len(line), f"{path}:{number}", "line")
+            require_size(len(line), f"{path}:{number}", "line", limit=limit)
             yield number, decoded(f"{path}:{number}", line, start=start)
             start += len(line)
 
 
-def require_record_size(size: int, where: str, what: str) -> None:
+def require_size(size: int, where: str, what: str, *, limit: int = RECORD_BYTES) -> None:
     """Refuse a line, record or cell that is larger than any record is.
 
     Raises:
-        DataError: names the place and the limit.
+        DataError: names the place and the limit, in bytes.
     """
-    if size > LINE_LIMIT:
+    if size > limit:
         raise DataError(
-            f"{where}: found a {what} of more than 1 MB; expected at most that for each record; "
-            "is this a file of examples?"
+            f"{where}: found a {what} of more than {limit / 1e6:g} MB; expected at most that for "
+            "each record; is this a file of examples?"
         )
 
 
@@ -220,118 +229,3 @@ def decoded(where: object, data: bytes, *, start: int = 0) -> str:
         return utf8(data, start=start)
     except NotUtf8Error as error:
         raise DataError(f"{where}: {error}") from None
-
-
-def elements(path: Path, text: str, *, under: str | None = None) -> Iterator[tuple[int, str]]:
-    """Yield the elements of a JSON list as text, each with the line it starts on.
-
-    Args:
-        path: the file, for messages.
-        text: its content: a list, or with ``under`` also an object with the list under that key.
-        under: the key.
-
-    Raises:
-        DataError: the text is neither, or an element is longer than ``LINE_LIMIT``.
-    """
-    at = _skip_blank(text, 0)
-    wrapped = under is not None and text[at : at + 1] == "{"
-    if under is not None and wrapped:
-        at = _value_under(path, text, at, under)
-    if text[at : at + 1] != "[":
-        found = json_kind(text[at : at + 1])
-        raise DataError(f"{path}:1: found {found}, expected a JSON list of records")
-    at = _skip_blank(text, at + 1)
-    line, counted = 1, 0
-    elements = _Elements(text)
-    while text[at : at + 1] not in {"]", ""}:
-        line, counted = line + text.count("\n", counted, at), at
-        try:
-            end = elements.end(at)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{getattr(error, 'lineno', line)}: not JSON: {error}") from None
-        require_record_size(end - at, f"{path}:{line}", "record")
-        yield line, text[at:end]
-        at = _skip_blank(text, end)
-        if text[at : at + 1] == ",":
-            at = _skip_blank(text, at + 1)
-        elif text[at : at + 1] != "]":
-            break
-    if not wrapped:
-        _check_end(path, text, at)
-
-
-class _Elements:
-    """Finds where elements of a JSON list end, and builds no more of one than twice the limit."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._decoder = json.JSONDecoder()
-        self._start, self._part = 0, ""  # what is decoded from, and where it begins
-
-    def end(self, at: int) -> int:
-        """Return where the element that starts at ``at`` ends; where it is too long, before that.
-
-        Raises:
-            ValueError: it is not JSON.
-            RecursionError: it is nested too deeply.
-        """
-        if self._start + len(self._part) < min(at + LINE_LIMIT + 1, len(self._text)):
-            self._start, self._part = at, self._text[at : at + 2 * LINE_LIMIT]
-        try:
-            return self._start + self._decoder.raw_decode(self._part, at - self._start)[1]
-        except json.JSONDecodeError as error:
-            stop = self._start + len(self._part)
-            is_cut_off = (
-                error.pos > len(self._part) - _LONGEST_ESCAPE or "Unterminated" in error.msg
-            )
-            if is_cut_off and stop < len(self._text):
-                return stop
-            raise json.JSONDecodeError(error.msg, self._text, self._start + error.pos) from None
-
-
-_LONGEST_ESCAPE = len(r"\ud83d\ude00")
-
-
-def json_kind(text: str) -> str:
-    """Name what a text begins with; its content is not shown: the file may be no data at all."""
-    kinds = {"": "nothing", "{": "an object", "[": "a list", '"': "a text"}
-    first = text[:1]
-    return kinds.get(first, "a number" if first.isdecimal() else "something else")
-
-
-def _value_under(path: Path, text: str, at: int, key: str) -> int:
-    """Return where the value under a key begins; the whole text is checked to be JSON."""
-    decoder = json.JSONDecoder()
-    try:
-        if key not in json.loads(text):
-            raise DataError(f"{path}:1: found an object without {key!r}, expected a list under it")
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}:{getattr(error, 'lineno', 1)}: not JSON: {error}") from None
-    name = None
-    while name != key:
-        name, at = decoder.raw_decode(text, _skip_blank(text, at + 1))
-        at = _skip_blank(text, _skip_blank(text, at) + 1)
-        if name != key:
-            at = _skip_blank(text, decoder.raw_decode(text, at)[1])
-    return at
-
-
-def _check_end(path: Path, text: str, at: int) -> None:
-    at_end = _skip_blank(text, at + 1)
-    if text[at : at + 1] not in {"]", ""}:
-        here = text.count("\n", 0, at) + 1
-        raise DataError(f"{path}:{here}: not JSON: expected ',' or ']' after a record")
-    if text[at_end:]:
-        here = text.count("\n", 0, at_end) + 1
-        raise DataError(f"{path}:{here}: found more text after the list, expected its end")
-    if text[at : at + 1] != "]":
-        last = text.count("\n") + 1
-        raise DataError(f"{path}:{last}: the list of records is not closed; is the file cut off?")
-
-
-_BLANK = re.compile(r"[ \t\r\n]*+")
-
-
-def _skip_blank(text: str, at: int) -> int:
-    found = _BLANK.match(text, at)
-    return found.end() if found else at

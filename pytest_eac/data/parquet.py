@@ -1,4 +1,4 @@
-"""Records of a parquet file, decoded in a child process that has a bound on memory.
+"""Rows of a parquet file, decoded in a child process that has a bound on memory.
 
 A file of a few kilobytes can ask for any amount: by a text that compresses well, and by an entry of
 a dictionary that every row names, or every element of a list in one row. No part of the file says
@@ -14,19 +14,17 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.child import answer, limit_memory, started
-from pytest_eac.data.files import opened
+from pytest_eac.data.files import opened, require_size
 from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_eac.data.tables import Numbered
-
 MEMORY_BYTES = 2**30
 """How much memory decoding may take, where the system can limit that."""
 GROWTH = 50
-"""How many times as large as the file its records may be together, as JSON."""
+"""How many times as large as the file its rows may be together, as JSON."""
 SMALL = 64_000_000
 """How large they may be in any case, in bytes."""
 
@@ -34,22 +32,26 @@ _ROW_BYTES = 256  # of a record, whatever is in it
 _BATCH = 64
 
 
-def read_parquet(path: Path) -> Iterator[Numbered]:
-    """Yield the records of a file with their rows, from 1.
+def read_parquet(path: Path, limit: int) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield the rows of a file with their numbers, from 1.
 
     Cells that JSON does not have (dates, bytes, decimals) become ``[[type, text]]``, which no
     field takes for a text.
 
+    Args:
+        path: the file.
+        limit: how many bytes a row may have, as JSON.
+
     Raises:
-        DataError: the file is missing or broken, a record is larger than 1 MB, all of them are
-            larger than the file lets expect, or decoding takes more memory than the bound.
+        DataError: the file is missing or broken, a row is larger, all of them are larger than the
+            file lets expect, or decoding takes more memory than the bound.
     """
     with opened(path) as file:
         if isinstance(file, BytesIO):
             raise DataError(f"{path}: not a parquet file: it is empty")
         most = max(SMALL, GROWTH * os.fstat(file.fileno()).st_size)
         environment = {**os.environ, "ARROW_DEFAULT_MEMORY_POOL": "system"}  # reserves nothing
-        child = started(__name__, MEMORY_BYTES, stdin=file, env=environment)
+        child = started(__name__, MEMORY_BYTES, limit, stdin=file, env=environment)
         try:
             size = 0
             for number, line in enumerate(child.stdout or (), start=1):
@@ -74,17 +76,18 @@ def read_parquet(path: Path) -> Iterator[Numbered]:
     )
 
 
-def serve(memory: int) -> None:
-    """Write the records of the file at standard input; the child's side.
+def serve(memory: int, limit: int) -> None:
+    """Write the rows of the file at standard input; the child's side.
 
     Args:
         memory: how many bytes more than now may be taken.
+        limit: how many bytes a row may have.
     """
     from pyarrow import parquet
 
     limit_memory(memory)
     try:
-        for fields in _rows(parquet.ParquetFile(sys.stdin.buffer)):
+        for fields in _rows(parquet.ParquetFile(sys.stdin.buffer), limit):
             answer({"row": fields})
     except MemoryError:
         return
@@ -96,9 +99,9 @@ def serve(memory: int) -> None:
         answer({})
 
 
-def _rows(file: Any) -> Iterator[dict[str, Any]]:
+def _rows(file: Any, limit: int) -> Iterator[dict[str, Any]]:
     """Yield the rows as JSON can hold them."""
-    from pytest_eac.data.tables import checked, columns
+    from pytest_eac.data.tables import columns
 
     names = file.schema_arrow.names
     if len(set(names)) < len(names):
@@ -109,8 +112,9 @@ def _rows(file: Any) -> Iterator[dict[str, Any]]:
     for batch in file.iter_batches(batch_size=_BATCH, use_threads=False):
         for at in range(len(batch)):
             row += 1
-            fields = checked(_values(batch.slice(at, 1), row), str(row))
-            yield json.loads(json.dumps(fields, default=_plain))
+            text = json.dumps(_values(batch.slice(at, 1), row), ensure_ascii=False, default=_plain)
+            require_size(len(text), str(row), "record", limit=limit)
+            yield json.loads(text)
 
 
 def _values(batch: Any, row: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Records of a data file: TSV, CSV, JSON, JSON Lines or parquet, each with its place in the file.
+"""Tables of all kinds: TSV, CSV, JSON, JSON Lines, parquet, plain text; each row with its place.
 
 Text is read a line at a time, so that a file of another kind is refused before it fills the memory.
 """
@@ -6,37 +6,51 @@ Text is read a line at a time, so that a file of another kind is refused before 
 from __future__ import annotations
 
 import csv
-import json
 import re
 from itertools import islice
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.data.files import decoded, elements, json_kind, lines, opened, require_record_size
+from pytest_eac.data.files import RECORD_BYTES, lines, require_size
+from pytest_eac.data.json_records import json_lines, json_list, parse_object
+from pytest_eac.data.parquet import read_parquet
 from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-JSON_LIMIT = 64_000_000
+    Rows = Iterator[tuple[int, dict[str, Any]]]
+
+JSON_BYTES = 64_000_000
+"""How large a ``.json`` file may be, which is read whole."""
+TEXT_COLUMN = "text"
+"""The column of a ``.txt`` file, whose rows are its paragraphs."""
+
 _SHOWN = 60
 _NAME = re.compile(r"\w[\w .-]{0,39}")
 _COLUMNS = 20  # of a table are named in a message
 
-Numbered = tuple[int, dict[str, Any]]
 
-
-def read_file(path: Path) -> Iterator[Numbered]:
-    """Yield the records of a file, each with its number: of a line, in parquet of a row, from 1.
+def read_file(path: Path, *, limit: int = RECORD_BYTES) -> Rows:
+    """Yield the rows of a file, each with its number: of a line, in parquet of a row, from 1.
 
     Args:
         path: a ``.tsv`` file (quotes are ordinary characters, as GLUE has them), ``.csv`` (quotes
-            as in RFC 4180), ``.json`` (a list of objects, or ``{"data": [...]}``), ``.jsonl`` or
-            ``.parquet`` file. Tables have a header.
+            as in RFC 4180), ``.json`` (a list of objects, or ``{"data": [...]}``), ``.jsonl``,
+            ``.parquet`` or ``.txt`` file (paragraphs, between empty lines). Tables have a header.
+        limit: how many bytes a row may have.
 
     Raises:
         DataError: the file is missing, of another kind, or broken; names the place.
+    """
+    return reader_of(path)(path, limit)
+
+
+def reader_of(path: Path) -> Callable[[Path, int], Rows]:
+    """Return what reads files of this kind; its arguments are those of :func:`read_file`.
+
+    Raises:
+        DataError: there is no reader of such files.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -44,7 +58,7 @@ def read_file(path: Path) -> Iterator[Numbered]:
             f"{path}: found a {path.suffix or 'nameless'} file, expected one of "
             f"{', '.join(_READERS)}"
         )
-    return reader(path)
+    return reader
 
 
 def shown(found: object) -> str:
@@ -58,36 +72,35 @@ def columns(names: Iterable[str]) -> str:
 
     Any file can be named as data: what does not look like a name is not shown.
     """
-    told = (name if _NAME.fullmatch(name) else "(no name)" for name in islice(names, _COLUMNS + 1))
-    written = list(told)
+    first = islice(names, _COLUMNS + 1)
+    written = [name if _NAME.fullmatch(name) else "(no name)" for name in first]
     return ", ".join([*written[:_COLUMNS], *(["..."] if len(written) > _COLUMNS else [])])
 
 
-def checked(fields: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a record of a table that was not read as text.
+def require_text(found: object, where: str) -> str:
+    """Return a cell that is to hold a text.
 
     Raises:
-        DataError: it is larger than 1 MB, or a number in it is not finite.
+        DataError: it holds something else, or a text that no encoding can write.
     """
-    try:
-        size = len(json.dumps(fields, ensure_ascii=False, allow_nan=False, default=str))
-    except ValueError:
-        raise DataError(f"{where}: found NaN or an infinity; expected finite numbers") from None
-    require_record_size(size, where, "record")
-    return dict(fields)
+    if not isinstance(found, str):
+        raise DataError(f"{where}: found {shown(found)}; expected a text")
+    if not found.isascii() and any("\ud800" <= character <= "\udfff" for character in found):
+        raise DataError(f"{where}: found half a surrogate pair in {shown(found)}; expected text")
+    return found
 
 
-def _tsv(path: Path) -> Iterator[Numbered]:
-    rows = ((number, line.rstrip("\r\n")) for number, line in lines(path))
+def _tsv(path: Path, limit: int) -> Rows:
+    rows = ((number, line.rstrip("\r\n")) for number, line in lines(path, limit=limit))
     return _table(path, ((number, line.split("\t")) for number, line in rows if line))
 
 
-def _csv(path: Path) -> Iterator[Numbered]:
-    return _table(path, _csv_rows(path))
+def _csv(path: Path, limit: int) -> Rows:
+    return _table(path, _csv_rows(path, limit))
 
 
-def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader((line for _, line in lines(path)), strict=True)
+def _csv_rows(path: Path, limit: int) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader((line for _, line in lines(path, limit=limit)), strict=True)
     start = 1
     try:
         for cells in reader:
@@ -98,7 +111,7 @@ def _csv_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}:{start}: not CSV: {error}; are all quotes closed?") from None
 
 
-def _table(path: Path, rows: Iterable[tuple[int, list[str]]]) -> Iterator[Numbered]:
+def _table(path: Path, rows: Iterable[tuple[int, list[str]]]) -> Rows:
     """Yield a table's rows under its header."""
     header: list[str] = []
     for number, cells in rows:
@@ -118,65 +131,38 @@ def _table(path: Path, rows: Iterable[tuple[int, list[str]]]) -> Iterator[Number
             yield number, dict(zip(header, cells, strict=True))
 
 
-def _json_lines(path: Path) -> Iterator[Numbered]:
-    for number, line in lines(path):
-        if line.strip():
-            yield number, _object(line.rstrip("\r\n"), f"{path}:{number}")
+def _jsonl(path: Path, limit: int) -> Rows:
+    for number, line in json_lines(path, limit=limit):
+        yield number, parse_object(line.rstrip("\r\n"), f"{path}:{number}")
 
 
-def _json_list(path: Path) -> Iterator[Numbered]:
-    with opened(path) as file:
-        data = file.read(JSON_LIMIT + 1)
-    if len(data) > JSON_LIMIT:
-        raise DataError(
-            f"{path}: found a file of more than {JSON_LIMIT // 1_000_000} MB, which .json is read "
-            "whole from; write one record a line and name it .jsonl"
-        )
-    text = decoded(path, data)
-    if not text.strip():
-        return
-    for number, element in elements(path, text, under="data"):
-        yield number, _object(element, f"{path}:{number}")
+def _json(path: Path, limit: int) -> Rows:
+    for number, text in json_list(path, most=JSON_BYTES, under="data", limit=limit):
+        yield number, parse_object(text, f"{path}:{number}")
 
 
-def _object(text: str, where: str) -> dict[str, Any]:
-    try:
-        found = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_number, parse_float=_number
-        )
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON as expected: {error}") from None
-    if not isinstance(found, dict):
-        raise DataError(f"{where}: found {json_kind(text.lstrip())}; expected a JSON object")
-    return found
+def _paragraphs(path: Path, limit: int) -> Rows:
+    """Yield what two line feeds part, and the number of its first line."""
+    paragraph, start, size = "", 1, 0
+    for number, line in lines(path, limit=limit):
+        if paragraph and line in {"\n", "\r\n"}:
+            if text := paragraph.removesuffix("\n"):
+                yield start, {TEXT_COLUMN: text}
+            paragraph, size = "", 0
+            continue
+        start = start if paragraph else number
+        size += len(line)
+        require_size(size, f"{path}:{start}", "paragraph", limit=limit)
+        paragraph += line.replace("\r\n", "\n")
+    if paragraph:
+        yield start, {TEXT_COLUMN: paragraph}
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"found the key {name!r} twice; expected it once")
-        fields[name] = value
-    return fields
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(f"found {text}; expected a finite number")
-    return number
-
-
-def _parquet(path: Path) -> Iterator[Numbered]:
-    from pytest_eac.data.parquet import read_parquet
-
-    return read_parquet(path)
-
-
-_READERS: dict[str, Callable[[Path], Iterator[Numbered]]] = {
+_READERS: dict[str, Callable[[Path, int], Rows]] = {
     ".tsv": _tsv,
     ".csv": _csv,
-    ".json": _json_list,
-    ".jsonl": _json_lines,
-    ".parquet": _parquet,
+    ".json": _json,
+    ".jsonl": _jsonl,
+    ".parquet": read_parquet,
+    ".txt": _paragraphs,
 }

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.cache.entries import Entry, source_digest, tensor_digest
+from pytest_eac.cache.entries import Entry, source_digest
 from pytest_eac.cache.kinds import EDITS
 from pytest_eac.editing.descent import StepLoss
 from pytest_eac.editing.interface import Cost, Solved, State
@@ -19,6 +19,7 @@ from pytest_eac.editing.value import Value
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.weights import WeightDelta
 from pytest_eac.spec.methods import BUILT_IN
+from pytest_eac.tensor_bytes import tensor_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -100,11 +101,11 @@ def open_memory(
         "settings": settings.model_dump(mode="json", exclude={"preset", "covariance"}),
         "contexts": list(work.contexts),
         "seed": work.seed,
-        "originals": {path: tensor_digest(each) for path, each in work.originals.items()},
+        "originals": {path: tensor_sha256(each) for path, each in work.originals.items()},
         "moments": {
-            path: [tensor_digest(each.matrix), each.ridge] for path, each in work.moments.items()
+            path: [tensor_sha256(each.matrix), each.ridge] for path, each in work.moments.items()
         },
-        "state": {name: tensor_digest(each) for name, each in work.state.items()},
+        "state": {name: tensor_sha256(each) for name, each in work.state.items()},
     }
     if settings.value.norm == "anchored":  # reads edits that are still to come
         about["sequence"] = _asks(work.edits)

@@ -14,7 +14,7 @@ from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
 from pytest_eac.lm.checkpoints.tensors import fingerprint_of, open_checkpoint
-from pytest_eac.lm.loading.files import file_sha256
+from pytest_eac.lm.loading.files import model_file_sha256
 from pytest_eac.lm.loading.find import find_model
 from pytest_eac.records.manifest import (
     MANIFEST,
@@ -149,7 +149,7 @@ def _manifest(
             for each in chain.edits
         ),
         changed={name: Tensor(before=before[name], after=after[name]) for name in changes},
-        files={path.name: file_sha256(path) for path in written},
+        files={path.name: model_file_sha256(path) for path in written},
         error=error,
         verdicts=tuple(
             Finding(

@@ -12,6 +12,7 @@ import torch
 
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
+from pytest_eac.tensor_bytes import as_bytes, tensors_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -147,12 +148,10 @@ def named_weights(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
 
 def fingerprint(model: nn.Module) -> str:
     """Return a SHA-256 over the names, shapes, dtypes and bytes of all weights."""
-    digest = hashlib.sha256()
-    for name, tensor in named_weights(model):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
-        raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-        digest.update(raw.numpy().data)
-    return digest.hexdigest()
+    return tensors_sha256(
+        (f"{name} {tuple(tensor.shape)} {tensor.dtype}", [tensor])
+        for name, tensor in named_weights(model)
+    )
 
 
 @cache
@@ -169,8 +168,7 @@ def checksum(tensor: Tensor) -> str:
     of 1 MiB. The tensor is read once, on its own device. The sum detects accidental changes, not
     intended collisions; what names a model is :func:`fingerprint`.
     """
-    raw = tensor.detach().clone() if tensor.storage_offset() else tensor.detach()
-    raw = raw.contiguous().flatten().view(torch.uint8)
+    raw = as_bytes(tensor.clone() if tensor.storage_offset() else tensor)
     whole = len(raw) // 8 * 8
     multipliers = _multipliers().to(raw.device)
     words = raw[:whole].view(torch.int64)

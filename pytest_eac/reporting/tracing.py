@@ -8,11 +8,12 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from pytest_eac.records.tracing import layers_around
+from pytest_eac.reporting import charts
 from pytest_eac.reporting.terminal import fit
 from pytest_eac.safe import markup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pytest_eac.records.tracing import Effect, LayerEffect, TracedFact, Tracing
 
@@ -166,10 +167,12 @@ def _within(layers: Sequence[LayerEffect], best: LayerEffect) -> list[int]:
 
 
 # The picture, in the units of its viewBox.
-_SIZE = (760, 450)
+_WIDE, _HIGH = 760, 450
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 736, 92, 386
 _BLUE, _GREY, _INK = "#1f5fa8", "#8a8a8a", "#222222"
-_DASHED = 'stroke-width="1.5" stroke-dasharray="5 4"'
+_BAND: dict[str, object] = {"fill": _BLUE, "fill_opacity": 0.2}
+_MEAN: dict[str, object] = {"stroke": _BLUE, "stroke_width": 2}
+_STATE: dict[str, object] = {"stroke": _GREY, "stroke_width": 1.5, "stroke_dasharray": "5 4"}
 
 
 def tracing_svg(tracing: Tracing, model: str) -> str:
@@ -177,116 +180,91 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
     layers = tracing.layers
     ends = [_ends(each.mlp) for each in layers]
     states = [each.state.value for each in layers]
-    ticks = _ticks(
-        min(0.0, *(low for low, _ in ends), *states), max(*(high for _, high in ends), *states)
+    low = min(0.0, *(low for low, _ in ends), *states)
+    high = max(low + 1e-6, *(high for _, high in ends), *states)
+    frame = charts.Frame(
+        xs=(0, max(1, len(layers) - 1)),
+        ys=charts.ticks(low, high, steps=(1, 2, 5, 10)),
+        left=_LEFT,
+        right=_RIGHT,
+        top=_TOP,
+        bottom=_BOTTOM,
     )
-    step = (_RIGHT - _LEFT) / max(1, len(layers) - 1)
-
-    def x(layer: float) -> float:
-        return round(_LEFT + layer * step, 1)
-
-    def y(value: float) -> float:
-        share = (value - ticks[0]) / (ticks[-1] - ticks[0])
-        return round(_BOTTOM - share * (_BOTTOM - _TOP), 1)
-
     facts = _count(len(tracing.facts), "fact")
     window = f" at the centre of the {tracing.window} restored MLPs" if tracing.window > 1 else ""
     title = f"Causal tracing of {model}"
-    return "\n".join(
-        (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_SIZE[0]} {_SIZE[1]}" '
-            f'width="{_SIZE[0]}" height="{_SIZE[1]}" role="img" font-family="sans-serif" '
-            f'font-size="13" fill="{_INK}">',
-            f"<title>{markup(title)}</title>",
-            f'<rect width="{_SIZE[0]}" height="{_SIZE[1]}" fill="white"/>',
-            _text(_LEFT, 26, fit(title, 74), extra='font-size="17" font-weight="bold"'),
-            *_legend(f"MLP outputs of {_window(tracing)} put back, mean of {facts}, 95 % interval"),
-            *_axes(tracing, ticks, x, y),
-            *_curves(tracing, x, y),
-            _text((_LEFT + _RIGHT) / 2, 436, f"layer{window}", "middle"),
-            f'<text x="20" y="{(_TOP + _BOTTOM) / 2}" text-anchor="middle" '
-            f'transform="rotate(-90 20 {(_TOP + _BOTTOM) / 2})">'
-            "probability of the answer that returns</text>",
-            "</svg>\n",
-        )
+    effect = f"MLP outputs of {_window(tracing)} put back, mean of {facts}, 95 % interval"
+    picture = charts.element(
+        "svg",
+        charts.element("title", markup(title)),
+        charts.element("rect", width=_WIDE, height=_HIGH, fill="white"),
+        charts.text(_LEFT, 26, fit(title, 74), font_size=17, font_weight="bold"),
+        *_legend(effect),
+        *_axes(tracing, frame),
+        *_curves(tracing, frame),
+        frame.names(
+            f"layer{window}",
+            "probability of the answer that returns",
+            bottom=436,
+            left=20,
+            text_anchor="middle",
+        ),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {_WIDE} {_HIGH}",
+        width=_WIDE,
+        height=_HIGH,
+        role="img",
+        font_family="sans-serif",
+        font_size=13,
+        fill=_INK,
     )
+    return f"{picture}\n"
 
 
 def _legend(effect: str) -> Iterator[str]:
-    yield f'<rect x="{_LEFT}" y="40" width="26" height="14" fill="{_BLUE}" fill-opacity="0.2"/>'
-    yield _line(_LEFT, 47, _LEFT + 26, 47, f'stroke="{_BLUE}" stroke-width="2"')
-    yield _text(_LEFT + 33, 51, effect)
-    yield _line(_LEFT, 68, _LEFT + 26, 68, f'stroke="{_GREY}" {_DASHED}')
-    yield _text(_LEFT + 33, 72, "one layer's whole output put back")
+    yield charts.element("rect", x=_LEFT, y=40, width=26, height=14, **_BAND)
+    yield charts.line(_LEFT, 47, _LEFT + 26, 47, **_MEAN)
+    yield charts.text(_LEFT + 33, 51, effect)
+    yield charts.line(_LEFT, 68, _LEFT + 26, 68, **_STATE)
+    yield charts.text(_LEFT + 33, 72, "one layer's whole output put back")
 
 
-def _axes(
-    tracing: Tracing,
-    ticks: Sequence[float],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-) -> Iterator[str]:
-    for tick in ticks:
-        color = _INK if tick == 0 else "#dddddd"
-        yield _line(_LEFT, y(tick), _RIGHT, y(tick), f'stroke="{color}" stroke-width="1"')
-        yield _text(_LEFT - 8, y(tick) + 4, f"{tick:.{_digits(ticks)}f}", "end")
-    every = max(1, ceil(len(tracing.layers) / 16))
+def _axes(tracing: Tracing, frame: charts.Frame) -> Iterator[str]:
+    digits = max(0, -floor(log10(frame.ys[1] - frame.ys[0]) + 1e-9))
+    for tick in frame.ys:
+        yield frame.level(tick, stroke="#dddddd" if tick else _INK)
+        yield charts.text(_LEFT - 8, frame.y(tick) + 4, f"{tick:.{digits}f}", text_anchor="end")
+    every = ceil(len(tracing.layers) / 16)
     for each in tracing.layers:
         labelled = each.layer % every == 0
-        bottom = _BOTTOM + (7 if labelled else 4)
-        yield _line(x(each.layer), _BOTTOM, x(each.layer), bottom, f'stroke="{_INK}"')
+        x = frame.x(each.layer)
+        yield charts.line(x, _BOTTOM, x, _BOTTOM + (7 if labelled else 4), stroke=_INK)
         if labelled:
-            yield _text(x(each.layer), _BOTTOM + 22, str(each.layer), "middle")
+            yield charts.text(x, _BOTTOM + 22, str(each.layer), text_anchor="middle")
 
 
-def _curves(
-    tracing: Tracing, x: Callable[[float], float], y: Callable[[float], float]
-) -> Iterator[str]:
+def _curves(tracing: Tracing, frame: charts.Frame) -> Iterator[str]:
     layers = tracing.layers
     band = [(each.layer, _ends(each.mlp)[1]) for each in layers]
     band += [(each.layer, _ends(each.mlp)[0]) for each in reversed(layers)]
-    states = _points([(each.layer, each.state.value) for each in layers], x, y)
-    means = _points([(each.layer, each.mlp.value) for each in layers], x, y)
+    states = frame.path((each.layer, each.state.value) for each in layers)
+    means = frame.path((each.layer, each.mlp.value) for each in layers)
     best = layers[tracing.best_layer]
-    yield f'<polygon points="{_points(band, x, y)}" fill="{_BLUE}" fill-opacity="0.2"/>'
-    yield (f'<polyline points="{states}" fill="none" stroke="{_GREY}" {_DASHED}/>')
-    yield f'<polyline points="{means}" fill="none" stroke="{_BLUE}" stroke-width="2"/>'
+    yield charts.element("polygon", points=frame.path(band), **_BAND)
+    yield charts.element("polyline", points=states, fill="none", **_STATE)
+    yield charts.element("polyline", points=means, fill="none", **_MEAN)
     for each in layers:
-        yield (
-            f'<circle class="layer" cx="{x(each.layer)}" cy="{y(each.mlp.value)}" '
-            f'r="{6 if each is best else 3}" fill="{_BLUE}">'
-            f"<title>layer {each.layer}: {each.mlp.value:+.3f}</title></circle>"
+        yield charts.element(
+            "circle",
+            charts.element("title", f"layer {each.layer}: {each.mlp.value:+.3f}"),
+            class_="layer",
+            cx=frame.x(each.layer),
+            cy=frame.y(each.mlp.value),
+            r=6 if each is best else 3,
+            fill=_BLUE,
         )
     anchor, shift = ("end", -6) if best.layer > len(layers) / 2 else ("start", 6)
-    across = x(best.layer)
-    yield _line(across, _TOP, across, _BOTTOM, f'stroke="{_BLUE}" stroke-dasharray="2 3"')
-    bold = f'font-weight="bold" fill="{_BLUE}"'
-    yield _text(across + shift, _TOP + 14, f"layer {best.layer}", anchor, bold)
-
-
-def _points(
-    places: Sequence[tuple[int, float]],
-    x: Callable[[float], float],
-    y: Callable[[float], float],
-) -> str:
-    return " ".join(f"{x(layer)},{y(value)}" for layer, value in places)
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Return round numbers, about six of them, from below ``low`` to above ``high``."""
-    rough = max(high - low, 1e-6) / 5
-    power = 10.0 ** floor(log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-    return [index * step for index in range(floor(low / step), max(1, ceil(high / step)) + 1)]
-
-
-def _digits(ticks: Sequence[float]) -> int:
-    return max(0, -floor(log10(ticks[1] - ticks[0]) + 1e-9))
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, style: str) -> str:
-    return f'<line x1="{x1}" y1="{y1}" x2="{x2}" y2="{y2}" {style}/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str = "start", extra: str = "") -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}" {extra}>{markup(text)}</text>'
+    x, name = frame.x(best.layer), f"layer {best.layer}"
+    yield charts.line(x, _TOP, x, _BOTTOM, stroke=_BLUE, stroke_dasharray="2 3")
+    bold: dict[str, object] = {"font_weight": "bold", "fill": _BLUE}
+    yield charts.text(x + shift, _TOP + 14, name, text_anchor=anchor, **bold)

@@ -7,18 +7,15 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import datasets
 import pytest
 import torch
-from huggingface_hub.utils._validators import validate_repo_id
+from huggingface_hub.errors import LocalEntryNotFoundError
 from tokenizers.normalizers import Lowercase
 
 from pytest_eac.cache.entries import Cache, CacheWarning
 from pytest_eac.cache.kinds import COVARIANCE, PARTIAL, kept
-from pytest_eac.data.corpora import Corpus, open_corpus
 from pytest_eac.editing import covariance
 from pytest_eac.editing.covariance import Moment, second_moments
 from pytest_eac.errors import (
@@ -32,7 +29,7 @@ from pytest_eac.lm.layout import find_module
 from pytest_eac.spec.schema.settings import CovarianceSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -52,10 +49,6 @@ def corpus(tmp_path: Path) -> Path:
     path = tmp_path / "corpus.txt"
     path.write_text("\n\n".join(TEXTS), encoding="utf-8")
     return path
-
-
-def _open(settings: CovarianceSettings, **more: Any) -> Corpus:
-    return open_corpus(settings.corpus, settings.column, **more)
 
 
 def asked(corpus: Path | str, **more: Any) -> CovarianceSettings:
@@ -482,245 +475,31 @@ def test_a_threshold_with_no_direction_or_every_direction_below_is_refused(
 # Texts
 
 
-def _txt(path: Path, texts: list[str]) -> None:
-    path.write_text("\n\n".join(texts) + "\n", encoding="utf-8")
-
-
-def _jsonl(path: Path, texts: list[str]) -> None:
-    lines = [json.dumps({"id": number, "text": text}) for number, text in enumerate(texts)]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _json(path: Path, texts: list[str]) -> None:
-    path.write_text(json.dumps([{"text": text} for text in texts]), encoding="utf-8")
-
-
-def _parquet(path: Path, texts: list[str]) -> None:
-    datasets.Dataset.from_dict({"text": texts}).to_parquet(path)
-
-
-WRITERS: dict[str, Callable[[Path, list[str]], None]] = {
-    ".txt": _txt,
-    ".TXT": _txt,
-    ".jsonl": _jsonl,
-    ".json": _json,
-    ".parquet": _parquet,
-}
-LINES = ["One line\nand another.", "Zwölf Boxkämpfer.", "The end"]
-
-
-@pytest.fixture(autouse=True)
-def _no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise AssertionError("a file of this machine needs no network")
-
-    monkeypatch.setattr("socket.socket.connect", refuse)
-
-
-@pytest.mark.parametrize("suffix", WRITERS)
-def test_a_corpus_can_be_a_file_of_four_kinds(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"corpus{suffix}"
-    WRITERS[suffix](path, LINES)
-    corpus = _open(asked(path))
-    assert corpus.name == str(path)
-    assert [text.strip() for text in corpus.texts()] == LINES
-    assert [text.strip() for text in corpus.texts()] == LINES, "from the beginning again"
-
-
-@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json"])
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"corpus{suffix}"
-    WRITERS[suffix](path, LINES)
-    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
-    assert [text.strip() for text in _open(asked(path)).texts()] == LINES
-
-
-@pytest.mark.parametrize("suffix", [".txt", ".jsonl", ".json"])
-def test_a_corpus_in_another_unicode_encoding_is_named(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"corpus{suffix}"
-    WRITERS[suffix](path, LINES)
-    path.write_bytes(path.read_text(encoding="utf-8").encode("utf-16"))
-    with pytest.raises(DataError, match=r"found UTF-16, expected UTF-8; save the file as UTF-8"):
-        _open(asked(path))
-
-
-def test_another_column_is_another_corpus(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.jsonl"
-    path.write_text('{"text": "one", "more": "two"}\n', encoding="utf-8")
-    one, two = _open(asked(path)), _open(asked(path, column="more"))
-    assert [list(one.texts()), list(two.texts())] == [["one"], ["two"]]
-    assert one.digest != two.digest
-
-
-def test_other_texts_are_another_corpus_and_the_same_are_not(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{name}.txt" for name in "abc"]
-    for path, texts in zip(paths, (LINES, LINES, LINES[:1]), strict=True):
-        _txt(path, texts)
-    digests = [_open(asked(path)).digest for path in paths]
-    assert digests[0] == digests[1] != digests[2]
-
-
-def test_a_missing_column_is_told_with_those_there_are(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.jsonl"
-    _jsonl(path, LINES)
-    corpus = _open(asked(path, column="body"))
-    with pytest.raises(DataError, match=r"found the columns id, text, expected 'body'"):
-        list(corpus.texts())
-
-
-def test_a_missing_file_and_an_unknown_kind_are_told(tmp_path: Path) -> None:
-    missing = tmp_path / "corpus.txt"
-    with pytest.raises(DataError, match=r"corpus\.txt: there is no such file"):
-        _open(asked(missing))
-    with pytest.raises(DataError, match=r"found a \.csv file, expected one of \.txt, \.jsonl"):
-        _open(asked(tmp_path / "corpus.csv"))
-    with pytest.raises(DataError, match="found a nameless file"):
-        _open(asked(tmp_path / "corpus"))
-
-
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("broken.jsonl", b'{"text": "one"}\n{"text": \n'),
-        ("broken.json", b'[{"text": "one"'),
-        ("latin.txt", "Zwölf Boxkämpfer".encode("latin-1")),
-        ("latin.jsonl", '{"text": "Zwölf"}'.encode("latin-1")),
-        ("broken.parquet", b"PAR1 and no more"),
-    ],
-)
-def test_a_file_that_cannot_be_read_as_its_kind_is_told(
-    tmp_path: Path, name: str, content: bytes
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(content)
-    with pytest.raises(DataError) as raised:
-        list(_open(asked(path)).texts())
-    assert str(raised.value).startswith(f"{path}: cannot be read: ")
-    assert "\n" not in str(raised.value)
-
-
-@pytest.mark.parametrize("name", ["[ab].txt", "a*.txt", "a?.txt", "zip::a.txt"])
-def test_a_path_that_stands_for_other_files_is_refused(tmp_path: Path, name: str) -> None:
-    for each in ("a.txt", name):
-        (tmp_path / each).write_text("text", encoding="utf-8")
-    with pytest.raises(DataError, match=r"found one of .* in the path"):
-        _open(asked(tmp_path / name))
-
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="no /proc here")
-def test_the_environment_is_no_corpus(tmp_path: Path) -> None:
-    (tmp_path / "corpus.txt").symlink_to("/proc/self/environ")
-    with pytest.raises(DataError, match=r"corpus\.txt: is empty; expected text"):
-        _open(asked(tmp_path / "corpus.txt"))
-
-
 def test_a_corpus_that_changes_while_it_is_read_gives_no_statistics(
-    tiny_llama: LoadedModel, tmp_path: Path
+    tiny_llama: LoadedModel, corpus: Path, tmp_path: Path
 ) -> None:
-    path = tmp_path / "corpus.txt"
-    _txt(path, LINES)
-
     def rewrite(*_: int) -> None:
-        _txt(path, LINES[:1])
+        corpus.write_text(TEXTS[0], encoding="utf-8")
 
     module = tiny_llama.layout.down.format(1)
-    settings = asked(path, ridge=1.0)
     cache = Cache(tmp_path / "cache")
     with pytest.raises(DataError, match=r"corpus\.txt: was changed while it was read"):
-        second_moments(tiny_llama, (module,), settings, cache=cache, progress=rewrite)
+        second_moments(tiny_llama, (module,), asked(corpus), cache=cache, progress=rewrite)
     assert not list(kept(tmp_path / "cache", COVARIANCE))
 
 
-def test_empty_cells_are_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.jsonl"
-    lines = [{"text": "one"}, {"text": None}, {"text": "None"}, {"id": 4}, {"text": "two"}]
-    path.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-    assert list(_open(asked(path)).texts()) == ["one", "None", "two"]
+def test_a_model_that_is_loaded_offline_fetches_no_data_set(
+    monkeypatch: pytest.MonkeyPatch, tiny_llama: LoadedModel, tmp_path: Path
+) -> None:
+    found: list[bool] = []
 
-
-# Data sets of the hub
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, Any]:
-    """What stands for the hub: one data set of two configurations; notes what is asked of it."""
-    folder = tmp_path / "snapshots" / "c0ffee"
-    configurations: dict[str, list[str | None]] = {"en": ["one", None, "two"], "de": ["eins"]}
-    for name, texts in configurations.items():
-        (folder / name).mkdir(parents=True)
-        rows = "".join(json.dumps({"body": text}) + "\n" for text in texts)
-        (folder / name / "train.jsonl").write_text(rows, encoding="utf-8")
-    (folder / "README.md").write_text(
-        "---\nconfigs:\n- {config_name: en, data_files: en/*.jsonl}\n"
-        "- {config_name: de, data_files: de/*.jsonl}\n---\n",
-        encoding="utf-8",
-    )
-    state: dict[str, Any] = {"asked": []}
-
-    def fetch(identity: str, **how: Any) -> str:
-        validate_repo_id(identity)
-        state["asked"].append({"id": identity, **how})
-        return str(folder)
+    def fetch(_: str, *, local_files_only: bool, **__: object) -> str:
+        found.append(local_files_only)
+        raise LocalEntryNotFoundError("it is not here")
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", fetch)
-    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path / "prepared")
-    return state
-
-
-@pytest.mark.parametrize("offline", [True, False])
-def test_a_data_set_of_the_hub_may_name_its_configuration(
-    hub: dict[str, Any], *, offline: bool
-) -> None:
-    corpus = _open(asked("hub:owner/texts:en", column="body"), offline=offline)
-    assert [(each["id"], each["local_files_only"]) for each in hub["asked"]] == [
-        ("owner/texts", offline)
-    ]
-    assert corpus.name == "hub:owner/texts:en"
-    assert list(corpus.texts()) == ["one", "two"]
-    assert corpus.digest == "c0ffee:en:body"
-
-
-def test_a_model_that_is_loaded_offline_fetches_no_data_set(
-    hub: dict[str, Any], tiny_llama: LoadedModel, tmp_path: Path
-) -> None:
     loaded = replace(tiny_llama, offline=True)
     path = loaded.layout.down.format(1)
-    settings = asked("hub:owner/texts:en", column="body", ridge=1.0)
-    second_moments(loaded, (path,), settings, cache=Cache(tmp_path))
-    assert hub["asked"][0]["local_files_only"]
-
-
-@pytest.mark.parametrize("name", ["", ":", "..", ".", "./folder", "/etc", "../x", "a/b/c", "a b"])
-def test_a_name_that_no_data_set_of_the_hub_can_have_is_refused(
-    hub: dict[str, Any], name: str
-) -> None:
-    with pytest.raises(DataError, match="found the data set "):
-        _open(asked(f"hub:{name}"))
-
-
-@pytest.mark.parametrize("name", ["text", "json", "csv", "parquet", "pandas", "imagefolder"])
-def test_a_kind_of_file_is_a_name_like_any_other(hub: dict[str, Any], name: str) -> None:
-    assert list(_open(asked(f"hub:{name}:de", column="body")).texts()) == ["eins"]
-    assert hub["asked"][0]["id"] == name
-
-
-def test_a_data_set_that_cannot_be_fetched_is_unavailable() -> None:
-    with pytest.raises(UnavailableError) as raised:
-        _open(asked("hub:nobody/nothing:en"), offline=True)
-    assert raised.value.remedy == "run: hf download --repo-type dataset nobody/nothing"
-
-
-@pytest.mark.usefixtures("hub")
-def test_a_data_set_that_is_asked_for_wrongly_is_reported() -> None:
-    with pytest.raises(DataError, match=r"^data set 'owner/texts:fr': .*'fr'"):
-        _open(asked("hub:owner/texts:fr"))
-
-
-def test_the_built_in_corpus_is_there_and_its_paragraphs_are_distinct() -> None:
-    corpus = _open(CovarianceSettings())
-    texts = list(corpus.texts())
-    assert corpus.name == "built-in"
-    assert sum(map(len, texts)) > 120_000  # four to five characters a token: 25,000 and more
-    assert len(texts) > 200
-    assert len({" ".join(text.split()) for text in texts}) == len(texts)
-    assert all(len(text.split()) >= 5 for text in texts)
+    with pytest.raises(UnavailableError):
+        second_moments(loaded, (path,), asked("hub:owner/texts"), cache=Cache(tmp_path))
+    assert found == [True]

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pytest_eac.data import files
 from pytest_eac.errors import DataError
@@ -393,75 +391,15 @@ def test_a_line_longer_than_any_record_is_refused_before_it_is_in_memory(
     tmp_path: Path, reads: Counter[str]
 ) -> None:
     for times in (2, 4):
-        file = write(tmp_path / "x", "x" * files.LINE_LIMIT * times)
+        file = write(tmp_path / "x", "x" * files.RECORD_BYTES * times)
         reads.clear()
         with pytest.raises(DataError, match=r"x:1: found a line of more than 1 MB"):
             taken(file)
-        assert reads["bytes"] == files.LINE_LIMIT + 1
+        assert reads["bytes"] == files.RECORD_BYTES + 1
 
 
-@pytest.mark.parametrize(
-    "record",
-    [
-        "[" * 600,
-        "[" + "[]," * 300,
-        '"' + "x" * 600,
-        "[" + r'"\ud83d\ude00",' * 300,
-        "[" + "1," * 300,
-        f'"{"x" * 300}", 1]',
-    ],
-)
-def test_a_record_of_a_json_list_longer_than_any_is_refused_before_it_is_built(
-    record: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "LINE_LIMIT", 300)
-    decoded: list[int] = []
-    plain = json.JSONDecoder.raw_decode
-
-    def counted(self: json.JSONDecoder, text: str, at: int = 0) -> tuple[object, int]:
-        decoded.append(len(text))
-        return plain(self, text, at)
-
-    monkeypatch.setattr(json.JSONDecoder, "raw_decode", counted)
-    for times in (1, 2):
-        file = write(tmp_path / "x", f'[{{"a": 1}},\n {record * times}')
-        found = files.elements(file, file.read_text(encoding="utf-8"))
-        assert next(found) == (1, '{"a": 1}'), "nothing behind it is read"
-        with pytest.raises(DataError, match=r"x:2: found a record of more than 1 MB"):
-            next(found)
-        assert max(decoded) <= 2 * files.LINE_LIMIT
-
-
-@settings(deadline=None)
-@given(
-    st.lists(
-        st.recursive(
-            st.none() | st.floats(allow_nan=False) | st.text(max_size=4),
-            lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner),
-            max_leaves=4,
-        )
-    ),
-    st.sampled_from([None, 1]),
-)
-def test_the_elements_of_a_json_list_are_those_that_json_finds(
-    records: list[object], indent: int | None
-) -> None:
-    text = json.dumps(records, indent=indent)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "LINE_LIMIT", max(len(json.dumps(r, indent=9)) for r in [0, *records]))
-        found = [*files.elements(Path("x"), text)]
-    assert [json.loads(each) for _, each in found] == records
-    lines = text.splitlines()
-    assert all(
-        lines[number - 1].strip().startswith(each[:1]) or not indent for number, each in found
-    )
-
-
-def test_a_record_that_another_package_yields_has_the_same_limit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(files, "LINE_LIMIT", 300)
-    record = {"subject": "Rome", "prompt": "{} is", "target": "x" * 300}
+def test_a_record_that_another_package_yields_has_the_same_limit(tmp_path: Path) -> None:
+    record = {"subject": "Rome", "prompt": "{} is", "target": "x" * files.RECORD_BYTES}
     registry.register(registry.SOURCES, "mine", lambda _: iter([record]))
     try:
         source = EditSource.model_validate({"from": "x", "format": "mine"})
@@ -469,25 +407,6 @@ def test_a_record_that_another_package_yields_has_the_same_limit(
             read_source(source, write(tmp_path / "x", ""))
     finally:
         registry.forget()
-
-
-def test_many_records_of_a_json_list_are_read_in_linear_work(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(files, "LINE_LIMIT", 1_000)
-    copied: dict[int, int] = {}
-
-    class Text(str):
-        __slots__ = ()
-
-        def __getitem__(self, index: object) -> str:
-            found = str.__getitem__(self, index)  # type: ignore[index]
-            copied[count] = copied.get(count, 0) + len(found)
-            return found
-
-    for count in (8_000, 16_000):
-        assert sum(1 for _ in files.elements(Path("x"), Text(f"[{'[],' * count}[]]"))) == count + 1
-    assert copied[16_000] <= 2.1 * copied[8_000]
 
 
 def test_a_json_list_larger_than_any_is_refused(

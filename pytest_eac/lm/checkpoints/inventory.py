@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import open_regular
+from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.git_files import reason_against_clone
 from pytest_eac.lm.checkpoints.harmless import HARMLESS_FILES, fits, is_pickle, reason_against
@@ -47,7 +47,7 @@ COMPARED = (
     "chat_template.json",
     f"{TEMPLATES}/*.jinja",
 )
-_BLOCK = 2**20
+_SHA256_DIGITS = 64
 _CONTRADICTION = (
     f"does not place all tensors in {WEIGHTS}, from which transformers reads them; others may go "
     "by it: remove it"
@@ -207,10 +207,8 @@ def _is_own(base: Side, edited: Side, name: str) -> bool:
 
 def _hash_like(known: str, path: Path, size: int) -> str:
     """Return the hash that a repository would list for a file, of the same kind as ``known``."""
-    digest = hashlib.sha256()
-    if len(known) != digest.digest_size * 2:
-        digest = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
+    if len(known) == _SHA256_DIGITS:
+        return file_sha256(path)
+    git = hashlib.sha1(f"blob {size}\0".encode(), usedforsecurity=False)
     with open_regular(path) as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, lambda: git).hexdigest()

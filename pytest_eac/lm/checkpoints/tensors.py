@@ -22,6 +22,7 @@ from pytest_eac.lm.loading.folder import (
     require_fetched,
     require_inside,
 )
+from pytest_eac.tensor_bytes import as_bytes, tensors_sha256
 from pytest_eac.typed import parse_json
 
 if TYPE_CHECKING:
@@ -122,10 +123,7 @@ class TensorFile:
 
     def sha256_of(self, chunks: Iterable[Tensor]) -> str:
         """Return what :meth:`sha256` would be if these were the tensor's content, in order."""
-        found = hashlib.sha256(f"{self.dtype} {self.shape}\n".encode())
-        for chunk in chunks:
-            found.update(as_bytes(chunk.detach().cpu()).numpy().data)
-        return found.hexdigest()
+        return tensors_sha256([(f"{self.dtype} {self.shape}", chunks)])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +149,7 @@ class Checkpoint:
             ModelError: there is none; the weight was cast, or put together from several tensors.
         """
         path = f"{module}.weight".split(".")
-        raw = as_bytes(weight.detach().cpu())
+        raw = as_bytes(weight.cpu())
         for name in sorted(self.tensors, key=lambda name: -_common_end(path, name.split("."))):
             tensor = self.tensors[name]
             if tensor.shape != tuple(weight.shape) or _common_end(path, name.split(".")) < 2:
@@ -194,11 +192,6 @@ def _common_end(one: list[str], two: list[str]) -> int:
     """Return how many parts two dotted names end alike with."""
     pairs = zip(reversed(one), reversed(two), strict=False)
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
-
-
-def as_bytes(tensor: Tensor) -> Tensor:
-    """View a tensor as its bytes: what compares them tells NaN from NaN, and 0 from -0."""
-    return tensor.contiguous().flatten().view(torch.uint8)
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

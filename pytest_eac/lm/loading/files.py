@@ -6,11 +6,10 @@ But then the model that a record names is no longer the one that was measured.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import open_regular
+from pytest_eac.data.files import file_sha256
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.folder import files_read
 
@@ -46,7 +45,7 @@ class ModelFiles:
         Raises:
             ModelError: a file has changed since; the message says ``when``.
         """
-        found = tuple(replace(each, sha256=file_sha256(each.path)) for each in self.files)
+        found = tuple(replace(each, sha256=model_file_sha256(each.path)) for each in self.files)
         self.require_unchanged(when)
         return replace(self, files=found)
 
@@ -106,7 +105,7 @@ def _is_changed(file: _File) -> bool:
     try:
         if _signature(file.path) == file.signature:
             return False
-        return file.sha256 is None or file_sha256(file.path) != file.sha256
+        return file.sha256 is None or model_file_sha256(file.path) != file.sha256
     except (OSError, ModelError):
         return True
 
@@ -116,14 +115,13 @@ def _signature(path: Path) -> tuple[int, ...]:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def file_sha256(path: Path) -> str:
+def model_file_sha256(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal.
 
     Raises:
         ModelError: it cannot be read, or is no regular file.
     """
     try:
-        with open_regular(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise ModelError(f"{path}: cannot be read: {error.strerror}") from None

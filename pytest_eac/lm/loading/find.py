@@ -23,7 +23,7 @@ from pytest_eac.cache.folders import take_folder
 from pytest_eac.data.files import exists, expanded, is_gguf
 from pytest_eac.errors import ModelError, RecordError, UnavailableError
 from pytest_eac.lm.layout import find_layout
-from pytest_eac.lm.loading.files import file_sha256
+from pytest_eac.lm.loading.files import model_file_sha256
 from pytest_eac.lm.loading.folder import (
     ListedFile,
     list_folder,
@@ -186,7 +186,7 @@ def _converted(path: Path, cache: Path) -> tuple[Path, str]:
     """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
     require_fetched(path.parent, [path.name])
     described = read_header(path)
-    digest = file_sha256(path)
+    digest = model_file_sha256(path)
 
     def build(folder: Path) -> None:
         _log.info("converting %s; this is done once", path.name)
@@ -208,7 +208,7 @@ def _copy(path: Path, copy: Path, digest: str) -> None:
         ModelError: its content is no longer what was hashed.
     """
     shutil.copyfile(path, copy)
-    if file_sha256(copy) != digest:
+    if model_file_sha256(copy) != digest:
         raise ModelError(
             f"{path}: was changed while it was converted; leave the file alone during a run, and "
             "run again"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_eac.reporting.html.plots import WIDE, Line, Point, line_plot, thinned
+from pytest_eac.reporting.charts import WIDE, Line, Point, line_plot, thinned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

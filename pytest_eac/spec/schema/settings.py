@@ -114,8 +114,9 @@ class CovarianceSettings(Strict):
     corpus: str = Field(
         "built-in",
         min_length=1,
-        description="Text to run the unedited model on: built-in, a .txt, .jsonl or .parquet file "
-        "(relative to the spec), or hub:NAME[:CONFIG], whose train split is fetched whole.",
+        description="Text to run the unedited model on: built-in, a .txt, .tsv, .csv, .json, "
+        ".jsonl or .parquet file (relative to the spec), or hub:NAME[:CONFIG], whose train split "
+        "is fetched whole.",
     )
     column: str = Field("text", min_length=1, description="Column of a table that holds the text.")
     tokens: Annotated[int, Field(ge=1)] = Field(

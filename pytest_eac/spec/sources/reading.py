@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from pytest_eac.data.files import require_record_size
+from pytest_eac.data.files import require_size
 from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.entries import SourceFormat
@@ -40,7 +40,7 @@ def _format(name: str) -> SourceFormat:
         try:
             for number, record in enumerate(found(path), start=1):
                 text = json.dumps(record)
-                require_record_size(len(text), f"{path}:{number}", "record")
+                require_size(len(text), f"{path}:{number}", "record")
                 yield number, text
         except (OSError, TypeError, ValueError) as error:
             raise DataError(f"{path}: source {name!r}: {error}") from error
