@@ -17,7 +17,7 @@ class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Deals out whole chains; whatever is not of a spec goes item by item, as without this.
 
     Comparisons come after all chains, on whichever worker is free. It gets the chains of the other
-    workers from them (:meth:`pytest_eac.plugin.session.EacSession.chain`), and waits for one that
+    workers from them (:meth:`pytest_eac.plugin.chains.Chains.once`), and waits for one that
     is still running. A worker that runs a chain waits for no other, so there is no deadlock.
     """
 
