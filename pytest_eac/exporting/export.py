@@ -13,9 +13,9 @@ from pytest_eac.exporting.lora import ADAPTER, write_lora
 from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
-from pytest_eac.lm.checkpoints.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.lm.loading.files import file_sha256
 from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.records.manifest import (
     MANIFEST,
     Fact,
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.edited import Change, Edited
     from pytest_eac.exporting.signing import Signer
-    from pytest_eac.lm.checkpoints.tensors import Checkpoint
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.lm.loading.tensors import Checkpoint
     from pytest_eac.measuring.chain import Progress
     from pytest_eac.records.manifest import Form
     from pytest_eac.spec.spec import Spec, SpecMethod

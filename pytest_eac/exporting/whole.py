@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.lm.checkpoints.tensors import Checkpoint
+    from pytest_eac.lm.loading.tensors import Checkpoint
 
 # What comes with a model and is neither weights nor code.
 _COPIED = (*COMPANIONS, f"{TEMPLATES}/*.jinja", "*.txt", "LICENSE*", "NOTICE*")

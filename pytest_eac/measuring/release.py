@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.measure import Abilities
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints.tensors import read_text
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.loading.folder import require_inside
+from pytest_eac.lm.loading.tensors import read_text
 from pytest_eac.measuring.chain import describe_model
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.feasibility import require_askable

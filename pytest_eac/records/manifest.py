@@ -24,7 +24,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 class Origin:
     """The base, edited in ``dtype``; ``fingerprint`` is a SHA-256 over its files' tensors.
 
-    See :func:`pytest_eac.lm.checkpoints.tensors.fingerprint_of`.
+    See :func:`pytest_eac.lm.loading.tensors.fingerprint_of`.
     """
 
     id: str

@@ -11,17 +11,17 @@ from pytest_eac.data.files import exists, expanded, is_gguf
 from pytest_eac.errors import DataError, Problem, SpecError
 from pytest_eac.spec.consistency import check_data, check_plan
 from pytest_eac.spec.edit_warnings import edit_warnings
-from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.extends import read_with_parents
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
-from pytest_eac.spec.schema.edits import EditSource
+from pytest_eac.spec.schema.edits import EditSource, from_inline
 from pytest_eac.spec.schema.messages import path_in, problems_of
 from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.spec.spec import Spec
 
 if TYPE_CHECKING:
+    from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.checks import ChangedBounds, Checks
     from pytest_eac.spec.schema.methods import ModelChoice
     from pytest_eac.spec.yaml.places import MarkedValue, Where

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from pytest_eac.cli import main
 from pytest_eac.exporting.deltas import DELTAS, EXACT
-from pytest_eac.lm.checkpoints.tensors import fingerprint_of
+from pytest_eac.lm.loading.tensors import fingerprint_of
 from pytest_eac.records.manifest import Fact, Manifest, Origin, Tensor, manifest_to_json
 
 if TYPE_CHECKING:

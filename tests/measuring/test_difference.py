@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints import tensors
+from pytest_eac.lm.loading import tensors
 from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.measuring import checkpoint_diff

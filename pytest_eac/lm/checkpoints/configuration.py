@@ -15,11 +15,11 @@ from transformers import AutoConfig, GenerationConfig
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import alike, described, differences
 from pytest_eac.lm.checkpoints.harmless import counted
-from pytest_eac.lm.checkpoints.tensors import read_json
 from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
+from pytest_eac.lm.library_errors import refusing
 from pytest_eac.lm.loading.find import quiet
 from pytest_eac.lm.loading.folder import CONFIG, require_companions, same_bytes
-from pytest_eac.lm.loading.library_errors import refusing
+from pytest_eac.lm.loading.tensors import read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

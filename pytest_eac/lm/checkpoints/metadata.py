@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import described, differences
-from pytest_eac.lm.checkpoints.tensors import METADATA, read_json
 from pytest_eac.lm.loading.folder import INDEX, same_bytes
+from pytest_eac.lm.loading.tensors import METADATA, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pytest_eac.lm.checkpoints.tensors import Checkpoint
+    from pytest_eac.lm.loading.tensors import Checkpoint
 
 _FORMAT = "format"  # without it, or with another one, versions of transformers refuse the file
 _TORCH = "pt"

@@ -17,9 +17,8 @@ from pydantic import ConfigDict, Field, ValidationError
 
 from pytest_eac.data.files import decoded, elements, lines, opened, require_record_size
 from pytest_eac.errors import DataError
-from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.registry import SOURCES, find
-from pytest_eac.spec.schema.edits import EditSource, InlineEdit, Neighbor
+from pytest_eac.spec.schema.edits import EditSource, InlineEdit, InlineNeighbor, from_inline
 from pytest_eac.spec.schema.settings import Strict
 from pytest_eac.spec.schema.types import Text
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from pytest_eac.spec.edits import Edit
     from pytest_eac.text.spacing import Space
 
     _Numbered = tuple[int, tuple[int, str]]  # of a record: its number, its line and its text
@@ -69,7 +69,7 @@ class CounterFactRecord(_Loose):
             truth=rewrite.target_true.text,
             paraphrases=self.paraphrase_prompts,
             neighborhood=tuple(
-                Neighbor(prompt=prompt, answer=rewrite.target_true.text)
+                InlineNeighbor(prompt=prompt, answer=rewrite.target_true.text)
                 for prompt in self.neighborhood_prompts
             ),
         )
@@ -94,7 +94,7 @@ class ZsreRecord(_Loose):
             target=self.alt,
             truth=self.answers[0],
             paraphrases=(self.rephrase,),
-            neighborhood=(Neighbor(prompt=self.loc, answer=self.loc_ans),),
+            neighborhood=(InlineNeighbor(prompt=self.loc, answer=self.loc_ans),),
         )
 
 
