@@ -14,9 +14,10 @@ from pytest_eac.editing import recipes
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.recipes import RECIPES, _Solver, edited_modules, locate_then_edit
+from pytest_eac.editing.recipes import RECIPES, _Solver, locate_then_edit
 from pytest_eac.editing.sequence import unchanged_by
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.lm.weights import apply_delta, restored

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.interface import Solved, Work
+    from pytest_eac.editing.layers import edited_modules
     from pytest_eac.editing.loss import TargetLoss
     from pytest_eac.editing.prompts import prepare
-    from pytest_eac.editing.recipes import Recipe, edited_modules, locate_then_edit
+    from pytest_eac.editing.recipes import Recipe, locate_then_edit
     from pytest_eac.editing.updates.problem import Problem
     from pytest_eac.errors import EacError
     from pytest_eac.judging.checks import judge

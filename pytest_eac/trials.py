@@ -16,7 +16,7 @@ import torch
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence, solve, unchanged_by
 from pytest_eac.errors import EacError, SpoiledModelError
 from pytest_eac.lm.layout import find_module

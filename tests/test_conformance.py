@@ -50,7 +50,7 @@ import torch
 from pydantic import BaseModel
 
 from pytest_eac import Method, Solved, WeightDelta
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.layout import as_out_in, find_module
 

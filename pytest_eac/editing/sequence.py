@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cache.entries import digest
 from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.update_cache import Memory, open_memory
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.peak import peak_memory

@@ -21,7 +21,7 @@ from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.recipes import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.state.process import preserved_random_state

@@ -13,9 +13,9 @@ import torch
 
 from pytest_eac.editing.anchors import choose_anchors, net_l1, saliency
 from pytest_eac.editing.interface import Work
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.objective import Objective, Outcome
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.value import Value, _Pick, _Search, solve_values
 from pytest_eac.lm.weights import restored

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.editing.interface import Solved, Work
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.loss import TargetLoss
-from pytest_eac.editing.recipes import edited_modules
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import WeightDelta
