@@ -49,7 +49,7 @@ _HOMES = {
     "Record": "pytest_eac.records.run",
     "as_out_in": "pytest_eac.lm.layout",
     "deviation_and_abilities": "pytest_eac.reporting.causality",
-    "edited_modules": "pytest_eac.editing.recipes",
+    "edited_modules": "pytest_eac.editing.layers",
     "find_module": "pytest_eac.lm.layout",
     "judge": "pytest_eac.judging.checks",
     "load_model": "pytest_eac.lm.loading.load",

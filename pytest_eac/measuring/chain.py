@@ -26,6 +26,7 @@ from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
+from pytest_eac.lm.transformers_private import attention_of
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.feasibility import require_possible, require_room
@@ -300,7 +301,7 @@ def describe_model(loaded: LoadedModel) -> ModelRecord:
         architecture=str(loaded.shape["model_type"]),
         dtype=str(loaded.dtype).removeprefix("torch."),
         device=str(loaded.device),
-        attention=str(getattr(loaded.model.config, "_attn_implementation", None)),
+        attention=attention_of(loaded.model),
         shape=loaded.shape,
     )
 

@@ -13,14 +13,9 @@ import torch
 from pytest_eac.editing import recipes
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.interface import Solved, Work
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.recipes import (
-    RECIPES,
-    Recipe,
-    _Solver,
-    edited_modules,
-    locate_then_edit,
-)
+from pytest_eac.editing.recipes import RECIPES, Recipe, _Solver, locate_then_edit
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
 from pytest_eac.editing.updates.memit import memit
 from pytest_eac.editing.value import Searched, Value, solve_values

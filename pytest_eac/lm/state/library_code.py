@@ -25,15 +25,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.lm.state.library_places import ABSENT, Place, functions_in, places_of
+from pytest_eac.lm.state.torch_private import COMPILER, ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"
-_COMPILER = f"{_TORCH}_dynamo{os.sep}"
+_COMPILER = f"{_TORCH}{COMPILER}{os.sep}"
 _BUILT_IN = vars(builtins)
 _PLAIN = (str, bytes, int, float, complex, tuple, frozenset)
-_INNER = ("__func__", "__wrapped__", "_torchdynamo_orig_callable")
+_INNER = ("__func__", "__wrapped__", ORIGINAL)
 _WITH_THE_DTYPE = "torch.Storage"  # torch replaces it with its default dtype, which is a setting
 _Copy = tuple[dict[Any, Any], tuple[FunctionType, ...]]  # entries, the Python functions in them
 _PARTS = ("__code__", "__defaults__")
