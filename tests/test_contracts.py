@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,24 @@ BROKEN = {
         "from pytest_eac.stats.growth import fit",
     ),
 }
+
+
+# Kinds of numbers: of files by the types of `typed`, of specs by those of `spec.schema.types`.
+NUMBERS = {"Count", "Level", "Number", "Share"}
+
+
+def test_a_name_of_a_class_or_type_means_one_thing() -> None:
+    homes: dict[str, list[str]] = {}
+    for file in sorted((ROOT / "pytest_eac").rglob("*.py")):
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            name = ""
+            if isinstance(node, ast.ClassDef):
+                name = node.name.lstrip("_")
+            elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                name = node.targets[0].id
+            if name[:1].isupper() and not name.isupper():
+                homes.setdefault(name, []).append(file.name)
+    assert {name: files for name, files in homes.items() if len(files) > 1}.keys() == NUMBERS
 
 
 def test_each_contract_is_broken_by_an_import_inside_a_function(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.exporting.edited import Change
+    from pytest_eac.exporting.edited import WeightChange
     from pytest_eac.lm.loading.tensors import TensorFile
     from pytest_eac.records.manifest import Manifest
 
@@ -56,7 +56,7 @@ def put(tensor: Tensor, exact: Tensor, *, reverse: bool) -> Tensor:
     return (whole - exact if reverse else whole + exact).view(tensor.dtype)
 
 
-def write_deltas(changes: Mapping[str, Change], folder: Path) -> None:
+def write_deltas(changes: Mapping[str, WeightChange], folder: Path) -> None:
     """Write both files; the tensors have the names, and lie the way, that the checkpoint has them.
 
     ``NAME.left`` and ``NAME.right`` mean ``W += left @ right.T``; ``NAME.dense``, for a change that

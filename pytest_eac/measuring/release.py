@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_eac.errors import UnavailableError
     from pytest_eac.lm.loading.folder import ListedFile
     from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.records.checkpoint_diff import Difference
+    from pytest_eac.records.checkpoint_diff import TensorDifference
     from pytest_eac.spec.spec import Spec
 
 METHOD = "edited"
@@ -227,7 +227,7 @@ def measure_release(
     )
 
 
-def _deviation(differences: Sequence[Difference]) -> Deviation:
+def _deviation(differences: Sequence[TensorDifference]) -> Deviation:
     """Return the deviation over all tensors that changed, taken as one, and for each."""
     # A tensor that differs in the sign of its zeros alone has not moved.
     changed = [each for each in differences if each.kind == "changed" and each.l1 > 0]

@@ -44,7 +44,7 @@ class NotJudgedError(EacError):
         return f"not judged: stopped by the error of {self.first}"
 
 
-class Run(Protocol):
+class CheckRun(Protocol):
     """What nodes and items know of the run that they belong to."""
 
     options: Options
@@ -75,7 +75,7 @@ class ChecksNode(pytest.Collector):
     method_name: str | None = None
     properties: tuple[tuple[str, object], ...] = ()
 
-    def __init__(self, *, eac: Run, spec: Spec, **kwargs: Any) -> None:
+    def __init__(self, *, eac: CheckRun, spec: Spec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.eac = eac
         self.spec = spec
@@ -93,7 +93,7 @@ class ChecksNode(pytest.Collector):
 class CheckItem(pytest.Function):
     """One check. Being a ``Function`` it takes part in fixtures, marks, ``--lf`` and JUnit."""
 
-    eac: Run
+    eac: CheckRun
     spec: Spec
     chain_properties: tuple[tuple[str, object], ...]
     judge: Callable[[], Verdict]

@@ -10,7 +10,7 @@ import pytest
 
 from pytest_eac.errors import EacError, SpecError
 from pytest_eac.plugin.chains import PlannedChain
-from pytest_eac.plugin.items import ChecksNode, Run
+from pytest_eac.plugin.items import CheckRun, ChecksNode
 from pytest_eac.plugin.outcomes import make_safe, set_place
 from pytest_eac.plugin.releases import NAME as EDITED
 from pytest_eac.safe import line, safe_warnings
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 class SpecNode(pytest.Module):
     """A spec file. Being a ``Module`` it gives fixtures of module scope a place to live."""
 
-    def __init__(self, *, eac: Run, **kwargs: Any) -> None:
+    def __init__(self, *, eac: CheckRun, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.eac = eac
         self.obj = ModuleType(self.path.stem)
         self._wrong_at = 1
 
     @classmethod
-    def of(cls, path: Path, parent: pytest.Collector, eac: Run) -> SpecNode:
+    def of(cls, path: Path, parent: pytest.Collector, eac: CheckRun) -> SpecNode:
         """Make the node of a file; pytest prints names and ids as they are, so they are escaped."""
         root = parent.config.rootpath
         shown = path.relative_to(root) if path.is_relative_to(root) else path
@@ -98,7 +98,7 @@ class SpecNode(pytest.Module):
 class ChainNode(ChecksNode):
     """One chain: a method with a seed."""
 
-    def __init__(self, *, eac: Run, planned: PlannedChain, **kwargs: Any) -> None:
+    def __init__(self, *, eac: CheckRun, planned: PlannedChain, **kwargs: Any) -> None:
         super().__init__(eac=eac, spec=planned.spec, **kwargs)
         self.planned = planned
         self.method_name = planned.method.name
@@ -141,7 +141,7 @@ class ReleaseNode(ChecksNode):
             yield name, partial(self.eac.verdicts.of_edited, self.spec, name)
 
 
-def _comparisons(spec: Spec) -> list[checks.Comparison]:
+def _comparisons(spec: Spec) -> list[checks.CompareCheck]:
     """Return the comparisons whose methods both run."""
     names = {method.name for method in spec.methods}
     return [each for each in spec.checks.compare if {each.subject, each.than} <= names]

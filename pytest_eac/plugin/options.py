@@ -231,11 +231,15 @@ def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None
     if file is None or hasattr(config, "workerinput"):
         return file
     from pytest_eac.errors import RecordError
-    from pytest_eac.outputs import Kind
+    from pytest_eac.outputs import OutputKind
     from pytest_eac.plugin.output_files import is_shared
     from pytest_eac.store import require_writable
 
-    kinds = {"results": Kind.RESULTS, "summary": Kind.SUMMARY, "report": Kind.REPORT}
+    kinds = {
+        "results": OutputKind.RESULTS,
+        "summary": OutputKind.SUMMARY,
+        "report": OutputKind.REPORT,
+    }
     try:
         require_writable(file, kinds.get(name) if not is_shared(file) else None)
     except RecordError as error:

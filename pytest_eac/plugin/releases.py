@@ -26,7 +26,7 @@ _MEANWHILE = "while it was compared"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Compared:
+class _ComparedRelease:
     """A release, and the hashed files of base and release as they were when compared."""
 
     release: Release
@@ -47,7 +47,7 @@ class Releases:
         self._options = options
         self._models = models
         self._ended = ended
-        self._found: dict[str, _Compared | EacError] = {}
+        self._found: dict[str, _ComparedRelease | EacError] = {}
         self._absorbed: dict[str, Release] = {}
 
     def absorb(self, release: Release) -> None:
@@ -58,7 +58,9 @@ class Releases:
     def all(self) -> list[Release]:
         """What was found of each release that could be read, by this process or a worker."""
         own = {
-            spec: each.release for spec, each in self._found.items() if isinstance(each, _Compared)
+            spec: each.release
+            for spec, each in self._found.items()
+            if isinstance(each, _ComparedRelease)
         }
         return list((own | self._absorbed).values())
 
@@ -69,7 +71,7 @@ class Releases:
             raise RecordError(f"{spec.file}: the release has not been judged")
         return verdict
 
-    def _compared(self, spec: Spec) -> _Compared:
+    def _compared(self, spec: Spec) -> _ComparedRelease:
         key = spec.file.as_posix()
         if key not in self._found:
             with self._models.running(spec, NAME) as progress:
@@ -136,7 +138,7 @@ class Releases:
             )
         return base.model_copy(update={"id": options.edited, "revision": options.edited_revision})
 
-    def _compare(self, spec: Spec, tell: Callable[[str], None]) -> _Compared:
+    def _compare(self, spec: Spec, tell: Callable[[str], None]) -> _ComparedRelease:
         """Find what a release changed of its base, and judge it; no model is loaded.
 
         Raises:
@@ -187,7 +189,7 @@ class Releases:
             progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),
         )
         release = replace(release, signature=signature)
-        return _Compared(
+        return _ComparedRelease(
             release=replace(release, verdict=judge_release(release, bounds)),
             base=files[0].hashed(_MEANWHILE),
             edited=files[1].hashed(_MEANWHILE),

@@ -1,4 +1,8 @@
-"""pytest-xdist: the checks of a chain go to one worker, so that the chain runs once."""
+"""pytest-xdist: the checks of a chain go to one worker, so that the chain runs once.
+
+The only module that overrides private methods of pytest-xdist: it offers no other way to put items
+together by more than their file, class or mark.
+"""
 
 from __future__ import annotations
 

@@ -138,7 +138,7 @@ class Verdicts:
         self._chains.keep(chain, verdict)
         return verdict
 
-    def of_comparison(self, spec: Spec, comparison: checks.Comparison) -> Verdict:
+    def of_comparison(self, spec: Spec, comparison: checks.CompareCheck) -> Verdict:
         """Judge a comparison between two methods of a spec."""
         from pytest_eac.judging.compare import compare
 

@@ -43,7 +43,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class ChangedTensor:
     """A tensor that the edits changed, by the SHA-256 of its dtype, shape and bytes."""
 
     before: str
@@ -91,7 +91,7 @@ class Manifest:
     hyperparameters: dict[str, Any]
     contexts: tuple[str, ...]
     edits: tuple[Fact, ...]
-    changed: dict[str, Tensor]
+    changed: dict[str, ChangedTensor]
     files: dict[str, str]
     error: Size
     verdicts: tuple[Finding, ...]

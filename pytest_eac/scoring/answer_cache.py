@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.loading.load import LoadedModel
 
-Told = TypeVar("Told")
+Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Memory:
+class AnswerMemory:
     """What one model has answered in one state.
 
     Attributes:
@@ -34,11 +34,11 @@ class Memory:
     model: Mapping[str, Any]
     after: str | None = ""
 
-    def edited(self, update: str | None) -> Memory:
+    def edited(self, update: str | None) -> AnswerMemory:
         """Return the memory of the same model after an update; see ``after``."""
         return replace(self, after=update)
 
-    def recall(self, question: Mapping[str, Any], ask: Callable[[], Told]) -> Told:
+    def recall(self, question: Mapping[str, Any], ask: Callable[[], Reply]) -> Reply:
         """Return the answer to a question, plain data; ``ask`` puts it to the model."""
         if self.cache is None or self.after is None:
             return ask()
@@ -46,10 +46,10 @@ class Memory:
         return self.cache.take(MEASUREMENTS, key, ask)
 
 
-def open_memory(cache: Cache | None, loaded: LoadedModel) -> Memory:
+def open_memory(cache: Cache | None, loaded: LoadedModel) -> AnswerMemory:
     """Return the memory of an unedited model."""
     if cache is None:
-        return Memory(cache=None, model={})
+        return AnswerMemory(cache=None, model={})
     code = source_digest("scoring", "measuring", "abilities", "lm", "text")
     model = {"code": code, "model": identify(loaded)}
-    return Memory(cache=cache, model=model)
+    return AnswerMemory(cache=cache, model=model)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.records.checkpoint_diff import Changes, Difference
+    from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
 
 BASE = FIXTURES / "tiny-llama"
 DOWN = "model.layers.1.mlp.down_proj.weight"
@@ -44,7 +44,7 @@ def compare(folder: Path, change: Callable[[Tensors], Any], **more: Any) -> Chan
     return compare_checkpoints(BASE, folder, **more)
 
 
-def only(changes: Changes) -> Difference:
+def only(changes: Changes) -> TensorDifference:
     (found,) = changes.differences
     assert changes.troubles == ()
     return found

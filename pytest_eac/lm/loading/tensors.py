@@ -129,7 +129,7 @@ class TensorFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class CheckpointFolder:
     """The tensors of a folder of ``save_pretrained``, by name.
 
     Attributes:
@@ -201,7 +201,7 @@ def as_bytes(tensor: Tensor) -> Tensor:
     return tensor.contiguous().flatten().view(torch.uint8)
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
+def open_checkpoint(folder: Path) -> CheckpointFolder:
     """Find out what tensors a folder holds; reads the headers of its files only.
 
     Raises:
@@ -225,7 +225,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         name = min(unlisted)
         raise ModelError(f"{tensors[name].file}: has {name}, which {INDEX} does not list")
     ordered = dict(sorted(tensors.items()))
-    return Checkpoint(folder=folder, tensors=ordered, metadata=metadata)
+    return CheckpointFolder(folder=folder, tensors=ordered, metadata=metadata)
 
 
 def _read_index(path: Path) -> dict[str, str]:

@@ -40,14 +40,14 @@ _Copy = tuple[dict[Any, Any], tuple[FunctionType, ...]]  # entries, the Python f
 _PARTS = ("__code__", "__defaults__")
 
 
-class _State:
+class _PlacesState:
     """What was found in places at one time.
 
     All objects are compared in one pass over flat lists, which takes some milliseconds; only if
     one is another are places looked at one by one.
     """
 
-    def __init__(self, places: tuple[Place, ...], before: _State | None) -> None:
+    def __init__(self, places: tuple[Place, ...], before: _PlacesState | None) -> None:
         self.places = places
         known = before.copies if before else {}
         self.copies: dict[Place, _Copy] = {
@@ -106,7 +106,7 @@ def _are_same(now: list[Any], then: list[Any]) -> bool:
 
 
 # Shared, as nearly always nothing has changed since; in a list, as this module is a place as well.
-_LATEST: list[_State | None] = [None]
+_LATEST: list[_PlacesState | None] = [None]
 
 
 class Code:
@@ -119,7 +119,7 @@ class Code:
     def __init__(self, classes: Iterable[type]) -> None:
         places, latest = places_of(classes), _LATEST[0]
         if latest is None or latest.places is not places or not latest.is_current():
-            latest = _LATEST[0] = _State(places, latest)
+            latest = _LATEST[0] = _PlacesState(places, latest)
         self._then = latest
 
     def differences(self) -> list[str]:

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.registry import ABILITIES, names
-from pytest_eac.spec.schema.settings import Strict
-from pytest_eac.spec.schema.types import Level
+from pytest_eac.spec.schema.settings import Positive, Strict
+from pytest_eac.spec.schema.types import Count, Level, Share
 from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
@@ -40,9 +40,6 @@ _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"}
 
 _LIMITS = frozenset({"keep", "min", "above_chance", "at", "confidence"})
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1)]
 # A field of an item in a template.
 FIELD = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 Source = Annotated[str, Field(min_length=1, max_length=20_000)]
@@ -183,7 +180,7 @@ def _options_have_a_use(
     return bounds
 
 
-Abilities = Annotated[
+AbilityChecks = Annotated[
     dict[
         Annotated[str, AfterValidator(known_ability)],
         Annotated[

@@ -26,7 +26,7 @@ def _from_text(value: Any) -> Any:
     return {"id": value} if isinstance(value, str) else value
 
 
-class Sequence(Strict):
+class EditSequence(Strict):
     """How the edits follow one another, and when the model is measured."""
 
     batch: Count = Field(1, description="Edits per update; rome and r-rome take one at a time.")
@@ -125,7 +125,7 @@ class SpecFile(Strict):
         max_length=100_000,
         description="The edits in their order: written here, or read from files.",
     )
-    sequence: Sequence = Sequence()
+    sequence: EditSequence = EditSequence()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
     stats: Stats = Stats()
