@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import EacError, RecordError, SettingsError, UnavailableError
@@ -34,21 +34,21 @@ class _ComparedRelease:
     edited: ModelFiles
 
 
+@dataclass(kw_only=True, eq=False)
 class Releases:
     """What released models changed of their bases, found once a spec.
 
-    Args:
+    Attributes:
         options: of the run.
         models: loads what is measured.
         ended: called whenever a release has been compared with its base.
     """
 
-    def __init__(self, options: Options, models: Models, ended: Callable[[], None]) -> None:
-        self._options = options
-        self._models = models
-        self._ended = ended
-        self._found: dict[str, _ComparedRelease | EacError] = {}
-        self._absorbed: dict[str, Release] = {}
+    options: Options
+    models: Models
+    ended: Callable[[], None]
+    _found: dict[str, _ComparedRelease | EacError] = field(default_factory=dict)
+    _absorbed: dict[str, Release] = field(default_factory=dict)
 
     def absorb(self, release: Release) -> None:
         """Take over what a worker of pytest-xdist has found."""
@@ -74,12 +74,12 @@ class Releases:
     def _compared(self, spec: Spec) -> _ComparedRelease:
         key = spec.file.as_posix()
         if key not in self._found:
-            with self._models.running(spec, NAME) as progress:
+            with self.models.running(spec, NAME) as progress:
                 try:
                     self._found[key] = self._compare(spec, progress.tell)
                 except EacError as error:  # raised again for every check, as a chain's is
                     self._found[key] = error
-            self._ended()
+            self.ended()
         found = self._found[key]
         if isinstance(found, EacError):
             raise found
@@ -96,17 +96,17 @@ class Releases:
 
         base, edited = _base_choice(spec), self._edited_choice(spec)
         compared = self._compared(spec)
-        with self._models.running(spec, NAME) as progress:
+        with self.models.running(spec, NAME) as progress:
             progress.tell("loading the base")
 
             def load(choice: ModelChoice, files: ModelFiles, *, released: bool) -> LoadedModel:
-                loaded = self._models.load(choice, progress.tell, released=released)
+                loaded = self.models.load(choice, progress.tell, released=released)
                 if loaded.files is not None:
                     files.require_same(loaded.files, "after it was compared")
                 return loaded
 
             def load_edited() -> LoadedModel:
-                self._models.drop()  # the base has given up its memory, even if of the same name
+                self.models.drop()  # the base has given up its memory, even if of the same name
                 return load(edited, compared.edited, released=True)
 
             try:
@@ -116,12 +116,12 @@ class Releases:
                     load_base=lambda: load(base, compared.base, released=False),
                     load_edited=load_edited,
                     progress=progress,
-                    cache=self._models.cache,
-                    offline=self._options.offline,
-                    absent=self._models.absent(spec),
+                    cache=self.models.cache,
+                    offline=self.options.offline,
+                    absent=self.models.absent(spec),
                 )
             finally:
-                self._models.drop()
+                self.models.drop()
 
     def _edited_choice(self, spec: Spec) -> ModelChoice:
         """Return the released model, loaded as the base is.
@@ -130,7 +130,7 @@ class Releases:
             SettingsError: no base is named.
             UnavailableError: no release is.
         """
-        base, options = _base_choice(spec), self._options
+        base, options = _base_choice(spec), self.options
         if options.edited is None:
             raise UnavailableError(
                 "changed: there is no released model to look at",
@@ -153,12 +153,12 @@ class Releases:
         from pytest_eac.measuring.release import inspect_release
         from pytest_eac.signatures import check_signature
 
-        options = self._options
+        options = self.options
         bounds = spec.checks.changed or ChangedBounds()
         edited, base = self._edited_choice(spec), _base_choice(spec)
 
         def find(choice: ModelChoice, *, released: bool) -> FoundModel:
-            with self._models.named.naming(choice):
+            with self.models.named.naming(choice):
                 return find_model(
                     choice.id,
                     revision=choice.revision,

@@ -64,7 +64,7 @@ class EacSession:
         self._shown: dict[int | str, tuple[Exception, str]] = {}
         self.chains = Chains(self.order, self._workers, self.write_results)
         self._models = Models(config, options, self.early_end)
-        self.releases = Releases(options, self._models, self.write_results)
+        self.releases = Releases(options=options, models=self._models, ended=self.write_results)
 
     def read_files(self) -> None:
         """Read the records that stand for a run, and those that a run is compared with.
@@ -88,7 +88,7 @@ class EacSession:
     def verdicts(self) -> Verdicts:
         """What judges the checks."""
         return Verdicts(
-            self.options,
+            options=self.options,
             chains=self.chains,
             models=self._models,
             releases=self.releases,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import UnavailableError
@@ -29,43 +29,36 @@ if TYPE_CHECKING:
     from pytest_eac.spec.spec import Spec
 
 
+@dataclass(kw_only=True, eq=False)
 class Verdicts:
     """Judges chains and released models, measuring each when its first check is judged.
 
-    Args:
+    Attributes:
         options: of the run.
         chains: where records are kept.
         models: where chains are run.
         releases: where released models are compared and measured.
         stored: an earlier run, whose chains are judged in place of this one's.
+        comparisons: the verdicts on two methods, by spec and check.
     """
 
-    def __init__(
-        self,
-        options: Options,
-        *,
-        chains: Chains,
-        models: Models,
-        releases: Releases,
-        stored: StoredRecord | None,
-    ) -> None:
-        self._options = options
-        self._chains = chains
-        self._models = models
-        self._releases = releases
-        self._stored = stored
-        self._judged: dict[ChainKey, dict[str, Verdict]] = {}
-        self.comparisons: dict[tuple[str, str], Comparison] = {}
+    options: Options
+    chains: Chains
+    models: Models
+    releases: Releases
+    stored: StoredRecord | None
+    comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict)
+    _judged: dict[ChainKey, dict[str, Verdict]] = field(default_factory=dict)
 
     def chain(self, planned: PlannedChain) -> Chain:
         """Return a chain's record, running the chain if it has not run yet."""
 
         def take() -> Chain:
-            if self._stored:
-                return self._stored.chain(planned.spec, planned.method, planned.seed)
-            return self._models.run(planned, self._chains.note_stopped)
+            if self.stored:
+                return self.stored.chain(planned.spec, planned.method, planned.seed)
+            return self.models.run(planned, self.chains.note_stopped)
 
-        return self._chains.once(planned.key, take)
+        return self.chains.once(planned.key, take)
 
     def of_chain(self, planned: PlannedChain, check: str) -> Verdict:
         """Judge one check of a chain."""
@@ -74,23 +67,21 @@ class Verdicts:
     def of_edited(self, spec: Spec, check: str) -> Verdict:
         """Judge one check of a released model."""
         if check == "changed":
-            return self._releases.judge(spec)
+            return self.releases.judge(spec)
         key = (spec.file.as_posix(), EDITED, 0)
-        return self._judge(
-            self._chains.once(key, lambda: self._releases.measure(spec)), spec, check
-        )
+        return self._judge(self.chains.once(key, lambda: self.releases.measure(spec)), spec, check)
 
     def _judge(self, chain: Chain, spec: Spec, check: str) -> Verdict:
         from pytest_eac.judging.checks import judge
         from pytest_eac.judging.stored_chains import unrecorded
 
-        if error := self._models.absent(spec).get(check):
+        if error := self.models.absent(spec).get(check):
             raise error
         if chain.key not in self._judged:  # all checks together: p-values are corrected for them
             found = judge(chain, spec.checks, spec.stats)
             self._judged[chain.key] = {each.check: each for each in found}
         verdict = unrecorded(chain, spec, check) or self._judged[chain.key][check]
-        self._chains.keep(chain, verdict)
+        self.chains.keep(chain, verdict)
         return verdict
 
     def of_orders(self, planned: PlannedChain, wanted: Property) -> Verdict:
@@ -98,19 +89,19 @@ class Verdicts:
         from pytest_eac.judging.orderings import judge_ordering
 
         spec, chain = planned.spec, self.chain(planned)
-        if self._stored:
+        if self.stored:
             raise UnavailableError(
-                f"{self._stored.file}: the orders of {chain.name} are edited anew, not stored",
+                f"{self.stored.file}: the orders of {chain.name} are edited anew, not stored",
                 remedy="run the spec without --eac-from-results",
             )
 
         def replay(orders: Sequence[Order]) -> str:
             item = f"{spec.file}::{chain.name}::{wanted.id}"
             given = [f"--eac-order={show_order(order)}" for order in orders]
-            return shlex.join(["pytest", item, *self._options.of_chains, *given])
+            return shlex.join(["pytest", item, *self.options.of_chains, *given])
 
-        with self._models.running(spec, f"{chain.name}: orders") as progress:
-            runner = self._models.orders(planned, chain, progress)
+        with self.models.running(spec, f"{chain.name}: orders") as progress:
+            runner = self.models.orders(planned, chain, progress)
             try:
                 verdict = judge_ordering(
                     chain,
@@ -119,12 +110,12 @@ class Verdicts:
                     checks=spec.checks,
                     runner=runner,
                     replay=replay,
-                    given=self._options.orders,
+                    given=self.options.orders,
                 )
             finally:  # orders that ran before one that fails are kept
                 chain = replace(chain, orders=runner.runs)
-                self._chains.keep(chain)
-        self._chains.keep(chain, verdict)
+                self.chains.keep(chain)
+        self.chains.keep(chain, verdict)
         return verdict
 
     def of_baseline(self, planned: PlannedChain, baseline: Baseline, metric: str) -> Verdict:
@@ -135,7 +126,7 @@ class Verdicts:
         """
         chain = self.chain(planned)
         verdict = baseline.judge(chain, metric)
-        self._chains.keep(chain, verdict)
+        self.chains.keep(chain, verdict)
         return verdict
 
     def of_comparison(self, spec: Spec, comparison: checks.CompareCheck) -> Verdict:
