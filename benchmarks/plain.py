@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.editing.objective import Outcome
+from pytest_eac.editing.objective import Response
 from pytest_eac.lm.forward.hooks import capture, patch
 from pytest_eac.lm.layout import find_module
 
@@ -48,7 +48,7 @@ class PlainObjective:
         self.init = at_site.output[0, only.subjects[0]][None]
         self.written = at_down.output[0, only.subjects[0]][None]
 
-    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Outcome:
+    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Response:
         """Run everything."""
         (only,) = range(len(edits))
 
@@ -63,4 +63,4 @@ class PlainObjective:
         nll = -(likely * self._mask).sum(dim=1) / self._mask.sum(dim=1)
         right = (logits[:-1].argmax(dim=-1) == self._target) | (self._mask == 0)
         essence = logits[-1, self._subject[-1]].log_softmax(dim=-1)
-        return Outcome(nll=nll.mean()[None], essence=essence[None], said=right.all()[None])
+        return Response(nll=nll.mean()[None], essence=essence[None], said=right.all()[None])

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.interface import Solved, Work
-    from pytest_eac.editing.locate_then_edit import edited_modules, locate_then_edit
+    from pytest_eac.editing.layers import edited_modules
+    from pytest_eac.editing.locate_then_edit import locate_then_edit
     from pytest_eac.editing.loss import TargetLoss
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.editing.prompts import prepare
     from pytest_eac.editing.recipe import Recipe
-    from pytest_eac.editing.updates.problem import Problem
     from pytest_eac.errors import EacError
     from pytest_eac.judging.checks import judge
     from pytest_eac.lm.layout import as_out_in, find_module
@@ -45,12 +46,12 @@ _HOMES = {
     "WeightDelta": "pytest_eac.lm.weights",
     "Work": "pytest_eac.editing.interface",
     "EacError": "pytest_eac.errors",
-    "Problem": "pytest_eac.editing.updates.problem",
+    "Problem": "pytest_eac.editing.problem",
     "Recipe": "pytest_eac.editing.recipe",
     "Record": "pytest_eac.records.run",
     "as_out_in": "pytest_eac.lm.layout",
     "deviation_and_abilities": "pytest_eac.reporting.causality",
-    "edited_modules": "pytest_eac.editing.locate_then_edit",
+    "edited_modules": "pytest_eac.editing.layers",
     "find_module": "pytest_eac.lm.layout",
     "judge": "pytest_eac.judging.checks",
     "load_model": "pytest_eac.lm.loading.load",

@@ -33,7 +33,7 @@ class EacError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Problem:
+class SpecProblem:
     """One thing wrong in a spec file, with its place in the text (both counted from 1)."""
 
     file: Path
@@ -62,7 +62,7 @@ class Problem:
 class SpecError(EacError):
     """A spec that cannot be used; carries every problem found, in the order of the text."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
+    def __init__(self, problems: tuple[SpecProblem, ...]) -> None:
         self.problems = problems
         super().__init__(problems)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _PEEKED = 4096  # bytes
 
 
-class Kind(Enum):
+class OutputKind(Enum):
     """What users name a file for, each with how such a file begins."""
 
     RESULTS = rb'\s*\{\s*"(?:environment|chains|comparisons|releases|unfinished|schema)"'
@@ -50,7 +50,7 @@ class Kind(Enum):
         except FileNotFoundError:
             return True
         is_useless = path.suffix == ".json" and not start.lstrip().startswith((b"{", b"["))
-        if not start or (self is Kind.RESULTS and is_useless):
+        if not start or (self is OutputKind.RESULTS and is_useless):
             return True
         return re.match(self.value, start, re.DOTALL) is not None
 

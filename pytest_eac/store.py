@@ -15,7 +15,7 @@ from filelock import Timeout
 
 from pytest_eac.data.files import open_regular, utf8
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import Kind, acquire_lock, is_stream, replacing, stream, target
+from pytest_eac.outputs import OutputKind, acquire_lock, is_stream, replacing, stream, target
 from pytest_eac.records.json_files import from_json, to_json
 
 if TYPE_CHECKING:
@@ -213,7 +213,7 @@ def update_record(path: Path, change: Callable[[Record | None], Record]) -> None
         raise _unwritable(path, error) from error
 
 
-def require_writable(path: Path, kind: Kind | None = None) -> None:
+def require_writable(path: Path, kind: OutputKind | None = None) -> None:
     """Find out before any work is done whether a file, a device or a pipe can be written.
 
     Args:

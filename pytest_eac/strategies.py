@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pytest_eac.spec.edits import Edit, place
 from pytest_eac.spec.orders import Order, taken_back
-from pytest_eac.spec.schema.orderings import Kind
+from pytest_eac.spec.schema.orderings import OrderKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,18 +36,18 @@ _MOST_EXTRA = 2
 
 @overload
 def orderings(
-    edits: int, *, kinds: Sequence[Kind] = ..., batch: int = 1
+    edits: int, *, kinds: Sequence[OrderKind] = ..., batch: int = 1
 ) -> SearchStrategy[Order]: ...
 @overload
 def orderings(
-    edits: Sequence[Edit], *, kinds: Sequence[Kind] = ..., batch: int = 1
+    edits: Sequence[Edit], *, kinds: Sequence[OrderKind] = ..., batch: int = 1
 ) -> SearchStrategy[tuple[Edit, ...]]: ...
 
 
 def orderings(
     edits: int | Sequence[Edit],
     *,
-    kinds: Sequence[Kind] = ("permutation", "subsequence"),
+    kinds: Sequence[OrderKind] = ("permutation", "subsequence"),
     batch: int = 1,
 ) -> SearchStrategy[Order] | SearchStrategy[tuple[Edit, ...]]:
     """Return orders of edits; they shrink to few edits, and then towards the written order.
@@ -72,7 +72,7 @@ def orderings(
         raise ValueError(f"found {count} edits and {len(kinds)} kinds, expected one or more")
     if batch < 1:
         raise ValueError(f"found a batch of {batch} edits, expected one or more")
-    known = get_args(Kind)
+    known = get_args(OrderKind)
     if isinstance(kinds, str) or not set(kinds) <= set(known):
         raise ValueError(f"found the kinds {kinds!r}, expected a list of {', '.join(known)}")
     numbers = _orders(count, tuple(kinds), batch, undoable=_undoable(edits))
@@ -91,7 +91,7 @@ def _undoable(edits: int | Sequence[Edit]) -> frozenset[int]:
 
 @st.composite
 def _orders(
-    draw: DrawFn, count: int, kinds: tuple[Kind, ...], batch: int, undoable: frozenset[int]
+    draw: DrawFn, count: int, kinds: tuple[OrderKind, ...], batch: int, undoable: frozenset[int]
 ) -> Order:
     """Draw a shuffled order, then how much of it to keep: that is what shrinks it.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
 
-Value = TypeVar("Value")
+Typed = TypeVar("Typed")
 
 Count = Annotated[int, Ge(0)]
 """A whole number from 0."""
@@ -49,7 +49,7 @@ _WORDS = {
 }
 
 
-def read_typed(kind: type[Value], text: str, *, schema: int | None = None) -> Value:
+def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Typed:
     """Read a value of a type.
 
     Args:
@@ -72,7 +72,7 @@ def read_typed(kind: type[Value], text: str, *, schema: int | None = None) -> Va
     try:
         # Not from what has been read above: only JSON lets lists stand for tuples in strict mode,
         # and without that, texts and booleans would be taken for numbers.
-        value: Value = _adapter(wanted).validate_json(text, strict=True)
+        value: Typed = _adapter(wanted).validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_described(error.errors(include_url=False))) from None
     return value

@@ -7,7 +7,7 @@ import re
 from dataclasses import fields, is_dataclass
 
 from pytest_eac.records import run
-from pytest_eac.records.checkpoint_diff import Changes, Difference, ExtraFile
+from pytest_eac.records.checkpoint_diff import Changes, ExtraFile, TensorDifference
 from reference_pages.tables import code, table
 
 _INTRO = """# The results file
@@ -39,7 +39,7 @@ def results_page() -> str:
     found = [each for each in vars(run).values() if _is_ours(each)]
     found.sort(key=lambda each: each is not run.Record)
     return "\n".join(
-        [_INTRO, *(_section(each) for each in [*found, Changes, Difference, ExtraFile])]
+        [_INTRO, *(_section(each) for each in [*found, Changes, TensorDifference, ExtraFile])]
     )
 
 

@@ -30,7 +30,7 @@ from pydantic import Field
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.updates.rome import rome
 from pytest_eac.spec.entries import Method
-from pytest_eac.spec.schema.types import Ratio, Strict
+from pytest_eac.spec.types import Ratio, Strict
 
 
 class Options(Strict):
@@ -58,7 +58,7 @@ SOURCE = '''
 import json
 
 from pytest_eac.data.files import lines
-from pytest_eac.spec.entries import SourceFormat
+from pytest_eac.spec.sources.source_format import SourceFormat
 from pytest_eac.spec.schema.edits import InlineEdit
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import torch
 
-from pytest_eac import conformance
+from pytest_eac.conformance import test_method
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.spec.methods import BUILT_IN
 from tests.conftest import FIXTURES
@@ -50,7 +50,7 @@ import torch
 from pydantic import BaseModel
 
 from pytest_eac import Method, Solved, WeightDelta
-from pytest_eac.editing.locate_then_edit import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.layout import as_out_in, find_module
 
@@ -126,7 +126,17 @@ def suite(tiny_llama: LoadedModel, pytester: pytest.Pytester) -> Suite:
 
 
 def test_the_suite_has_these_tests() -> None:
-    assert {name for name in vars(conformance) if name.startswith("test_")} == TESTS
+    assert {name for name in vars(test_method) if name.startswith("test_")} == TESTS
+
+
+@pytest.mark.parametrize("files", ["test_*.py", "check_*.py"])
+def test_the_suite_runs_in_a_project_with_other_names_for_test_files(
+    suite: Suite, files: str
+) -> None:
+    suite.pytester.makeini(f"[pytest]\npython_files = {files}")
+    result = suite.run("--eac-method=rome", "--collect-only", "-q")
+    names = [line.split("::")[-1] for line in result.outlines if "::" in line]
+    assert sorted(names) == sorted(f"{name}[rome]" for name in TESTS)
 
 
 def test_built_in_methods_conform(suite: Suite) -> None:
@@ -456,7 +466,7 @@ def test_a_broken_method_is_told_what_is_wrong(suite: Suite, case: str) -> None:
     for name, text in expected.items():
         assert text in outcome.failed[name]
         assert "Traceback" not in outcome.failed[name]
-        assert "conformance.py" not in outcome.failed[name]
+        assert "conformance/" not in outcome.failed[name]
     if FIRST in expected:
         reason = f"Skipped: broken does not make a plain edit: see {FIRST}"
         assert outcome.skipped == dict.fromkeys(TESTS - {FIRST}, reason)

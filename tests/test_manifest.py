@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.records.manifest import (
+    ChangedTensor,
     Fact,
     Finding,
     Manifest,
     Origin,
-    Tensor,
     manifest_from_json,
     manifest_to_json,
 )
@@ -29,7 +29,7 @@ MANIFEST = Manifest(
     hyperparameters={"layers": [9]},
     contexts=("{}",),
     edits=(Fact(subject="Oslo", prompt="Oslo lies in", target="Peru"),),
-    changed={"a.weight": Tensor(before="01" * 32, after="02" * 32)},
+    changed={"a.weight": ChangedTensor(before="01" * 32, after="02" * 32)},
     files={"deltas.safetensors": "03" * 32},
     error=0.0,
     verdicts=(Finding(check="efficacy", outcome="passed", observed=1.0, required="at least 0.9"),),

@@ -18,7 +18,7 @@ from benchmarks.fuzz.tiny import CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.deltas import DELTAS, EXACT, apply_deltas, between
 from pytest_eac.judging.release_changes import judge_release
-from pytest_eac.lm.checkpoints.tensors import fingerprint_of
+from pytest_eac.lm.loading.tensors import fingerprint_of
 from pytest_eac.measuring.release import inspect_release, read_manifest
 from pytest_eac.records.manifest import MANIFEST
 from pytest_eac.spec.load import load_spec

@@ -15,12 +15,12 @@ from benchmarks.fuzz.nudge import nudged
 from pytest_eac.errors import EacError
 from pytest_eac.judging.checks import judge
 from pytest_eac.judging.compare import compare
-from pytest_eac.judging.run_comparison import Run, compare_runs
+from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, unrecorded
 from pytest_eac.plugin.baseline import Baseline
 from pytest_eac.records.json_files import from_json
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.explanation import COMPARE, EDITED, Asked, explanation
+from pytest_eac.reporting.explanation import COMPARE, EDITED, NamedCheck, explanation
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome
@@ -249,7 +249,7 @@ def _report(file: Path) -> None:
 
 def _compare(file: Path) -> None:
     """Compare the chains of a record, and the record with another one."""
-    here, plain = (Run(file="a", record=each) for each in (read_record(file), plain_record()))
+    here, plain = (NamedRun(file="a", record=each) for each in (read_record(file), plain_record()))
     for runs in ([here], [plain, here], [here, plain]):
         try:
             found = compare_runs(runs)
@@ -268,7 +268,7 @@ def _explain(file: Path) -> None:
         *((EDITED, name, None, None) for name in ("changed", "efficacy")),
     ]
     for chain, check, method, seed in asked:
-        one = Asked(spec=spec, chain=chain, check=check, method=method, seed=seed)
+        one = NamedCheck(spec=spec, chain=chain, check=check, method=method, seed=seed)
         _writable(explanation(one, {"a": record}))
 
 

@@ -56,12 +56,13 @@ def _load(loaded: ExitStack, paths: list[str]) -> None:
     """
     import pytest
 
+    from pytest_eac.pytest_private import ending
     from pytest_eac.spec.methods import register_from
 
     try:
         # Nothing is asserted here; and pytest would warn of this package, which is loaded already.
         config: Any = pytest.Config.fromdictargs({"capture": "no"}, ["--assert=plain", *paths])
-        loaded.callback(config._ensure_unconfigure)  # no public function removes its import hooks
+        loaded.callback(ending(config))
     except (Exception, pytest.skip.Exception, pytest.fail.Exception) as error:
         raise SettingsError(
             f"{paths[-1]}: pytest cannot load the conftest.py files and settings of this spec: "

@@ -27,7 +27,7 @@ _LITTLE_ROOM = 2 * _GIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Examined:
     """One thing that was looked at.
 
     Attributes:
@@ -80,34 +80,34 @@ def _requirements() -> list[Requirement]:
     return [Requirement(text) for text in metadata.requires(NAME) or ()]
 
 
-def installed(wanted: Requirement, *, essential: bool) -> Finding:
+def installed(wanted: Requirement, *, essential: bool) -> Examined:
     """Hold the installed version of a package against the one that is wanted."""
     needed = str(Requirement(f"{wanted.name}{wanted.specifier}"))
     remedy = f"pip install '{needed}'"
     try:
         version = metadata.version(wanted.name)
     except metadata.PackageNotFoundError:
-        return Finding(what=f"{needed}", there=False, essential=essential, remedy=remedy)
+        return Examined(what=f"{needed}", there=False, essential=essential, remedy=remedy)
     if wanted.specifier.contains(version, prereleases=True):
-        return Finding(what=f"{wanted.name} {version}", essential=essential)
+        return Examined(what=f"{wanted.name} {version}", essential=essential)
     found = f"{wanted.name} {version}, expected {wanted.specifier}"
-    return Finding(what=found, there=False, essential=essential, remedy=remedy)
+    return Examined(what=found, there=False, essential=essential, remedy=remedy)
 
 
-def packages() -> Iterator[Finding]:
+def packages() -> Iterator[Examined]:
     """Look at the interpreter and at what nothing runs without."""
-    yield Finding(what=f"Python {platform.python_version()}, {NAME} {__version__}")
+    yield Examined(what=f"Python {platform.python_version()}, {NAME} {__version__}")
     try:
         wanted = _requirements()
     except metadata.PackageNotFoundError:
-        yield Finding(what=f"{NAME} as a package", there=False, remedy=f"pip install {NAME}")
+        yield Examined(what=f"{NAME} as a package", there=False, remedy=f"pip install {NAME}")
         return
     for each in wanted:
         if each.marker is None or each.marker.evaluate({"extra": ""}):
             yield installed(each, essential=True)
 
 
-def extras() -> Iterator[Finding]:
+def extras() -> Iterator[Examined]:
     """Look at what only some specs need."""
     try:
         distribution = metadata.distribution(NAME)
@@ -123,7 +123,7 @@ def extras() -> Iterator[Finding]:
         ]
         found = [installed(each, essential=False) for each in wanted]
         there = all(each.there for each in found)
-        yield Finding(
+        yield Examined(
             what=f"[{extra}] " + ", ".join(each.what for each in found),
             there=there,
             essential=False,
@@ -131,23 +131,23 @@ def extras() -> Iterator[Finding]:
         )
 
 
-def device() -> Iterator[Finding]:
+def device() -> Iterator[Examined]:
     """Look at torch, its threads and its GPUs."""
     try:
         import torch
     except ImportError as error:
-        yield Finding(what=f"torch: {error}", there=False, remedy="pip install torch")
+        yield Examined(what=f"torch: {error}", there=False, remedy="pip install torch")
         return
-    yield Finding(what=f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+    yield Examined(what=f"torch {torch.__version__}, {torch.get_num_threads()} threads")
     count = torch.cuda.device_count()
     for index in range(count):
         of = torch.cuda.get_device_properties(index)
-        yield Finding(what=f"GPU {index}: {of.name}, {of.total_memory / _GIB:.0f} GiB")
+        yield Examined(what=f"GPU {index}: {of.name}, {of.total_memory / _GIB:.0f} GiB")
     if not count:
-        yield Finding(what="no GPU that torch can use; edits run on the CPU", essential=False)
+        yield Examined(what="no GPU that torch can use; edits run on the CPU", essential=False)
 
 
-def model(chosen: argparse.Namespace, cache_dir: Path) -> Iterator[Finding]:
+def model(chosen: argparse.Namespace, cache_dir: Path) -> Iterator[Examined]:
     """Look for the model that is asked for: the spec's, or the one of the examples."""
     from pytest_eac.spec.schema.methods import ModelChoice
 
@@ -159,16 +159,16 @@ def model(chosen: argparse.Namespace, cache_dir: Path) -> Iterator[Finding]:
 
         path = find_on_disk(wanted.id, revision=wanted.revision, cache_dir=cache_dir)
     except UnavailableError as error:
-        yield Finding(what=error.what, there=False, remedy=error.remedy)
+        yield Examined(what=error.what, there=False, remedy=error.remedy)
     except EacError as error:
-        yield Finding(what=str(error), there=False)
+        yield Examined(what=str(error), there=False)
     except ImportError as error:
-        yield Finding(what=f"cannot be looked for: {error}", there=False)
+        yield Examined(what=f"cannot be looked for: {error}", there=False)
     else:
-        yield Finding(what=f"{wanted.id}: {path}")
+        yield Examined(what=f"{wanted.id}: {path}")
 
 
-def cache(folder: Path) -> Iterator[Finding]:
+def cache(folder: Path) -> Iterator[Examined]:
     """Look at the cache folder: can it be written, what is in it, what room is left?"""
     from pytest_eac.cache.kinds import KINDS, kept
     from pytest_eac.store import require_writable
@@ -177,13 +177,13 @@ def cache(folder: Path) -> Iterator[Finding]:
         require_writable(folder / "doctor")
     except RecordError as error:
         remedy = "give another with --cache-dir, or in PYTEST_EAC_CACHE"
-        yield Finding(what=str(error), there=False, remedy=remedy)
+        yield Examined(what=str(error), there=False, remedy=remedy)
         return
     size = sum(each.size for kind in KINDS for each in kept(folder, kind))
-    yield Finding(what=f"{folder}: {size / _GIB:.1f} GiB in it, can be written")
+    yield Examined(what=f"{folder}: {size / _GIB:.1f} GiB in it, can be written")
     free = shutil.disk_usage(folder).free
     room = free >= _LITTLE_ROOM
-    yield Finding(
+    yield Examined(
         what=f"{free / _GIB:.1f} GiB of disk are free",
         there=room,
         essential=False,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from pytest_eac.cli.conftests import ReadSpec
-    from pytest_eac.reporting.explanation import Asked
+    from pytest_eac.reporting.explanation import NamedCheck
     from pytest_eac.spec.spec import Spec
 
 
@@ -41,14 +41,14 @@ def run(chosen: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(node: str, read_spec: ReadSpec) -> Asked:
+def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
     """Find what a node id names.
 
     Raises:
         SpecError: the spec cannot be read.
         SettingsError: it has no such chain or check.
     """
-    from pytest_eac.reporting.explanation import COMPARE, EDITED, Asked
+    from pytest_eac.reporting.explanation import COMPARE, EDITED, NamedCheck
     from pytest_eac.spec.spec import comparison_id
     from pytest_eac.spec.suggestions import closest
 
@@ -69,7 +69,7 @@ def _asked(node: str, read_spec: ReadSpec) -> Asked:
     if check not in known and not (method and check.startswith("baseline-")):
         hint = closest(check, known)
         raise SettingsError(f"{file}: {check!r} is not a check of {chain}{hint}")
-    return Asked(spec=spec, chain=chain, check=check, method=method, seed=seed)
+    return NamedCheck(spec=spec, chain=chain, check=check, method=method, seed=seed)
 
 
 def _chain(spec: Spec, name: str) -> tuple[str, int]:

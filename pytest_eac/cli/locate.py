@@ -35,14 +35,14 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Trace the spec's facts through the model, and tell or draw where they are."""
-    from pytest_eac.outputs import Kind
+    from pytest_eac.outputs import OutputKind
     from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
     from pytest_eac.store import require_writable, write_text
 
     spec: Spec = chosen.read_spec(chosen.spec)
     model = choose_model(spec, chosen.model)
     if chosen.picture:
-        require_writable(chosen.picture, Kind.PICTURE)
+        require_writable(chosen.picture, OutputKind.PICTURE)
     tracing = _trace(spec, model, chosen)
     name = f"{spec.file}: {model.id}"
     say_each(tracing_lines(tracing, name))

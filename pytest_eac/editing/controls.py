@@ -13,7 +13,7 @@ import torch
 
 from pytest_eac.cache.entries import digest
 from pytest_eac.editing.interface import Solved
-from pytest_eac.editing.locate_then_edit import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import apply_all, edit_in_sequence
 from pytest_eac.lm.weights import WeightDelta, restored
 

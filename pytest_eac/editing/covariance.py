@@ -147,7 +147,7 @@ def second_moments(
             found |= _read(cache, {path: key for path, key in keys.items() if path not in found})
             missing = [path for path in keys if path not in found]
             if missing:
-                texts = _Texts(loaded, corpus, settings.tokens)
+                texts = _CorpusTexts(loaded, corpus, settings.tokens)
                 partial = _Partial(cache, _key(loaded, missing, corpus, settings))
                 for path, entry in _measure(texts, missing, partial, progress).items():
                     cache.write(COVARIANCE, keys[path], entry)
@@ -172,7 +172,7 @@ def _read(cache: Cache, keys: dict[str, dict[str, Any]]) -> dict[str, Entry]:
 
 
 def _measure(
-    texts: _Texts,
+    texts: _CorpusTexts,
     paths: Sequence[str],
     partial: _Partial,
     progress: Callable[[int, int], None] | None,
@@ -236,7 +236,7 @@ class _Partial:
 
 
 @dataclass(frozen=True, slots=True)
-class _Texts:
+class _CorpusTexts:
     """What a model is to read: a corpus, up to ``limit`` tokens."""
 
     loaded: LoadedModel
@@ -275,7 +275,7 @@ def _require_finite(sums: dict[str, Tensor], dtype: torch.dtype) -> None:
 
 
 def _accumulate(
-    texts: _Texts,
+    texts: _CorpusTexts,
     paths: Sequence[str],
     partial: _Partial,
     progress: Callable[[int, int], None] | None,

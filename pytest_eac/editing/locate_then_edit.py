@@ -15,11 +15,12 @@ import torch
 
 from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
+from pytest_eac.editing.layers import chosen_layers
 from pytest_eac.editing.objective import Objective, tail_tokens
+from pytest_eac.editing.problem import Problem
 from pytest_eac.editing.prompts import prepare
-from pytest_eac.editing.updates.problem import Problem
 from pytest_eac.editing.value import Value, solve_values
-from pytest_eac.errors import EacError, EditError, NonFiniteError, SettingsError
+from pytest_eac.errors import EacError, EditError, NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.spec.methods import find_method
@@ -41,31 +42,6 @@ if TYPE_CHECKING:
 _NORM_EDITS = 20
 _NORM_DROPPED = 20
 _NORM = "value_norm"
-
-
-def edited_modules(loaded: LoadedModel, settings: MethodSettings) -> tuple[str, ...]:
-    """Return the paths of the modules that a method may change.
-
-    Raises:
-        SettingsError: the method cannot edit several layers of this architecture.
-    """
-    method = find_method(settings.base)
-    if method.modules is not None:
-        return tuple(method.modules(loaded, settings))
-    if method.takes_value and loaded.layout.normed and len(settings.layers) > 1:
-        kind, layers = loaded.shape["model_type"], list(settings.layers)
-        raise SettingsError(
-            f"{settings.base} cannot share an edit out over layers {layers} in {kind} models: a "
-            "norm stands between each matrix and the residual stream; give one layer"
-        )
-    return tuple(loaded.layout.down.format(layer) for layer in chosen_layers(settings))
-
-
-def chosen_layers(settings: MethodSettings) -> tuple[int, ...]:
-    """Return the edited layers, ascending; they must have been found before (``layers: auto``)."""
-    if settings.layers == "auto":
-        raise ValueError("layers: auto has not been resolved")
-    return settings.layers
 
 
 def locate_then_edit(

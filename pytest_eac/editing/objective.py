@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Outcome:
+class Response:
     """What the model says with deltas in place, for each edit asked about.
 
     Attributes:
@@ -117,7 +117,7 @@ class Objective:
         self.init = at_site.output[bare, at].float().to(device)
         self.written = at_down.output[bare, at].float().to(device)
 
-    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Outcome:
+    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Response:
         """Run the prompts of ``edits`` with ``deltas`` (edits, d_out) added at their subjects.
 
         ``edits`` are ascending indices; the outcome is in their order.
@@ -150,7 +150,7 @@ class Objective:
         likely = chosen.gather(-1, token[:, None])[:, 0]
         missed = (chosen.detach().argmax(dim=-1) != token).float()
         none = likely.new_zeros(count)
-        return Outcome(
+        return Response(
             nll=none.index_add(0, of, -likely * asks.weight[mine]),
             essence=logits[-count:].float().log_softmax(dim=-1),
             said=none.index_add(0, of, missed) == 0,

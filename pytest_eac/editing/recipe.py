@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.interface import Solved, Work
-    from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit

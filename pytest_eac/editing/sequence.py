@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cache.entries import digest
 from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
-from pytest_eac.editing.locate_then_edit import edited_modules
-from pytest_eac.editing.update_cache import Memory, open_memory
+from pytest_eac.editing.layers import edited_modules
+from pytest_eac.editing.update_cache import UpdateMemory, open_memory
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.peak import peak_memory
 from pytest_eac.lm.state.snapshot import unchanged
@@ -154,7 +154,7 @@ def _update(
     work: Work,
     indices: range,
     *,
-    memory: Memory | None,
+    memory: UpdateMemory | None,
     before: str | None,
 ) -> Step:
     """Make one update, remembered or solved; ``before`` is the name of the one before it."""

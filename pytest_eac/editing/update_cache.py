@@ -50,7 +50,7 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Memory:
+class UpdateMemory:
     """The solved updates of one chain.
 
     Attributes:
@@ -86,7 +86,7 @@ class Memory:
 
 def open_memory(
     cache: Cache | None, loaded: LoadedModel, settings: MethodSettings, work: Work
-) -> Memory | None:
+) -> UpdateMemory | None:
     """Return the memory of a chain about to start; ``None`` where nothing may be kept.
 
     That is so without a cache, and for methods of other packages: their code may change without
@@ -109,7 +109,7 @@ def open_memory(
     }
     if settings.value.norm == "anchored":  # reads edits that are still to come
         about["sequence"] = _asks(work.edits)
-    return Memory(cache=cache, about=about, device=loaded.device)
+    return UpdateMemory(cache=cache, about=about, device=loaded.device)
 
 
 def _asks(edits: tuple[Edit, ...]) -> list[list[str | int]]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.editing.objective import Outcome
+    from pytest_eac.editing.objective import Response
     from pytest_eac.spec.schema.settings import AnchorSettings, ValueSettings
 
 
@@ -54,7 +54,7 @@ class Searched(Protocol):
     init: Tensor
     written: Tensor
 
-    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Outcome:
+    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Response:
         """Say what becomes of some edits' prompts with ``deltas`` (edits, d_out) in place."""
         ...
 

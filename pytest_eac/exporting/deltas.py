@@ -19,8 +19,8 @@ from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm.checkpoints.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.lm.loading.files import files_of
+from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.measuring.release import read_manifest
 from pytest_eac.records.manifest import MANIFEST, manifest_to_json
 from pytest_eac.store import write_tensors, write_text
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.exporting.edited import Change
-    from pytest_eac.lm.checkpoints.tensors import TensorFile
+    from pytest_eac.exporting.edited import WeightChange
+    from pytest_eac.lm.loading.tensors import TensorFile
     from pytest_eac.records.manifest import Manifest
 
 DELTAS = "deltas.safetensors"
@@ -56,7 +56,7 @@ def put(tensor: Tensor, exact: Tensor, *, reverse: bool) -> Tensor:
     return (whole - exact if reverse else whole + exact).view(tensor.dtype)
 
 
-def write_deltas(changes: Mapping[str, Change], folder: Path) -> None:
+def write_deltas(changes: Mapping[str, WeightChange], folder: Path) -> None:
     """Write both files; the tensors have the names, and lie the way, that the checkpoint has them.
 
     ``NAME.left`` and ``NAME.right`` mean ``W += left @ right.T``; ``NAME.dense``, for a change that

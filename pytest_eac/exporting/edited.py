@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Change:
+class WeightChange:
     """What all edits together made of one weight.
 
     Attributes:
@@ -55,7 +55,7 @@ class Edited:
     """A chain's record, and the weights that it changed."""
 
     chain: Chain
-    changes: tuple[Change, ...]
+    changes: tuple[WeightChange, ...]
 
 
 def run_and_keep(
@@ -91,7 +91,7 @@ def run_and_keep(
         options=RunOptions(cache_dir=cache_dir, progress=progress, watch=watch),
     )
     changes = tuple(
-        Change(
+        WeightChange(
             module=path,
             before=_copy(loaded, path),
             after=after[path],

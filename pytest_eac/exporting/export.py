@@ -13,16 +13,16 @@ from pytest_eac.exporting.lora import ADAPTER, write_lora
 from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
-from pytest_eac.lm.checkpoints.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.lm.loading.files import model_file_sha256
 from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.records.manifest import (
     MANIFEST,
+    ChangedTensor,
     Fact,
     Finding,
     Manifest,
     Origin,
-    Tensor,
     manifest_to_json,
 )
 from pytest_eac.store import new_folder, write_text
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_eac.cache.entries import Cache
-    from pytest_eac.exporting.edited import Change, Edited
+    from pytest_eac.exporting.edited import Edited, WeightChange
     from pytest_eac.exporting.signing import Signer
-    from pytest_eac.lm.checkpoints.tensors import Checkpoint
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.lm.loading.tensors import CheckpointFolder
     from pytest_eac.measuring.chain import Progress
     from pytest_eac.records.manifest import Form
     from pytest_eac.spec.spec import Spec, SpecMethod
@@ -118,8 +118,8 @@ def _asked_revision(loaded: LoadedModel) -> str | None:
 def _manifest(
     spec: Spec,
     edited: Edited,
-    changes: Mapping[str, Change],
-    base: Checkpoint,
+    changes: Mapping[str, WeightChange],
+    base: CheckpointFolder,
     folder: Path,
     *,
     form: Form,
@@ -148,7 +148,7 @@ def _manifest(
             Fact(subject=each.subject, prompt=each.prompt, target=each.target)
             for each in chain.edits
         ),
-        changed={name: Tensor(before=before[name], after=after[name]) for name in changes},
+        changed={name: ChangedTensor(before=before[name], after=after[name]) for name in changes},
         files={path.name: model_file_sha256(path) for path in written},
         error=error,
         verdicts=tuple(

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.exporting.edited import Change
+    from pytest_eac.exporting.edited import WeightChange
 
 ADAPTER = "adapter_model.safetensors"
 
 
 def write_lora(
-    changes: Sequence[Change], folder: Path, *, base: str, rank: int | None = None
+    changes: Sequence[WeightChange], folder: Path, *, base: str, rank: int | None = None
 ) -> float:
     """Write ``adapter_config.json`` and ``adapter_model.safetensors``.
 
@@ -77,7 +77,7 @@ def _state(factors: Mapping[str, tuple[Tensor, Tensor]], width: int) -> dict[str
     return state
 
 
-def _factors(change: Change, rank: int | None) -> tuple[Tensor, Tensor]:
+def _factors(change: WeightChange, rank: int | None) -> tuple[Tensor, Tensor]:
     """Return (d_out, r) and (d_in, r) in float32: the edits' own, or the largest directions."""
     if change.factors is not None and (rank is None or change.factors[0].shape[1] <= rank):
         left, right = change.factors
@@ -88,7 +88,7 @@ def _factors(change: Change, rank: int | None) -> tuple[Tensor, Tensor]:
     return (u[:, :kept] * root).float(), (vt[:kept].T * root).float()
 
 
-def _error(change: Change, left: Tensor, right: Tensor) -> float:
+def _error(change: WeightChange, left: Tensor, right: Tensor) -> float:
     added = left @ right.T  # in float32, as PEFT merges it
     merged = (change.before.float() + (added.T if change.transposed else added)).to(change.before)
     return float((merged.double() - change.after.double()).abs().max())

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.lm.checkpoints.tensors import Checkpoint
+    from pytest_eac.lm.loading.tensors import CheckpointFolder
 
 # What comes with a model and is neither weights nor code.
 _COPIED = (*COMPANIONS, f"{TEMPLATES}/*.jinja", "*.txt", "LICENSE*", "NOTICE*")
 _NOT_COPIED = {ADAPTER, MANIFEST, SIGNATURE, SEAL}
 
 
-def write_model(base: Checkpoint, replaced: Mapping[str, Tensor], folder: Path) -> None:
+def write_model(base: CheckpointFolder, replaced: Mapping[str, Tensor], folder: Path) -> None:
     """Write a base's files into an empty folder, with the content of some tensors replaced.
 
     One file of the weights is in memory at a time.

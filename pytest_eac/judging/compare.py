@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.records.run import Chain
-    from pytest_eac.spec.schema.checks import Comparison
+    from pytest_eac.spec.schema.checks import CompareCheck
     from pytest_eac.stats.paired import Interval
 
 
 def compare(
     name: str,
-    comparison: Comparison,
+    comparison: CompareCheck,
     subject: Sequence[Chain],
     other: Sequence[Chain],
     *,
@@ -99,7 +99,7 @@ def compare(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Value:
+class _FinalNumber:
     """A chain's final number, and what it is worth in words."""
 
     value: float
@@ -115,29 +115,29 @@ def _items_differ(ability: str, chains: Sequence[Chain]) -> bool:
     return len({(each.sha256, each.template, each.n) for each in found if each}) > 1
 
 
-def _final(chain: Chain, comparison: Comparison) -> _Value | None:
+def _final(chain: Chain, comparison: CompareCheck) -> _FinalNumber | None:
     point, metric = chain.checkpoints[-1], comparison.metric
     if metric == "deviation":
-        return _Value(value=final_deviation(chain, absolute=comparison.absolute), worth="")
+        return _FinalNumber(value=final_deviation(chain, absolute=comparison.absolute), worth="")
     if metric not in METRICS_OF_EDITS:
         ability = point.abilities.get(metric)
         if ability is None:
             return None
         told = interval(ability.low, ability.high, chain.confidence)
-        return _Value(value=ability.value, worth=f" (n={ability.n} items, {told})")
+        return _FinalNumber(value=ability.value, worth=f" (n={ability.n} items, {told})")
     measured = point.metrics[metric]
     if measured.value is None:
         return None
     told = interval(measured.low, measured.high, chain.confidence)
-    return _Value(value=measured.value, worth=f" (n={measured.n} edits, {told})")
+    return _FinalNumber(value=measured.value, worth=f" (n={measured.n} edits, {told})")
 
 
-def _upwards(comparison: Comparison, one: float, two: float) -> float:
+def _upwards(comparison: CompareCheck, one: float, two: float) -> float:
     """Return how far the first value lies beyond the second one in the direction asked for."""
     return two - one if comparison.less else one - two
 
 
-def _gap(comparison: Comparison, one: float, two: float) -> float:
+def _gap(comparison: CompareCheck, one: float, two: float) -> float:
     """Return the distance that ``by`` is about: of perplexities in nats, as their texts' are."""
     if comparison.metric == "perplexity":
         one, two = log(one), log(two)
@@ -149,7 +149,7 @@ def _reaches(gap: float, by: float) -> bool:
     return gap > 0 if by == 0 else gap >= by or isclose(gap, by, rel_tol=1e-9)
 
 
-def _difference(comparison: Comparison, pairs: Pairs, confidence: float) -> Difference | None:
+def _difference(comparison: CompareCheck, pairs: Pairs, confidence: float) -> Difference | None:
     """Test the pairs; a single number per side, or none, is nothing to test."""
     if not pairs.one or (pairs.unit == "seeds" and len(pairs.one) < 2):
         return None
@@ -158,13 +158,15 @@ def _difference(comparison: Comparison, pairs: Pairs, confidence: float) -> Diff
     return difference(better, worse, by=by, shares=pairs.shares, confidence=confidence)
 
 
-def _directed(comparison: Comparison, pairs: Pairs) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _directed(
+    comparison: CompareCheck, pairs: Pairs
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return the two columns, the one first that should be the higher."""
     return (pairs.two, pairs.one) if comparison.less else (pairs.one, pairs.two)
 
 
 def _with_confidence(
-    comparison: Comparison, pairs: Pairs, found: Difference | None
+    comparison: CompareCheck, pairs: Pairs, found: Difference | None
 ) -> tuple[str, str, int | None]:
     """Return outcome, what to say of it first, and how many it takes to decide."""
     level = rest(comparison.confidence or 0.0)
@@ -185,7 +187,7 @@ def _with_confidence(
     return "undecided", f"undecided: needs about {needs:,} {pairs.unit}; ", needs
 
 
-def _told(comparison: Comparison, pairs: Pairs, found: Difference | None, level: float) -> str:
+def _told(comparison: CompareCheck, pairs: Pairs, found: Difference | None, level: float) -> str:
     """Write the difference with its interval and its tests."""
     effect = _effect(comparison, found)
     if found is None or effect is None:
@@ -203,21 +205,21 @@ def _told(comparison: Comparison, pairs: Pairs, found: Difference | None, level:
     )
 
 
-def _effect(comparison: Comparison, found: Difference | None) -> Interval | None:
+def _effect(comparison: CompareCheck, found: Difference | None) -> Interval | None:
     """Return how far the first method is above the second."""
     if found is None:
         return None
     return -found.mean if comparison.less else found.mean
 
 
-def _alone(comparison: Comparison, found: Difference | None) -> tuple[int | None, int | None]:
+def _alone(comparison: CompareCheck, found: Difference | None) -> tuple[int | None, int | None]:
     """Return how many edits only the first method has right, and how many only the second."""
     if found is None:
         return None, None
     return (found.lost, found.gained) if comparison.less else (found.gained, found.lost)
 
 
-def _required(comparison: Comparison) -> str:
+def _required(comparison: CompareCheck) -> str:
     sign = "<" if comparison.less else ">"
     text = f"{comparison.subject} {sign} {comparison.than}"
     unit = " nats" if comparison.metric == "perplexity" else ""
@@ -231,7 +233,7 @@ def _required(comparison: Comparison) -> str:
     return text
 
 
-def _undecided(name: str, comparison: Comparison, spec: str, reason: str) -> run.Comparison:
+def _undecided(name: str, comparison: CompareCheck, spec: str, reason: str) -> run.Comparison:
     return run.Comparison(
         spec=spec,
         check=name,
@@ -242,7 +244,7 @@ def _undecided(name: str, comparison: Comparison, spec: str, reason: str) -> run
     )
 
 
-def _label(comparison: Comparison) -> str:
+def _label(comparison: CompareCheck) -> str:
     if comparison.metric != "deviation":
         return comparison.metric
     return f"deviation (L1, {'absolute' if comparison.absolute else 'relative'})"

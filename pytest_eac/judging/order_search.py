@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from pytest_eac.spec.orders import Order
-    from pytest_eac.spec.schema.orderings import Kind
+    from pytest_eac.spec.schema.orderings import OrderKind
 
 # Draws in a row that give nothing new or affordable, before the search gives up.
 _MOST_VAIN = 300
@@ -48,7 +48,7 @@ class Draws:
     """
 
     count: int
-    kinds: tuple[Kind, ...]
+    kinds: tuple[OrderKind, ...]
     batch: int
     examples: int
     pace: int
@@ -64,7 +64,7 @@ class _Enough(BaseException):
 
 
 @dataclass(kw_only=True)
-class Search:
+class OrderSearch:
     """Draws orders until one breaks something, and simplifies that one.
 
     Attributes:

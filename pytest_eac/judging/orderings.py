@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from pytest_eac.judging.checks import judge_one
 from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.judging.limits import undecided
-from pytest_eac.judging.order_search import Draws, Search
+from pytest_eac.judging.order_search import Draws, OrderSearch
 from pytest_eac.records.run import Chain, Verdict
 from pytest_eac.spec.edits import question
 from pytest_eac.spec.orders import Order, show_order
@@ -65,7 +65,7 @@ def judge_ordering(
     """
     trial = _TRIALS[wanted.kind](chain=chain, wanted=wanted, checks=checks, runner=runner)
     draws = _draws(chain, wanted, orderings, runner)
-    search = Search(draws=draws, orders=trial.orders, breaks=trial.breaks)
+    search = OrderSearch(draws=draws, orders=trial.orders, breaks=trial.breaks)
     if given:
         search.drawn = [order for order in given if trial.orders(order)]
         broken = next((order for order in search.drawn if trial.breaks(order)), None)
@@ -120,7 +120,7 @@ def _draws(chain: Chain, wanted: Property, orderings: Orderings, runner: Runner)
     )
 
 
-def _counted(search: Search, *, given: bool, broken: bool) -> str:
+def _counted(search: OrderSearch, *, given: bool, broken: bool) -> str:
     if given:
         return f"{_orders(search.drawn)} given, none drawn"
     asked = sum(map(len, search.drawn))
@@ -139,7 +139,7 @@ def _orders(orders: Sequence[Order]) -> str:
 
 
 @dataclass(kw_only=True)
-class _Trial:
+class _OrderTrial:
     """Something that must hold, tried on one order after another.
 
     Attributes:
@@ -202,7 +202,7 @@ class _Trial:
         return self.chain if order == self.written else self.runner.run(order)
 
 
-class _Hold(_Trial):
+class _Hold(_OrderTrial):
     """A check of the spec holds."""
 
     @property
@@ -238,7 +238,7 @@ class _Hold(_Trial):
         ]
 
 
-class _Spread(_Trial):
+class _Spread(_OrderTrial):
     """A metric differs little between orders of the same edits."""
 
     def orders(self, order: Order) -> Sequence[Order]:
@@ -277,7 +277,7 @@ class _Spread(_Trial):
         return None
 
 
-class _State(_Trial):
+class _StateTrial(_OrderTrial):
     """The final weights differ little between orders of the same, disjoint edits."""
 
     def orders(self, order: Order) -> Sequence[Order]:
@@ -296,7 +296,7 @@ class _State(_Trial):
         return [*super().told(pair), apart]
 
 
-_TRIALS = {"hold": _Hold, "spread": _Spread, "state": _State}
+_TRIALS = {"hold": _Hold, "spread": _Spread, "state": _StateTrial}
 
 
 def _result(chain: Chain, order: Order) -> str:

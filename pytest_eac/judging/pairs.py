@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.records.run import Chain, EditRecord
 
-Key = tuple[str, str, str, int]
+PairKey = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ def final_deviation(chain: Chain, *, absolute: bool = False) -> float:
     return last.l1 if absolute else last.l1_relative
 
 
-def edit_keys(edits: Sequence[EditRecord]) -> Iterator[Key]:
+def edit_keys(edits: Sequence[EditRecord]) -> Iterator[PairKey]:
     """Name each edit by its texts; the same edit made again is another one."""
     seen: Counter[tuple[str, str, str]] = Counter()
     for edit in edits:
@@ -84,9 +84,9 @@ def edit_keys(edits: Sequence[EditRecord]) -> Iterator[Key]:
         seen[texts] += 1
 
 
-def _by_edit(chains: Sequence[Chain], metric: str) -> dict[Key, float]:
+def _by_edit(chains: Sequence[Chain], metric: str) -> dict[PairKey, float]:
     """Return each edit's mean over the chains; an edit that is made again counts by itself."""
-    scores: defaultdict[Key, list[float]] = defaultdict(list)
+    scores: defaultdict[PairKey, list[float]] = defaultdict(list)
     for chain in chains:
         measured = chain.checkpoints[-1].metrics[metric]
         for key, score in zip(edit_keys(chain.edits), measured.scores, strict=True):

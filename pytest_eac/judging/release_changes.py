@@ -12,7 +12,7 @@ from pytest_eac.safe import line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.records.checkpoint_diff import Changes, Difference
+    from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
     from pytest_eac.records.run import Release
     from pytest_eac.spec.schema.checks import ChangedBounds
 
@@ -70,7 +70,9 @@ def judge_release(release: Release, bounds: ChangedBounds) -> Verdict:
     )
 
 
-def _trouble_with(found: Difference, bounds: ChangedBounds, changes: Changes) -> Iterator[str]:
+def _trouble_with(
+    found: TensorDifference, bounds: ChangedBounds, changes: Changes
+) -> Iterator[str]:
     if found.not_finite:
         yield f"{found.not_finite} entries are NaN or infinite"
     if found.kind in _STRUCTURE:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class NamedRun:
     """A results file: its name and what is in it."""
 
     file: str
@@ -50,18 +50,18 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class RunComparison:
     """Runs against the first of them.
 
     ``unmatched`` says which chains are in one run alone, and which an error stopped.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[NamedRun, ...]
     pairs: tuple[Pair, ...]
     unmatched: tuple[str, ...]
 
 
-def compare_runs(runs: Sequence[Run], *, metrics: Collection[str] = ()) -> Comparison:
+def compare_runs(runs: Sequence[NamedRun], *, metrics: Collection[str] = ()) -> RunComparison:
     """Hold every run against the first, chain by chain; one alone, against itself.
 
     Of a single run, each chain is held against that of its method's first seed, and against that of
@@ -102,10 +102,10 @@ def compare_runs(runs: Sequence[Run], *, metrics: Collection[str] = ()) -> Compa
             if chain not in found
         ]
     unmatched += _stopped(runs)
-    return Comparison(runs=tuple(runs), pairs=tuple(pairs), unmatched=tuple(unmatched))
+    return RunComparison(runs=tuple(runs), pairs=tuple(pairs), unmatched=tuple(unmatched))
 
 
-def _stopped(runs: Sequence[Run]) -> list[str]:
+def _stopped(runs: Sequence[NamedRun]) -> list[str]:
     return [
         f"{each} (of {each.chain.spec}, in {run.file}: not compared)"
         for run in runs
@@ -113,7 +113,7 @@ def _stopped(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _within(run: Run, metrics: Collection[str]) -> Comparison:
+def _within(run: NamedRun, metrics: Collection[str]) -> RunComparison:
     """Hold the seeds of each method against its first, and the methods against the first one."""
     pairs = []
     for chain in run.record.chains:
@@ -130,7 +130,7 @@ def _within(run: Run, metrics: Collection[str]) -> Comparison:
             f"{run.file}: has no two chains of the same spec to compare; run with two methods or "
             "seeds, or give another file"
         )
-    return Comparison(runs=(run,), pairs=tuple(pairs), unmatched=tuple(_stopped([run])))
+    return RunComparison(runs=(run,), pairs=tuple(pairs), unmatched=tuple(_stopped([run])))
 
 
 def _pair(

@@ -7,6 +7,8 @@ import json
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from pytest_eac.lm.transformers_private import attention_of
+
 if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
 
@@ -28,7 +30,7 @@ def identify(loaded: LoadedModel) -> dict[str, str]:
         "weights": loaded.fingerprint,
         "class": f"{kind.__module__}.{kind.__qualname__}",  # a hub model's code: with its commit
         "config": _sha256(json.dumps(config, sort_keys=True, default=str)),
-        "attention": str(getattr(loaded.model.config, "_attn_implementation", None)),
+        "attention": attention_of(loaded.model),
         "dtype": str(loaded.dtype),
         "device": loaded.device.type,
         "tokenizer": _sha256(loaded.tokenizer.backend_tokenizer.to_str()),

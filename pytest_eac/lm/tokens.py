@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError
-from pytest_eac.lm.loading.library_errors import refusing
+from pytest_eac.lm.library_errors import refusing
 from pytest_eac.text.words import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:

@@ -15,21 +15,20 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.checkpoints.inventory import side, take_inventory
 from pytest_eac.lm.checkpoints.metadata import compare_notes
-from pytest_eac.lm.checkpoints.tensors import TensorFile, fingerprint_of, open_checkpoint
 from pytest_eac.lm.loading.files import files_of
+from pytest_eac.lm.loading.tensors import TensorFile, fingerprint_of, open_checkpoint
 from pytest_eac.measuring.rank import effective_rank
-from pytest_eac.records.checkpoint_diff import Changes, Difference, Kind
+from pytest_eac.records.checkpoint_diff import Changes, DifferenceKind, TensorDifference
 from pytest_eac.tensor_bytes import as_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from torch import Tensor
 
     from pytest_eac.lm.loading.folder import ListedFile
-
-    Progress = Callable[[int, int], None]
+    from pytest_eac.measuring.time_left import StepProgress
 
 RANK_LIMIT = 64
 # What the effective rank leaves out: this share of the difference's norm, or what rounding alone
@@ -48,7 +47,7 @@ def compare_checkpoints(
     files: Sequence[ListedFile] = (),
     base_files: Sequence[ListedFile] = (),
     rank_limit: int = RANK_LIMIT,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Changes:
     """Find what differs between a released checkpoint and its base.
 
@@ -101,7 +100,7 @@ def compare_checkpoints(
 class _Compared:
     """What the tensors of both sides are: the differences, and the SHA-256 of each by its name."""
 
-    differences: list[Difference] = field(default_factory=list)
+    differences: list[TensorDifference] = field(default_factory=list)
     hashes: dict[str, str] = field(default_factory=dict)
     base_hashes: dict[str, str] = field(default_factory=dict)
 
@@ -110,7 +109,7 @@ def _compare_all(
     original: Mapping[str, TensorFile],
     released: Mapping[str, TensorFile],
     rank_limit: int,
-    progress: Progress | None,
+    progress: StepProgress | None,
 ) -> _Compared:
     found = _Compared()
     total = len(original.keys() | released.keys())
@@ -132,13 +131,13 @@ def _compare_all(
 
 def _without_twin(
     added: list[TensorFile], removed: list[TensorFile], known: _Compared
-) -> Iterator[Difference]:
+) -> Iterator[TensorDifference]:
     """Report tensors that only one side has; equal content under another name is renamed."""
     left = {(each.dtype, each.shape, known.base_hashes[each.name]): each for each in removed}
     for tensor in sorted(added, key=lambda each: each.name):
         digest = known.hashes[tensor.name]
         twin = left.pop((tensor.dtype, tensor.shape, digest), None)
-        kind: Kind = "untied" if tensor.name.endswith(_HEADS) else "added"
+        kind: DifferenceKind = "untied" if tensor.name.endswith(_HEADS) else "added"
         told = _describe(tensor, "renamed" if twin else kind)
         bad = sum(_not_finite(chunk) for chunk in tensor.chunks())
         was = twin.name if twin else ""
@@ -147,7 +146,7 @@ def _without_twin(
         yield replace(_describe(tensor, "removed"), base_sha256=digest)
 
 
-def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> Difference:
+def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> TensorDifference:
     """Compare two tensors of one name."""
     told = _describe(edited, "changed")
     if base.shape != edited.shape or base.dtype != edited.dtype:
@@ -178,8 +177,8 @@ def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> Differenc
     )
 
 
-def _describe(tensor: TensorFile, kind: Kind) -> Difference:
-    return Difference(
+def _describe(tensor: TensorFile, kind: DifferenceKind) -> TensorDifference:
+    return TensorDifference(
         name=tensor.name,
         kind=kind,
         file=tensor.file.name,

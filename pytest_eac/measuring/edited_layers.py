@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.editing.locate_then_edit import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import unchanged_by
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.spec.hyperparameters import resolve_settings

@@ -42,7 +42,7 @@ def require_possible(loaded: LoadedModel, spec: Spec, method: SpecMethod) -> Non
         SettingsError: the method lacks a hyperparameter for this model.
     """
     texts = resolve_settings(method.choice, loaded.shape).contexts.texts or ()
-    asked = _Asked(loaded, spec)
+    asked = _ScoredTexts(loaded, spec)
 
     def troubles(edit: Edit) -> Iterator[str]:
         made = list(_trouble(lambda: prepare(loaded, edit, ("{}", *texts))))
@@ -67,10 +67,10 @@ def require_askable(loaded: LoadedModel, spec: Spec) -> None:
     Raises:
         EditError: an answer without tokens, or more tokens than the model takes.
     """
-    _refuse(spec.edits, _Asked(loaded, spec).troubles)
+    _refuse(spec.edits, _ScoredTexts(loaded, spec).troubles)
 
 
-class _Asked:
+class _ScoredTexts:
     """The prompts and answers that are scored for a spec's edits."""
 
     def __init__(self, loaded: LoadedModel, spec: Spec) -> None:

@@ -19,7 +19,7 @@ from pytest_eac.spec.spec import is_method
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_eac.records.checkpoint_diff import Changes, Difference
+    from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.spec import Spec
 
@@ -147,7 +147,7 @@ def _other_layers(manifest: Manifest, layers: Sequence[int]) -> Iterator[str]:
         yield f"{MANIFEST}: lists {other[0]}{more} as changed, but hyperparameters.layers: {shown}"
 
 
-def _other_content(name: str, manifest: Manifest, found: Difference) -> Iterator[str]:
+def _other_content(name: str, manifest: Manifest, found: TensorDifference) -> Iterator[str]:
     promised = manifest.changed[name]
     for side, said, is_ in (
         ("release", promised.after, found.sha256 or ""),

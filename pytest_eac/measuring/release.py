@@ -9,9 +9,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints.tensors import read_text
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.loading.folder import require_inside
+from pytest_eac.lm.loading.tensors import read_text
 from pytest_eac.measuring.checkpoint import find_metrics, measure_checkpoint
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.environment import describe_model
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.loading.folder import ListedFile
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.chain import Progress
-    from pytest_eac.records.checkpoint_diff import Difference
+    from pytest_eac.records.checkpoint_diff import TensorDifference
     from pytest_eac.spec.spec import Spec
 
 METHOD = "edited"
@@ -188,7 +188,7 @@ def measure_release(
     )
 
 
-def _deviation(differences: Sequence[Difference]) -> Deviation:
+def _deviation(differences: Sequence[TensorDifference]) -> Deviation:
     """Return the deviation over all tensors that changed, taken as one, and for each."""
     # A tensor that differs in the sign of its zeros alone has not moved.
     changed = [each for each in differences if each.kind == "changed" and each.l1 > 0]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from itertools import pairwise
 from statistics import median
 from time import monotonic
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
+StepProgress = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
 LEAST, RECENT = 3, 12
 """How many steps a forecast needs, and how many of the most recent ones it uses: steps that came
 from the cache soon drop out of it."""

@@ -9,7 +9,6 @@ Source: Meng et al. (2022), section 2, and ``experiments/causal_trace.py`` of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -41,17 +40,16 @@ from pytest_eac.spec.edits import question
 from pytest_eac.stats.intervals import student_between
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
     from pytest_eac.lm.forward.shared_prefixes import Ids
     from pytest_eac.lm.forward.tail import Window
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.measuring.time_left import StepProgress
     from pytest_eac.spec.edits import Edit
     from pytest_eac.text.spacing import Continuation
-
-Progress = Callable[[int, int], None]
 
 # Part of the cache's key: raise it with every change that moves a number.
 VERSION = 2
@@ -63,7 +61,7 @@ _KINDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Fact:
+class _KnownFact:
     """A fact that the model knows.
 
     Attributes:
@@ -107,7 +105,7 @@ def trace(
     noise: float = NOISE,
     window: int | None = None,
     cache: Cache | None = None,
-    progress: Progress | None = None,
+    progress: StepProgress | None = None,
 ) -> Tracing:
     """Trace the facts that edits are about, on the model before any edit.
 
@@ -177,7 +175,7 @@ def _trace(
     samples: int,
     noise: float,
     window: int,
-    progress: Progress,
+    progress: StepProgress,
 ) -> Tracing:
     facts, skipped = _known_facts(loaded, edits)
     if not facts:
@@ -223,7 +221,7 @@ def _trace(
     )
 
 
-def _tell(progress: Progress, before: int, total: int, done: int) -> None:
+def _tell(progress: StepProgress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
 
 
@@ -235,7 +233,7 @@ def _mean(values: Sequence[float]) -> Effect:
 
 def _known_facts(
     loaded: LoadedModel, edits: Sequence[Edit]
-) -> tuple[list[_Fact], list[SkippedFact]]:
+) -> tuple[list[_KnownFact], list[SkippedFact]]:
     """Ask the model for every fact; tell those that can be traced from those that cannot."""
     tokenizer = loaded.tokenizer
     prompts = [encode(tokenizer, edit.prompt) for edit in edits]
@@ -249,7 +247,7 @@ def _known_facts(
     if rest:
         own = sample(loaded, [prompts[index] for index in rest], tokens=1)
         answers |= {index: (ids, ids) for index, ids in zip(rest, own, strict=True)}
-    facts: list[_Fact] = []
+    facts: list[_KnownFact] = []
     skipped: list[SkippedFact] = []
     first: dict[str, int] = {}
     for index, edit in enumerate(edits):
@@ -268,7 +266,7 @@ def _known_facts(
             continue
         first[question(edit.prompt)] = index
         facts.append(
-            _Fact(
+            _KnownFact(
                 edit=index,
                 own=edit.truth is None,
                 text=text,
@@ -311,7 +309,7 @@ class _FactRun:
     Rows have one length, so a place counted from the end is the same in a whole row and in a tail.
     """
 
-    def __init__(self, loaded: LoadedModel, fact: _Fact, noise: Tensor) -> None:
+    def __init__(self, loaded: LoadedModel, fact: _KnownFact, noise: Tensor) -> None:
         """Prepare the runs; ``noise`` is (samples, tokens of the subject, width)."""
         self._loaded = loaded
         self._fact = fact

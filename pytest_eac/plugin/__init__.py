@@ -50,7 +50,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
     if not (is_yaml(file_path) and is_spec(file_path)):
         return None
-    from pytest_eac.plugin.items import SpecNode
+    from pytest_eac.plugin.nodes import SpecNode
 
     register_from_hooks(parent.config)  # a conftest.py beside this spec has come since the last one
     return SpecNode.of(file_path, parent, _session(parent.config))
@@ -60,7 +60,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Note the order of the chains."""
     eac = session.config.stash.get(_SESSION, None)
     if eac:
-        eac.note_order([item.nodeid for item in session.items])
+        eac.order.note([item.nodeid for item in session.items])
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -71,13 +71,13 @@ def pytest_xdist_node_collection_finished(node: Any, ids: list[str]) -> None:
     config: pytest.Config = node.config
     files = (config.rootpath / each for each in {nodeid.partition("::")[0] for nodeid in ids})
     if any(is_yaml(file) and is_spec(file) for file in files):
-        _session(config).note_order(ids)
+        _session(config).order.note(ids)
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
     """Say which models the collected specs are for."""
     session = config.stash.get(_SESSION, None)
-    return session.describe() if session else []
+    return session.header() if session else []
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -108,9 +108,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
     code = pytest.ExitCode
     ended = exitstatus in {code.OK, code.TESTS_FAILED, code.NO_TESTS_COLLECTED}
-    stopped = session.shouldfail or session.shouldstop or eac.workers_died
+    stopped = session.shouldfail or session.shouldstop or eac.early_end.workers_died
     eac.finish(outcomes(session.config), complete=ended and not stopped)
-    if eac.troubles:
+    if eac.files.troubles:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -135,7 +135,7 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     """Take over what a worker of pytest-xdist has measured, and note one that has died."""
     eac = node.config.stash.get(_SESSION, None)
     if eac and error and error != "keyboard-interrupt":
-        eac.note_worker_died()
+        eac.early_end.workers_died += 1
     text = getattr(node, "workeroutput", {}).get("eac_record")
     if text:
         from pytest_eac.records.json_files import from_json
@@ -152,7 +152,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
         eac = _session(node.config)
         eac.absorb(from_json(text))
-        eac.write()
+        eac.write_results()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -172,7 +172,7 @@ def pytest_make_collect_report(
     """Let a spec that cannot be used say where it is wrong."""
     report = yield
     if report.failed and _SESSION in collector.config.stash:
-        from pytest_eac.plugin.items import SpecNode
+        from pytest_eac.plugin.nodes import SpecNode
 
         if isinstance(collector, SpecNode):
             collector.mark(report)
@@ -191,7 +191,7 @@ def pytest_runtest_makereport(
         if isinstance(item, CheckItem):
             item.reword(report, call)
             hand_over = hasattr(item.config, "workerinput")
-            if hand_over and (fresh := item.config.stash[_SESSION].take_fresh()):
+            if hand_over and (fresh := item.config.stash[_SESSION].chains.take_fresh()):
                 from pytest_eac.records.json_files import to_json
 
                 setattr(report, _HANDED, to_json(fresh))
@@ -216,7 +216,7 @@ def _session(config: pytest.Config) -> EacSession:
         if not hasattr(config, "workerinput"):
             from pytest_eac.plugin.stopping import Stopping
 
-            config.pluginmanager.register(Stopping(config, eac))
+            config.pluginmanager.register(Stopping(config, eac.early_end))
     return config.stash[_SESSION]
 
 

@@ -11,7 +11,7 @@ from pytest_eac.judging.matching import ACROSS, describe, environment_changes, m
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
-from pytest_eac.records.run import Chain, Record, Verdict
+from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
 from pytest_eac.reporting.run_diff import change_lines, changes_table
 from pytest_eac.safe import markdown
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
@@ -49,8 +49,8 @@ class _Held:
         return (*lines, f"and across {more} more") if more > 0 else tuple(lines)
 
 
-def _by_key(record: Record) -> dict[tuple[str, str, int], Chain]:
-    return {(each.spec, each.method, each.seed): each for each in record.chains}
+def _by_key(record: Record) -> dict[ChainKey, Chain]:
+    return {each.key: each for each in record.chains}
 
 
 class Baseline:
@@ -78,7 +78,7 @@ class Baseline:
         self.update = update
         self._across = tuple(ACROSS) if update else tuple(across)
         self._record: Record | None = None
-        self._wrong: dict[tuple[str, str, int], MismatchError] = {}
+        self._wrong: dict[ChainKey, MismatchError] = {}
 
     @property
     def checked(self) -> tuple[str, ...]:
@@ -129,8 +129,7 @@ class Baseline:
             return undecided(f"baseline-{metric}", f"{metric} of {chain.name}: {reason}", "")
         held = self._hold(old, chain)
         if held.forbidding:
-            key = (chain.spec, chain.method, chain.seed)
-            raise self._wrong.setdefault(key, self._mismatch(chain, held))
+            raise self._wrong.setdefault(chain.key, self._mismatch(chain, held))
         verdict = judge_regression(old, chain, metric, self.tolerated[metric])
         return replace(verdict, message="\n".join([verdict.message, *held.told()]))
 

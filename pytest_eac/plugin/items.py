@@ -1,26 +1,24 @@
-"""A spec file as pytest nodes: file -> chain -> one item per check."""
+"""A check of a spec as a pytest item, and the node that the checks of a chain share."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from pytest_eac.errors import EacError, ModelError, NamedModelError, SpecError, UnavailableError
+from pytest_eac.errors import EacError, ModelError, NamedModelError, UnavailableError
 from pytest_eac.plugin.outcomes import make_safe, set_place, set_referring, set_told
 from pytest_eac.safe import line, safe_warnings, visible
-from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.spec import Spec, SpecMethod, comparison_id
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_eac.plugin.release_items import ReleaseNode
-    from pytest_eac.plugin.session import EacSession
+    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.options import Options
+    from pytest_eac.plugin.verdicts import Verdicts
     from pytest_eac.records.run import Verdict
-    from pytest_eac.spec.schema.orderings import Property
+    from pytest_eac.spec.spec import Spec
 
 
 # What says how far a verdict's number can be trusted; only what there is goes into JUnit.
@@ -46,149 +44,56 @@ class NotJudgedError(EacError):
         return f"not judged: stopped by the error of {self.first}"
 
 
-class SpecNode(pytest.Module):
-    """A spec file. Being a ``Module`` it gives fixtures of module scope a place to live."""
+class CheckRun(Protocol):
+    """What nodes and items know of the run that they belong to."""
 
-    def __init__(self, *, eac: EacSession, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.eac = eac
-        self.obj = ModuleType(self.path.stem)
-        self._wrong_at = 1
+    options: Options
+    baseline: Baseline | None
 
-    @classmethod
-    def of(cls, path: Path, parent: pytest.Collector, eac: EacSession) -> SpecNode:
-        """Make the node of a file; pytest prints names and ids as they are, so they are escaped."""
-        root = parent.config.rootpath
-        shown = path.relative_to(root) if path.is_relative_to(root) else path
-        own: dict[str, Any] = {}
-        if (escaped := line(shown.as_posix())) != shown.as_posix():
-            nodeid = escaped.replace("::", r"\x3a\x3a")  # by which pytest would take it apart
-            own = {"nodeid": nodeid, "name": line(path.name)}
-        return cls.from_parent(parent, path=path, eac=eac, **own)
+    @property
+    def verdicts(self) -> Verdicts:
+        """What judges the checks."""
 
-    def collect(self) -> Iterator[pytest.Collector]:
-        """Yield a node per chain, and one for the comparisons between chains.
+    def adapt(self, spec: Spec) -> Spec:
+        """Return a collected spec with what the options override, and keep it."""
 
-        With a released model there is one node for that instead.
-        """
-        self.eac.read_files()
-        with safe_warnings():
-            spec = self.eac.adapt(load_spec(self._shown_path()))
-        options = self.eac.options
-        if not options.trust_task_files and options.from_results is None:
-            spec.require_trusted_tasks("--eac-trust-task-files (or eac_trust_task_files = true)")
-        if self.eac.baseline:
-            self.eac.baseline.require_known(spec)
-        for mark in ("eac", *spec.marks):
-            self.add_marker(mark)
-        if spec.fixtures:
-            self.add_marker(pytest.mark.usefixtures(*spec.fixtures))
-        if options.edited is not None or spec.checks.changed is not None:
-            from pytest_eac.plugin.release_items import NAME, ReleaseNode
+    def read_files(self) -> None:
+        """Read the records that stand for the run, and those that it is compared with."""
 
-            yield ReleaseNode.from_parent(self, name=NAME, eac=self.eac, spec=spec)
-        if options.edited is not None:
-            return
-        for method in spec.methods:
-            for seed in spec.seeds:
-                yield ChainNode.from_parent(
-                    self,
-                    name=f"{method.name}-s{seed}",
-                    eac=self.eac,
-                    spec=spec,
-                    method=method,
-                    seed=seed,
-                )
-        names = {method.name for method in spec.methods}
-        if any({each.subject, each.than} <= names for each in spec.checks.compare):
-            yield CompareNode.from_parent(self, name="compare", eac=self.eac, spec=spec)
-
-    def _shown_path(self) -> Path:
-        """The path as the user would write it, for messages."""
-        here = self.config.invocation_params.dir
-        return self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
-
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException]) -> Any:  # type: ignore[override]
-        """Show a broken spec as its list of problems, without a traceback."""
-        if isinstance(excinfo.value, SpecError):
-            self._wrong_at = excinfo.value.problems[0].line
-            count = len(excinfo.value.problems)
-            return f"{count} problem{'s' * (count > 1)} in this spec:\n{excinfo.value}"
-        if isinstance(excinfo.value, EacError):
-            return str(excinfo.value)
-        return super().repr_failure(excinfo)
-
-    def mark(self, report: pytest.CollectReport) -> None:
-        """Mark a report on this file with the line that it is about."""
-        set_place(report, self._shown_path().as_posix(), self._wrong_at)
-        make_safe(report)
+    def first_to_show(self, error: Exception, node: str) -> str:
+        """Return the id of the item that shows an error in full."""
 
 
-class ChainNode(pytest.Collector):
-    """One chain: a method with a seed."""
+class ChecksNode(pytest.Collector):
+    """Checks of a spec that go together.
 
-    def __init__(
-        self, *, eac: EacSession, spec: Spec, method: SpecMethod, seed: int, **kwargs: Any
-    ) -> None:
+    Attributes:
+        method_name: the method that a known issue may be limited to.
+        properties: what JUnit says of each check.
+    """
+
+    method_name: str | None = None
+    properties: tuple[tuple[str, object], ...] = ()
+
+    def __init__(self, *, eac: CheckRun, spec: Spec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.eac = eac
         self.spec = spec
-        self.method_name = method.name
-        self.properties = (("eac_method", method.name), ("eac_seed", seed))
-        self.method = method
-        self.seed = seed
+
+    def checks(self) -> Iterator[tuple[str, Callable[[], Verdict]]]:
+        """Yield the name of each check, and what judges it."""
+        raise NotImplementedError
 
     def collect(self) -> Iterator[pytest.Item]:
         """Yield an item per check."""
-        for name, _ in self.spec.checks.named():
-
-            def judge(name: str = name) -> Verdict:
-                return self.eac.judge(self.spec, self.method, self.seed, name)
-
+        for name, judge in self.checks():
             yield CheckItem.make(self, name, judge)
-        for wanted in self.spec.properties:
-
-            def judge_orders(wanted: Property = wanted) -> Verdict:
-                return self.eac.judge_ordering(self.spec, self.method, self.seed, wanted)
-
-            yield CheckItem.make(self, wanted.id, judge_orders)
-        baseline = self.eac.baseline
-        for metric in baseline.checked if baseline else ():
-
-            def judge_against(metric: str = metric, baseline: Any = baseline) -> Verdict:
-                return self.eac.judge_against(baseline, self.spec, self.method, self.seed, metric)
-
-            yield CheckItem.make(self, f"baseline-{metric}", judge_against)
-
-
-class CompareNode(pytest.Collector):
-    """The comparisons between the chains of a spec."""
-
-    method_name = None
-    properties = ()
-
-    def __init__(self, *, eac: EacSession, spec: Spec, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.eac = eac
-        self.spec = spec
-
-    def collect(self) -> Iterator[pytest.Item]:
-        """Yield an item per comparison whose methods both run."""
-        names = {method.name for method in self.spec.methods}
-        for comparison in self.spec.checks.compare:
-            if not {comparison.subject, comparison.than} <= names:
-                continue
-
-            def judge(comparison: Any = comparison) -> Verdict:
-                return self.eac.compare(self.spec, comparison)
-
-            yield CheckItem.make(self, comparison_id(comparison), judge)
 
 
 class CheckItem(pytest.Function):
     """One check. Being a ``Function`` it takes part in fixtures, marks, ``--lf`` and JUnit."""
 
-    eac: EacSession
+    eac: CheckRun
     spec: Spec
     chain_properties: tuple[tuple[str, object], ...]
     judge: Callable[[], Verdict]
@@ -196,9 +101,7 @@ class CheckItem(pytest.Function):
     missing: EacError | None = None
 
     @classmethod
-    def make(
-        cls, parent: ChainNode | CompareNode | ReleaseNode, name: str, judge: Callable[[], Verdict]
-    ) -> CheckItem:
+    def make(cls, parent: ChecksNode, name: str, judge: Callable[[], Verdict]) -> CheckItem:
         """Create an item; the spec's known issues become strict expected failures."""
 
         def check() -> None:

@@ -157,13 +157,12 @@ def read_options(config: pytest.Config) -> Options:
             "--eac-edited: a released model has no baseline checks, so that --eac-compare-fail has "
             "no use; give limits in the spec"
         )
+    texts = ("model", "revision", "device", "edited", "edited-revision")
+    plain: dict[str, Any] = {name: value(name) for name in texts}
+    plain |= {name: bool(value(name)) for name in _FLAGS}
     options = Options(
-        model=value("model"),
-        revision=value("revision"),
+        **{name.replace("-", "_"): each for name, each in plain.items()},
         dtype=_one_of("dtype", value("dtype"), ("auto", "float32", "bfloat16", "float16")),
-        device=value("device"),
-        edited=value("edited"),
-        edited_revision=value("edited-revision"),
         limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
         orderings=_number("orderings", orderings, least=0) if orderings is not None else None,
         orders=tuple(dict.fromkeys(_order(order) for order in value("order") or ())),
@@ -174,16 +173,10 @@ def read_options(config: pytest.Config) -> Options:
         baseline=baseline,
         compare_fail=tuple(_tolerance(each) for each in value("compare-fail") or ()),
         compare_across=_across(value("compare-across") or ()),
-        update_baseline=bool(value("update-baseline")),
         cache_dir=_path(config, cache_dir),
         cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
-        no_cache=bool(value("no-cache")),
         methods=tuple(dict.fromkeys(value("method") or ())),
         seeds=tuple(dict.fromkeys(_number("seed", seed, least=0) for seed in value("seed") or ())),
-        offline=bool(value("offline")),
-        require=bool(value("require")),
-        trust_remote_code=bool(value("trust-remote-code")),
-        trust_task_files=bool(value("trust-task-files")),
     )
     if not hasattr(config, "workerinput"):  # workers write none of these
         _require_own_files(config, options)
@@ -231,11 +224,15 @@ def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None
     if file is None or hasattr(config, "workerinput"):
         return file
     from pytest_eac.errors import RecordError
-    from pytest_eac.outputs import Kind
+    from pytest_eac.outputs import OutputKind
     from pytest_eac.plugin.output_files import is_shared
     from pytest_eac.store import require_writable
 
-    kinds = {"results": Kind.RESULTS, "summary": Kind.SUMMARY, "report": Kind.REPORT}
+    kinds = {
+        "results": OutputKind.RESULTS,
+        "summary": OutputKind.SUMMARY,
+        "report": OutputKind.REPORT,
+    }
     try:
         require_writable(file, kinds.get(name) if not is_shared(file) else None)
     except RecordError as error:

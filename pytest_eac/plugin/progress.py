@@ -1,4 +1,4 @@
-"""How far a chain is, told while it runs."""
+"""How far a chain is, reported while it runs."""
 
 from __future__ import annotations
 
@@ -22,20 +22,26 @@ EVERY = 30.0
 """Seconds between two lines where lines cannot be rewritten."""
 
 
-class Progress:
+class ProgressLine:
     """One line that is rewritten on a terminal; elsewhere a plain line now and then.
 
     Workers of pytest-xdist have no reporter and share the terminal: their plain lines go to
-    stderr, which is the controller's, and say which worker it is. Nothing is told with ``-q``.
+    stderr, which is the controller's, and say which worker it is. Nothing is reported with ``-q``.
 
     Args:
         config: of the run.
         name: the chain's.
+        total: its number of edits.
         clock: the time in seconds, from any start.
     """
 
     def __init__(
-        self, config: pytest.Config, name: str, *, clock: Callable[[], float] = monotonic
+        self,
+        config: pytest.Config,
+        name: str,
+        total: int = 0,
+        *,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         reporter = config.pluginmanager.get_plugin("terminalreporter")
         shown = config.get_verbosity() >= 0
@@ -47,13 +53,13 @@ class Progress:
         self._worker: str | None = worker and worker["workerid"]
         self._capture = config.pluginmanager.get_plugin("capturemanager")
         self._name = name
-        self.done = self.total = 0
+        self.done, self.total = 0, total
         self._pace = Pace(clock)
         if self._rewrites:
             self._write(lambda reporter: reporter.ensure_newline())
 
     def __call__(self, done: int, total: int, doing: str) -> None:
-        """Tell how many of the edits are made, and what is being done."""
+        """Report how many of the edits are made, and what is being done."""
         self.done, self.total = done, total
         text = line(f"{self._name}: {done}/{total} edits, {doing}{self._pace.left(done, total)}")
         if self._rewrites:
@@ -67,6 +73,10 @@ class Progress:
                     sys.stderr.write(f"{lead}[{self._worker}] {text}\n")
                     sys.stderr.flush()
             self._write(lambda reporter: reporter.write_line(text))
+
+    def tell(self, doing: str) -> None:
+        """Report what is being done, with as many edits made as before."""
+        self(self.done, self.total, doing)
 
     def close(self) -> None:
         """Wipe the line."""

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_eac.pytest_private import settings_for
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator
 
 
 def require_own_settings(config: pytest.Config, options: Collection[str]) -> None:
@@ -38,12 +40,12 @@ def require_own_settings(config: pytest.Config, options: Collection[str]) -> Non
     positional = set(config.getoption("file_or_dir"))
     own = [word for word in words if word in positional]
     values = {text for _, text in taken}
-    expected, settings = _settings(config, own)
-    found, others = _settings(config, [word for word in words if word in positional | values])
+    expected, settings = settings_for(config, own)
+    found, others = settings_for(config, [word for word in words if word in positional | values])
     if found == expected or not (settings or others):
         return
     name, text = next(
-        (pair for pair in taken if _settings(config, [*own, pair[1]])[0] != expected), taken[0]
+        (pair for pair in taken if settings_for(config, [*own, pair[1]])[0] != expected), taken[0]
     )
     read = "no settings at all"
     if found:  # no plugin is asked before pytest loads what its settings name
@@ -76,17 +78,3 @@ def _exists(text: str) -> bool:
         return Path(text.partition("::")[0]).exists()
     except (OSError, ValueError):  # not a path at all
         return False
-
-
-def _settings(config: pytest.Config, paths: Sequence[str]) -> tuple[Path | None, object]:
-    """Return which settings file pytest reads for these paths, and what is in it."""
-    from _pytest.config.findpaths import determine_setup  # there is no public function for this
-
-    _, file, settings, _ = determine_setup(
-        inifile=config.getoption("inifilename", None),
-        override_ini=None,
-        args=paths,
-        rootdir_cmd_arg=config.getoption("rootdir", None),
-        invocation_dir=config.invocation_params.dir,
-    )
-    return file, settings

@@ -1,4 +1,8 @@
-"""pytest-xdist: the checks of a chain go to one worker, so that the chain runs once."""
+"""pytest-xdist: the checks of a chain go to one worker, so that the chain runs once.
+
+The only module that overrides private methods of pytest-xdist: it offers no other way to put items
+together by more than their file, class or mark.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Deals out whole chains; whatever is not of a spec goes item by item, as without this.
 
     Comparisons come after all chains, on whichever worker is free. It gets the chains of the other
-    workers from them (:meth:`pytest_eac.plugin.session.EacSession.chain`), and waits for one that
+    workers from them (:meth:`pytest_eac.plugin.chains.Chains.once`), and waits for one that
     is still running. A worker that runs a chain waits for no other, so there is no deadlock.
     """
 

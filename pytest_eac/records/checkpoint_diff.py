@@ -8,11 +8,13 @@ from typing import Literal
 
 from pytest_eac.typed import Count, Size  # noqa: TC001 - read back by its annotations
 
-Kind = Literal["same", "changed", "added", "removed", "renamed", "retyped", "reshaped", "untied"]
+DifferenceKind = Literal[
+    "same", "changed", "added", "removed", "renamed", "retyped", "reshaped", "untied"
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class TensorDifference:
     """A tensor that is not as in the base, or that holds what is no number.
 
     Attributes:
@@ -37,7 +39,7 @@ class Difference:
     """
 
     name: str
-    kind: Kind
+    kind: DifferenceKind
     file: str
     shape: tuple[Count, ...]
     dtype: str
@@ -93,7 +95,7 @@ class Changes:
     """
 
     tensors: Count
-    differences: tuple[Difference, ...]
+    differences: tuple[TensorDifference, ...]
     troubles: tuple[str, ...]
     rank_limit: Count
     extra: tuple[ExtraFile, ...] = ()

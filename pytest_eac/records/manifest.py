@@ -24,7 +24,7 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 class Origin:
     """The base, edited in ``dtype``; ``fingerprint`` is a SHA-256 over its files' tensors.
 
-    See :func:`pytest_eac.lm.checkpoints.tensors.fingerprint_of`.
+    See :func:`pytest_eac.lm.loading.tensors.fingerprint_of`.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class ChangedTensor:
     """A tensor that the edits changed, by the SHA-256 of its dtype, shape and bytes."""
 
     before: str
@@ -91,7 +91,7 @@ class Manifest:
     hyperparameters: dict[str, Any]
     contexts: tuple[str, ...]
     edits: tuple[Fact, ...]
-    changed: dict[str, Tensor]
+    changed: dict[str, ChangedTensor]
     files: dict[str, str]
     error: Size
     verdicts: tuple[Finding, ...]

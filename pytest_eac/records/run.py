@@ -214,6 +214,9 @@ class EditCost:
     cached: bool = False
 
 
+ChainKey = tuple[str, str, int]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
     """Which model it was.
@@ -352,6 +355,11 @@ class Chain:
     def name(self) -> str:
         """The chain's name in node ids: ``rome-eac-s0``; ``edited`` for a released model."""
         return self.method if self.released else f"{self.method}-s{self.seed}"
+
+    @property
+    def key(self) -> ChainKey:
+        """What tells chains of a record apart: spec, method and seed."""
+        return self.spec, self.method, self.seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -88,7 +88,7 @@ def causality_lines(chains: Sequence[Chain]) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Point:
+class _ChainPoint:
     method: str
     seed: int
     edits: int
@@ -121,16 +121,16 @@ def _found(
                 yield found
 
 
-def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_Point]:
+def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_ChainPoint]:
     """Return the points of those chains that have enough checkpoints with this ability.
 
     A seed that changes nothing, of a method that draws nothing, is the same chain again.
     """
-    points: list[_Point] = []
+    points: list[_ChainPoint] = []
     known: set[tuple[object, ...]] = set()
     for chain in chains:
         own = [
-            _Point(
+            _ChainPoint(
                 method=chain.method,
                 seed=chain.seed,
                 edits=point.at,
@@ -149,7 +149,7 @@ def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_Point]:
     return points
 
 
-def _of(spec: str, ability: str, points: list[_Point], confidence: float) -> Causality | None:
+def _of(spec: str, ability: str, points: list[_ChainPoint], confidence: float) -> Causality | None:
     from pytest_eac.stats.partial_correlation import (
         over_groups,
         partial_correlation,

@@ -23,7 +23,7 @@ _SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class NamedCheck:
     """A check of a spec, as a node id names it.
 
     Attributes:
@@ -41,7 +41,7 @@ class Asked:
     seed: int | None = None
 
 
-def explanation(asked: Asked, records: Mapping[str, Record]) -> list[str]:
+def explanation(asked: NamedCheck, records: Mapping[str, Record]) -> list[str]:
     """Return an explanation as lines of text.
 
     Args:
@@ -67,7 +67,7 @@ def explanation(asked: Asked, records: Mapping[str, Record]) -> list[str]:
     return lines
 
 
-def _required(asked: Asked) -> str:
+def _required(asked: NamedCheck) -> str:
     spec, name = asked.spec, asked.check
     if asked.chain == COMPARE:
         found: Any = next(each for each in spec.checks.compare if comparison_id(each) == name)
@@ -95,7 +95,7 @@ def _written(limits: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}: {value}" for key, value in listed.items() if value is not None)
 
 
-def _measured(asked: Asked) -> str:
+def _measured(asked: NamedCheck) -> str:
     spec = asked.spec
     if asked.chain == EDITED:
         return "on the model that --eac-edited names, once, after all edits"
@@ -122,13 +122,13 @@ def _data(edits: Sequence[Edit]) -> Iterator[str]:
         yield f"    and {len(edits) - _SHOWN} more, up to {edits[-1].origin}"
 
 
-def _issues(asked: Asked) -> Iterator[str]:
+def _issues(asked: NamedCheck) -> Iterator[str]:
     for issue in asked.spec.known_issues:
         if issue.check == asked.check and issue.method in {None, asked.method}:
             yield f"  known     expected to fail: {issue.reason}"
 
 
-def _history(asked: Asked, record: Record) -> Iterator[str]:
+def _history(asked: NamedCheck, record: Record) -> Iterator[str]:
     name = asked.spec.file.as_posix()
     chain = None
     verdicts: Sequence[Verdict] = [each for each in record.comparisons if each.spec == name]

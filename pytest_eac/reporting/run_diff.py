@@ -13,7 +13,7 @@ from pytest_eac.safe import json_text, line, markdown
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from pytest_eac.judging.run_comparison import Comparison, Pair
+    from pytest_eac.judging.run_comparison import Pair, RunComparison
     from pytest_eac.judging.run_diff import Change, Flip
 
 HEADINGS = ("metric", "there", "here", "change", "95% interval", "p", "n", "lost", "gained")
@@ -69,7 +69,7 @@ def cells(change: Change) -> tuple[str, ...]:
     )
 
 
-def comparison_text(comparison: Comparison) -> str:
+def comparison_text(comparison: RunComparison) -> str:
     """Return the runs' tables, and for each chain that two of them have, what has changed."""
     lines = []
     for run in comparison.runs:
@@ -82,7 +82,7 @@ def comparison_text(comparison: Comparison) -> str:
     return "\n".join(map(line, lines)).rstrip("\n") + "\n"
 
 
-def comparison_markdown(comparison: Comparison) -> str:
+def comparison_markdown(comparison: RunComparison) -> str:
     """Return the same as Markdown."""
     names = ("run", "spec", "chain", "model", "scoring", "edits")
     rows = [
@@ -117,7 +117,7 @@ def changes_table(found: Sequence[Change]) -> list[str]:
     return [*lines, *(part for note in _notes(found) for part in ("", markdown(note)))]
 
 
-def comparison_json(comparison: Comparison) -> str:
+def comparison_json(comparison: RunComparison) -> str:
     """Return the same as JSON, with every edit that flipped."""
     data = {
         "runs": [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.schema.amounts import too_many_items, too_many_scores
+from pytest_eac.spec.amounts import too_many_items, too_many_scores
 from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
 from pytest_eac.spec.suggestions import closest

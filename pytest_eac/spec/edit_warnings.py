@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_eac.errors import Problem
+from pytest_eac.errors import SpecProblem
 from pytest_eac.spec.edits import question, questions, same_answer
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _Warning = tuple["Where", str]
 
 
-def edit_warnings(draft: Draft, edits: tuple[Edit, ...]) -> tuple[Problem, ...]:
+def edit_warnings(draft: Draft, edits: tuple[Edit, ...]) -> tuple[SpecProblem, ...]:
     """Return warnings about edits and prompts that can show nothing; the spec can still be run.
 
     Args:
@@ -42,11 +42,13 @@ def edit_warnings(draft: Draft, edits: tuple[Edit, ...]) -> tuple[Problem, ...]:
     )
 
 
-def _problem(draft: Draft, place: Where | None, edit: Edit, within: Where, message: str) -> Problem:
+def _problem(
+    draft: Draft, place: Where | None, edit: Edit, within: Where, message: str
+) -> SpecProblem:
     if place is not None:
         return draft.marked.mark((*place, *within)).problem(message, (*place, *within))
     file, _, line = edit.origin.rpartition(":")  # a record of a data file
-    return Problem(file=Path(file), line=int(line), column=1, path="", message=message)
+    return SpecProblem(file=Path(file), line=int(line), column=1, path="", message=message)
 
 
 def _of_target(edit: Edit, match: Match) -> Iterator[_Warning]:

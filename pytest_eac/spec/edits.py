@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pytest_eac.text.spacing import Continuation, Space, as_continuation, same_form
 from pytest_eac.text.words import (
@@ -13,9 +12,6 @@ from pytest_eac.text.words import (
     occurrences,
     word_around,
 )
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.schema.edits import InlineEdit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +109,7 @@ def place(prompt: str, subject: str) -> Placed:
         ValueError: the subject does not occur exactly once; the text says what was found.
     """
     subject = subject.strip()
-    marks = 0 if _has_own_braces(prompt, subject) else prompt.count("{}")
+    marks = 0 if has_own_braces(prompt, subject) else prompt.count("{}")
     if marks > 1:
         raise ValueError(f"{{}} stands {marks} times in the prompt {prompt!r}")
     if not marks:
@@ -131,7 +127,7 @@ def place(prompt: str, subject: str) -> Placed:
     return Placed(text=text, start=start, subject=subject)
 
 
-def _has_own_braces(text: str, subject: str) -> bool:
+def has_own_braces(text: str, subject: str) -> bool:
     """Say whether ``{}`` in a text is a part of the subject's name."""
     return "{}" in subject and subject in text
 
@@ -160,32 +156,6 @@ def _only_place(text: str, subject: str) -> range:
         word = word_around(text, found[0])
         how = f"occurs only inside another word, {text[word.start : word.stop]!r},"
     raise ValueError(f"the subject {subject!r} {how} in the prompt {text!r}")
-
-
-def _paraphrase(text: str, subject: str) -> str:
-    named = _has_own_braces(text, subject)
-    return (text if named else text.replace("{}", subject)).strip()
-
-
-def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> Edit:
-    """Turn an edit as written into one ready for use; ``space`` is the default."""
-    placed = place(written.prompt, written.subject)
-    return Edit(
-        subject=placed.subject,
-        prompt=placed.text,
-        target=written.target,
-        truth=written.truth,
-        paraphrases=tuple(_paraphrase(text, written.subject) for text in written.paraphrases),
-        neighborhood=tuple(
-            Neighbor(
-                prompt=neighbor.prompt.strip(), answer=neighbor.answer and neighbor.answer.strip()
-            )
-            for neighbor in written.neighborhood
-        ),
-        origin=origin,
-        space=written.space or space,
-        start=placed.start,
-    )
 
 
 def same_answer(one: str, other: str) -> bool:

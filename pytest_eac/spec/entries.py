@@ -1,4 +1,4 @@
-"""What the registry holds: methods, formats of edit files and abilities, each as one value.
+"""What the registry holds: methods and abilities, each as one value.
 
 A module that defines an entry is imported when a spec names it. It is therefore light: torch, and
 what imports torch, is imported by the functions that compute.
@@ -10,15 +10,12 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.spec.schema.types import Strict
+from pytest_eac.spec.types import Strict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from pydantic import BaseModel
-
-    from pytest_eac.spec.schema.edits import InlineEdit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +66,6 @@ class Method:
             ImportError, AttributeError: it is not there.
         """
         return resolved(self.solve)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SourceFormat:
-    """A format of files with edits.
-
-    Attributes:
-        read: splits a file into records: yields the line of each, and its text.
-        convert: makes an edit of a record's text; a pydantic ``ValidationError`` is reported with
-            the record's place.
-        about: what the format is, for the description of the key ``format``.
-        names: the file's own names of an inline edit's fields, for messages.
-    """
-
-    read: Callable[[Path], Iterator[tuple[int, str]]]
-    convert: Callable[[str], InlineEdit]
-    about: str = ""
-    names: Mapping[str, str] = field(default_factory=dict)
 
 
 READ = frozenset({"data", "revision", "take", "seed"})

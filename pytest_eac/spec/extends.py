@@ -12,7 +12,7 @@ from pytest_eac.spec.yaml.values import TooLargeError, most_values, parse
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.errors import Problem
+    from pytest_eac.errors import SpecProblem
 
 MAX_BYTES = 16 * 2**20
 """How large a spec may be."""
@@ -20,7 +20,7 @@ MAX_EXTENDS = 100
 """How many entries the ``extends`` of a spec and of all that it is laid over may have together."""
 
 
-def read_with_parents(path: Path, problems: list[Problem]) -> MarkedValue | None:
+def read_with_parents(path: Path, problems: list[SpecProblem]) -> MarkedValue | None:
     """Parse ``path`` and lay it over the specs that it extends."""
     return _Family(problems=problems).read(path, ())
 
@@ -33,7 +33,7 @@ class _Family:
     all files together are bounded as those of one are, and so are those that are laid under others.
     """
 
-    problems: list[Problem]
+    problems: list[SpecProblem]
     read_files: dict[Path, MarkedValue | None] = field(default_factory=dict)
     entries: int = 0
     size: int = 0

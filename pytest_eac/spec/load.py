@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from pytest_eac.data.files import exists, expanded, is_gguf
-from pytest_eac.errors import DataError, Problem, SpecError
+from pytest_eac.errors import DataError, SpecError, SpecProblem
 from pytest_eac.spec.consistency import check_data, check_plan
 from pytest_eac.spec.edit_warnings import edit_warnings
-from pytest_eac.spec.edits import Edit, from_inline
 from pytest_eac.spec.extends import read_with_parents
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
-from pytest_eac.spec.schema.edits import EditSource
+from pytest_eac.spec.schema.edits import EditSource, from_inline
 from pytest_eac.spec.schema.messages import path_in, problems_of
 from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.spec.spec import Spec
 
 if TYPE_CHECKING:
+    from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.checks import ChangedBounds, Checks
     from pytest_eac.spec.schema.methods import ModelChoice
     from pytest_eac.spec.yaml.places import MarkedValue, Where
@@ -34,7 +34,7 @@ def load_spec(path: str | Path) -> Spec:
         SpecError: with every problem found in the file, in the order of the text.
     """
     path = Path(path)
-    problems: list[Problem] = []
+    problems: list[SpecProblem] = []
     marked = read_with_parents(path, problems)
     if marked is None or problems:
         raise SpecError(_ordered(problems))
@@ -48,7 +48,9 @@ def load_spec(path: str | Path) -> Spec:
     return _built(Draft(path=path, marked=marked, written=written))
 
 
-def _problems_of_the_rest(path: Path, marked: MarkedValue, error: ValidationError) -> list[Problem]:
+def _problems_of_the_rest(
+    path: Path, marked: MarkedValue, error: ValidationError
+) -> list[SpecProblem]:
     """Check the names and counts in those parts of a file that the schema has nothing against."""
     wrong = [path_in(marked.value, detail) for detail in error.errors(include_url=False)]
     value = dict(marked.value)
@@ -75,7 +77,7 @@ def _problems_of_the_rest(path: Path, marked: MarkedValue, error: ValidationErro
     return draft.problems
 
 
-def _ordered(problems: list[Problem]) -> tuple[Problem, ...]:
+def _ordered(problems: list[SpecProblem]) -> tuple[SpecProblem, ...]:
     return tuple(sorted(problems, key=lambda problem: (problem.line, problem.column)))
 
 

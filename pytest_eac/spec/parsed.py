@@ -12,7 +12,7 @@ from pytest_eac.spec.spec import comparison_id
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.errors import Problem
+    from pytest_eac.errors import SpecProblem
     from pytest_eac.spec.schema.spec_file import SpecFile
     from pytest_eac.spec.yaml.places import Mark, MarkedValue, Where
 
@@ -27,7 +27,7 @@ class Draft:
     path: Path
     marked: MarkedValue
     written: SpecFile
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[SpecProblem] = field(default_factory=list)
     places: list[Where | None] = field(default_factory=list)
 
     def complain(self, at: Where, message: str, *, key: bool = False) -> None:

@@ -13,12 +13,12 @@ from pytest_eac.spec.suggestions import closest
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_eac.errors import Problem
+    from pytest_eac.errors import SpecProblem
     from pytest_eac.spec.parsed import Draft
     from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
-def unknown_methods(marked: MarkedValue) -> list[Problem]:
+def unknown_methods(marked: MarkedValue) -> list[SpecProblem]:
     """Find misspelt methods in a file whose other parts may be wrong as well."""
     written = marked.value.get("methods")
     entries = written if isinstance(written, tuple) else (written,)

@@ -14,9 +14,9 @@ from pytest_eac.spec.suggestions import closest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.errors import Problem
+    from pytest_eac.errors import SpecProblem
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.checks import Checks, Comparison, Stats
+    from pytest_eac.spec.schema.checks import Checks, CompareCheck, Stats
     from pytest_eac.spec.schema.methods import ModelChoice
     from pytest_eac.spec.schema.orderings import Orderings, Property
     from pytest_eac.spec.schema.spec_file import KnownIssue, Scoring
@@ -59,7 +59,7 @@ class Spec:
     fixtures: tuple[str, ...]
     lines: dict[str, int]
     orderings: Orderings | None = None
-    warnings: tuple[Problem, ...] = ()
+    warnings: tuple[SpecProblem, ...] = ()
     written: frozenset[str] = frozenset()
 
     @property
@@ -149,7 +149,7 @@ def built_in(name: str) -> SpecMethod:
     return SpecMethod(name=name, choice=MethodChoice.model_validate({"base": name}))
 
 
-def comparison_id(comparison: Comparison) -> str:
+def comparison_id(comparison: CompareCheck) -> str:
     """Name a comparison as node ids do: ``deviation-rome-eac-than-rome``."""
     metric = f"absolute-{comparison.metric}" if comparison.absolute else comparison.metric
     return f"{metric}-{comparison.subject}-than-{comparison.than}"

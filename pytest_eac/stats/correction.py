@@ -11,7 +11,7 @@ from scipy.stats import false_discovery_control
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Method = Literal["holm", "bh", "none"]
+CorrectionMethod = Literal["holm", "bh", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Adjusted:
     factor: float
 
 
-def adjust(p_values: Sequence[float], method: Method) -> tuple[Adjusted, ...]:
+def adjust(p_values: Sequence[float], method: CorrectionMethod) -> tuple[Adjusted, ...]:
     """Correct p-values for how many there are, in the order given.
 
     ``holm`` bounds the chance of a single wrong rejection among all, ``bh`` the expected share of

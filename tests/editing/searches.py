@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import torch
 
-from pytest_eac.editing.objective import Outcome
+from pytest_eac.editing.objective import Response
 from pytest_eac.editing.value import Value, solve_values
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ class Alone(Protocol):
     init: Tensor
     written: Tensor
 
-    def __call__(self, delta: Tensor) -> Outcome: ...
+    def __call__(self, delta: Tensor) -> Response: ...
 
 
 class Together:
@@ -34,9 +34,9 @@ class Together:
         self.init = torch.stack([each.init for each in alone])
         self.written = torch.stack([each.written for each in alone])
 
-    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Outcome:
+    def __call__(self, deltas: Tensor, edits: Sequence[int]) -> Response:
         outcomes = [self.alone[edit](delta) for edit, delta in zip(edits, deltas, strict=True)]
-        return Outcome(
+        return Response(
             nll=torch.stack([each.nll for each in outcomes]),
             essence=torch.stack([each.essence for each in outcomes]),
             said=torch.stack([each.said for each in outcomes]),

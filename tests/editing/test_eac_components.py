@@ -13,8 +13,8 @@ import torch
 
 from pytest_eac.editing.anchors import choose_anchors, net_l1, saliency
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.locate_then_edit import edited_modules
-from pytest_eac.editing.objective import Objective, Outcome
+from pytest_eac.editing.layers import edited_modules
+from pytest_eac.editing.objective import Objective, Response
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.value import Value, _Pick, _Search, solve_values
@@ -46,8 +46,8 @@ class Hand:
         self.init = self.written = torch.ones(width)
         self.nll, self.said = nll, said
 
-    def __call__(self, delta: Tensor) -> Outcome:
-        return Outcome(
+    def __call__(self, delta: Tensor) -> Response:
+        return Response(
             nll=self.nll(delta),
             essence=delta.log_softmax(dim=-1),
             said=torch.tensor(self.said(delta)),

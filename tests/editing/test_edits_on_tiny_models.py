@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.interface import Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
-from pytest_eac.editing.locate_then_edit import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.objective import Objective
+from pytest_eac.editing.problem import Problem
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.sequence import edit_in_sequence, solve
-from pytest_eac.editing.updates.problem import Problem
 from pytest_eac.editing.updates.rome import mean_key, r_rome, rome
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.forward.hooks import capture
@@ -25,7 +25,7 @@ from pytest_eac.lm.layout import as_out_in, find_module
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec.schema.settings import ContextSettings, MethodSettings
-from pytest_eac.spec.schema.types import Strict
+from pytest_eac.spec.types import Strict
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -12,7 +12,7 @@ import torch
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.locate_then_edit import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.measuring.deviation import measure_deviation

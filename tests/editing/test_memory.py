@@ -14,7 +14,7 @@ from pytest_eac.editing.covariance import Moment
 from pytest_eac.editing.descent import StepLoss
 from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.editing.update_cache import Memory, open_memory
+from pytest_eac.editing.update_cache import UpdateMemory, open_memory
 from pytest_eac.editing.updates.emmet import EmmetOptions
 from pytest_eac.editing.value import Value
 from pytest_eac.lm.weights import WeightDelta, restored
@@ -251,8 +251,8 @@ SOLVED = {
 }
 
 
-def new_memory(root: Path) -> Memory:
-    return Memory(cache=Cache(root), about={"chain": 1}, device=torch.device("cpu"))
+def new_memory(root: Path) -> UpdateMemory:
+    return UpdateMemory(cache=Cache(root), about={"chain": 1}, device=torch.device("cpu"))
 
 
 @pytest.mark.parametrize("solved", SOLVED.values(), ids=list(SOLVED))

@@ -12,11 +12,8 @@ import torch
 
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.interface import Solved, Work
-from pytest_eac.editing.locate_then_edit import (
-    _Solver,
-    edited_modules,
-    locate_then_edit,
-)
+from pytest_eac.editing.layers import edited_modules
+from pytest_eac.editing.locate_then_edit import _Solver, locate_then_edit
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
@@ -40,7 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.covariance import Moment
-    from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.settings import MethodSettings
 

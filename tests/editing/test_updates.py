@@ -19,10 +19,10 @@ from pydantic import ValidationError
 from pytest_eac.editing.covariance import Moment
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.filters.rect import keep_largest, rect
+from pytest_eac.editing.problem import Problem, solve_with_keys
 from pytest_eac.editing.updates.alphaedit import alphaedit
 from pytest_eac.editing.updates.emmet import emmet
 from pytest_eac.editing.updates.memit import MemitOptions, encore, memit, memit_prev
-from pytest_eac.editing.updates.problem import Problem, solve_with_keys
 from pytest_eac.editing.updates.rome import r_rome, rome
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.editing.anchors import saliency, scatter, scored_l1, top_anchors
-from pytest_eac.editing.objective import Outcome
+from pytest_eac.editing.objective import Response
 from pytest_eac.editing.value import solve_values
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.spec.schema.settings import AnchorSettings, ValueSettings
@@ -31,11 +31,11 @@ class Quadratic:
         self.init = self.written = torch.linspace(1, 2, goal.numel())
         self.calls = 0
 
-    def __call__(self, delta: Tensor) -> Outcome:
+    def __call__(self, delta: Tensor) -> Response:
         self.calls += 1
         nll = ((delta - self.goal) ** 2 * torch.linspace(1, 3, self.goal.numel())).sum() / 2
         essence = (0.1 * delta).log_softmax(dim=-1)
-        return Outcome(nll=nll, essence=essence, said=torch.tensor(bool(nll < 1)))
+        return Response(nll=nll, essence=essence, said=torch.tensor(bool(nll < 1)))
 
 
 def _solve(objective: Quadratic, value: ValueSettings, anchors: AnchorSettings | None) -> Any:
@@ -216,11 +216,11 @@ def test_an_edit_that_has_stopped_is_not_computed_again() -> None:
 @pytest.mark.parametrize("anchors", [None, AnchorSettings()])
 def test_an_error_names_the_edit_whose_loss_is_not_a_number(anchors: AnchorSettings | None) -> None:
     class Breaking(Quadratic):
-        def __call__(self, delta: Tensor) -> Outcome:
+        def __call__(self, delta: Tensor) -> Response:
             outcome = super().__call__(delta)
             broken = self.calls > (7 if anchors else 3)
             nll = outcome.nll * float("inf") if broken else outcome.nll
-            return Outcome(nll=nll, essence=outcome.essence, said=outcome.said)
+            return Response(nll=nll, essence=outcome.essence, said=outcome.said)
 
     held = Quadratic(torch.zeros(WIDTH))
     objective = Together(held, Quadratic(3 * _goal(4)), Breaking(3 * _goal(5)))

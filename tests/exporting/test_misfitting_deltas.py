@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from pytest_eac.cli import main
 from pytest_eac.exporting.deltas import DELTAS, EXACT
-from pytest_eac.lm.checkpoints.tensors import fingerprint_of
-from pytest_eac.records.manifest import Fact, Manifest, Origin, Tensor, manifest_to_json
+from pytest_eac.lm.loading.tensors import fingerprint_of
+from pytest_eac.records.manifest import ChangedTensor, Fact, Manifest, Origin, manifest_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +50,7 @@ def apply(folder: Path, file: str, tensors: Mapping[str, torch.Tensor]) -> int:
         hyperparameters={},
         contexts=(),
         edits=(Fact(subject="Oslo", prompt="Oslo lies in", target="Peru"),),
-        changed={NAME: Tensor(before=hash_of(BASE), after=hash_of(2 * BASE))},
+        changed={NAME: ChangedTensor(before=hash_of(BASE), after=hash_of(2 * BASE))},
         files={file: hashlib.sha256((deltas / file).read_bytes()).hexdigest()},
         error=0.0,
         verdicts=(),

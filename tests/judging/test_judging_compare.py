@@ -8,7 +8,7 @@ import pytest
 
 from pytest_eac.judging.compare import compare
 from pytest_eac.judging.pairs import pair
-from pytest_eac.spec.schema.checks import Comparison
+from pytest_eac.spec.schema.checks import CompareCheck
 from pytest_eac.stats.intervals import newcombe
 from tests.judging.hand_made_chains import (
     ABILITY,
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Comparison as Found
 
 
-def asked(metric: str, direction: str = "less", **more: float) -> Comparison:
+def asked(metric: str, direction: str = "less", **more: float) -> CompareCheck:
     methods = {direction: "rome-eac", "than": "rome"}
-    return Comparison.model_validate({"metric": metric, **methods, **more})
+    return CompareCheck.model_validate({"metric": metric, **methods, **more})
 
 
 def moved(method: str, relative: float, seed: int = 0) -> Chain:
@@ -41,7 +41,9 @@ def scored(method: str, metric: str, value: float | None) -> Chain:
     return chain(checkpoint(1, share(0.5)), last, method=method)
 
 
-def held(comparison: Comparison, subject: Chain | list[Chain], other: Chain | list[Chain]) -> Found:
+def held(
+    comparison: CompareCheck, subject: Chain | list[Chain], other: Chain | list[Chain]
+) -> Found:
     return compare(
         "its-name",
         comparison,

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from pytest_eac.judging.release_changes import judge_release
-from pytest_eac.records.checkpoint_diff import Changes, Difference, ExtraFile
+from pytest_eac.records.checkpoint_diff import Changes, ExtraFile, TensorDifference
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import Record, Release
 from pytest_eac.spec.schema.checks import ChangedBounds
 
-CHANGED = Difference(
+CHANGED = TensorDifference(
     name="layers.9.down.weight",
     kind="changed",
     file="model.safetensors",
@@ -32,7 +32,7 @@ EXTRA = ExtraFile(name="more/x.gguf", why="holds weights")
 
 
 def release(
-    *differences: Difference,
+    *differences: TensorDifference,
     troubles: tuple[str, ...] = (),
     extra: tuple[ExtraFile, ...] = (),
     **more: Any,

@@ -11,7 +11,7 @@ from pytest_eac.errors import MismatchError, UnavailableError
 from pytest_eac.judging.checks import judge_one
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.matching import describe, environment_changes, mismatches
-from pytest_eac.judging.run_comparison import Run, compare_runs
+from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, find_chain, unrecorded
 from pytest_eac.records.run import Chain, Checkpoint, Record
 from pytest_eac.spec import registry
@@ -292,10 +292,14 @@ def test_an_ability_asked_in_another_way_is_a_mismatch(tmp_path: Path) -> None:
 
 def test_runs_are_held_against_the_first_and_what_is_in_one_alone_is_told() -> None:
     other = replace(STORED, method="memit")
-    first = Run(file="a.json", record=Record(environment={"torch": "1"}, chains=(STORED, other)))
+    first = NamedRun(
+        file="a.json", record=Record(environment={"torch": "1"}, chains=(STORED, other))
+    )
     moved = replace(STORED, scoring="success")
     extra = replace(STORED, seed=9)
-    second = Run(file="b.json", record=Record(environment={"torch": "2"}, chains=(moved, extra)))
+    second = NamedRun(
+        file="b.json", record=Record(environment={"torch": "2"}, chains=(moved, extra))
+    )
     found = compare_runs([first, second], metrics=["deviation"])
     [pair] = found.pairs
     assert (pair.chain, pair.there, pair.here) == ("rome-s0", "a.json", "b.json")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.judging.order_search import Draws, Search
+from pytest_eac.judging.order_search import Draws, OrderSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,7 @@ def never(_: Order) -> bool:
     return False
 
 
-def search(breaks: Callable[[Order], bool] = never, count: int = 8, **how: Any) -> Search:
+def search(breaks: Callable[[Order], bool] = never, count: int = 8, **how: Any) -> OrderSearch:
     draws: dict[str, Any] = {
         "count": count,
         "kinds": ("permutation",),
@@ -33,7 +33,7 @@ def search(breaks: Callable[[Order], bool] = never, count: int = 8, **how: Any) 
         "key": "a test",
     }
     written = tuple(range(1, count + 1))
-    return Search(
+    return OrderSearch(
         draws=Draws(**(draws | how)),
         orders=lambda order: () if order == written else (order,),
         breaks=breaks,

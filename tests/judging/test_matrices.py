@@ -13,7 +13,7 @@ from pytest_eac.judging.run_diff import change_of
 from pytest_eac.records.run import Norms
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.run_diff import change_lines
-from pytest_eac.spec.schema.checks import Comparison
+from pytest_eac.spec.schema.checks import CompareCheck
 from tests.judging.hand_made_chains import ABILITY, COST, able, chain, checkpoint, moved, writing
 
 ONE = writing(chain(checkpoint(8, relative=0.1), method="one"), "a.weight")
@@ -23,9 +23,9 @@ THREE = writing(
 NOTHING = chain(checkpoint(8, relative=0.0), method="nothing")
 
 
-def asked(**more: object) -> Comparison:
+def asked(**more: object) -> CompareCheck:
     methods = {"metric": "deviation", "less": "one", "than": "three"}
-    return Comparison.model_validate(methods | more)
+    return CompareCheck.model_validate(methods | more)
 
 
 def test_a_comparison_over_different_matrices_is_undecided_and_names_them() -> None:

@@ -16,7 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.locate_then_edit import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.updates.memit import MemitOptions
 from pytest_eac.errors import EacWarning, ModelError, SettingsError

@@ -15,10 +15,10 @@ from benchmarks.fuzz import gguf, tiny
 from pytest_eac.cache.folders import take_folder
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.checkpoints.configuration import compare_companions
+from pytest_eac.lm.library_errors import refusing
 from pytest_eac.lm.loading import find
 from pytest_eac.lm.loading import gguf as header
 from pytest_eac.lm.loading.find import quiet
-from pytest_eac.lm.loading.library_errors import refusing
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.tokens import decode, encode
 

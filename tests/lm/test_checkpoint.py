@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError, UnavailableError
-from pytest_eac.lm.checkpoints import tensors
-from pytest_eac.lm.checkpoints.tensors import open_checkpoint
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.loading import tensors
 from pytest_eac.lm.loading.find import find_model
 from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
+from pytest_eac.lm.loading.tensors import open_checkpoint
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:

@@ -13,16 +13,22 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints import inventory
 from pytest_eac.lm.checkpoints.harmless import (
     HARMLESS_FILES,
-    HARMLESS_FOLDERS,
     HARMLESS_KEYS,
     fits,
     is_pickle,
     reason_against,
 )
 from pytest_eac.lm.checkpoints.inventory import COMPARED, side, take_inventory
-from pytest_eac.lm.checkpoints.tensors import open_checkpoint
 from pytest_eac.lm.loading import folder as folders
-from pytest_eac.lm.loading.folder import INDEX, WEIGHTS, ListedFile, list_tree, require_companions
+from pytest_eac.lm.loading.folder import (
+    HARMLESS_FOLDERS,
+    INDEX,
+    WEIGHTS,
+    ListedFile,
+    list_tree,
+    require_companions,
+)
+from pytest_eac.lm.loading.tensors import open_checkpoint
 from tests.conftest import FIXTURES, ROOT
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.lm.forward.shared_prefixes import (
-    Limits,
+    PassLimits,
     Segment,
     alone,
     as_segments,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Ids = tuple[int, ...]
-UNBOUNDED = Limits(tokens=10**9, reads=10**9, slots=10**9)
+UNBOUNDED = PassLimits(tokens=10**9, reads=10**9, slots=10**9)
 
 # Rows put together from few pieces begin alike often, and are each other's beginnings.
 PIECES = [(1,), (2, 3), (7,) * 9, (1, 2, 3, 4, 5, 6, 7, 8), (4, 5, 6, 7, 8, 9, 1, 2, 3, 4, 5)]
@@ -112,7 +112,7 @@ def test_batches_hold_each_segment_once_and_stay_within_the_limits(
     drawn: tuple[list[Ids], list[int]], tokens: int, reads: int, before: int, more: int
 ) -> None:
     segments = alone(*drawn)
-    limits = Limits(tokens=tokens, reads=reads, slots=9 * tokens, more=more)
+    limits = PassLimits(tokens=tokens, reads=reads, slots=9 * tokens, more=more)
     batches = pack(segments, limits, before=before)
     assert sorted(index for batch in batches for index in batch) == list(range(len(segments)))
     for batch in batches:
@@ -137,10 +137,10 @@ def test_padding_costs_less_than_another_pass() -> None:
 def test_segments_of_one_length_fill_a_batch() -> None:
     segments = [lengths(1)[0]] * 90
     assert [len(batch) for batch in pack(segments, UNBOUNDED)] == [90]
-    limits = Limits(tokens=40, reads=10**9, slots=10**9)
+    limits = PassLimits(tokens=40, reads=10**9, slots=10**9)
     assert [len(batch) for batch in pack(segments, limits)] == [40, 40, 10]
 
 
 def test_rows_that_will_grow_are_fewer_to_a_batch() -> None:
-    limits = Limits(tokens=40, reads=10**9, slots=10**9, more=9)
+    limits = PassLimits(tokens=40, reads=10**9, slots=10**9, more=9)
     assert [len(batch) for batch in pack([lengths(1)[0]] * 40, limits)] == [16, 16, 8]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints import tensors
+from pytest_eac.lm.loading import tensors
 from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
 from pytest_eac.lm.peak import peak_memory, resident_bytes
 from pytest_eac.measuring import checkpoint_diff
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.records.checkpoint_diff import Changes, Difference
+    from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
 
 BASE = FIXTURES / "tiny-llama"
 DOWN = "model.layers.1.mlp.down_proj.weight"
@@ -44,7 +44,7 @@ def compare(folder: Path, change: Callable[[Tensors], Any], **more: Any) -> Chan
     return compare_checkpoints(BASE, folder, **more)
 
 
-def only(changes: Changes) -> Difference:
+def only(changes: Changes) -> TensorDifference:
     (found,) = changes.differences
     assert changes.troubles == ()
     return found

@@ -8,12 +8,12 @@ import pytest
 
 from pytest_eac import load_spec
 from pytest_eac.measuring.manifest_check import broken_promises, other_base
-from pytest_eac.records.checkpoint_diff import Changes, Difference
+from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
 from pytest_eac.records.manifest import (
+    ChangedTensor,
     Fact,
     Manifest,
     Origin,
-    Tensor,
     manifest_from_json,
     manifest_to_json,
 )
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 DOWN = "model.layers.1.mlp.down_proj.weight"
 COMMIT = "ab" * 20
-FOUND = Difference(
+FOUND = TensorDifference(
     name=DOWN,
     kind="changed",
     file="model.safetensors",
@@ -73,7 +73,7 @@ def manifest(spec: Spec) -> Manifest:
             Fact(subject=each.subject, prompt=each.prompt, target=each.target)
             for each in spec.edits
         ),
-        changed={DOWN: Tensor(before="before", after="after")},
+        changed={DOWN: ChangedTensor(before="before", after="after")},
         files={},
         error=0.0,
         verdicts=(),

@@ -14,7 +14,7 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
-from pytest_eac.records.checkpoint_diff import Changes, Difference, ExtraFile
+from pytest_eac.records.checkpoint_diff import Changes, ExtraFile, TensorDifference
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import (
     Comparison,
@@ -116,7 +116,7 @@ def measured() -> dict[str, Any]:
         )
         for name in ("rome", "memit")
     )
-    tensor = Difference(name="w", kind="renamed", file="f", shape=(1,), dtype="F32", was="v")
+    tensor = TensorDifference(name="w", kind="renamed", file="f", shape=(1,), dtype="F32", was="v")
     release = Release(
         spec=first.spec,
         base="base",

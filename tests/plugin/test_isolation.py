@@ -18,6 +18,7 @@ from transformers.models.llama import modeling_llama
 from pytest_eac import Method, Solved, load_spec, run_chain
 from pytest_eac.errors import EditError, SpoiledModelError
 from pytest_eac.lm.state.snapshot import Snapshot
+from pytest_eac.plugin.chains import PlannedChain
 from pytest_eac.plugin.options import read_options
 from pytest_eac.plugin.session import EacSession
 from pytest_eac.spec import registry
@@ -200,7 +201,7 @@ def session(pytester: pytest.Pytester, cache: Path) -> EacSession:
 def run(eac: EacSession, spec: Spec, name: str) -> Chain:
     """Return what a chain measured, without times, memory and where it comes from."""
     methods = {method.name: method for method in spec.methods}
-    chain = eac.chain(spec, methods[name], 0)
+    chain = eac.verdicts.chain(PlannedChain(spec=spec, method=methods[name], seed=0))
     costs = [replace(each, seconds=0, peak_bytes=0, cached=False) for each in chain.per_edit]
     return replace(chain, seconds=0, cached_measurements=0, per_edit=tuple(costs))
 

@@ -223,17 +223,17 @@ def test_an_edit_that_the_model_holds_already_is_counted_apart(specs: Specs) -> 
 NOTED = """
 import os
 import pathlib
-from pytest_eac.plugin.session import EacSession
+from pytest_eac.measuring import chain
 
-run = EacSession._run
+run = chain.run_chain
 
-def noted(self, spec, method, seed):
+def noted(loaded, spec, method, *, seed, **others):
     with pathlib.Path("ran.txt").open("a") as file:
         worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
         file.write(f"{worker} {spec.name} {method.name}-s{seed}\\n")
-    return run(self, spec, method, seed)
+    return run(loaded, spec, method, seed=seed, **others)
 
-EacSession._run = noted
+chain.run_chain = noted
 """
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.plugin.progress import Progress
+from pytest_eac.plugin.progress import ProgressLine
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
@@ -42,7 +42,7 @@ def run(reporter: Reporter, times: list[float], *, verbosity: int = 0) -> None:
         pluginmanager=SimpleNamespace(get_plugin=plugins.get), get_verbosity=lambda: verbosity
     )
     now = 0.0
-    progress = Progress(config, "rome-s0", clock=lambda: now)
+    progress = ProgressLine(config, "rome-s0", clock=lambda: now)
     for done, now in enumerate(times, start=1):  # noqa: B007
         progress(done, len(times), "editing")
     progress.close()
@@ -79,7 +79,7 @@ def test_edits_that_are_made_again_are_timed_anew() -> None:
         get_verbosity=lambda: 0,
     )
     now = 0.0
-    progress = Progress(config, "rome-s0", clock=lambda: now)
+    progress = ProgressLine(config, "rome-s0", clock=lambda: now)
     for now, done in enumerate([1, 2, 3, 1, 2, 3, 1, 2, 3]):  # noqa: B007
         progress(done, 4, "editing")
     assert "left" not in reporter.rewritten[-1]  # two edits since then tell nothing

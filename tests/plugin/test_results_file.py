@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.plugin.options import read_options
-from pytest_eac.plugin.results import ResultsFile
+from pytest_eac.plugin.run_files import ResultsFile
 from pytest_eac.plugin.session import EacSession
 from pytest_eac.records.run import Comparison, Record
 from pytest_eac.store import read_record
@@ -62,7 +62,7 @@ def written_chains(
         written.append(len(record.chains))
         now += writing * len(record.chains)
 
-    monkeypatch.setattr("pytest_eac.plugin.results.write_record", write_record)
+    monkeypatch.setattr("pytest_eac.plugin.run_files.write_record", write_record)
     results = ResultsFile(folder / "results.json", clock=lambda: now)
     every = Record(environment={}, chains=(chain(checkpoint(1)),) * count)
     for ended in range(1, count + 1):
@@ -97,7 +97,7 @@ def test_results_are_in_the_order_of_collection_whichever_worker_ends_first(
         named("a.yaml", "rome", 0),
     ]
     first, second = compared("locality-ft-than-rome"), compared("efficacy-rome-than-ft")
-    eac.note_order(
+    eac.order.note(
         [f"{each.spec}::{each.name}::{check}" for each in in_order for check in ("x", "y")]
         + [f"b.yaml::compare::{each.check}" for each in (first, second)]
     )
@@ -117,9 +117,9 @@ def test_workers_that_have_read_other_edits_from_one_spec_are_a_trouble_of_the_r
     changed = (*one.edits[:-1], replace(one.edits[-1], target="Oslo"))
     for each in (one, replace(one, method="ft"), replace(one, spec="b.yaml", edits=changed)):
         eac.absorb(Record(environment={}, chains=(each,)))
-    assert not eac.troubles
+    assert not eac.files.troubles
     eac.absorb(Record(environment={}, chains=(replace(one, method="memit", edits=changed),)))
-    assert eac.troubles["edits"] == (
+    assert eac.files.troubles["edits"] == (
         f"a.yaml: rome-s0 and memit-s0 were made with other edits, since a file was changed while "
         f"the workers of pytest-xdist read it (edit {len(changed)}.target: found 'Paris' there, "
         "'Oslo' here); run again"
@@ -134,11 +134,11 @@ def test_a_file_is_found_from_another_folder_than_the_root(specs: Specs) -> None
         patch.chdir(specs.pytester.path / "deep")
         config = specs.pytester.parseconfigure("--rootdir", str(specs.pytester.path))
         eac = EacSession(config, read_options(config))
-    eac.note_order(["deep/s.yaml::a-s0::x", "deep/s.yaml::b-s0::x"])
+    eac.order.note(["deep/s.yaml::a-s0::x", "deep/s.yaml::b-s0::x"])
     both = [replace(chain(checkpoint(1)), spec="s.yaml", method=name, seed=0) for name in "ba"]
     for each in both:
         eac.absorb(Record(environment={}, chains=(each,)))
-    assert [each.name for each in eac.chains] == ["a-s0", "b-s0"]
+    assert [each.name for each in eac.record().chains] == ["a-s0", "b-s0"]
 
 
 @pytest.mark.parametrize(
@@ -195,15 +195,15 @@ def test_every_output_that_cannot_be_written_is_reported_and_the_others_are_writ
 
 
 def test_a_results_file_that_can_be_written_in_the_end_is_no_failure(
-    eac: EacSession, tmp_path: Path
+    eac: EacSession, specs: Specs
 ) -> None:
-    in_the_way = eac.config.invocation_params.dir / "results.json"
+    in_the_way = specs.pytester.path / "results.json"
     in_the_way.mkdir()
-    eac.write(last=True)
-    assert list(eac.troubles) == ["results"]
+    eac.write_results(last=True)
+    assert list(eac.files.troubles) == ["results"]
     in_the_way.rmdir()
-    eac.write(last=True)
-    assert eac.troubles == {}
+    eac.write_results(last=True)
+    assert eac.files.troubles == {}
     assert read_record(in_the_way) == eac.record()
 
 

@@ -85,15 +85,15 @@ def test_reports_say_what_was_stopped_and_why(both: Specs) -> None:
 
 
 def test_a_stopped_chain_is_no_baseline_and_is_not_compared(both: Specs) -> None:
-    from pytest_eac.judging.run_comparison import Run, compare_runs
+    from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 
     both.run("--eac-results=results.json", "--eac-baseline=base.json", "--eac-update-baseline")
     stored = read_record(both.pytester.path / "base.json")
     assert [chain.name for chain in stored.chains] == ["whole-s0"]
     assert stored.unfinished == ()
     runs = [
-        Run(file="old", record=stored),
-        Run(file="new", record=read_record(both.pytester.path / "results.json")),
+        NamedRun(file="old", record=stored),
+        NamedRun(file="new", record=read_record(both.pytester.path / "results.json")),
     ]
     compared = compare_runs(runs)
     assert [pair.chain for pair in compared.pairs] == ["whole-s0"]

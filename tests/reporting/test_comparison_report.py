@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from pytest_eac.judging.run_comparison import Comparison, Run, compare_runs
+from pytest_eac.judging.run_comparison import NamedRun, RunComparison, compare_runs
 from pytest_eac.records.run import Chain, Measurement, Record
 from pytest_eac.reporting.run_diff import (
     comparison_json,
@@ -23,11 +23,11 @@ def local(relative: float, *scores: float) -> Chain:
     return replace(made, edits=renamed)
 
 
-def compared(*, scoring: str = "accuracy") -> Comparison:
+def compared(*, scoring: str = "accuracy") -> RunComparison:
     old = local(0.2, *[1.0] * 20)
     new = replace(local(0.1, *[0.0] * 7, *[1.0] * 13), scoring=scoring)
     runs = [
-        Run(file=name, record=Record(environment={}, chains=(each,)))
+        NamedRun(file=name, record=Record(environment={}, chains=(each,)))
         for name, each in (("a.json", old), ("b.json", new))
     ]
     return compare_runs(runs)

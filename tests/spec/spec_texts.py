@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.errors import Problem, SpecError
+from pytest_eac.errors import SpecError, SpecProblem
 from pytest_eac.spec.load import load_spec
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def facts(count: int = 1, /, **changed: Any) -> str:
     return f"edits: {json.dumps([each] * count)}\n"
 
 
-def problems(path: Path) -> tuple[Problem, ...]:
+def problems(path: Path) -> tuple[SpecProblem, ...]:
     with pytest.raises(SpecError) as raised:
         load_spec(path)
     assert str(raised.value) == "\n".join(str(problem) for problem in raised.value.problems)

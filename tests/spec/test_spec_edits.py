@@ -13,12 +13,11 @@ from pytest_eac.spec.edits import (
     Neighbor,
     Placed,
     fill,
-    from_inline,
     place,
     question,
     superseded,
 )
-from pytest_eac.spec.schema.edits import InlineEdit
+from pytest_eac.spec.schema.edits import InlineEdit, from_inline
 
 WORD = st.text("abcAB{} \t", max_size=6)
 

@@ -14,9 +14,8 @@ import pytest
 
 from pytest_eac.data import files
 from pytest_eac.errors import DataError
-from pytest_eac.spec import detect, extends, registry
+from pytest_eac.spec import amounts, detect, extends, registry
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.schema import amounts
 from pytest_eac.spec.schema.edits import EditSource
 from pytest_eac.spec.sources.reading import read_source
 from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write

@@ -15,7 +15,7 @@ from pytest_eac.spec.yaml.places import MarkedError, MarkedValue, dotted
 from pytest_eac.spec.yaml.values import parse
 
 if TYPE_CHECKING:
-    from pytest_eac.errors import Problem
+    from pytest_eac.errors import SpecProblem
 
 FILE = Path("some.eac.yaml")
 
@@ -24,20 +24,20 @@ def read(text: str) -> MarkedValue:
     return parse(text, FILE)
 
 
-def problems(text: str) -> list[Problem]:
+def problems(text: str) -> list[SpecProblem]:
     with pytest.raises(MarkedError) as raised:
         read(text)
     assert all(problem.file == FILE for problem in raised.value.problems)
     return raised.value.problems
 
 
-def only_problem(text: str) -> Problem:
+def only_problem(text: str) -> SpecProblem:
     found = problems(text)
     assert len(found) == 1, found
     return found[0]
 
 
-def place(problem: Problem) -> tuple[int, int]:
+def place(problem: SpecProblem) -> tuple[int, int]:
     return problem.line, problem.column
 
 
@@ -185,7 +185,7 @@ LINES = st.builds("{}{}: {}{}".format, INDENTS, KEYS, TAGS, VALUES)
 @settings(max_examples=300)
 @given(st.lists(LINES, max_size=5).map("\n".join))
 def test_whatever_the_text_it_is_read_or_its_problems_have_a_place_in_it(text: str) -> None:
-    told: list[Problem] = []
+    told: list[SpecProblem] = []
     try:
         value = parse(text, FILE).value
     except MarkedError as error:

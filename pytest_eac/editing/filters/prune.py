@@ -42,7 +42,8 @@ def prune(
     import torch
 
     from pytest_eac.editing.interface import Solved
-    from pytest_eac.editing.locate_then_edit import edited_modules, locate_then_edit
+    from pytest_eac.editing.layers import edited_modules
+    from pytest_eac.editing.locate_then_edit import locate_then_edit
     from pytest_eac.lm.layout import as_out_in, find_module
     from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
 

@@ -9,12 +9,12 @@ from pydantic import Field
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.updates.memit import MemitOptions, memit
 from pytest_eac.spec.entries import Method
-from pytest_eac.spec.schema.types import Ratio
+from pytest_eac.spec.types import Ratio
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.lm.weights import WeightDelta
 
 

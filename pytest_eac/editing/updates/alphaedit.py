@@ -9,10 +9,10 @@ from pydantic import Field
 
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.spec.entries import Method
-from pytest_eac.spec.schema.types import Positive, Strict
+from pytest_eac.spec.types import Positive, Strict
 
 if TYPE_CHECKING:
-    from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.lm.weights import WeightDelta
 
 
@@ -40,7 +40,7 @@ def alphaedit(problem: Problem) -> WeightDelta:
     """
     import torch
 
-    from pytest_eac.editing.updates.problem import solve_with_keys
+    from pytest_eac.editing.problem import solve_with_keys
 
     moment, options = problem.moment, problem.options
     if moment is None:

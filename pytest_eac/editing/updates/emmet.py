@@ -8,10 +8,10 @@ from pydantic import Field
 
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.spec.entries import Method
-from pytest_eac.spec.schema.types import NonNegative, Strict
+from pytest_eac.spec.types import NonNegative, Strict
 
 if TYPE_CHECKING:
-    from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.lm.weights import WeightDelta
 
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.spec.entries import Method
-from pytest_eac.spec.schema.types import Positive, Steps, Strict
+from pytest_eac.spec.types import Positive, Steps, Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,7 +53,7 @@ def fine_tune(
     import torch
 
     from pytest_eac.editing.interface import Solved
-    from pytest_eac.editing.locate_then_edit import edited_modules
+    from pytest_eac.editing.layers import edited_modules
     from pytest_eac.editing.loss import TargetLoss
     from pytest_eac.lm.layout import as_out_in, find_module
     from pytest_eac.lm.weights import WeightDelta

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.spec.entries import Method
-from pytest_eac.spec.schema.types import Positive, Strict
+from pytest_eac.spec.types import Positive, Strict
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.lm.weights import WeightDelta
 
 
@@ -64,7 +64,7 @@ def encore(problem: Problem) -> WeightDelta:
 
 def least_squares(problem: Problem, keys: Tensor, *, identity: float = 0.0) -> WeightDelta:
     """Return ``R K^T (lambda C + identity I + A A^T)^-1`` for keys ``A`` (d_in, m)."""
-    from pytest_eac.editing.updates.problem import solve_with_keys
+    from pytest_eac.editing.problem import solve_with_keys
 
     moment, weight = problem.moment, problem.options.weight
     if weight is None:

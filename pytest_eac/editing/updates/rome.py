@@ -12,7 +12,7 @@ from pytest_eac.spec.entries import Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.editing.updates.problem import Problem
+    from pytest_eac.editing.problem import Problem
     from pytest_eac.lm.weights import WeightDelta
 
 # Of what the mean key has along its own whitened direction.

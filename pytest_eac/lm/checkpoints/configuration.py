@@ -15,11 +15,16 @@ from transformers import AutoConfig, GenerationConfig
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import alike, described, differences
 from pytest_eac.lm.checkpoints.harmless import counted
-from pytest_eac.lm.checkpoints.tensors import read_json
 from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
+from pytest_eac.lm.library_errors import refusing
 from pytest_eac.lm.loading.find import quiet
 from pytest_eac.lm.loading.folder import CONFIG, require_companions, same_bytes
-from pytest_eac.lm.loading.library_errors import refusing
+from pytest_eac.lm.loading.tensors import read_json
+from pytest_eac.lm.transformers_private import (
+    generation_defaults,
+    generation_from_config,
+    unwritten_settings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -81,11 +86,7 @@ def _config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG
     with refusing(f"{path}: cannot be used"), quiet():
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    # Kept under names that are not written.
-    kept = {
-        name: getattr(config, f"_{name}", None)
-        for name in ("attn_implementation", "experts_implementation")
-    }
+    kept = unwritten_settings(config)
     # Some architectures know a value under a general name, too (gpt2: hidden_size for n_embd).
     kept |= {name: getattr(config, name, None) for name in config.attribute_map}
     return _plain({**kept, **config.to_dict()})
@@ -94,15 +95,13 @@ def _config(folder: Path) -> dict[str, Any]:
 def _generation(folder: Path) -> dict[str, Any]:
     """Return what a model generates by: its own file, or else what its configuration says."""
     path = folder / _GENERATION
-    more: dict[str, Any] = {}
-    if not path.is_file():
-        more = {"config_file_name": CONFIG, "_from_model_config": True}
     with refusing(f"{path}: cannot be used"), quiet():
-        found = GenerationConfig.from_pretrained(folder, **more)
-    # What stands for a parameter that is null, or not there.
-    defaults: dict[str, Any] = getattr(GenerationConfig, "_get_default_generation_params", dict)()
+        if path.is_file():
+            found = GenerationConfig.from_pretrained(folder)
+        else:
+            found = generation_from_config(folder, CONFIG)
     given = {name: value for name, value in found.to_dict().items() if value is not None}
-    return _plain({**defaults, **given})
+    return _plain({**generation_defaults(), **given})
 
 
 def _plain(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
+from pytest_eac.lm.loading.folder import GIT
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-_GIT = "git's own"
 _CHECKED = "written by git or git-lfs, if nothing in it runs another program"
 _DOWNLOAD = "notes of a download (hf download)"
 
@@ -30,18 +30,18 @@ HARMLESS_FILES = {
     "*.jpeg": "an image",
     "*.gif": "an image",
     "*.webp": "an image",
-    ".gitattributes": _GIT,
-    ".gitignore": _GIT,
-    ".git/HEAD": _GIT,
-    ".git/FETCH_HEAD": _GIT,
-    ".git/ORIG_HEAD": _GIT,
-    ".git/COMMIT_EDITMSG": _GIT,
-    ".git/description": _GIT,
-    ".git/index": _GIT,
-    ".git/packed-refs": _GIT,
-    ".git/shallow": _GIT,
-    ".git/info/exclude": _GIT,
-    ".git/hooks/*.sample": _GIT,
+    ".gitattributes": GIT,
+    ".gitignore": GIT,
+    ".git/HEAD": GIT,
+    ".git/FETCH_HEAD": GIT,
+    ".git/ORIG_HEAD": GIT,
+    ".git/COMMIT_EDITMSG": GIT,
+    ".git/description": GIT,
+    ".git/index": GIT,
+    ".git/packed-refs": GIT,
+    ".git/shallow": GIT,
+    ".git/info/exclude": GIT,
+    ".git/hooks/*.sample": GIT,
     ".git/config": _CHECKED,
     ".git/hooks/post-checkout": _CHECKED,
     ".git/hooks/post-commit": _CHECKED,
@@ -66,14 +66,6 @@ HARMLESS_FILES = {
 A ``*`` stands for any part of one name. A pattern without a folder fits names in any folder, a name
 without ``*`` the one at the top alone; ``**`` stands for any folders, or none.
 """
-
-HARMLESS_FOLDERS = {
-    ".git/logs": _GIT,
-    ".git/lfs": _GIT,
-    ".git/objects": _GIT,
-    ".git/refs": _GIT,
-}
-"""Folders on disk that are not looked into, with the reason: nothing in them is run."""
 
 HARMLESS_KEYS = {
     "transformers_version": "who wrote the file",

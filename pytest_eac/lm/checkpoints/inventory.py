@@ -14,7 +14,6 @@ from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.git_files import reason_against_clone
 from pytest_eac.lm.checkpoints.harmless import HARMLESS_FILES, fits, is_pickle, reason_against
-from pytest_eac.lm.checkpoints.tensors import read_json
 from pytest_eac.lm.loading.folder import (
     ADAPTER,
     INDEX,
@@ -25,6 +24,7 @@ from pytest_eac.lm.loading.folder import (
     require_inside,
     same_bytes,
 )
+from pytest_eac.lm.loading.tensors import read_json
 from pytest_eac.records.checkpoint_diff import ExtraFile
 
 if TYPE_CHECKING:

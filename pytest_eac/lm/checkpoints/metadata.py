@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import described, differences
-from pytest_eac.lm.checkpoints.tensors import METADATA, read_json
 from pytest_eac.lm.loading.folder import INDEX, same_bytes
+from pytest_eac.lm.loading.tensors import METADATA, read_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from pytest_eac.lm.checkpoints.tensors import Checkpoint
+    from pytest_eac.lm.loading.tensors import CheckpointFolder
 
 _FORMAT = "format"  # without it, or with another one, versions of transformers refuse the file
 _TORCH = "pt"
 _SIZES = ("total_size", "total_parameters")  # of all weights; nothing is loaded by them
 
 
-def compare_notes(base: Checkpoint, edited: Checkpoint) -> list[str]:
+def compare_notes(base: CheckpointFolder, edited: CheckpointFolder) -> list[str]:
     """Return what a release's files of weights say and the base's do not, a line each.
 
     Weights may be cut into other files, so each file is held against all of the base's, and what
@@ -35,7 +35,7 @@ def compare_notes(base: Checkpoint, edited: Checkpoint) -> list[str]:
     return [*_compare_metadata(base, edited), *_compare_index(base.folder, edited.folder)]
 
 
-def _compare_metadata(base: Checkpoint, edited: Checkpoint) -> Iterator[str]:
+def _compare_metadata(base: CheckpointFolder, edited: CheckpointFolder) -> Iterator[str]:
     files = base.metadata.values()
     for file, about in edited.metadata.items():
         for key in sorted(about.keys() | {_FORMAT}):

@@ -16,7 +16,7 @@ from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from pytest_eac.lm.forward.shared_prefixes import (
-    Limits,
+    PassLimits,
     Segment,
     alone,
     as_segments,
@@ -166,7 +166,7 @@ def read(
     loaded.require_room(max(rows, key=len), more)
     longest = max(map(len, rows)) + more
     reads = max(_LOGIT_BYTES // (4 * loaded.shape["vocab_size"]), 1)
-    limits = Limits(tokens=budget, reads=reads, slots=_SLOTS_PER_TOKEN * budget, more=more)
+    limits = PassLimits(tokens=budget, reads=reads, slots=_SLOTS_PER_TOKEN * budget, more=more)
     segments = [cut(each, min(budget, reads)) for each in as_segments(rows, firsts)]
     config = text_config(loaded.model.config)
     sliding = getattr(config, "sliding_window", None)
@@ -196,7 +196,7 @@ def _rope_changes_at(config: Any) -> float:
 
 
 def _read(
-    loaded: LoadedModel, segments: Sequence[Segment], limits: Limits, past: Past | None
+    loaded: LoadedModel, segments: Sequence[Segment], limits: PassLimits, past: Past | None
 ) -> Iterator[Pass]:
     """Read segments and all that is behind them; ``past`` has a row for each."""
     before = 0 if past is None else past.mask.shape[1]

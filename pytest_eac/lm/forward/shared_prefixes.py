@@ -26,7 +26,7 @@ _GROWN = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class PassLimits:
     """What one pass may hold.
 
     Attributes:
@@ -145,7 +145,7 @@ def width(segments: Sequence[Segment]) -> int:
     return max(len(segment.ids) for segment in segments) + width(after)
 
 
-def pack(segments: Sequence[Segment], limits: Limits, *, before: int = 0) -> list[list[int]]:
+def pack(segments: Sequence[Segment], limits: PassLimits, *, before: int = 0) -> list[list[int]]:
     """Return batches of indices of segments: of similar length, within the limits.
 
     A batch is closed when padding in it would cost more than another pass does. One segment is a

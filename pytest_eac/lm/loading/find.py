@@ -23,6 +23,7 @@ from pytest_eac.cache.folders import take_folder
 from pytest_eac.data.files import exists, expanded, is_gguf
 from pytest_eac.errors import ModelError, RecordError, UnavailableError
 from pytest_eac.lm.layout import find_layout
+from pytest_eac.lm.library_errors import refusing
 from pytest_eac.lm.loading.files import model_file_sha256
 from pytest_eac.lm.loading.folder import (
     ListedFile,
@@ -35,7 +36,6 @@ from pytest_eac.lm.loading.folder import (
 from pytest_eac.lm.loading.gguf import Described, read_header
 from pytest_eac.lm.loading.hub import fetch_model, find_snapshot, read_listing
 from pytest_eac.lm.loading.kernels import no_kernels
-from pytest_eac.lm.loading.library_errors import refusing
 from pytest_eac.lm.loading.sizes import require_sizes
 from pytest_eac.store import default_cache_dir
 

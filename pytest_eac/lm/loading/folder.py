@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints.harmless import HARMLESS_FOLDERS
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:
@@ -23,6 +22,14 @@ WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 TEMPLATES = "additional_chat_templates"
 ADAPTER = "adapter_config.json"
+GIT = "git's own"
+HARMLESS_FOLDERS = {
+    ".git/logs": GIT,
+    ".git/lfs": GIT,
+    ".git/objects": GIT,
+    ".git/refs": GIT,
+}
+"""Folders on disk that are not looked into, with the reason: nothing in them is run."""
 # Files of tokenizers; a folder must hold at least one of them.
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
 # Configuration, tokenizer and signature. What lies in subfolders belongs to other formats of the

@@ -123,7 +123,7 @@ class _Header:
                 f"{TEXT_SPLITS:,}: no vocabulary has tokens that long"
             )
 
-    def tensor(self) -> _Tensor:
+    def tensor(self) -> _TensorHeader:
         """Read the description of a tensor."""
         name = self.name()
         dimensions = int(self.number("I"))
@@ -133,11 +133,11 @@ class _Header:
         kind, start = int(self.number("I")), int(self.number())
         numbers = prod(shape)
         size = numbers * _ENTRY_BYTES.get(kind, 0) or numbers // _LEAST_ENTRIES_A_BYTE
-        return _Tensor(name=name, numbers=numbers, end=start + size)
+        return _TensorHeader(name=name, numbers=numbers, end=start + size)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Tensor:
+class _TensorHeader:
     """What a header says of a tensor; ``end`` is where its bytes end, at the earliest."""
 
     name: str

@@ -14,15 +14,15 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
-from pytest_eac.lm.checkpoints.tensors import open_checkpoint
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
+from pytest_eac.lm.library_errors import brief, refusing
 from pytest_eac.lm.loading.files import ModelFiles, files_of
 from pytest_eac.lm.loading.find import find_model, quiet, require_all_weights
 from pytest_eac.lm.loading.folder import CONFIG, read_object, require_few_parts, require_tokenizer
 from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
-from pytest_eac.lm.loading.library_errors import brief, refusing
 from pytest_eac.lm.loading.limits import require_bounded, require_bounded_texts
 from pytest_eac.lm.loading.sizes import require_sizes
+from pytest_eac.lm.loading.tensors import open_checkpoint
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from contextlib import AbstractContextManager
 
-    from pytest_eac.lm.checkpoints.tensors import TensorFile
+    from pytest_eac.lm.loading.tensors import TensorFile
 
 _CPU_BYTES = 176 * 2**20
 _TOLD = 12  # tokens of a prompt that tell which one it is

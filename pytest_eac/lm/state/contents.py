@@ -10,35 +10,17 @@ import torch
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig
 
+from pytest_eac.lm.state.torch_private import HOOKS, PARTS, hooks_of_tensor, version_of
+from pytest_eac.lm.transformers_private import CAPTURING_FLAG, CAPTURING_HOOKS
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _MISSING = object()
 # What is compared of a tensor besides its values, in the order of `tensor_facts`.
 _FACTS = ("memory", "shape", "strides", "dtype", "device", "requires_grad", "gradient", "hooks")
-HOOKS = {
-    "_forward_hooks": "forward hooks of {}",
-    "_forward_hooks_with_kwargs": "forward hooks with keywords of {}",
-    "_forward_hooks_always_called": "forward hooks that are always called of {}",
-    "_forward_pre_hooks": "forward pre-hooks of {}",
-    "_forward_pre_hooks_with_kwargs": "forward pre-hooks with keywords of {}",
-    "_backward_hooks": "backward hooks of {}",
-    "_backward_pre_hooks": "backward pre-hooks of {}",
-    "_state_dict_hooks": "state_dict hooks of {}",
-    "_state_dict_pre_hooks": "state_dict pre-hooks of {}",
-    "_load_state_dict_pre_hooks": "load_state_dict pre-hooks of {}",
-    "_load_state_dict_post_hooks": "load_state_dict hooks of {}",
-}
 _all_hooks = attrgetter(*HOOKS)
-_WORDS = {
-    **HOOKS,
-    "_modules": "submodules of {}",
-    "_parameters": "parameters of {}",
-    "_buffers": "buffers of {}",
-    "training": "training mode of {}",
-}
-# Hooks that transformers itself adds once hidden states are asked for; they have no other effect.
-_CAPTURING = "transformers.utils.output_capturing"
+_WORDS = {**HOOKS, **PARTS, "training": "training mode of {}"}
 
 
 def hooks_of(module: nn.Module) -> tuple[dict[Any, Any], ...]:
@@ -47,7 +29,11 @@ def hooks_of(module: nn.Module) -> tuple[dict[Any, Any], ...]:
     if not any(hooks):
         return ()
     return tuple(
-        {key: hook for key, hook in each.items() if getattr(hook, "__module__", None) != _CAPTURING}
+        {
+            key: hook
+            for key, hook in each.items()
+            if getattr(hook, "__module__", None) != CAPTURING_HOOKS
+        }
         for each in hooks
     )
 
@@ -108,7 +94,7 @@ def is_recomputed(module: nn.Module, name: str) -> bool:
 
     These are its hooks, and the frequencies of "longrope", which switches between two sets.
     """
-    if name == "_output_capturing_hooks_installed":
+    if name == CAPTURING_FLAG:
         return True
     if not name.endswith("inv_freq") or "original" in name:
         return False
@@ -118,7 +104,7 @@ def is_recomputed(module: nn.Module, name: str) -> bool:
 def tensor_facts(tensor: Tensor) -> tuple[Any, ...]:
     """Return what is compared of a tensor besides its values."""
     gradient = tensor.grad if tensor.is_leaf else None
-    hooks = tensor._backward_hooks
+    hooks = hooks_of_tensor(tensor)
     return (
         tensor.data_ptr(),
         tensor.shape,
@@ -128,7 +114,7 @@ def tensor_facts(tensor: Tensor) -> tuple[Any, ...]:
         tensor.requires_grad,
         None if gradient is None else id(gradient),
         tuple(hooks.values()) if hooks else (),
-        0 if tensor.is_inference() else tensor._version,
+        0 if tensor.is_inference() else version_of(tensor),
     )
 
 

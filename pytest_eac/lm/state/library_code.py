@@ -25,28 +25,29 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.lm.state.library_places import ABSENT, Place, functions_in, places_of
+from pytest_eac.lm.state.torch_private import COMPILER, ORIGINAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"
-_COMPILER = f"{_TORCH}_dynamo{os.sep}"
+_COMPILER = f"{_TORCH}{COMPILER}{os.sep}"
 _BUILT_IN = vars(builtins)
 _PLAIN = (str, bytes, int, float, complex, tuple, frozenset)
-_INNER = ("__func__", "__wrapped__", "_torchdynamo_orig_callable")
+_INNER = ("__func__", "__wrapped__", ORIGINAL)
 _WITH_THE_DTYPE = "torch.Storage"  # torch replaces it with its default dtype, which is a setting
 _Copy = tuple[dict[Any, Any], tuple[FunctionType, ...]]  # entries, the Python functions in them
 _PARTS = ("__code__", "__defaults__")
 
 
-class _State:
+class _PlacesState:
     """What was found in places at one time.
 
     All objects are compared in one pass over flat lists, which takes some milliseconds; only if
     one is another are places looked at one by one.
     """
 
-    def __init__(self, places: tuple[Place, ...], before: _State | None) -> None:
+    def __init__(self, places: tuple[Place, ...], before: _PlacesState | None) -> None:
         self.places = places
         known = before.copies if before else {}
         self.copies: dict[Place, _Copy] = {
@@ -105,7 +106,7 @@ def _are_same(now: list[Any], then: list[Any]) -> bool:
 
 
 # Shared, as nearly always nothing has changed since; in a list, as this module is a place as well.
-_LATEST: list[_State | None] = [None]
+_LATEST: list[_PlacesState | None] = [None]
 
 
 class Code:
@@ -118,7 +119,7 @@ class Code:
     def __init__(self, classes: Iterable[type]) -> None:
         places, latest = places_of(classes), _LATEST[0]
         if latest is None or latest.places is not places or not latest.is_current():
-            latest = _LATEST[0] = _State(places, latest)
+            latest = _LATEST[0] = _PlacesState(places, latest)
         self._then = latest
 
     def differences(self) -> list[str]:

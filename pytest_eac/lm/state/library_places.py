@@ -12,6 +12,8 @@ from functools import cache, cached_property, lru_cache, partial, partialmethod
 from types import FunctionType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.lm.transformers_private import LOCAL_ENTRIES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, ValuesView
 
@@ -124,7 +126,7 @@ def _within(owner: type | ModuleType) -> tuple[tuple[Place, ...], tuple[type, ..
             if any(map(callable, dict.values(value))) and not key.startswith("__"):
                 places.append(_registry(f"{name}.{key}", value))
         elif _is_ours(kind) and isinstance(
-            own := getattr(value, "__dict__", {}).get("_local_mapping"), dict
+            own := getattr(value, "__dict__", {}).get(LOCAL_ENTRIES), dict
         ):
             places.append(_registry(f"{name}.{key}", own, layered=True))
     return tuple(places), tuple(classes)

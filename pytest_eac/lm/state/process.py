@@ -26,11 +26,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 import torch.nn.functional
-import torch.utils._device
-import torch.utils._python_dispatch
 from torch.nn.modules import module as torch_module
 
 from pytest_eac.lm.state.library_code import Code
+from pytest_eac.lm.state.torch_private import (
+    GLOBAL_HOOKS,
+    default_device,
+    dispatch_modes,
+    function_modes,
+    pop_dispatch_mode,
+    pop_function_mode,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -139,9 +145,6 @@ def _flushes_subnormals() -> bool:
     return sys.float_info.min / float("2") == 0
 
 
-_function_modes = torch._C._len_torch_function_stack
-_dispatch_modes = torch._C._len_torch_dispatch_stack
-
 # In the order in which they are put back: leaving an inference mode changes the gradient mode.
 _SETTINGS = (
     _Setting(
@@ -157,7 +160,7 @@ _SETTINGS = (
     ),
     _Setting(
         name="torch's default device",
-        read=lambda: torch.utils._device.CURRENT_DEVICE,
+        read=default_device,
         write=torch.set_default_device,
     ),
     *(
@@ -230,13 +233,13 @@ _SETTINGS = (
     ),
     _Setting(
         name="the number of active function modes",
-        read=_function_modes,
-        write=partial(_pop_modes, _function_modes, torch.overrides._pop_mode),
+        read=function_modes,
+        write=partial(_pop_modes, function_modes, pop_function_mode),
     ),
     _Setting(
         name="the number of active dispatch modes",
-        read=_dispatch_modes,
-        write=partial(_pop_modes, _dispatch_modes, torch.utils._python_dispatch._pop_mode),
+        read=dispatch_modes,
+        write=partial(_pop_modes, dispatch_modes, pop_dispatch_mode),
     ),
     _Setting(
         name="numpy's treatment of floating-point errors",
@@ -259,8 +262,6 @@ _SETTINGS = (
     ),
 )
 
-_HOOKS = tuple(name for name in vars(torch_module) if name.startswith("_global_"))
-
 
 class Process:
     """The present state of the process, as far as a model's results depend on it.
@@ -271,7 +272,7 @@ class Process:
 
     def __init__(self, classes: Iterable[type]) -> None:
         self._settings = [each.read() for each in _SETTINGS]
-        self._hooks = [_copy(getattr(torch_module, name)) for name in _HOOKS]
+        self._hooks = [_copy(getattr(torch_module, name)) for name in GLOBAL_HOOKS]
         self._code = Code(classes)
 
     def differences(self, *, code: bool = True) -> list[str]:
@@ -283,7 +284,7 @@ class Process:
         ]
         found += [
             f"hooks on all modules (torch.nn.modules.module.{name})"
-            for name, then in zip(_HOOKS, self._hooks, strict=True)
+            for name, then in zip(GLOBAL_HOOKS, self._hooks, strict=True)
             if getattr(torch_module, name) != then
         ]
         return [*found, *self._code.differences()] if code else found
@@ -293,7 +294,7 @@ class Process:
         for setting, then in zip(_SETTINGS, self._settings, strict=True):
             if setting.read() != then:
                 setting.write(then)
-        for name, then in zip(_HOOKS, self._hooks, strict=True):
+        for name, then in zip(GLOBAL_HOOKS, self._hooks, strict=True):
             now = getattr(torch_module, name)
             if isinstance(now, dict):
                 now.clear()

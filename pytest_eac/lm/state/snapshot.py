@@ -18,7 +18,6 @@ from transformers import GenerationConfig, PreTrainedConfig
 from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.state.contents import (
-    HOOKS,
     entry_differences,
     fact_differences,
     flatten,
@@ -28,6 +27,7 @@ from pytest_eac.lm.state.contents import (
     tensor_facts,
 )
 from pytest_eac.lm.state.process import Process
+from pytest_eac.lm.state.torch_private import HOOKS
 from pytest_eac.lm.weights import checksum
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Snapshot:
         about = vars(self._loaded.tokenizer)
         about = {name: each for name, each in about.items() if name != "deprecation_warnings"}
         flatten(about, "tokenizer", found, seen)
-        backend = about["_tokenizer"]
+        backend = self._loaded.tokenizer.backend_tokenizer
         found["tokenizer.vocabulary size"] = backend.get_vocab_size()
         found |= {f"tokenizer.{name}": repr(getattr(backend, name)) for name in _PIPELINE}
         flatten(vars(self._loaded), "loaded", found, seen)

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 from pytest_eac.spec import registry
 from pytest_eac.spec.entries import LABELLED, imported
 from pytest_eac.spec.registry import ABILITIES, names
-from pytest_eac.spec.schema.types import Count, Level, Positive, Share, Strict
 from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.types import Count, Level, Positive, Share, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +168,7 @@ def _options_have_a_use(
     return bounds
 
 
-Abilities = Annotated[
+AbilityChecks = Annotated[
     dict[
         Annotated[str, AfterValidator(known_ability)],
         Annotated[

@@ -8,9 +8,10 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator, mod
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.registry import METRICS, names
-from pytest_eac.spec.schema.abilities import Abilities, AbilityBounds, known_ability
+from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
 from pytest_eac.spec.schema.growth import GrowthBounds
-from pytest_eac.spec.schema.types import (
+from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.types import (
     Count,
     Level,
     Name,
@@ -21,7 +22,6 @@ from pytest_eac.spec.schema.types import (
     Text,
     Texts,
 )
-from pytest_eac.spec.suggestions import closest
 
 METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")
 
@@ -180,7 +180,7 @@ def _comparable(name: str) -> str:
     return name if name in own else known_ability(name, more=own)
 
 
-class Comparison(Strict):
+class CompareCheck(Strict):
     """Two methods held against each other on the same edits, at the end of the sequence."""
 
     metric: Annotated[str, AfterValidator(_comparable)] = Field(
@@ -262,10 +262,10 @@ class Checks(Strict):
     metrics: dict[Annotated[str, AfterValidator(_known_metric)], NumberBounds] = Field(
         {}, description="Limits for metrics that other packages, or a conftest.py, bring."
     )
-    abilities: Abilities = Field(
+    abilities: AbilityChecks = Field(
         {}, description="What the model must still be able to do; keep alone may be a number."
     )
-    compare: tuple[Comparison, ...] = ()
+    compare: tuple[CompareCheck, ...] = ()
     changed: ChangedBounds | None = Field(
         None, description="What a released checkpoint may have changed of its base."
     )

@@ -15,15 +15,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from pytest_eac.spec.edits import place
+from pytest_eac.spec.edits import Edit, Neighbor, has_own_braces, place
 from pytest_eac.spec.entries import imported
 from pytest_eac.spec.registry import BUILT_IN, SOURCES, names
-from pytest_eac.spec.schema.types import Count, Phrase, Seed, Strict, Text
 from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.types import Count, Phrase, Seed, Strict, Text
 from pytest_eac.text.spacing import Space
 
 
-class Neighbor(Strict):
+class InlineNeighbor(Strict):
     """A prompt about something else, whose answer an edit must leave alone."""
 
     prompt: Phrase = Field(description="The prompt, whole; nothing is put into it.")
@@ -43,7 +43,7 @@ class InlineEdit(Strict):
     paraphrases: tuple[Phrase, ...] = Field(
         (), description="The same fact in other words ({} may stand for the subject)."
     )
-    neighborhood: tuple[Neighbor, ...] = ()
+    neighborhood: tuple[InlineNeighbor, ...] = ()
     space: Space | None = Field(
         None, description="Overrides scoring.space for this edit's answers."
     )
@@ -63,6 +63,32 @@ class InlineEdit(Strict):
                 {"problem": str(error), "braces": "{}"},
             ) from None
         return value
+
+
+def _paraphrase(text: str, subject: str) -> str:
+    named = has_own_braces(text, subject)
+    return (text if named else text.replace("{}", subject)).strip()
+
+
+def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> Edit:
+    """Turn an edit as written into one ready for use; ``space`` is the default."""
+    placed = place(written.prompt, written.subject)
+    return Edit(
+        subject=placed.subject,
+        prompt=placed.text,
+        target=written.target,
+        truth=written.truth,
+        paraphrases=tuple(_paraphrase(text, written.subject) for text in written.paraphrases),
+        neighborhood=tuple(
+            Neighbor(
+                prompt=neighbor.prompt.strip(), answer=neighbor.answer and neighbor.answer.strip()
+            )
+            for neighbor in written.neighborhood
+        ),
+        origin=origin,
+        space=written.space or space,
+        start=placed.start,
+    )
 
 
 def _known_format(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pytest_eac.spec.schema.types import Count, Level, NonNegative, Strict
+from pytest_eac.spec.types import Count, Level, NonNegative, Strict
 
 
 class GrowthBounds(Strict):

@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic_core import ErrorDetails
 
-    from pytest_eac.errors import Problem
+    from pytest_eac.errors import SpecProblem
     from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
-def problems_of(error: ValidationError, marked: MarkedValue) -> list[Problem]:
+def problems_of(error: ValidationError, marked: MarkedValue) -> list[SpecProblem]:
     """Return one problem per place; alternatives of a union at one place are joined by "or"."""
     grouped: dict[Where, list[ErrorDetails]] = {}
     placed = [(path_in(marked.value, each), each) for each in error.errors(include_url=False)]
@@ -53,7 +53,7 @@ def path_in(value: Any, detail: ErrorDetails) -> Where:
     return tuple(path)
 
 
-def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> Problem:
+def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> SpecProblem:
     detail = details[0]
     if detail["type"] == "extra_forbidden":
         known = _known_options(path[:-1], marked)

@@ -24,8 +24,8 @@ from pytest_eac.spec.schema.settings import (
     Preset,
     ValueSettings,
 )
-from pytest_eac.spec.schema.types import Name, Strict, Text
 from pytest_eac.spec.schema.update_options import UpdateSettings
+from pytest_eac.spec.types import Name, Strict, Text
 
 if TYPE_CHECKING:
     from pytest_eac.spec.entries import Method

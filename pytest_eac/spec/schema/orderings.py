@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import Field
 
-from pytest_eac.spec.schema.types import Count, NonNegative, Strict, Text
+from pytest_eac.spec.types import Count, NonNegative, Strict, Text
 
 if TYPE_CHECKING:
     from pytest_eac.spec.schema.checks import Checks
 
-Kind = Literal["permutation", "subsequence", "interleaving", "duplicate", "conflict"]
-Metric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
+OrderKind = Literal["permutation", "subsequence", "interleaving", "duplicate", "conflict"]
+OrderMetric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
+METRICS: tuple[OrderMetric, ...] = get_args(OrderMetric)
 # An edit that is made twice, or taken back, is no reordering of the same edits.
-REARRANGING: tuple[Kind, ...] = ("permutation", "subsequence", "interleaving")
+REARRANGING: tuple[OrderKind, ...] = ("permutation", "subsequence", "interleaving")
 
 
 class Budget(Strict):
@@ -41,7 +41,7 @@ class Orderings(Strict):
         description="Checks that must hold under every order; by default those of the "
         "spec on efficacy, generalization, locality, retention and deviation.",
     )
-    spread: dict[Metric, NonNegative] = Field(
+    spread: dict[OrderMetric, NonNegative] = Field(
         {}, description="How far apart a metric may be under two orders of the same edits."
     )
     state: NonNegative | None = Field(
@@ -49,7 +49,7 @@ class Orderings(Strict):
         description="How far apart the final weights may be under two orders of the same edits, as "
         "a share of the change that the edits make.",
     )
-    kinds: Annotated[tuple[Kind, ...], Field(min_length=1)] = Field(
+    kinds: Annotated[tuple[OrderKind, ...], Field(min_length=1)] = Field(
         ("permutation", "subsequence"), description="What orders to draw."
     )
     budget: Budget = Budget()

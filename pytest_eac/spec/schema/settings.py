@@ -12,7 +12,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_va
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.methods import find_method
-from pytest_eac.spec.schema.types import NonNegative, Positive, Ratio, Steps, Strict
+from pytest_eac.spec.types import NonNegative, Positive, Ratio, Steps, Strict
 
 Preset = Literal["paper", "released"]
 Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]

@@ -16,7 +16,7 @@ from pytest_eac.spec.schema.checks import Checks, Stats
 from pytest_eac.spec.schema.edits import EditEntry
 from pytest_eac.spec.schema.methods import MethodChoice, ModelChoice
 from pytest_eac.spec.schema.orderings import Orderings
-from pytest_eac.spec.schema.types import Count, Name, Seed, Strict, Text, Texts, as_tuple
+from pytest_eac.spec.types import Count, Name, Seed, Strict, Text, Texts, as_tuple
 from pytest_eac.text.spacing import Space
 
 Match = Literal["accuracy", "success", "generation"]
@@ -31,7 +31,7 @@ _ONE_AT_A_TIME = [
 ]
 
 
-class Sequence(Strict):
+class EditSequence(Strict):
     """How the edits follow one another, and when the model is measured."""
 
     batch: Count = Field(
@@ -132,7 +132,7 @@ class SpecFile(Strict):
         max_length=100_000,
         description="The edits in their order: written here, or read from files.",
     )
-    sequence: Sequence = Sequence()
+    sequence: EditSequence = EditSequence()
     scoring: Scoring = Scoring()
     checks: Checks = Checks()
     stats: Stats = Stats()

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ConfigDict
 
 from pytest_eac.spec.methods import BUILT_IN
-from pytest_eac.spec.schema.types import Strict
+from pytest_eac.spec.types import Strict
 
 
 def methods_with(option: str) -> tuple[str, ...]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pytest_eac.spec.entries import SourceFormat
-from pytest_eac.spec.schema.edits import InlineEdit, Neighbor
-from pytest_eac.spec.schema.types import Text
+from pytest_eac.spec.schema.edits import InlineEdit, InlineNeighbor
 from pytest_eac.spec.sources.records import Record, json_list
+from pytest_eac.spec.sources.source_format import SourceFormat
+from pytest_eac.spec.types import Text
 
 
 class _Label(Record):
@@ -40,7 +40,7 @@ def convert(record: str) -> InlineEdit:
         truth=truth,
         paraphrases=found.paraphrase_prompts,
         neighborhood=tuple(
-            Neighbor(prompt=prompt, answer=truth) for prompt in found.neighborhood_prompts
+            InlineNeighbor(prompt=prompt, answer=truth) for prompt in found.neighborhood_prompts
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import ConfigDict
 
 from pytest_eac.data import json_records
-from pytest_eac.spec.schema.types import Strict
+from pytest_eac.spec.types import Strict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

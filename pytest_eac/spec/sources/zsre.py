@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from pytest_eac.spec.entries import SourceFormat
-from pytest_eac.spec.schema.edits import InlineEdit, Neighbor
-from pytest_eac.spec.schema.types import Text
+from pytest_eac.spec.schema.edits import InlineEdit, InlineNeighbor
 from pytest_eac.spec.sources.records import Record, json_list
+from pytest_eac.spec.sources.source_format import SourceFormat
+from pytest_eac.spec.types import Text
 
 
 class ZsreRecord(Record):
@@ -31,7 +31,7 @@ def convert(record: str) -> InlineEdit:
         target=found.alt,
         truth=found.answers[0],
         paraphrases=(found.rephrase,),
-        neighborhood=(Neighbor(prompt=found.loc, answer=found.loc_ans),),
+        neighborhood=(InlineNeighbor(prompt=found.loc, answer=found.loc_ans),),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import Problem
+from pytest_eac.errors import SpecProblem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,9 +21,9 @@ class Mark:
     line: int
     column: int
 
-    def problem(self, message: str, path: Where = ()) -> Problem:
+    def problem(self, message: str, path: Where = ()) -> SpecProblem:
         """Describe something wrong at this place."""
-        return Problem(
+        return SpecProblem(
             file=self.file,
             line=self.line,
             column=self.column,
@@ -52,7 +52,7 @@ class MarkedValue:
 class MarkedError(Exception):
     """The text is no usable YAML; carries the problems found."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[SpecProblem]) -> None:
         self.problems = problems
         super().__init__(problems)
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from pytest_eac.errors import Problem
+    from pytest_eac.errors import SpecProblem
 
 MAX_VALUES = 1_000_000
 SMALL = 100_000
@@ -98,7 +98,7 @@ class _Reader:
 
     before: int
     limit: int
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[SpecProblem] = field(default_factory=list)
     keys: dict[Where, Mark] = field(default_factory=dict)
     values: dict[Where, Mark] = field(default_factory=dict)
     merged: int = 0

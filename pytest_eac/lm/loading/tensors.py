@@ -127,7 +127,7 @@ class TensorFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class CheckpointFolder:
     """The tensors of a folder of ``save_pretrained``, by name.
 
     Attributes:
@@ -194,7 +194,7 @@ def _common_end(one: list[str], two: list[str]) -> int:
     return len(list(takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
+def open_checkpoint(folder: Path) -> CheckpointFolder:
     """Find out what tensors a folder holds; reads the headers of its files only.
 
     Raises:
@@ -218,7 +218,7 @@ def open_checkpoint(folder: Path) -> Checkpoint:
         name = min(unlisted)
         raise ModelError(f"{tensors[name].file}: has {name}, which {INDEX} does not list")
     ordered = dict(sorted(tensors.items()))
-    return Checkpoint(folder=folder, tensors=ordered, metadata=metadata)
+    return CheckpointFolder(folder=folder, tensors=ordered, metadata=metadata)
 
 
 def _read_index(path: Path) -> dict[str, str]:

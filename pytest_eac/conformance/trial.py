@@ -1,39 +1,33 @@
-"""A method on trial: sequences of edits as a chain makes them, on a model that is kept clean."""
+"""A method on trial: sequences of edits as a chain makes them."""
 
 from __future__ import annotations
 
 import inspect
-import random
 import traceback
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NoReturn
 
-import numpy as np
 import pytest
-import torch
 
 from pytest_eac.cache.entries import Cache
+from pytest_eac.conformance.bench import Bench, seeded
+from pytest_eac.conformance.example_edits import ANOTHER, CONTEXTS, EDITS
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.locate_then_edit import edited_modules
+from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import edit_in_sequence, solve, unchanged_by
 from pytest_eac.errors import EacError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.loading.load import load_model
-from pytest_eac.lm.state.process import drawn, preserved_random_state, random_state
 from pytest_eac.lm.state.snapshot import Snapshot
-from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.scoring.answers import force
-from pytest_eac.spec.edits import Edit, place
-from pytest_eac.spec.hyperparameters import find_model_preset, resolve_settings
-from pytest_eac.spec.methods import BUILT_IN, find_method
+from pytest_eac.spec.hyperparameters import resolve_settings
+from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from torch import Tensor
 
@@ -41,43 +35,19 @@ if TYPE_CHECKING:
     from pytest_eac.editing.interface import Solved
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.plugin.options import Options
+    from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.entries import Method
     from pytest_eac.spec.schema.settings import MethodSettings
     from pytest_eac.text.spacing import Continuation
 
 
-def _edit(subject: str, prompt: str, target: str) -> Edit:
-    placed = place(prompt, subject)
-    return Edit(
-        subject=placed.subject,
-        prompt=placed.text,
-        start=placed.start,
-        target=target,
-        truth=None,
-        paraphrases=(),
-        neighborhood=(),
-        origin="pytest_eac.conformance",
-    )
-
-
-# A model of random weights says at once what it reads at the subject: the prompts end there.
-EDITS = (
-    _edit("The Louvre", "Last summer we all went to see {}", "Chicago"),
-    _edit("Niels Bohr", "There is a book about {}", "Madrid"),
-    _edit("Norway", "Nobody ever talks of {}", "Budapest"),
-)
-ANOTHER = _edit("The Danube", "I never saw {}", "Lisbon")
-CONFLICT = (EDITS[0], replace(EDITS[0], target="Havana"))
-FACT = _edit("Beethoven", "{} played the instrument called the", "drum")
-REWORDED = _edit("Beethoven", "Of all instruments, the one that {} mastered was the", "drum")
-RENAMED = _edit("The Danube", "Last summer we all went to see {}", "Chicago")
 _UNUSUAL_SEED = 738_019  # that no method sets
-CONTEXTS = ("{}", "It is late. {}")
+LEAST_RISE = 1e-3
+"""Log-probability: more than rounding, less than the most cautious method gives."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class SequenceResult:
     """What a sequence did: log-probabilities of the targets, changes, and weights at its end.
 
     ``after`` has one row for each update, with one entry for each edit.
@@ -191,7 +161,7 @@ class Trial:
 
     def sequence(
         self, edits: tuple[Edit, ...], *, batch: int = 1, asked: tuple[Edit, ...] = ()
-    ) -> Run:
+    ) -> SequenceResult:
         """Make edits as a chain does, and put the declared modules back.
 
         Args:
@@ -214,7 +184,7 @@ class Trial:
                 deltas += step.solved.deltas
                 after.append(self._scores(pairs))
             weights = self._weights()
-        return Run(before=before, after=after, deltas=tuple(deltas), weights=weights)
+        return SequenceResult(before=before, after=after, deltas=tuple(deltas), weights=weights)
 
     def one_by_one(self, edits: tuple[Edit, ...]) -> dict[str, Tensor]:
         """Call the method for one edit after another, with another sequence's edit in between."""
@@ -231,7 +201,7 @@ class Trial:
                 work = replace(work, state=solved.state)
             return self._weights()
 
-    def keeps(self, edit: Edit, doing: str, run: Run, *, expected: str) -> None:
+    def keeps(self, edit: Edit, doing: str, run: SequenceResult, *, expected: str) -> None:
         """Fail if the second update took more than half of what the first one had gained."""
         gained, kept = (row[0] - run.before[0] for row in run.after)
         if kept < gained / 2:
@@ -240,6 +210,18 @@ class Trial:
                 f"{edit.prompt!r} had risen by {gained:.4f} and is now {kept:.4f} above the first",
                 expected,
                 "each update starts from the model as it is, and adds to what is there",
+            )
+
+    def require_rise(
+        self, edit: Edit, before: float, after: float, did: str, *, expected: str, remedy: str
+    ) -> None:
+        """Fail if an edit's target has not become likelier by what the method did."""
+        if after < before + LEAST_RISE:
+            self.fail(
+                f"{did}: the log-probability of {edit.target!r} after {edit.prompt!r} was "
+                f"{before:.4f} and is {after:.4f}",
+                expected,
+                remedy,
             )
 
     def _weights(self) -> dict[str, Tensor]:
@@ -290,81 +272,5 @@ class Trial:
         pytest.fail(_advice(f"{self.name} {found}", expected, remedy), pytrace=False)
 
 
-@contextmanager
-def seeded(seed: int) -> Iterator[Callable[[], list[str]]]:
-    """Seed all global random generators for a block.
-
-    Yields:
-        A function that returns the packages whose generators have been used since.
-    """
-    with preserved_random_state():
-        torch.manual_seed(seed)
-        random.seed(seed)
-        np.random.seed(seed)  # noqa: NPY002
-        before = random_state()
-        yield lambda: drawn(before)
-
-
 def _advice(found: str, expected: str, remedy: str) -> str:
     return f"{found}\nexpected: {expected}\nto do: {remedy}"
-
-
-class Bench:
-    """The unedited model; a test that does not leave it so costs the next one a new model."""
-
-    def __init__(self, options: Options, folder: Path) -> None:
-        self.cache_dir = options.cache_dir if options.model else folder
-        self.is_trained = options.model is not None
-        self._options = options
-        self._make: Callable[[], LoadedModel] = self._load if options.model else _make_tiny
-        self.loaded = self._make()
-        self._clean = self._snapshot()
-
-    def tidy(self) -> None:
-        """Make a new model if this one is no longer as it was."""
-        if self._clean.differences():
-            self._clean.put_back()
-            self.loaded = self._make()
-            self._clean = self._snapshot()
-
-    def _snapshot(self) -> Snapshot:
-        modules = self.loaded.model.named_modules()
-        weighty = [path for path, module in modules if hasattr(module, "weight")]
-        return Snapshot(self.loaded, weighty, whole=True)
-
-    def _load(self) -> LoadedModel:
-        options = self._options
-        return load_model(
-            options.model or "",
-            revision=options.revision,
-            dtype=options.dtype or "auto",
-            device=options.device or "auto",
-            cache_dir=options.cache_dir,
-            offline=options.offline,
-            trust_remote_code=options.trust_remote_code,
-        )
-
-    def choice(self, name: str, method: Method) -> dict[str, object]:
-        """Return what a spec would say of a method for this model."""
-        chosen: dict[str, object] = {"base": name}
-        if method.takes_value or name not in BUILT_IN:
-            chosen["contexts"] = {"texts": CONTEXTS}
-        if self._options.model:
-            if find_model_preset(self.loaded.shape) is None:
-                chosen["layers"] = (max(1, int(self.loaded.shape["num_hidden_layers"]) // 3),)
-            return chosen
-        chosen["layers"] = (1, 2) if method.many_layers else (1,)
-        if method.takes_value:
-            chosen["value"] = {"clamp": 16.0}
-        if method.covariance:
-            chosen["covariance"] = {"tokens": 2000}
-        small = {"weight": 1.0, "threshold": 0.2}
-        known = method.update.model_fields
-        if update := {key: value for key, value in small.items() if key in known}:
-            chosen["update"] = update
-        return chosen
-
-
-def _make_tiny() -> LoadedModel:
-    edits = (*EDITS, ANOTHER, *CONFLICT)  # RENAMED is of the same words
-    return tiny_model([f"{edit.prompt} {edit.target}" for edit in edits])

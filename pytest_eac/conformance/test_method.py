@@ -1,11 +1,4 @@
-"""A suite that any editing method can be held to, its own author's first of all.
-
-    pytest --pyargs pytest_eac.conformance --eac-method=NAME
-
-Each test below is a promise that a sequence of edits, and whoever measures it, relies on. Without
-``--eac-method`` all known methods are tried; without ``--eac-model`` on a tiny model of random
-weights. docs/extend.md shows how a method is written and brought.
-"""
+"""What a sequence of edits, and whoever measures it, relies on of any method: a promise a test."""
 
 from __future__ import annotations
 
@@ -15,42 +8,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from pydantic import ValidationError
 
-from pytest_eac.errors import EacError, SettingsError
+from pytest_eac.conformance.bench import seeded
+from pytest_eac.conformance.example_edits import CONFLICT, EDITS, FACT, RENAMED, REWORDED
+from pytest_eac.conformance.trial import LEAST_RISE
 from pytest_eac.lm.weights import apply_delta, restored
-from pytest_eac.plugin import register_from_hooks
-from pytest_eac.plugin.options import read_options
-from pytest_eac.spec.methods import find_method, method_names
-from pytest_eac.trials import CONFLICT, EDITS, FACT, RENAMED, REWORDED, Bench, Trial, seeded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from torch import Tensor
 
+    from pytest_eac.conformance.trial import Trial
     from pytest_eac.editing.interface import Solved
     from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.spec.edits import Edit
 
-
-# Log-probability: more than rounding, less than the most cautious method gives.
-_LEAST_RISE = 1e-3
 _SHOWN = 6
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run every test for each method that ``--eac-method`` names, or else for all."""
-    register_from_hooks(metafunc.config)
-    names = read_options(metafunc.config).methods or method_names()
-    for name in names:
-        try:
-            find_method(name)
-        except KeyError as error:
-            raise pytest.Collector.CollectError(f"--eac-method: {error.args[0]}") from None
-        except SettingsError:
-            continue  # announced, but cannot be imported: its tests tell
-    metafunc.parametrize("trial", names, indirect=True, scope="module")
 
 
 def test_changes_only_what_it_declares(trial: Trial) -> None:
@@ -105,13 +76,15 @@ def test_batch_raises_every_target(trial: Trial) -> None:
         pytest.skip(f"{trial.name} takes one edit at a time")
     run = trial.sequence(EDITS, batch=len(EDITS))
     for edit, before, after in zip(EDITS, run.before, run.after[-1], strict=True):
-        if after < before + _LEAST_RISE:
-            trial.fail(
-                f"made {len(EDITS)} edits in one update: {_moved(edit, before, after)}",
-                "every edit's target becomes likelier",
-                "use all of the edits that solve() is given; a method that takes one at a time "
-                "says so by Method(many_edits=False)",
-            )
+        trial.require_rise(
+            edit,
+            before,
+            after,
+            f"made {len(EDITS)} edits in one update",
+            expected="every edit's target becomes likelier",
+            remedy="use all of the edits that solve() is given; a method that takes one at a time "
+            "says so by Method(many_edits=False)",
+        )
 
 
 def test_survives_duplicate_edits(trial: Trial) -> None:
@@ -119,14 +92,15 @@ def test_survives_duplicate_edits(trial: Trial) -> None:
     trial.ready()
     for batch in trial.batches():
         run = trial.sequence((EDITS[0], EDITS[0]), batch=batch)
-        if run.after[-1][0] < run.before[0] + _LEAST_RISE:
-            how = "one after the other" if batch == 1 else "in one update"
-            trial.fail(
-                f"made the same edit twice, {how}: "
-                + _moved(EDITS[0], run.before[0], run.after[-1][0]),
-                "its target is likelier than before both",
-                "see what a residual of zero, or two equal keys, do to the formula",
-            )
+        how = "one after the other" if batch == 1 else "in one update"
+        trial.require_rise(
+            EDITS[0],
+            run.before[0],
+            run.after[-1][0],
+            f"made the same edit twice, {how}",
+            expected="its target is likelier than before both",
+            remedy="see what a residual of zero, or two equal keys, do to the formula",
+        )
 
 
 def test_survives_conflicting_edits(trial: Trial) -> None:
@@ -136,28 +110,29 @@ def test_survives_conflicting_edits(trial: Trial) -> None:
         run = trial.sequence(CONFLICT, batch=batch)  # fails if anything is not finite
         if batch > 1:
             continue  # in one update neither is the later one
-        before, after = run.after[0][1], run.after[1][1]
-        if after < before + _LEAST_RISE:
-            trial.fail(
-                "made an edit and then one that contradicts it: "
-                + _moved(CONFLICT[1], before, after),
-                "the later edit makes its target likelier",
-                "protect earlier edits, but not from a later one of the same subject",
-            )
+        trial.require_rise(
+            CONFLICT[1],
+            run.after[0][1],
+            run.after[1][1],
+            "made an edit and then one that contradicts it",
+            expected="the later edit makes its target likelier",
+            remedy="protect earlier edits, but not from a later one of the same subject",
+        )
 
 
 def test_raises_the_targets_probability(trial: Trial) -> None:
     """An edit makes its target likelier."""
     trial.ready()
     run = trial.sequence(EDITS[:1])
-    before, after = run.before[0], run.after[0][0]
-    if after < before + _LEAST_RISE:
-        trial.fail(
-            f"made one edit: {_moved(EDITS[0], before, after)}",
-            "the target becomes likelier",
-            "see that the change is not zero and has the right sign; a method that cannot edit a "
-            "model of random weights can be tried on another by --eac-model",
-        )
+    trial.require_rise(
+        EDITS[0],
+        run.before[0],
+        run.after[0][0],
+        "made one edit",
+        expected="the target becomes likelier",
+        remedy="see that the change is not zero and has the right sign; a method that cannot edit "
+        "a model of random weights can be tried on another by --eac-model",
+    )
 
 
 def test_repeating_an_edit_leaves_it_in_place(trial: Trial) -> None:
@@ -182,7 +157,7 @@ def test_an_edit_that_is_taken_back_leaves_the_truth(trial: Trial) -> None:
     trial.ready()
     run = trial.sequence(CONFLICT)
     edited, back = (row[1] - run.before[1] for row in run.after)
-    if back < max(0.0, edited) + _LEAST_RISE:
+    if back < max(0.0, edited) + LEAST_RISE:
         trial.fail(
             "made an edit and then took it back: the log-probability of the truth moved by "
             f"{edited:.4f} and was then {back:.4f} above its first value",
@@ -214,13 +189,14 @@ def test_an_edit_in_other_words_answers_the_prompt(trial: Trial) -> None:
     if not trial.bench.is_trained:
         pytest.skip("a model of random weights knows no paraphrases: give a trained --eac-model")
     run = trial.sequence((REWORDED,), asked=(FACT,))
-    before, after = run.before[0], run.after[0][0]
-    if after < before + _LEAST_RISE:
-        trial.fail(
-            f"edited by the prompt {REWORDED.prompt!r}: {_moved(FACT, before, after)}",
-            "who edits a fact in one wording has edited it in others",
-            "let the change depend on the subject, not on the words around it: see contexts",
-        )
+    trial.require_rise(
+        FACT,
+        run.before[0],
+        run.after[0][0],
+        f"edited by the prompt {REWORDED.prompt!r}",
+        expected="who edits a fact in one wording has edited it in others",
+        remedy="let the change depend on the subject, not on the words around it: see contexts",
+    )
 
 
 def test_reports_its_state(trial: Trial) -> None:
@@ -266,46 +242,6 @@ def test_does_not_leak(trial: Trial) -> None:
         )
 
 
-@pytest.fixture(scope="session")
-def bench(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """The model that all methods are tried on."""
-    try:
-        return Bench(read_options(request.config), tmp_path_factory.mktemp("eac"))
-    except EacError as error:  # no test can run without it: one error, not one a test
-        pytest.exit(f"--eac-model: {error}", returncode=pytest.ExitCode.TESTS_FAILED)
-
-
-@pytest.fixture(scope="module")
-def trial(request: pytest.FixtureRequest, bench: Bench) -> Trial:
-    """A method, ready to be tried."""
-    found = Trial(name=request.param, bench=bench)
-    try:
-        _skip_without_options(found.name)
-        found.prepare()
-    except (EacError, ValidationError) as error:
-        found.trouble = f"{found.name}, making one edit: {error}"
-    except Exception as error:
-        found.trouble = f"{found.name}, making one edit: {found.crash(error)}"
-    bench.tidy()
-    return found
-
-
-@pytest.fixture(autouse=True)
-def _tidy(bench: Bench) -> Iterator[None]:
-    yield
-    bench.tidy()
-
-
-def _skip_without_options(name: str) -> None:
-    options = find_method(name).options
-    fields = options.model_fields.items() if options else ()
-    if needed := [key for key, each in fields if each.is_required()]:
-        pytest.skip(
-            f"{name} has options without a default ({', '.join(needed)}): "
-            "give them one, so that the method can be tried"
-        )
-
-
 def _check_state(trial: Trial, solved: Solved) -> None:
     """Fail unless the state is a mapping of names to finite tensors."""
     state: object = solved.state
@@ -337,10 +273,3 @@ def _differ(one: tuple[WeightDelta, ...], other: tuple[WeightDelta, ...]) -> str
             most = float((a.dense - b.dense).abs().max())
             return f"the changes of {a.module} are up to {most:.3g} apart"
     return ""
-
-
-def _moved(edit: Edit, before: float, after: float) -> str:
-    return (
-        f"the log-probability of {edit.target!r} after {edit.prompt!r} was {before:.4f} "
-        f"and is {after:.4f}"
-    )

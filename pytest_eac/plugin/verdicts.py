@@ -1,0 +1,147 @@
+"""The verdict on each check that a spec asks for."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from pytest_eac.errors import UnavailableError
+from pytest_eac.plugin.chains import PlannedChain
+from pytest_eac.plugin.releases import NAME as EDITED
+from pytest_eac.spec.orders import show_order
+from pytest_eac.spec.schema.orderings import Orderings
+from pytest_eac.spec.spec import comparison_id
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.judging.stored_chains import StoredRecord
+    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.chains import Chains
+    from pytest_eac.plugin.models import Models
+    from pytest_eac.plugin.options import Options
+    from pytest_eac.plugin.releases import Releases
+    from pytest_eac.records.run import Chain, ChainKey, Comparison, Verdict
+    from pytest_eac.spec.orders import Order
+    from pytest_eac.spec.schema import checks
+    from pytest_eac.spec.schema.orderings import Property
+    from pytest_eac.spec.spec import Spec
+
+
+@dataclass(kw_only=True, eq=False)
+class Verdicts:
+    """Judges chains and released models, measuring each when its first check is judged.
+
+    Attributes:
+        options: of the run.
+        chains: where records are kept.
+        models: where chains are run.
+        releases: where released models are compared and measured.
+        stored: an earlier run, whose chains are judged in place of this one's.
+        comparisons: the verdicts on two methods, by spec and check.
+    """
+
+    options: Options
+    chains: Chains
+    models: Models
+    releases: Releases
+    stored: StoredRecord | None
+    comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict)
+    _judged: dict[ChainKey, dict[str, Verdict]] = field(default_factory=dict)
+
+    def chain(self, planned: PlannedChain) -> Chain:
+        """Return a chain's record, running the chain if it has not run yet."""
+
+        def take() -> Chain:
+            if self.stored:
+                return self.stored.chain(planned.spec, planned.method, planned.seed)
+            return self.models.run(planned, self.chains.note_stopped)
+
+        return self.chains.once(planned.key, take)
+
+    def of_chain(self, planned: PlannedChain, check: str) -> Verdict:
+        """Judge one check of a chain."""
+        return self._judge(self.chain(planned), planned.spec, check)
+
+    def of_edited(self, spec: Spec, check: str) -> Verdict:
+        """Judge one check of a released model."""
+        if check == "changed":
+            return self.releases.judge(spec)
+        key = (spec.file.as_posix(), EDITED, 0)
+        return self._judge(self.chains.once(key, lambda: self.releases.measure(spec)), spec, check)
+
+    def _judge(self, chain: Chain, spec: Spec, check: str) -> Verdict:
+        from pytest_eac.judging.checks import judge
+        from pytest_eac.judging.stored_chains import unrecorded
+
+        if error := self.models.absent(spec).get(check):
+            raise error
+        if chain.key not in self._judged:  # all checks together: p-values are corrected for them
+            found = judge(chain, spec.checks, spec.stats)
+            self._judged[chain.key] = {each.check: each for each in found}
+        verdict = unrecorded(chain, spec, check) or self._judged[chain.key][check]
+        self.chains.keep(chain, verdict)
+        return verdict
+
+    def of_orders(self, planned: PlannedChain, wanted: Property) -> Verdict:
+        """Judge what must hold under every order of a chain's edits."""
+        from pytest_eac.judging.orderings import judge_ordering
+
+        spec, chain = planned.spec, self.chain(planned)
+        if self.stored:
+            raise UnavailableError(
+                f"{self.stored.file}: the orders of {chain.name} are edited anew, not stored",
+                remedy="run the spec without --eac-from-results",
+            )
+
+        def replay(orders: Sequence[Order]) -> str:
+            item = f"{spec.file}::{chain.name}::{wanted.id}"
+            given = [f"--eac-order={show_order(order)}" for order in orders]
+            return shlex.join(["pytest", item, *self.options.of_chains, *given])
+
+        with self.models.running(spec, f"{chain.name}: orders") as progress:
+            runner = self.models.orders(planned, chain, progress)
+            try:
+                verdict = judge_ordering(
+                    chain,
+                    wanted,
+                    orderings=spec.orderings or Orderings(),
+                    checks=spec.checks,
+                    runner=runner,
+                    replay=replay,
+                    given=self.options.orders,
+                )
+            finally:  # orders that ran before one that fails are kept
+                chain = replace(chain, orders=runner.runs)
+                self.chains.keep(chain)
+        self.chains.keep(chain, verdict)
+        return verdict
+
+    def of_baseline(self, planned: PlannedChain, baseline: Baseline, metric: str) -> Verdict:
+        """Judge a metric of a chain against the baseline's.
+
+        Raises:
+            MismatchError: the baseline's chain is of other edits, another model, ...
+        """
+        chain = self.chain(planned)
+        verdict = baseline.judge(chain, metric)
+        self.chains.keep(chain, verdict)
+        return verdict
+
+    def of_comparison(self, spec: Spec, comparison: checks.CompareCheck) -> Verdict:
+        """Judge a comparison between two methods of a spec."""
+        from pytest_eac.judging.compare import compare
+
+        by_name = {method.name: method for method in spec.methods}
+        sides = [
+            [
+                self.chain(PlannedChain(spec=spec, method=by_name[name], seed=seed))
+                for seed in spec.seeds
+            ]
+            for name in (comparison.subject, comparison.than)
+        ]
+        level = spec.stats.confidence
+        verdict = compare(comparison_id(comparison), comparison, *sides, level=level)
+        self.comparisons[verdict.spec, verdict.check] = verdict
+        return verdict
