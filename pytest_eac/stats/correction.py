@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Literal
 
-from scipy.stats import false_discovery_control
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,7 +41,7 @@ def adjust(p_values: Sequence[float], method: CorrectionMethod) -> tuple[Adjuste
     if method == "none":
         return tuple(Adjusted(p=p, factor=1.0) for p in p_values)
     if method == "bh":
-        found = false_discovery_control(p_values) if count else ()
+        found = scipy.stats.false_discovery_control(p_values) if count else ()
         factors = [count / (place + 1) for place in range(count)]
         by_place = [float(found[index]) for index in order]
     else:

@@ -7,7 +7,7 @@ from math import ceil, log2
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import binomtest, norm, permutation_test, wilcoxon
+import scipy
 
 from pytest_eac.stats.intervals import newcombe, student, student_between
 from pytest_eac.stats.means import needed_above, p_above
@@ -131,8 +131,8 @@ def needed(
     mean = float(gaps.mean())
     if mean <= 0:
         return None
-    changed = float(norm.isf(level)) * float(np.sqrt((gaps**2).mean()))
-    about = ceil(((changed + float(norm.ppf(power)) * float(gaps.std())) / mean) ** 2)
+    changed = float(scipy.stats.norm.isf(level)) * float(np.sqrt((gaps**2).mean()))
+    about = ceil(((changed + float(scipy.stats.norm.ppf(power)) * float(gaps.std())) / mean) ** 2)
     # Signs alone make 2 ** -k at best, of k differences that are not 0.
     return max(about, ceil(log2(1 / level) / float((gaps != 0).mean())))
 
@@ -143,7 +143,11 @@ def _are_binary(*columns: Any) -> bool:
 
 def _mcnemar(gained: int, lost: int) -> float:
     changed = gained + lost
-    return float(binomtest(gained, changed, alternative="greater").pvalue) if changed else 1.0
+    return (
+        float(scipy.stats.binomtest(gained, changed, alternative="greater").pvalue)
+        if changed
+        else 1.0
+    )
 
 
 def _by_sign_and_rank(gaps: Any, seed: int) -> dict[str, float]:
@@ -152,14 +156,14 @@ def _by_sign_and_rank(gaps: Any, seed: int) -> dict[str, float]:
         return {"sign flips": 1.0, "Wilcoxon": 1.0}
     return {
         "sign flips": _flipped(gaps, seed),
-        "Wilcoxon": float(wilcoxon(gaps, alternative="greater").pvalue),
+        "Wilcoxon": float(scipy.stats.wilcoxon(gaps, alternative="greater").pvalue),
     }
 
 
 def _flipped(gaps: Any, seed: int) -> float:
     if len(gaps) == 1:  # nothing to permute, says scipy: one sign is as likely as the other
         return 0.5 if gaps[0] > 0 else 1.0
-    found = permutation_test(
+    found = scipy.stats.permutation_test(
         (gaps,),
         lambda column, axis: column.mean(axis=axis),
         permutation_type="samples",

@@ -14,7 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from scipy import optimize, stats
+import scipy
 
 from pytest_eac.stats.batches import batches
 
@@ -132,7 +132,7 @@ def fit(series: Series, shape: Shape, *, confidence: float = 0.95) -> Fit | None
     parameter = 1.0
     bounds = _bounds(shape, series)
     if shape != "linear":
-        found = optimize.minimize_scalar(
+        found = scipy.optimize.minimize_scalar(
             deviance, bounds=bounds, method="bounded", options={"xatol": 1e-7 * bounds[1]}
         )
         parameter = float(found.x)
@@ -148,7 +148,7 @@ def fit(series: Series, shape: Shape, *, confidence: float = 0.95) -> Fit | None
     dispersion = max(_LEAST_DISPERSION, float(np.sum((residuals - 1) ** 2)) / freedom)
     low = high = None
     if shape != "linear":
-        rise = dispersion * float(stats.f.ppf(confidence, 1, freedom))
+        rise = dispersion * float(scipy.stats.f.ppf(confidence, 1, freedom))
         low, high = _crossings(deviance, parameter, bounds, least + rise)
     return Fit(
         shape=shape,
@@ -176,8 +176,8 @@ def _crossings(
         return min(float(deviance(parameter)), limit + 1e6) - limit
 
     return (
-        float(optimize.brentq(above, bounds[0], best)) if above(bounds[0]) > 0 else None,
-        float(optimize.brentq(above, best, bounds[1])) if above(bounds[1]) > 0 else None,
+        float(scipy.optimize.brentq(above, bounds[0], best)) if above(bounds[0]) > 0 else None,
+        float(scipy.optimize.brentq(above, best, bounds[1])) if above(bounds[1]) > 0 else None,
     )
 
 
@@ -196,7 +196,7 @@ def p_reaches(series: Series, fitted: Fit, limit: float) -> float:
     tested = min(max(limit, low), high)
     least = float(_deviance(fitted.shape, series.steps, series.edges, tested))
     root = math.sqrt(max(0.0, least - fitted.criterion) / fitted.dispersion)
-    return float(stats.t.sf(math.copysign(root, limit - fitted.parameter), fitted.freedom))
+    return float(scipy.stats.t.sf(math.copysign(root, limit - fitted.parameter), fitted.freedom))
 
 
 def fits(series: Series, *, confidence: float = 0.95) -> tuple[Fit, ...]:

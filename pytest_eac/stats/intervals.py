@@ -6,7 +6,7 @@ from math import atanh, sqrt, tanh
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
-from scipy.stats import norm, t
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ def wilson(share: float, n: int, *, confidence: float = 0.95) -> tuple[float, fl
 
     Source: Wilson (1927), without continuity correction.
     """
-    z = float(norm.ppf((1 + confidence) / 2))
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
     center = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))
@@ -103,5 +103,5 @@ def student(values: Sequence[float], *, confidence: float = 0.95) -> tuple[float
     if n < 2:
         return None
     center = fmean(values)
-    half = float(t.ppf((1 + confidence) / 2, n - 1)) * stdev(values) / sqrt(n)
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1)) * stdev(values) / sqrt(n)
     return center - half, center + half

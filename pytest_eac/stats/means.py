@@ -7,7 +7,7 @@ from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binom, norm
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def p_above(scores: Sequence[float], limit: float) -> float:
     if limit <= 0:
         return 0.0
     whole = int(fsum(scores) + _ROUNDING)
-    return float(binom.sf(whole - 1, len(scores), min(limit, 1.0)))
+    return float(scipy.stats.binom.sf(whole - 1, len(scores), min(limit, 1.0)))
 
 
 def needed_above(
@@ -59,16 +59,20 @@ def needed_above(
     mean, spread = fmean(scores), pstdev(scores)
     if mean <= limit:
         return None
-    against, wanted = float(norm.isf(level)), float(norm.ppf(power))
+    against, wanted = float(scipy.stats.norm.isf(level)), float(scipy.stats.norm.ppf(power))
     widths = against * sqrt(limit * (1 - limit)) + wanted * spread
     about = max(1, ceil((widths / (mean - limit)) ** 2))
     if about > _EXACT:
         return about
     counts = np.arange(1, 2 * about + 200)
-    least = binom.isf(level, counts, limit) + 1  # the smallest sum whose p-value is low enough
+    least = (
+        scipy.stats.binom.isf(level, counts, limit) + 1
+    )  # the smallest sum whose p-value is low enough
     if set(scores) <= {0.0, 1.0}:
-        found = binom.sf(least - 1, counts, mean)
+        found = scipy.stats.binom.sf(least - 1, counts, mean)
     else:
-        found = norm.sf((least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING)))
+        found = scipy.stats.norm.sf(
+            (least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING))
+        )
     too_few: list[int] = counts[found < power].tolist()
     return max(too_few, default=0) + 1

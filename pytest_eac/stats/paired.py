@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.stats import DegenerateDataWarning, binomtest, bootstrap
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -59,9 +59,9 @@ def resampled(
 
     for method in ("BCa", "percentile") if n > 1 else ():
         with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("ignore", DegenerateDataWarning)
+            warnings.simplefilter("ignore", scipy.stats.DegenerateDataWarning)
             warnings.simplefilter("ignore", RuntimeWarning)
-            found = bootstrap(
+            found = scipy.stats.bootstrap(
                 data,
                 measured,
                 paired=True,
@@ -116,5 +116,5 @@ def is_above(scores: Sequence[float], floor: float, *, confidence: float = 0.95)
     """
     n = len(scores)
     right = sum(score > 0 for score in scores)
-    chance = binomtest(right, n, max(floor, 1 / n), alternative="greater").pvalue
+    chance = scipy.stats.binomtest(right, n, max(floor, 1 / n), alternative="greater").pvalue
     return bool(chance < 1 - confidence and sum(scores) / n > floor)

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import rankdata, t
+import scipy
 
 from pytest_eac.stats.paired import Interval
 
@@ -43,7 +43,7 @@ def partial_rank_correlation(
     x: Sequence[float], y: Sequence[float], given: Sequence[Hashable]
 ) -> float | None:
     """Return the same of the ranks of x and y over all points (Spearman's); ties share a rank."""
-    return partial_correlation(rankdata(x), rankdata(y), given)
+    return partial_correlation(scipy.stats.rankdata(x), scipy.stats.rankdata(y), given)
 
 
 def over_groups(
@@ -99,7 +99,7 @@ def over_groups(
         return nothing
     without = np.arctanh(np.array(others, dtype=float))
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
-    half = float(t.ppf((1 + confidence) / 2, count - 2)) * error
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, count - 2)) * error
     center = math.atanh(value)
     return Interval(value=value, low=math.tanh(center - half), high=math.tanh(center + half))
 

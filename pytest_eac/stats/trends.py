@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from pytest_eac.stats.batches import batches
 from pytest_eac.stats.paired import Interval
@@ -63,7 +63,7 @@ class Slope(Interval):
             room = math.log(limit / self.value)
         if self.error == 0:
             return 0.0 if room >= 0 else 1.0
-        return float(stats.t.sf(room / self.error, self.freedom))
+        return float(scipy.stats.t.sf(room / self.error, self.freedom))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def mann_kendall(values: Sequence[float]) -> Trend | None:
     smallest = 1 / math.factorial(min(n, 20))
     if len(set(values)) == 1:
         return Trend(tau=0.0, p=1.0, smallest_p=smallest)
-    found = stats.kendalltau(range(n), values, alternative="greater")
+    found = scipy.stats.kendalltau(range(n), values, alternative="greater")
     return Trend(tau=float(found.statistic), p=float(found.pvalue), smallest_p=smallest)
 
 
@@ -137,7 +137,7 @@ def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: in
     slopes = _median_slopes(series.edges[kept], np.vstack(found))
     value, error = float(slopes[0]), float(slopes[1:].std(ddof=1))
     error = error / value if value > 0 else error
-    half = float(stats.t.ppf((1 + confidence) / 2, fitted.freedom)) * error
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, fitted.freedom)) * error
     low, high = value - half, value + half
     if value > 0:
         low, high = value * math.exp(-half), value * math.exp(half)
@@ -160,11 +160,11 @@ def needed_steps(p: float, *, n: int, freedom: int, level: float, power: float =
     Returns:
         More than ``n``; ``None`` where ``_MOST_TIMES`` as many would not do.
     """
-    now = float(stats.t.isf(p, freedom))
+    now = float(scipy.stats.t.isf(p, freedom))
     for part in batches(_MOST_TIMES * n - n, 1):
         counts = np.arange(n + 1 + part.start, n + 1 + part.stop)
         reached = now * np.sqrt(counts / n)
-        wanted = stats.t.isf(level, counts - n + freedom) + stats.norm.ppf(power)
+        wanted = scipy.stats.t.isf(level, counts - n + freedom) + scipy.stats.norm.ppf(power)
         enough: list[int] = counts[reached >= wanted].tolist()
         if enough:
             return enough[0]
@@ -199,7 +199,7 @@ def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
     n = len(values)
     if n < 2 * SHORTEST_REGIME:
         return None
-    ranks = stats.rankdata(values)
+    ranks = scipy.stats.rankdata(values)
     generator = np.random.default_rng(seed)
     scores = _rank_scores(np.vstack([ranks, np.sort(ranks)]))
     least = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
