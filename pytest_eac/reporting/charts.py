@@ -52,10 +52,7 @@ class Line:
     joined: bool = True
 
 
-Steps = tuple[float, ...]
-
-
-def ticks(low: float, high: float, steps: Steps = (1, 2, 2.5, 5, 10)) -> list[float]:
+def ticks(low: float, high: float, steps: Sequence[float] = (1, 2, 2.5, 5, 10)) -> list[float]:
     """Return about five round numbers that hold ``low`` and ``high`` between them.
 
     Args:

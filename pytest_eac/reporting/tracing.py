@@ -170,6 +170,8 @@ def _within(layers: Sequence[LayerEffect], best: LayerEffect) -> list[int]:
 _WIDE, _HIGH = 760, 450
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 736, 92, 386
 _BLUE, _GREY, _INK = "#1f5fa8", "#8a8a8a", "#222222"
+_TEXTS: dict[str, object] = {"font_family": "sans-serif", "font_size": 13, "fill": _INK}
+_RETURNS = "probability of the answer that returns"
 _BAND: dict[str, object] = {"fill": _BLUE, "fill_opacity": 0.2}
 _MEAN: dict[str, object] = {"stroke": _BLUE, "stroke_width": 2}
 _STATE: dict[str, object] = {"stroke": _GREY, "stroke_width": 1.5, "stroke_dasharray": "5 4"}
@@ -202,21 +204,13 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
         *_legend(effect),
         *_axes(tracing, frame),
         *_curves(tracing, frame),
-        frame.names(
-            f"layer{window}",
-            "probability of the answer that returns",
-            bottom=436,
-            left=20,
-            text_anchor="middle",
-        ),
+        frame.names(f"layer{window}", _RETURNS, bottom=436, left=20, text_anchor="middle"),
         xmlns="http://www.w3.org/2000/svg",
         viewBox=f"0 0 {_WIDE} {_HIGH}",
         width=_WIDE,
         height=_HIGH,
         role="img",
-        font_family="sans-serif",
-        font_size=13,
-        fill=_INK,
+        **_TEXTS,
     )
     return f"{picture}\n"
 

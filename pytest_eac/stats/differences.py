@@ -143,11 +143,9 @@ def _are_binary(*columns: Any) -> bool:
 
 def _mcnemar(gained: int, lost: int) -> float:
     changed = gained + lost
-    return (
-        float(scipy.stats.binomtest(gained, changed, alternative="greater").pvalue)
-        if changed
-        else 1.0
-    )
+    if not changed:
+        return 1.0
+    return float(scipy.stats.binomtest(gained, changed, alternative="greater").pvalue)
 
 
 def _by_sign_and_rank(gaps: Any, seed: int) -> dict[str, float]:

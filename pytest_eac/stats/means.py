@@ -65,14 +65,12 @@ def needed_above(
     if about > _EXACT:
         return about
     counts = np.arange(1, 2 * about + 200)
-    least = (
-        scipy.stats.binom.isf(level, counts, limit) + 1
-    )  # the smallest sum whose p-value is low enough
+    # The smallest sum whose p-value is low enough.
+    least = scipy.stats.binom.isf(level, counts, limit) + 1
     if set(scores) <= {0.0, 1.0}:
         found = scipy.stats.binom.sf(least - 1, counts, mean)
     else:
-        found = scipy.stats.norm.sf(
-            (least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING))
-        )
+        z = (least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING))
+        found = scipy.stats.norm.sf(z)
     too_few: list[int] = counts[found < power].tolist()
     return max(too_few, default=0) + 1
