@@ -86,7 +86,8 @@ def test_metrics_are_means_of_means_of_questions_asked_one_by_one(
         return [
             _said(recall, edit, each.prompt, each.answer or "", edit.target)[1]
             for each in edit.neighborhood
-            if each.prompt not in {edit.prompt for edit in world[:8]}
+            if each.prompt not in {other.prompt for other in world[:8]}
+            and (match != "success" or each.answer != edit.target)
         ]
 
     def same(one: object, other: object) -> float:
