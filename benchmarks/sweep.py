@@ -25,6 +25,7 @@ from pytest_eac.errors import EacError
 from pytest_eac.measuring.chain import run_chain
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.scoring.perplexity import perplexity
+from pytest_eac.spec.metrics import RECALLED, Metric
 from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.spec.spec import SpecMethod
 from pytest_eac.spec.yaml.values import parse
@@ -64,13 +65,8 @@ def row(chain: Chain, before: float) -> str:
     """Return the cells that a chain's end gives; ``before`` is the unedited model's perplexity."""
     last = chain.checkpoints[-1]
     after = last.metrics["perplexity"].value or 0.0
-    shares = (
-        last.metrics["efficacy"],
-        last.metrics["retention"],
-        last.metrics["generalization"],
-        last.metrics["locality"],
-    )
-    cells = [f"{share.value:.2f}" for share in shares if share.value is not None]
+    shares = [last.metrics[name].value for name in RECALLED]
+    cells = [f"{share:.2f}" for share in shares if share is not None]
     reached = sum(bool(cost.reached) for cost in chain.per_edit)
     seconds = sum(cost.seconds for cost in chain.per_edit) / len(chain.per_edit)
     cells += [f"{last.deviation.l1_relative:.3f}", f"{100 * (after / before - 1):+.1f} %"]
@@ -102,13 +98,13 @@ def main() -> None:
         f"perplexity before: {before:.3f}\n"
     )
     print(
-        "| method | settings | efficacy | retention | generalization | locality | dev L1 | "
-        "perplexity | reached | s/edit |\n|" + "---|" * 10
+        f"| method | settings | {' | '.join(RECALLED)} | dev L1 | perplexity | reached | s/edit |"
+        "\n|" + "---|" * 10
     )
     for label, choice in settings(arguments.grid):
         try:
             method = SpecMethod(name=choice.base, choice=choice)
-            metrics = {"perplexity": lambda model, _: perplexity(model, texts)}
+            metrics = [Metric(name="perplexity", measure=lambda model, _: perplexity(model, texts))]
             chain = run_chain(loaded, spec, method, recall=recall, metrics=metrics)
             print(f"| {label} | {row(chain, before)} |", flush=True)
         except EacError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from functools import partial
@@ -29,7 +29,7 @@ from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.feasibility import require_possible, require_room
-from pytest_eac.measuring.metrics import Metric, find_metrics, measure
+from pytest_eac.measuring.metrics import Point, find_metrics
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.measuring.time_left import Pace
 from pytest_eac.measuring.tracing import trace
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.editing.covariance import Moment
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.metrics import Metric
     from pytest_eac.spec.schema.settings import MethodSettings
     from pytest_eac.spec.spec import Spec, SpecMethod
 
@@ -71,7 +72,7 @@ def run_chain(
     progress: Progress | None = None,
     cache_dir: Path | None = None,
     cache: Cache | None = None,
-    metrics: Mapping[str, Metric] | None = None,
+    metrics: Sequence[Metric] | None = None,
     watch: Callable[[Step], None] | None = None,
     stopped: Callable[[Unfinished], None] | None = None,
 ) -> Chain:
@@ -86,7 +87,7 @@ def run_chain(
             then checked that the edits can be made (:mod:`pytest_eac.measuring.feasibility`).
         abilities: the unedited model's abilities that this spec asks for, likewise.
         progress: called with (edits done, edits in all, what is being done).
-        metrics: further metrics, by name; by default those that the spec's checks name.
+        metrics: further metrics; by default those that the spec's checks name.
         cache_dir: where statistics of the unedited model are kept; by default the user's cache.
         cache: where solved edits and measurements are looked up and kept; by default nowhere. What
             is found there stands for the model as it was loaded: leave its weights alone.
@@ -198,16 +199,12 @@ def run_chain(
                     Checkpoint(
                         at=done,
                         deviation=deviation,
-                        metrics={
-                            "efficacy": asked.right_after([cost.score for cost in costs], misses),
-                            "generalization": asked.generalization(done),
-                            "locality": asked.locality(done),
-                            "retention": asked.retention(done),
-                        }
-                        | {
-                            name: measure(name, metric, loaded, spec.edits[:done], confidence=level)
-                            for name, metric in metrics.items()
-                        },
+                        metrics=Point(
+                            recall=asked,
+                            done=done,
+                            scores=[cost.score for cost in costs],
+                            misses=misses,
+                        ).measure(metrics, loaded, confidence=level),
                         abilities=abilities.after(step.name, originals).measure(
                             _due(spec, done),
                             tell=lambda name: tell(done, count, f"measuring, {name}"),  # noqa: B023

@@ -17,7 +17,7 @@ from pytest_eac.measuring.chain import describe_model
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.feasibility import require_askable
 from pytest_eac.measuring.manifest_check import broken_promises, other_base
-from pytest_eac.measuring.metrics import find_metrics, measure
+from pytest_eac.measuring.metrics import Point, find_metrics
 from pytest_eac.measuring.recall import Recall
 from pytest_eac.records.manifest import MANIFEST, Manifest, manifest_from_json
 from pytest_eac.records.run import Chain, Checkpoint, Deviation, Norms, Release
@@ -182,21 +182,12 @@ def measure_release(
         )
     edited_record = describe_model(edited)
     tell(count, count, "measuring")
-    asked = recall.on(edited)
-    retention = asked.retention(count)
     point = Checkpoint(
         at=count,
         deviation=_deviation(release.changes.differences),
-        metrics={
-            "efficacy": retention,
-            "generalization": asked.generalization(count),
-            "locality": asked.locality(count),
-            "retention": retention,
-        }
-        | {
-            name: measure(name, metric, edited, spec.edits, confidence=level)
-            for name, metric in metrics.items()
-        },
+        metrics=Point(recall=recall.on(edited), done=count).measure(
+            metrics, edited, confidence=level
+        ),
         abilities=abilities.on(edited).measure(
             (
                 name

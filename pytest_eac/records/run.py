@@ -51,6 +51,11 @@ class Measurement:
     scores: tuple[Share | None, ...]
     misses: tuple[Miss, ...]
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is one number for the model as a whole."""
+        return self.value is not None and not self.scores
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Norms:
@@ -352,6 +357,12 @@ class Chain:
     def name(self) -> str:
         """The chain's name in node ids: ``rome-eac-s0``; ``edited`` for a released model."""
         return self.method if self.released else f"{self.method}-s{self.seed}"
+
+    def measured(self, metric: str) -> Measurement | None:
+        """Return a metric at the end, if it was measured; ``deviation`` has its own field."""
+        if metric == "known":
+            return self.known
+        return self.checkpoints[-1].metrics.get(metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

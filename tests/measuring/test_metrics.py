@@ -14,6 +14,7 @@ from pytest_eac.errors import EditError, NonFiniteError, SettingsError
 from pytest_eac.measuring.metrics import find_metrics, measure
 from pytest_eac.spec import registry
 from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.metrics import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def measured(result: Any) -> Measurement:
-    return measure("mine", lambda *_: result, MODEL, EDITS)
+    return measure(Metric(name="mine", measure=lambda *_: result), MODEL, EDITS)
 
 
 @pytest.mark.parametrize("number", [3, 3.0, np.float32(3), np.float64(3), torch.tensor(3.0)])
@@ -123,19 +124,21 @@ def test_an_error_in_a_metric_names_it_and_keeps_its_kind() -> None:
         raise EditError("the subject is lost")
 
     with pytest.raises(EditError, match=r"^metric 'mine': the subject is lost$"):
-        measure("mine", broken, MODEL, EDITS)
+        measure(Metric(name="mine", measure=broken), MODEL, EDITS)
 
 
 def test_a_metric_is_given_the_model_and_the_edits_so_far() -> None:
     given: list[Any] = []
-    measure("mine", lambda *arguments: given.append(arguments) or 1.0, MODEL, EDITS[:2])  # type: ignore[func-returns-value]
+    metric = Metric(name="mine", measure=lambda *arguments: given.append(arguments) or 1.0)  # type: ignore[func-returns-value]
+    measure(metric, MODEL, EDITS[:2])
     assert given == [(MODEL, EDITS[:2])]
 
 
 def test_metrics_are_found_by_name_in_the_order_asked_for() -> None:
     registry.register(registry.METRICS, "one", len)
     registry.register(registry.METRICS, "two", max)
-    assert list(find_metrics(["two", "one"]).items()) == [("two", max), ("one", len)]
+    found = find_metrics(["two", "one"])
+    assert [(each.name, each.resolve()) for each in found] == [("two", max), ("one", len)]
 
 
 def test_a_metric_that_cannot_be_called_is_told() -> None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
+from pytest_eac.spec.metrics import metric_names
 from pytest_eac.spec.schema.settings import NonNegative, Strict
 from pytest_eac.spec.schema.types import Count, Text
+from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
     from pytest_eac.spec.schema.checks import Checks
 
 Kind = Literal["permutation", "subsequence", "interleaving", "duplicate", "conflict"]
-Metric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
-METRICS: tuple[Metric, ...] = get_args(Metric)
 # An edit that is made twice, or taken back, is no reordering of the same edits.
 REARRANGING: tuple[Kind, ...] = ("permutation", "subsequence", "interleaving")
+
+
+def _of_edited_model(name: str) -> str:
+    if name not in metric_names():
+        text, hint = "unknown metric {name}{hint}", closest(name, metric_names())
+        raise PydanticCustomError("name", text, {"name": repr(name), "hint": hint})
+    return name
 
 
 class Budget(Strict):
@@ -40,9 +48,9 @@ class Orderings(Strict):
     hold: tuple[Text, ...] | None = Field(
         None,
         description="Checks that must hold under every order; by default those of the "
-        "spec on efficacy, generalization, locality, retention and deviation.",
+        "spec on metrics of the edited model.",
     )
-    spread: dict[Metric, NonNegative] = Field(
+    spread: dict[Annotated[str, AfterValidator(_of_edited_model)], NonNegative] = Field(
         {}, description="How far apart a metric may be under two orders of the same edits."
     )
     state: NonNegative | None = Field(
@@ -57,8 +65,8 @@ class Orderings(Strict):
 
     def properties(self, checks: Checks) -> tuple[Property, ...]:
         """Return what must hold, in the order of the fields above."""
-        there = [name for name, _ in checks.named()]
-        hold = [name for name in METRICS if name in there] if self.hold is None else self.hold
+        there = [name for name, _ in checks.named() if name in metric_names()]
+        hold = there if self.hold is None else self.hold
         found = [Property(kind="hold", name=name) for name in dict.fromkeys(hold)]
         found += [
             Property(kind="spread", name=metric, tolerance=most)
