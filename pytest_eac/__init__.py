@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.load import load_spec
     from pytest_eac.spec.methods import Method
+    from pytest_eac.spec.metrics import Metric
     from pytest_eac.spec.schema.settings import MethodSettings
 
 __version__ = "0.1.0"
@@ -38,6 +39,7 @@ _HOMES = {
     "LoadedModel": "pytest_eac.lm.loading.load",
     "Method": "pytest_eac.spec.methods",
     "MethodSettings": "pytest_eac.spec.schema.settings",
+    "Metric": "pytest_eac.spec.metrics",
     "Solved": "pytest_eac.editing.interface",
     "TargetLoss": "pytest_eac.editing.loss",
     "WeightDelta": "pytest_eac.lm.weights",
@@ -67,6 +69,7 @@ __all__ = [
     "LoadedModel",
     "Method",
     "MethodSettings",
+    "Metric",
     "Problem",
     "Recipe",
     "Record",

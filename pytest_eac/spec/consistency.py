@@ -87,9 +87,11 @@ def _check_orderings(draft: Draft, checks: list[str]) -> list[str]:
         elif name in BUILT_IN and BUILT_IN[name].asked == "unedited":
             message = f"{name!r} is of the unedited model: no order can change it"
             draft.complain(("orderings", "hold", index), message)
+    measured = (*OF_EDITED, *draft.written.checks.metrics)
     for name in orderings.spread:
-        if trouble := _not_at_the_end(draft, name):
-            draft.complain(("orderings", "spread", name), trouble, key=True)
+        if name not in measured:
+            message = f"{name!r} is not a metric that this spec measures{closest(name, measured)}"
+            draft.complain(("orderings", "spread", name), message, key=True)
     properties = orderings.properties(draft.written.checks)
     if not properties:
         message = "nothing is checked; expected a check to hold, a spread or a state"

@@ -35,7 +35,7 @@ class Metric:
             returns a score between 0 and 1 for each edit (``None`` where there is nothing to
             measure), or one number for the model. Built-in ones are called in their own ways.
         name: as in checks and records; that which it is registered under.
-        heading: of its column in the terminal, where space is short; by default its name.
+        heading: of its column in the terminal, where space is short; by default the name.
         asks: what it tells, in a sentence.
         formula: its definition.
         page: the page of the documentation that says more.
@@ -95,6 +95,7 @@ BUILT_IN = {
         Metric(
             name="known",
             measure="pytest_eac.measuring.recall:Recall",
+            heading="known",
             asks="Does the unedited model know the facts that are to be changed?",
             formula="mean over edits i with a truth of s(W_0, prompt_i, truth_i)",
             page="metrics",
