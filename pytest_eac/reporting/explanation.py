@@ -157,7 +157,7 @@ def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
     last: Measurement | None = None
     for checkpoint in chain.checkpoints:
         found = checkpoint.metrics.get(check)
-        if check == DEVIATION or check.startswith(f"{DEVIATION}-"):
+        if check.startswith(DEVIATION):
             yield f"after {checkpoint.at}: deviation {checkpoint.deviation.l1_relative:.4g} (L1)"
         elif check in checkpoint.abilities:
             ability = checkpoint.abilities[check]

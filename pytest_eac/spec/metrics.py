@@ -22,7 +22,7 @@ NEEDS = {"truth": "a truth", "paraphrases": "paraphrases", "neighborhood": "a ne
 """What a metric can need of an edit, in words."""
 # Other keys of ``checks:``, and how the names of items begin that are no metrics.
 _TAKEN = ("metrics", "abilities", "compare", "changed")
-_TAKEN_PREFIXES = ("deviation-", "orderings-", "baseline-", "lm_eval:")
+_TAKEN_PREFIXES = (DEVIATION, "orderings-", "baseline-", "lm_eval:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,84 +84,71 @@ class Metric:
         return called
 
 
-_UNCOUNTED: tuple[Literal["already held", "target is truth"], ...] = (
-    "already held",
-    "target is truth",
+def _recalled(name: str, heading: str, asks: str, formula: str, **more: Any) -> Metric:
+    """A share of the edits, measured by their questions on the edited model."""
+    about: dict[str, Any] = {"asks": asks, "formula": formula, "page": "metrics", **more}
+    measure = f"pytest_eac.measuring.metrics:Point.{name}"
+    return Metric(name=name, heading=heading, measure=measure, kind="share", **about)
+
+
+_UNCOUNTED = ("already held", "target is truth")
+_REGISTER = (
+    Metric(
+        name="known",
+        heading="known",
+        measure="pytest_eac.measuring.recall:Recall",
+        asks="Does the unedited model know the facts that are to be changed?",
+        formula="mean over edits i with a truth of s(W_0, prompt_i, truth_i)",
+        page="metrics",
+        needs="truth",
+        asked="unedited",
+        kind="share",
+        leaves_out=("target is truth",),
+    ),
+    _recalled(
+        "efficacy",
+        "effic",
+        "Did each edit work, asked right after it was made?",
+        "mean over edits i ≤ k that count of s(W_i, prompt_i, target_i)",
+        asked="edit",
+        leaves_out=_UNCOUNTED,
+    ),
+    _recalled(
+        "generalization",
+        "genrl",
+        "Does an edit hold when the same is asked in other words?",
+        "mean over edits i that stand and count of mean over paraphrases p of s(W_k, p, target_i)",
+        needs="paraphrases",
+        leaves_out=_UNCOUNTED,
+    ),
+    _recalled(
+        "locality",
+        "local",
+        "Are answers about other things as they were before the edits?",
+        "mean over edits i ≤ k of mean over neighbours p of s(W_k, p, answer of W_0 to p)",
+        needs="neighborhood",
+        against="before the edits",
+    ),
+    _recalled(
+        "retention",
+        "retain",
+        "Do all edits so far still hold, asked of the model as it is now?",
+        "mean over edits i that stand and count of s(W_k, prompt_i, target_i)",
+        leaves_out=_UNCOUNTED,
+        forgetting=True,
+    ),
+    Metric(
+        name=DEVIATION,
+        heading="dev",
+        measure="pytest_eac.measuring.deviation:measure_deviation",
+        asks="How far have the edited matrices moved from the original ones?",
+        formula="D_k = ‖W_k - W_0‖, relative: / ‖W_0‖ (L1 or Frobenius)",
+        page="metrics",
+        kind="weights",
+        better="lower",
+    ),
 )
-_HERE = "pytest_eac.measuring.metrics"
-BUILT_IN = {
-    each.name: each
-    for each in (
-        Metric(
-            name="known",
-            measure="pytest_eac.measuring.recall:Recall",
-            heading="known",
-            asks="Does the unedited model know the facts that are to be changed?",
-            formula="mean over edits i with a truth of s(W_0, prompt_i, truth_i)",
-            page="metrics",
-            needs="truth",
-            asked="unedited",
-            kind="share",
-            leaves_out=("target is truth",),
-        ),
-        Metric(
-            name="efficacy",
-            measure=f"{_HERE}:Point.efficacy",
-            heading="effic",
-            asks="Did each edit work, asked right after it was made?",
-            formula="mean over edits i ≤ k that count of s(W_i, prompt_i, target_i)",
-            page="metrics",
-            asked="edit",
-            kind="share",
-            leaves_out=_UNCOUNTED,
-        ),
-        Metric(
-            name="generalization",
-            measure=f"{_HERE}:Point.generalization",
-            heading="genrl",
-            asks="Does an edit hold when the same is asked in other words?",
-            formula="mean over edits i that stand and count of mean over paraphrases p "
-            "of s(W_k, p, target_i)",
-            page="metrics",
-            needs="paraphrases",
-            kind="share",
-            leaves_out=_UNCOUNTED,
-        ),
-        Metric(
-            name="locality",
-            measure=f"{_HERE}:Point.locality",
-            heading="local",
-            asks="Are answers about other things as they were before the edits?",
-            formula="mean over edits i ≤ k of mean over neighbours p "
-            "of s(W_k, p, answer of W_0 to p)",
-            page="metrics",
-            needs="neighborhood",
-            kind="share",
-            against="before the edits",
-        ),
-        Metric(
-            name="retention",
-            measure=f"{_HERE}:Point.retention",
-            heading="retain",
-            asks="Do all edits so far still hold, asked of the model as it is now?",
-            formula="mean over edits i that stand and count of s(W_k, prompt_i, target_i)",
-            page="metrics",
-            kind="share",
-            leaves_out=_UNCOUNTED,
-            forgetting=True,
-        ),
-        Metric(
-            name=DEVIATION,
-            measure="pytest_eac.measuring.deviation:measure_deviation",
-            heading="dev",
-            asks="How far have the edited matrices moved from the original ones?",
-            formula="D_k = ‖W_k - W_0‖, relative: / ‖W_0‖ (L1 or Frobenius)",
-            page="metrics",
-            kind="weights",
-            better="lower",
-        ),
-    )
-}
+BUILT_IN = {each.name: each for each in _REGISTER}
 """The built-in metrics, in the order of tables. A record has each, ``known`` and ``deviation`` in
 fields of their own: a chain has only one of the former, and a deviation is more than a mean."""
 
