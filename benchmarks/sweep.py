@@ -25,6 +25,7 @@ from pytest_eac.errors import EacError
 from pytest_eac.measuring.chain import RunOptions, run_chain
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited
 from pytest_eac.scoring.perplexity import perplexity
+from pytest_eac.spec.metrics import RECALLED
 from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.spec.spec import SpecMethod
 from pytest_eac.spec.yaml.values import parse
@@ -64,13 +65,8 @@ def _flat(choice: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 def row(chain: Chain, perplexity_ratio: float) -> str:
     """Return the cells that a chain's end gives; perplexity is over the unedited model's."""
     last = chain.checkpoints[-1]
-    shares = (
-        last.metrics["efficacy"],
-        last.metrics["retention"],
-        last.metrics["generalization"],
-        last.metrics["locality"],
-    )
-    cells = [f"{share.value:.2f}" for share in shares if share.value is not None]
+    shares = [last.metrics[name].value for name in RECALLED]
+    cells = [f"{share:.2f}" for share in shares if share is not None]
     reached = sum(bool(cost.reached) for cost in chain.per_edit)
     seconds = sum(cost.seconds for cost in chain.per_edit) / len(chain.per_edit)
     cells += [f"{last.deviation.l1_relative:.3f}", f"{100 * (perplexity_ratio - 1):+.1f} %"]
@@ -109,8 +105,8 @@ def main() -> None:
         f"perplexity before: {before:.3f}\n"
     )
     print(
-        "| method | settings | efficacy | retention | generalization | locality | dev L1 | "
-        "perplexity | reached | s/edit |\n|" + "---|" * 10
+        f"| method | settings | {' | '.join(RECALLED)} | dev L1 | perplexity | reached | s/edit |"
+        "\n|" + "---|" * 10
     )
     for label, choice in settings(arguments.grid):
         try:

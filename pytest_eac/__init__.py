@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.entries import Method
     from pytest_eac.spec.load import load_spec
+    from pytest_eac.spec.metrics import Metric
     from pytest_eac.spec.schema.settings import MethodSettings
 
 __version__ = "0.1.0"
@@ -40,6 +41,7 @@ _HOMES = {
     "LoadedModel": "pytest_eac.lm.loading.load",
     "Method": "pytest_eac.spec.entries",
     "MethodSettings": "pytest_eac.spec.schema.settings",
+    "Metric": "pytest_eac.spec.metrics",
     "RunOptions": "pytest_eac.measuring.chain",
     "Solved": "pytest_eac.editing.interface",
     "TargetLoss": "pytest_eac.editing.loss",
@@ -70,6 +72,7 @@ __all__ = [
     "LoadedModel",
     "Method",
     "MethodSettings",
+    "Metric",
     "Problem",
     "Recipe",
     "Record",

@@ -7,6 +7,7 @@ from pathlib import Path
 from reference_pages.commands import commands_page
 from reference_pages.keys import keys_page
 from reference_pages.methods import methods_page
+from reference_pages.metrics import metrics_page
 from reference_pages.options import options_page
 from reference_pages.results import results_page
 
@@ -20,5 +21,6 @@ def pages() -> dict[str, str]:
         "options.md": options_page(),
         "commands.md": commands_page(),
         "methods.md": methods_page(),
+        "metrics.md": metrics_page(),
         "results.md": results_page(),
     }

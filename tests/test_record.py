@@ -25,7 +25,7 @@ from pytest_eac.records.run import (
     Record,
     Verdict,
 )
-from tests.judging.hand_made_chains import ABILITY
+from tests.judging.hand_made_chains import ABILITY, having
 
 MISS = Miss(edit=1, prompt="Ōsaka lies in", expected="Brazil", got="\tJapan\n", score=0.0)
 MEASURED = Measurement(
@@ -177,7 +177,7 @@ def test_any_record_comes_back_as_it_was_written(
     chain = replace(
         CHAIN,
         known=known,
-        checkpoints=(replace(CHAIN.checkpoints[0], retention=last),),
+        checkpoints=(having(CHAIN.checkpoints[0], "retention", last),),
         verdicts=verdicts,
         hyperparameters=hyperparameters,
     )

@@ -46,7 +46,6 @@ _SPEC = "small.eac.yaml"
 _AT = (1, 2, 4)
 _ABILITIES = ("nli", "perplexity", "generation")
 _ITEMS = 5
-_METRICS = ("efficacy", "generalization", "locality", "retention")
 _TOLERATED = (("efficacy", 0.0), ("deviation", 0.1), ("perplexity", 0.1))
 _OUTCOME = Outcome(name="a", outcome="failed", file=_SPEC, line=1, message="b")
 _GROWTH = {
@@ -84,7 +83,7 @@ def small_record() -> Any:
     data = json.loads(_FIXTURE.read_text("utf-8"))
     first, second, _ = (_cut_chain(chain) for chain in data["chains"])
     verdict = first["verdicts"][0]
-    order = {"order": [2, 1, 3, 4], "solved": 3, "efficacy": 1.0, "retention": 0.5}
+    order = {"order": [2, 1, 3, 4], "solved": 3, "metrics": {"efficacy": 1.0, "retention": None}}
     released = copy.deepcopy(first)
     released |= {"method": "edited", "released": first["model"], "per_edit": []}
     released["checkpoints"] = released["checkpoints"][-1:]
@@ -113,8 +112,9 @@ def _cut_chain(chain: Any) -> Any:
     chain["abilities"] = _cut_abilities(chain["abilities"])
     chain["asked"] = {name: chain["asked"][name] for name in _ABILITIES}
     for at, point in zip(_AT, chain["checkpoints"], strict=True):
-        point |= {name: _cut_measurement(point[name], at) for name in _METRICS}
-        point |= {"at": at, "abilities": _cut_abilities(point["abilities"])}
+        metrics = {name: _cut_measurement(each, at) for name, each in point["metrics"].items()}
+        abilities = _cut_abilities(point["abilities"])
+        point |= {"at": at, "metrics": metrics, "abilities": abilities}
     number: dict[str, Any] = {
         "value": 3.5,
         "n": 0,
@@ -123,7 +123,7 @@ def _cut_chain(chain: Any) -> Any:
         "scores": [],
         "misses": [],
     }
-    point["metrics"] = {"mine": copy.deepcopy(point["efficacy"]), "number": number}
+    metrics |= {"mine": copy.deepcopy(metrics["efficacy"]), "number": number}
     return chain
 
 

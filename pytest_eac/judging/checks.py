@@ -12,6 +12,7 @@ from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
+from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.spec.schema.checks import (
     AnyBounds,
@@ -78,7 +79,7 @@ def judge_one(
         return judge_ability(chain, name, bounds, correction)
     if isinstance(bounds, DeviationBounds):
         grown = grown or partial(growth, chain)
-        if bounds.growth is not None and name != "deviation":
+        if bounds.growth is not None and name != DEVIATION:
             return judge_growth(chain, name, bounds.growth, grown(bounds.norm), correction)
         found = verdict(chain, name, _deviation_cases(chain, bounds))
         more = outlook(bounds, grown(bounds.norm)) if found.outcome == "passed" else []
@@ -89,10 +90,8 @@ def judge_one(
         return _judged(chain, name, cases, bounds.confidence, correction)
     cases = []
     for checkpoint in chosen(chain, bounds.at):
-        if isinstance(bounds, NumberBounds) and name not in checkpoint.metrics:
-            continue  # an older record that this is judged on
-        measurement = checkpoint.metrics[name]
-        cases.append(_case(chain, name, checkpoint.at, measurement, limit))
+        if name in checkpoint.metrics:  # a record that this is judged on may lack it
+            cases.append(_case(chain, name, checkpoint.at, checkpoint.metrics[name], limit))
     return _judged(chain, name, cases, bounds.confidence, correction)
 
 
@@ -157,7 +156,7 @@ def _deviation_cases(chain: Chain, bounds: DeviationBounds) -> list[Case]:
 
 
 def _explain_misses(chain: Chain, measurement: Measurement, name: str) -> list[str]:
-    wanted = "before the edits" if name == "locality" else "expected"
+    wanted = described(name).against
     lines = []
     for miss in measurement.misses[:_SHOWN_MISSES]:
         edit = chain.edits[miss.edit]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import interval
-from pytest_eac.judging.pairs import Pairs, final_deviation, pair
+from pytest_eac.judging.pairs import Pairs, final_number, pair
 from pytest_eac.records import run
-from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
+from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.stats.differences import Difference, difference, needed
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def compare(
     """
     by = comparison.by or 0.0
     lines, values, held = [], [], True
-    if comparison.metric == "deviation" and not comparison.absolute:
+    if comparison.metric == DEVIATION and not comparison.absolute:
         reason = different_matrices({each.name: each for each in (*subject, *other)})
         if reason is not None:
             reason = f"{reason}; edit the same layers, or compare with absolute: true"
@@ -56,7 +56,7 @@ def compare(
         first, second = _final(one, comparison), _final(two, comparison)
         if first is None or second is None:
             reason = f"no edit has anything to measure {comparison.metric} on"
-            if comparison.metric not in METRICS_OF_EDITS:
+            if one.measured(comparison.metric) is None or two.measured(comparison.metric) is None:
                 reason = f"{comparison.metric} was not measured at the end"
             return _undecided(name, comparison, one.spec, reason)
         known = one.abilities.get(comparison.metric)
@@ -117,19 +117,15 @@ def _items_differ(ability: str, chains: Sequence[Chain]) -> bool:
 
 def _final(chain: Chain, comparison: CompareCheck) -> _FinalNumber | None:
     point, metric = chain.checkpoints[-1], comparison.metric
-    if metric == "deviation":
-        return _FinalNumber(value=final_deviation(chain, absolute=comparison.absolute), worth="")
-    if metric not in METRICS_OF_EDITS:
-        ability = point.abilities.get(metric)
-        if ability is None:
-            return None
-        told = interval(ability.low, ability.high, chain.confidence)
-        return _FinalNumber(value=ability.value, worth=f" (n={ability.n} items, {told})")
-    measured = point.metrics[metric]
-    if measured.value is None:
-        return None
-    told = interval(measured.low, measured.high, chain.confidence)
-    return _FinalNumber(value=measured.value, worth=f" (n={measured.n} edits, {told})")
+    if ability := point.abilities.get(metric):
+        shown = interval(ability.low, ability.high, chain.confidence)
+        return _FinalNumber(value=ability.value, worth=f" (n={ability.n} items, {shown})")
+    value = final_number(chain, metric, absolute=comparison.absolute)
+    measured = chain.measured(metric)
+    if value is None or measured is None or measured.is_number:
+        return None if value is None else _FinalNumber(value=value, worth="")
+    shown = interval(measured.low, measured.high, chain.confidence)
+    return _FinalNumber(value=value, worth=f" (n={measured.n} edits, {shown})")
 
 
 def _upwards(comparison: CompareCheck, one: float, two: float) -> float:
@@ -176,7 +172,8 @@ def _with_confidence(
         least = ceil(log2(1 / level))
         if len(pairs.one) < least:
             reason = (
-                f"undecided: a deviation is one number per chain; needs {least} seeds or more; "
+                f"undecided: {comparison.metric} is one number per chain; "
+                f"needs {least} seeds or more; "
             )
             return "undecided", reason, least
     better, worse = _directed(comparison, pairs)
@@ -245,6 +242,6 @@ def _undecided(name: str, comparison: CompareCheck, spec: str, reason: str) -> r
 
 
 def _label(comparison: CompareCheck) -> str:
-    if comparison.metric != "deviation":
+    if comparison.metric != DEVIATION:
         return comparison.metric
     return f"deviation (L1, {'absolute' if comparison.absolute else 'relative'})"

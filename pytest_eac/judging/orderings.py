@@ -9,10 +9,12 @@ from pytest_eac.judging.checks import judge_one
 from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.order_search import Draws, OrderSearch
+from pytest_eac.judging.pairs import final_number
 from pytest_eac.records.run import Chain, Verdict
 from pytest_eac.spec.edits import question
+from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.orders import Order, show_order
-from pytest_eac.spec.schema.orderings import METRICS, REARRANGING
+from pytest_eac.spec.schema.orderings import REARRANGING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -257,10 +259,10 @@ class _Spread(_OrderTrial):
         return self.values[order] > self.wanted.tolerance
 
     def metric(self, order: Order) -> float | None:
-        return _final(self.chain_of(order), self.wanted.name)
+        return final_number(self.chain_of(order), self.wanted.name)
 
     def incomparable(self, *orders: Order) -> str | None:
-        if self.wanted.name != "deviation":
+        if self.wanted.name != DEVIATION:
             return None
         return different_matrices({show_order(each): self.chain_of(each) for each in orders})
 
@@ -300,13 +302,7 @@ _TRIALS = {"hold": _Hold, "spread": _Spread, "state": _StateTrial}
 
 
 def _result(chain: Chain, order: Order) -> str:
-    found = {name: _final(chain, name) for name in METRICS}
+    names = (*chain.checkpoints[-1].metrics, DEVIATION)
+    found = {name: final_number(chain, name) for name in names}
     numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if value is not None)
     return f"  order {show_order(order)}: {numbers}"
-
-
-def _final(chain: Chain, metric: str) -> float | None:
-    last = chain.checkpoints[-1]
-    if metric == "deviation":
-        return last.deviation.l1_relative
-    return last.metrics[metric].value

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
+from pytest_eac.spec.metrics import DEVIATION, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_eac.records.run import Chain, EditRecord
+    from pytest_eac.spec.metrics import Metric
 
 PairKey = tuple[str, str, str, int]
 
@@ -40,23 +41,26 @@ def pair(
     """Put the final numbers of two sides next to each other.
 
     Scores of edits are matched by subject, prompt and target, those of abilities item by item, each
-    as its mean over the seeds: it is the edits that stand for others of their kind. A deviation is
-    one number per chain, so there it is the seeds, in their order; seeds that give the very same
-    numbers count once.
+    as its mean over the seeds: it is the edits that stand for others of their kind. A deviation, or
+    another number of the model, is one per chain, so there it is the seeds, in their order; seeds
+    that give the very same numbers count once.
 
     Args:
         one: the chains of one side, one per seed.
-        two: those of the other side; for a deviation, as many.
-        metric: a metric of edits, ``deviation``, or an ability that was measured at the end.
+        two: those of the other side; for a number per chain, as many.
+        metric: a metric or an ability that was measured at the end.
         absolute: whether a deviation is ``||W_t - W_0||`` itself, not its share of ``||W_0||``.
     """
-    if metric == "deviation":
+    measured = [chain.measured(metric) for chain in (*one, *two)]
+    if metric == DEVIATION or any(each and each.is_number for each in measured):
         columns = (
-            [final_deviation(chain, absolute=absolute) for chain in side] for side in (one, two)
+            [final_number(chain, metric, absolute=absolute) for chain in side]
+            for side in (one, two)
         )
         rows = dict.fromkeys(zip(*columns, strict=True))
-        return _pairs("seeds", list(rows), shares=False)
-    if metric in METRICS_OF_EDITS:
+        known = [(a, b) for a, b in rows if a is not None and b is not None]
+        return _pairs("seeds", known, shares=False)
+    if any(measured):
         first, second = _by_edit(one, metric), _by_edit(two, metric)
         return _pairs("edits", [(first[key], second[key]) for key in first if key in second])
     rows_of_items = list(zip(_by_item(one, metric), _by_item(two, metric), strict=True))
@@ -75,6 +79,20 @@ def final_deviation(chain: Chain, *, absolute: bool = False) -> float:
     return last.l1 if absolute else last.l1_relative
 
 
+def final_number(chain: Chain, metric: str, *, absolute: bool = False) -> float | None:
+    """Return a metric at the end of a chain; ``None`` where there is nothing of it."""
+    if metric == DEVIATION:
+        return final_deviation(chain, absolute=absolute)
+    measured = chain.measured(metric)
+    return measured.value if measured else None
+
+
+def metrics_of(chains: Iterable[Chain]) -> tuple[Metric, ...]:
+    """Return the entries of all built-in metrics, and of the others that chains hold."""
+    last = (point for chain in chains for point in chain.checkpoints[-1:])
+    return in_order(name for point in last for name in point.metrics)
+
+
 def edit_keys(edits: Sequence[EditRecord]) -> Iterator[PairKey]:
     """Name each edit by its texts; the same edit made again is another one."""
     seen: Counter[tuple[str, str, str]] = Counter()
@@ -88,8 +106,9 @@ def _by_edit(chains: Sequence[Chain], metric: str) -> dict[PairKey, float]:
     """Return each edit's mean over the chains; an edit that is made again counts by itself."""
     scores: defaultdict[PairKey, list[float]] = defaultdict(list)
     for chain in chains:
-        measured = chain.checkpoints[-1].metrics[metric]
-        for key, score in zip(edit_keys(chain.edits), measured.scores, strict=True):
+        measured = chain.measured(metric)
+        scored = measured.scores if measured else ()
+        for key, score in zip(edit_keys(chain.edits), scored, strict=False):
             if score is not None:
                 scores[key].append(score)
     return {key: fmean(each) for key, each in scores.items()}

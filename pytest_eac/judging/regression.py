@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.run_diff import LEVEL, change_of
 from pytest_eac.records.run import Verdict
+from pytest_eac.spec.metrics import DEVIATION, described
 
 if TYPE_CHECKING:
     from pytest_eac.judging.run_diff import Change, Flip
@@ -16,13 +17,14 @@ _SHOWN_EDITS = 5
 
 
 def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> Verdict:
-    """Judge whether a metric has fallen, at the end of the sequence, by more than is tolerated.
+    """Judge whether a metric has become worse, at the end of the sequence, by more than tolerated.
 
     Scores are compared edit by edit (or item by item). ``failed``: their mean has fallen by more
-    than ``tolerance``, and chance alone would do so less than 5 times in 100 (one-sided, by
+    than ``tolerance`` (or risen, if the metric is better the lower it is), and chance alone would
+    do so less than 5 times in 100 (one-sided, by
     :func:`pytest_eac.stats.differences.difference`). ``undecided``: it has fallen by more, but that
     could be chance. The deviation is one number that nothing random is in: it may rise by
-    ``tolerance`` times its older value.
+    ``tolerance`` times its older value, as may another number that is better the lower it is.
 
     Args:
         old: the baseline's chain.
@@ -30,8 +32,8 @@ def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> V
         metric: ``locality``, ``deviation``, an ability, ...
         tolerance: 0.02 is two points of a share, and two percent of the deviation.
     """
-    check, required = f"baseline-{metric}", _required(metric, tolerance)
     change = change_of(metric, old, new)
+    check, required = f"baseline-{metric}", _required(metric, change, tolerance)
     if change is None:
         found = f"{metric} of {new.name}: undecided: not measured in both this run and the baseline"
         return undecided(check, found, required)
@@ -87,24 +89,23 @@ def _direction(change: float) -> str:
     return "down" if change < 0 else "up"
 
 
-def _required(metric: str, tolerance: float) -> str:
-    if metric == "deviation":
-        return f"tolerated a rise of {tolerance:.4g} times the older value"
-    return f"tolerated a fall of {tolerance:.4g}"
+def _required(metric: str, change: Change | None, tolerance: float) -> str:
+    way = "rise" if described(metric).better == "lower" else "fall"
+    is_share = metric == DEVIATION or (change is not None and change.kind == "relative")
+    return f"tolerated a {way} of {tolerance:.4g}{' times the older value' if is_share else ''}"
 
 
 def _outcome(change: Change, tolerance: float) -> str:
-    if change.kind == "relative":
-        rise = float("inf") if change.change is None else change.change
-        return "failed" if rise > tolerance else "passed"
-    if change.change is None or change.chance is None or -change.change <= tolerance:
+    if change.worsening <= tolerance:
         return "passed"
-    return "failed" if change.chance < LEVEL else "undecided"
+    is_noise = change.chance is not None and change.chance >= LEVEL
+    return "undecided" if is_noise else "failed"
 
 
 def _lost_lines(change: Change, chain: Chain) -> list[str]:
-    lines = [_lost_line(flip, change, chain) for flip in change.lost[:_SHOWN_EDITS]]
-    more = len(change.lost) - _SHOWN_EDITS
+    flips = change.gained if change.rising_is_worse else change.lost
+    lines = [_lost_line(flip, change, chain) for flip in flips[:_SHOWN_EDITS]]
+    more = len(flips) - _SHOWN_EDITS
     return [*lines, f"  and {more} more"] if more > 0 else lines
 
 

@@ -8,8 +8,8 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from pytest_eac.judging.edited_matrices import different_matrices
-from pytest_eac.judging.pairs import edit_keys, final_deviation
-from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
+from pytest_eac.judging.pairs import edit_keys, final_deviation, metrics_of
+from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.stats.differences import difference
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from pytest_eac.records.run import Ability, Chain, Measurement
 
-DEVIATION = "deviation"
 # What noise alone would make at least so often is not held against anybody.
 LEVEL = 0.05
 # A mean of several full scores may miss 1 by so much.
@@ -49,9 +48,10 @@ class Change:
 
     Attributes:
         metric: its name.
-        kind: ``edits`` and ``items`` have a score each, in pairs; a ``relative`` one is a single
-            number that is better the lower it is; of a plain ``number`` nobody has said which way
-            is better.
+        kind: ``edits`` and ``items`` have a score each, in pairs; ``relative`` is the change of a
+            single number as a share of it; of a plain ``number`` nobody has said which way is
+            better.
+        rising_is_worse: whether the metric is better the lower it is.
         old: the older number; a mean over the pairs.
         new: the newer one.
         n: how many pairs; 0 for a single number.
@@ -77,6 +77,15 @@ class Change:
     lost: tuple[Flip, ...] = ()
     gained: tuple[Flip, ...] = ()
     reason: str = ""
+    rising_is_worse: bool = False
+
+    @property
+    def worsening(self) -> float:
+        """By how much it has become worse; below 0 if it is better."""
+        moved = self.change
+        if moved is None:
+            moved = math.copysign(math.inf, self.new - self.old)
+        return moved if self.rising_is_worse else -moved
 
     @property
     def p(self) -> float | None:
@@ -89,19 +98,18 @@ class Change:
         if self.reason:
             return None
         if self.kind == "relative":
-            moved = math.inf if self.change is None else self.change
-            return None if abs(moved) < _RELATIVE else "worse" if moved > 0 else "better"
-        if self.chance is None or self.change is None or self.chance >= LEVEL:
-            return None
-        return "worse" if self.change < 0 else "better"
+            is_noise = abs(self.worsening) < _RELATIVE
+        else:
+            is_noise = self.chance is None or self.chance >= LEVEL
+        return None if is_noise else "worse" if self.worsening > 0 else "better"
 
 
 def metric_names(chains: Iterable[Chain]) -> tuple[str, ...]:
-    """Return the metrics that chains hold, the built-in ones first."""
-    names = dict.fromkeys((*METRICS_OF_EDITS, DEVIATION))
-    for chain in chains:
-        names |= dict.fromkeys((*chain.checkpoints[-1].metrics, *chain.abilities))
-    return tuple(names)
+    """Return the metrics of the edited model that chains hold, the built-in ones first."""
+    held = tuple(chains)
+    metrics = (each.name for each in metrics_of(held) if each.asked != "unedited")
+    abilities = (name for chain in held for name in chain.abilities)
+    return tuple(dict.fromkeys((*metrics, *abilities)))
 
 
 def changes(old: Chain, new: Chain) -> tuple[Change, ...]:
@@ -121,11 +129,11 @@ def change_of(metric: str, old: Chain, new: Chain) -> Change | None:
     abilities = last_ability(old, metric), last_ability(new, metric)
     if abilities[0] is not None and abilities[1] is not None:
         return _of_items(metric, abilities[0], abilities[1])
-    one, two = _measured(old, metric), _measured(new, metric)
+    one, two = old.measured(metric), new.measured(metric)
     if one is None or two is None:
         return None
-    if one.n == two.n == 0 and one.value is not None and two.value is not None:
-        return _plain(metric, one.value, two.value)
+    if one.is_number and two.is_number and one.value is not None and two.value is not None:
+        return _of_numbers(metric, one.value, two.value)
     return _of_edits(metric, old, one, new, two)
 
 
@@ -135,21 +143,25 @@ def last_ability(chain: Chain, name: str) -> Ability | None:
     return found[-1] if found else None
 
 
-def _measured(chain: Chain, metric: str) -> Measurement | None:
-    last = chain.checkpoints[-1]
-    if metric in METRICS_OF_EDITS:
-        return last.metrics[metric]
-    return last.metrics.get(metric)
-
-
 def _of_deviation(old: Chain, new: Chain) -> Change:
     before, after = final_deviation(old), final_deviation(new)
     if reason := different_matrices({"there": old, "here": new}):
         return Change(
             metric=DEVIATION, kind="relative", old=before, new=after, change=None, reason=reason
         )
-    change = (after - before) / before if before else 0.0 if before == after else None
-    return Change(metric=DEVIATION, kind="relative", old=before, new=after, change=change)
+    return _of_numbers(DEVIATION, before, after)
+
+
+def _of_numbers(metric: str, old: float, new: float) -> Change:
+    """Hold single numbers against each other: as a share, if one way is known to be better."""
+    better = described(metric).better
+    if better is None:
+        return _plain(metric, old, new)
+    change = (new - old) / abs(old) if old else 0.0 if old == new else None
+    lower = better == "lower"
+    return Change(
+        metric=metric, kind="relative", old=old, new=new, change=change, rising_is_worse=lower
+    )
 
 
 def _plain(metric: str, old: float, new: float) -> Change:
@@ -200,6 +212,7 @@ def _paired(
         low=mean.low,
         high=mean.high,
         chance=moved.p,
+        rising_is_worse=kind == "edits" and described(metric).better == "lower",
         lost=tuple(flip for flip in flips if _is_full(flip.old) and not _is_full(flip.new)),
         gained=tuple(flip for flip in flips if _is_full(flip.new) and not _is_full(flip.old)),
     )

@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.measure import measure_abilities
-from pytest_eac.measuring.recall import RECALL, EditedModel
-from pytest_eac.measuring.third_party_metrics import third_party_metrics
-from pytest_eac.records.run import Checkpoint, Measurement
+from pytest_eac.measuring.third_party_metrics import measure_third_party
+from pytest_eac.records.run import Checkpoint
+from pytest_eac.spec.metrics import BUILT_IN, RECALLED, find_metric
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from pytest_eac.abilities.measure import UneditedAbilities
+    from pytest_eac.measuring.recall import EditedModel
     from pytest_eac.records.run import Deviation
+    from pytest_eac.spec.metrics import Metric
     from pytest_eac.spec.spec import Spec
 
-Metrics = Mapping[str, Callable[[EditedModel], Measurement]]
 
-
-def find_metrics(names: Iterable[str]) -> Metrics:
-    """Return the built-in metrics and those of other packages that have these names.
+def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:
+    """Return the metrics of these names.
 
     Raises:
         SettingsError: one is not registered, or is not callable.
     """
-    return RECALL | third_party_metrics(names)
+    found = tuple(find_metric(name) for name in names)
+    for each in found:
+        each.resolve()
+    return found
 
 
 def measure_checkpoint(
     edited: EditedModel,
     spec: Spec,
-    metrics: Metrics,
+    metrics: Iterable[Metric],
     *,
     abilities: UneditedAbilities,
     deviation: Deviation,
@@ -41,7 +45,7 @@ def measure_checkpoint(
     Args:
         edited: the model as it is now.
         spec: says which abilities are looked at after so many edits.
-        metrics: what is measured, by name.
+        metrics: what is measured besides the built-in ones.
         abilities: the unedited model's.
         deviation: how far the weights are from the original ones.
         tell: called with the name of an ability that is about to be measured.
@@ -55,7 +59,10 @@ def measure_checkpoint(
     return Checkpoint(
         at=edited.count,
         deviation=deviation,
-        metrics={name: measure(edited) for name, measure in metrics.items()},
+        metrics={
+            **{name: BUILT_IN[name].resolve()(edited) for name in RECALLED},
+            **{each.name: measure_third_party(each, edited) for each in metrics},
+        },
         abilities=measure_abilities(
             abilities, _due(spec, edited.count), edited.asker.state, tell=tell
         ),

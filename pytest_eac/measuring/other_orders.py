@@ -143,11 +143,11 @@ class OrderRunner:
 
     def _only_what_counts(self, spec: Spec) -> Spec:
         """Leave out the abilities and metrics that need not hold under every order."""
-        hold = (spec.orderings.hold if spec.orderings else None) or ()
+        followed = {each.name for each in spec.properties}
         checks = spec.checks
         kept = {
-            "abilities": {name: each for name, each in checks.abilities.items() if name in hold},
-            "metrics": {name: each for name, each in checks.metrics.items() if name in hold},
+            group: {name: each for name, each in getattr(checks, group).items() if name in followed}
+            for group in ("abilities", "metrics")
         }
         return replace(spec, checks=checks.model_copy(update=kept))
 

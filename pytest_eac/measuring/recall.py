@@ -15,7 +15,7 @@ from pytest_eac.measuring.summary import summarize_answers
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from pytest_eac.measuring.probes import Probe
     from pytest_eac.measuring.unedited import UneditedAnswers
@@ -90,14 +90,6 @@ def locality(edited: EditedModel) -> Measurement:
 def retention(edited: EditedModel) -> Measurement:
     """Score the edits that stand on their prompts, on the model as it is now."""
     return edited.retained
-
-
-RECALL: dict[str, Callable[[EditedModel], Measurement]] = {
-    "efficacy": efficacy,
-    "generalization": generalization,
-    "locality": locality,
-    "retention": retention,
-}
 
 
 def measure_group(edited: EditedModel, group: str) -> Measurement:

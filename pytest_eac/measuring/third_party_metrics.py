@@ -3,60 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from pytest_eac.errors import EacError, NonFiniteError, SettingsError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.measuring.summary import summarize_scores
 from pytest_eac.records.run import Measurement
-from pytest_eac.spec.registry import METRICS, find
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.recall import EditedModel
-    from pytest_eac.spec.edits import Edit
-
-# (edited model, edits so far) -> one score per edit, None where there is nothing to measure; or one
-# number for the model as a whole.
-Metric = Callable[["LoadedModel", "tuple[Edit, ...]"], Any]
+    from pytest_eac.spec.metrics import Metric
 
 
-def third_party_metrics(names: Iterable[str]) -> dict[str, Callable[[EditedModel], Measurement]]:
-    """Return the metrics of these names as functions of the same kind as the built-in ones.
-
-    Raises:
-        SettingsError: one is not registered, or is not callable.
-    """
-    found: dict[str, Callable[[EditedModel], Measurement]] = {}
-    for name in names:
-        metric = find(METRICS, name)
-        if not callable(metric):
-            raise SettingsError(
-                f"metric {name!r} is a {type(metric).__name__}, expected a callable"
-            )
-        found[name] = partial(measure_third_party, name, metric)
-    return found
-
-
-def measure_third_party(name: str, metric: Metric, edited: EditedModel) -> Measurement:
+def measure_third_party(metric: Metric, edited: EditedModel) -> Measurement:
     """Call a metric and put its result in the record's form, with an interval.
 
     Raises:
-        SettingsError: it returned neither a number nor one score between 0 and 1 per edit.
+        SettingsError: it returned neither a number nor one score between 0 and 1 per edit, or not
+            what its entry says.
         NonFiniteError: a number is NaN or infinite.
         SpoiledModelError: it left something behind.
     """
     loaded, edits = edited.asker.state.loaded, edited.unedited.questions.edits[: edited.count]
+    name = metric.name
     try:
         with preserved_random_state(), unchanged(loaded, "it", whole=True):
-            result = metric(loaded, edits)
+            result = metric.resolve()(loaded, edits)
     except EacError as error:
         raise type(error)(f"metric {name!r}: {error}") from error
     if hasattr(result, "tolist"):  # a tensor or an array
         result = result.tolist()
+    is_number = isinstance(result, int | float)
+    if metric.kind not in {None, "number" if is_number else "share"}:
+        raise SettingsError(
+            f"metric {name!r} returned {str(result)[:60]!r}, but its kind is {metric.kind!r}"
+        )
     if isinstance(result, int | float):
         if not math.isfinite(result):
             raise NonFiniteError(f"metric {name!r} is {result}")

@@ -23,8 +23,9 @@ def pytest_eac_register_methods() -> Mapping[str, Any]:  # type: ignore[empty-bo
 def pytest_eac_register_metrics() -> Mapping[str, Any]:  # type: ignore[empty-body]
     """Return metrics by name.
 
-    Each is a callable ``(model, edits)``, called on the edited model with the edits so far. It
-    returns one score between 0 and 1 (or ``None``) for each edit, or one number for the model.
+    Each is a callable ``(model, edits)``, called on the edited model with the edits so far, or a
+    :class:`pytest_eac.Metric` that says more about it. The callable returns one score between 0
+    and 1 (or ``None``) for each edit, or one number for the model.
     """
 
 

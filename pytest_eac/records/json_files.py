@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Ability, Chain, Checkpoint, Measurement, Norms
     from pytest_eac.records.tracing import Tracing
 
-_METRICS = ("efficacy", "generalization", "locality", "retention")
 _GROUPS = ("value", "anchors", "update")
 _NORMS = ("l1", "frobenius")
 _SMALLEST, _LARGEST = 1e-50, 1e50
@@ -101,12 +100,8 @@ def _of_edits(chain: Chain, count: int) -> Iterator[str]:
 
 
 def _of_checkpoint(place: str, point: Checkpoint, chain: Chain) -> Iterator[str]:
-    for name in _METRICS:
-        if name not in point.metrics:
-            yield f"{place}.metrics: lacks {name}"
     for name, measured in point.metrics.items():
-        whole = name not in _METRICS and not measured.scores and measured.value is not None
-        scores = 0 if whole else point.at
+        scores = 0 if measured.is_number else point.at
         yield from _of_scores(
             f"{place}.metrics.{name}", measured, edits=len(chain.edits), scores=scores
         )

@@ -51,6 +51,11 @@ class Measurement:
     scores: tuple[Share | None, ...]
     misses: tuple[Miss, ...]
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it is one number for the model as a whole."""
+        return self.value is not None and not self.scores
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Norms:
@@ -360,6 +365,12 @@ class Chain:
     def key(self) -> ChainKey:
         """What tells chains of a record apart: spec, method and seed."""
         return self.spec, self.method, self.seed
+
+    def measured(self, metric: str) -> Measurement | None:
+        """Return a metric at the end, if it was measured; ``deviation`` has its own field."""
+        if metric == "known":
+            return self.known
+        return self.checkpoints[-1].metrics.get(metric)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

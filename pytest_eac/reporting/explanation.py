@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.stored_chains import find_chain
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
+from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.spec import comparison_id
 
 if TYPE_CHECKING:
@@ -155,21 +156,19 @@ def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
     """Yield what was measured at each checkpoint, and the misses of the last one if wanted."""
     last: Measurement | None = None
     for checkpoint in chain.checkpoints:
-        found: Any = checkpoint.metrics.get(check) or (
-            checkpoint.deviation if check == "deviation" else None
-        )
-        if check.startswith("deviation"):
+        found = checkpoint.metrics.get(check)
+        if check.startswith(DEVIATION):
             yield f"after {checkpoint.at}: deviation {checkpoint.deviation.l1_relative:.4g} (L1)"
         elif check in checkpoint.abilities:
             ability = checkpoint.abilities[check]
             yield f"after {checkpoint.at}: {ability.value:.4g}, unedited {ability.base:.4g}"
         elif found is not None and found.value is not None:
             last = found
-            yield f"after {checkpoint.at}: {found.value:.4g} (n={found.n})"
+            count = "" if found.is_number else f" (n={found.n})"
+            yield f"after {checkpoint.at}: {found.value:.4g}{count}"
     if excluded := excluded_text(chain, metric=check):
         yield excluded
-    if check == "known":
-        last = chain.known
+    last = last or chain.measured(check)
     for miss in last.misses if last and misses else ():
         edit = chain.edits[miss.edit]
         yield f"missed: {edit.origin}: {miss.prompt!r} -> {miss.got!r}, not {miss.expected!r}"

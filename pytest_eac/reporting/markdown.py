@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
+from pytest_eac.judging.pairs import metrics_of
 from pytest_eac.safe import fenced, line, markdown, markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_eac.records.run import Ability, Chain, Measurement, Unfinished
+    from pytest_eac.records.run import Ability, Chain, Unfinished
     from pytest_eac.reporting.outcomes import Outcome
-
-_METRICS = ("known", "efficacy", "generalization", "locality", "retention")
+    from pytest_eac.spec.metrics import Metric
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
@@ -40,8 +40,12 @@ def summary(
         level = f"intervals at {mine[0].confidence:.4g}"
         about = f"{markdown(about)}; match: {markdown(mine[0].scoring)}; {level}"
         lines += [f"### {markdown(spec)}", "", about, ""]
-        rows = [_row(chain) for chain in mine]
-        lines += [*table(("chain", "edits", *_METRICS, "deviation"), rows), ""]
+        metrics = metrics_of(mine)
+        rows = [
+            (chain.name, str(len(chain.edits)), *(_cell(chain, each) for each in metrics))
+            for chain in mine
+        ]
+        lines += [*table(("chain", "edits", *(each.name for each in metrics)), rows), ""]
         for chain in mine:
             if excluded := excluded_text(chain):
                 lines += [markdown(f"{chain.name}: {excluded}"), ""]
@@ -78,22 +82,14 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
     return f"Edits: {'failed' if bad else held}" + (f" ({told})" if told else "")
 
 
-def _row(chain: Chain) -> list[str]:
-    last = chain.checkpoints[-1]
-    measured = (
-        chain.known,
-        last.metrics["efficacy"],
-        last.metrics["generalization"],
-        last.metrics["locality"],
-        last.metrics["retention"],
-    )
-    shares = [_share(each) for each in measured]
-    return [chain.name, str(len(chain.edits)), *shares, f"{last.deviation.l1_relative:.4g}"]
-
-
-def _share(measured: Measurement) -> str:
-    if measured.value is None:
+def _cell(chain: Chain, metric: Metric) -> str:
+    if metric.kind == "weights":
+        return f"{chain.checkpoints[-1].deviation.l1_relative:.4g}"
+    measured = chain.measured(metric.name)
+    if measured is None or measured.value is None:
         return "-"
+    if measured.is_number:
+        return f"{measured.value:.4g}"
     if measured.low is None or measured.high is None:
         return f"{measured.value:.3f}"
     return f"{measured.value:.3f} ({measured.low:.2f} to {measured.high:.2f}, n={measured.n})"

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_eac.spec import metrics
 from pytest_eac.spec.entries import KEPT
+from pytest_eac.spec.metrics import Metric, described
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
 
 if TYPE_CHECKING:
@@ -34,38 +36,12 @@ def _ability(asked: str, formula: str = KEPT) -> Meaning:
     )
 
 
+def _of(metric: Metric) -> Meaning:
+    return Meaning(says=metric.asks, formula=metric.formula, page=metric.page)
+
+
 MEANINGS = {
-    "known": Meaning(
-        says="Does the unedited model know the facts that are to be changed?",
-        formula="mean over edits i with a truth of s(W_0, prompt_i, truth_i)",
-        page="metrics",
-    ),
-    "efficacy": Meaning(
-        says="Did each edit work, asked right after it was made?",
-        formula="mean over edits i ≤ k that count of s(W_i, prompt_i, target_i)",
-        page="metrics",
-    ),
-    "generalization": Meaning(
-        says="Does an edit hold when the same is asked in other words?",
-        formula="mean over edits i that stand and count of mean over paraphrases p "
-        "of s(W_k, p, target_i)",
-        page="metrics",
-    ),
-    "locality": Meaning(
-        says="Are answers about other things as they were before the edits?",
-        formula="mean over edits i ≤ k of mean over neighbours p of s(W_k, p, answer of W_0 to p)",
-        page="metrics",
-    ),
-    "retention": Meaning(
-        says="Do all edits so far still hold, asked of the model as it is now?",
-        formula="mean over edits i that stand and count of s(W_k, prompt_i, target_i)",
-        page="metrics",
-    ),
-    "deviation": Meaning(
-        says="How far have the edited matrices moved from the original ones?",
-        formula="D_k = ‖W_k - W_0‖, relative: / ‖W_0‖ (L1 or Frobenius)",
-        page="metrics",
-    ),
+    **{name: _of(metric) for name, metric in metrics.BUILT_IN.items()},
     "deviation-exponent": Meaning(
         says="Does deviation grow no faster than a power of the number of edits?",
         formula="b of D(t) = a t^b, fitted to the increments d_t = D_t - D_(t-1)",
@@ -95,11 +71,6 @@ MEANINGS = {
 }
 
 _LM_EVAL = _ability("a task of lm-evaluation-harness")
-_METRIC = Meaning(
-    says="A number that a conftest.py or another package brings.",
-    formula="as its author defines it",
-    page="extend",
-)
 _COMPARE = Meaning(
     says="Is a metric of one method below (or above) that of another, on the same edits?",
     formula="difference of the two methods' numbers at the end, mean over seeds",
@@ -138,7 +109,8 @@ def meaning(check: str) -> Meaning:
         "orderings-": _HOLD,
         "baseline-": _BASELINE,
     }
-    return next((found for prefix, found in families.items() if check.startswith(prefix)), _METRIC)
+    found = (each for prefix, each in families.items() if check.startswith(prefix))
+    return next(found, None) or _of(described(check))
 
 
 def meaning_of_comparison() -> Meaning:
@@ -153,7 +125,7 @@ def table() -> Iterator[str]:
     rows = [(f"`{name}`", each) for name, each in MEANINGS.items()]
     rows += [
         ("`lm_eval:TASK`", _LM_EVAL),
-        ("of `metrics`", _METRIC),
+        ("of `metrics`", _of(Metric(measure=""))),
         ("of `compare`", _COMPARE),
         ("`orderings-CHECK`", _HOLD),
         ("`orderings-spread-METRIC`", _SPREAD),

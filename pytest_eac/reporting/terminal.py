@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import textwrap
+from dataclasses import dataclass
+from functools import partial
 from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
+from pytest_eac.judging.pairs import metrics_of
+from pytest_eac.spec.metrics import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from pytest_eac.records.run import Ability, Chain, Measurement
+    from pytest_eac.spec.metrics import Metric
 
-_COLUMNS = ("edits", "known", "effic", "genrl", "local", "retain", "dev", "s/edit")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Column:
+    """A column of the table; ``cells`` are a chain's number, its interval, its count of edits."""
+
+    heading: str
+    cells: Callable[[Chain], tuple[str, str, str]]
+    width: int = 6
 
 
 def summary_lines(chains: Sequence[Chain]) -> list[str]:
     """Return a table of chains x metrics at the end of their sequences, and those of what else is.
 
     Shares are percentages, with their intervals below them, and the number of edits where it is not
-    that of all; ``dev`` is the relative L1 deviation of the edited matrices. Abilities are those of
+    that of all; ``dev`` is the relative L1 deviation of the edited matrices. Metrics of other
+    packages that do not fit beside the built-in ones have further tables. Abilities are those of
     the last checkpoint that has them; ``kept`` has its interval behind it. The checks with a
     confidence follow with their p-values, and the growth of the deviation where it was asked for.
     """
@@ -37,9 +50,14 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
                 if released
                 else []
             ),
-            _row("chain", _COLUMNS),
         ]
-        lines += [line for chain in mine for line in _rows(chain)]
+        for number, columns in enumerate(_tables(_columns(mine))):
+            headings = [(column, column.heading) for column in columns]
+            lines.append(_row("chain", "edits", headings))
+            for chain in mine:
+                lines += _rows(chain, columns)
+                excluded = "" if number else excluded_text(chain)
+                lines += wrapped(f"  {excluded}") if excluded else []
         lines += _abilities(mine) + _tested(mine)
         lines += [line for chain in mine for line in _growth(chain)]
         lines += [_orders(chain) for chain in mine if chain.orders]
@@ -128,40 +146,63 @@ def _number(value: float) -> str:
     return f"{value:.3f}" if value < 10 else f"{value:.1f}" if value < 1e5 else f"{value:.0e}"
 
 
-def _row(name: str, cells: Sequence[str]) -> str:
-    line = f"{fit(name, 23):<23} {cells[0]:>5}" + "".join(f" {cell:>6}" for cell in cells[1:])
-    return line.rstrip()
+def _columns(chains: Sequence[Chain]) -> list[_Column]:
+    """Return the built-in metrics, what an edit took, and the metrics of other packages."""
+    columns = []
+    for metric in metrics_of(chains):
+        heading = fit(metric.heading, 23)
+        width = 6 if metric.name in BUILT_IN else max(10, len(heading))
+        columns.append(_Column(heading=heading, cells=partial(_cells, metric), width=width))
+    columns.insert(len(BUILT_IN), _Column(heading="s/edit", cells=_seconds))
+    return columns
 
 
-def _rows(chain: Chain) -> list[str]:
+def _tables(columns: Sequence[_Column]) -> Iterator[list[_Column]]:
+    """Share columns out to tables that are 80 columns wide with the chains' names and edits."""
+    table: list[_Column] = []
+    for column in columns:
+        if 29 + sum(each.width + 1 for each in (*table, column)) > 80:
+            yield table
+            table = []
+        table.append(column)
+    yield table
+
+
+def _row(name: str, edits: str, cells: Sequence[tuple[_Column, str]]) -> str:
+    line = f"{fit(name, 23):<23} {edits:>5}"
+    return (line + "".join(f" {text:>{column.width}}" for column, text in cells)).rstrip()
+
+
+def _rows(chain: Chain, columns: Sequence[_Column]) -> list[str]:
     """Return a chain's numbers, their intervals, and how many edits they are of."""
-    last = chain.checkpoints[-1]
-    shares = (
-        chain.known,
-        last.metrics["efficacy"],
-        last.metrics["generalization"],
-        last.metrics["locality"],
-        last.metrics["retention"],
+    numbers, intervals, counts = (
+        list(zip(columns, texts, strict=True))
+        for texts in zip(*(column.cells(chain) for column in columns), strict=True)
     )
-    seconds = [cost.seconds for cost in chain.per_edit]
-    count = len(chain.edits)
+    count = str(len(chain.edits))
     rows = [
-        _row(
-            chain.name,
-            [
-                str(count),
-                *(_share(measured) for measured in shares),
-                f"{last.deviation.l1_relative:.3f}",
-                f"{sum(seconds) / len(seconds):.1f}" if seconds else "-",
-            ],
-        ),
-        _row(f"  {_level(chain)} interval", ["", *(_interval(measured) for measured in shares)]),
+        _row(chain.name, count, numbers),
+        _row(f"  {_level(chain)} interval", "", intervals),
     ]
-    if any(measured.n not in {0, count} for measured in shares):
-        rows.append(_row("  of so many edits", ["", *(_count(measured) for measured in shares)]))
-    if excluded := excluded_text(chain):
-        rows += wrapped(f"  {excluded}")
+    if any(text not in {"", count} for _, text in counts):
+        rows.append(_row("  of so many edits", "", counts))
     return rows
+
+
+def _cells(metric: Metric, chain: Chain) -> tuple[str, str, str]:
+    if metric.kind == "weights":
+        return f"{chain.checkpoints[-1].deviation.l1_relative:.3f}", "", ""
+    measured = chain.measured(metric.name)
+    if measured is None or measured.value is None:
+        return "-", "", ""
+    if measured.is_number:
+        return f"{measured.value:.4g}", "", ""
+    return f"{100 * measured.value:.1f}%", _interval(measured), str(measured.n)
+
+
+def _seconds(chain: Chain) -> tuple[str, str, str]:
+    seconds = [cost.seconds for cost in chain.per_edit]
+    return f"{sum(seconds) / len(seconds):.1f}" if seconds else "-", "", ""
 
 
 def _level(chain: Chain) -> str:
@@ -180,10 +221,6 @@ def outward(low: float, high: float) -> tuple[int, int]:
     return floor(100 * low + 1e-9), ceil(100 * high - 1e-9)
 
 
-def _count(measured: Measurement) -> str:
-    return str(measured.n) if measured.n else ""
-
-
 def _tested(chains: Sequence[Chain]) -> list[str]:
     """Return a row per check that was asked for with a confidence, if there are any."""
     rows = []
@@ -198,7 +235,3 @@ def _tested(chains: Sequence[Chain]) -> list[str]:
                 )
     heading = f"{'chain':<23} {'check':<12}{'n':>5}{'p':>8}{'p corr.':>8} {'corrected':>12} verdict"
     return [heading, *rows] if rows else []
-
-
-def _share(measured: Measurement) -> str:
-    return "-" if measured.value is None else f"{100 * measured.value:.1f}%"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_eac.spec.amounts import too_many_items, too_many_scores
-from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
+from pytest_eac.spec.metrics import BUILT_IN, NEEDS, OF_EDITED, described
+from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
 from pytest_eac.spec.suggestions import closest
 
@@ -62,12 +63,13 @@ def _check_names(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
 
 
 def _not_at_the_end(draft: Draft, metric: str) -> str | None:
-    """Say why there is nothing to compare in what is an ability, if so."""
+    """Say why the last checkpoint has nothing of a metric or ability, if so."""
     abilities = draft.written.checks.abilities
-    if metric in {*METRICS_OF_EDITS, "deviation"}:
+    if metric in {*OF_EDITED, *draft.written.checks.metrics}:
         return None
     if metric not in abilities:
-        return f"{metric!r} is not measured; add it to checks.abilities"
+        group = "metrics" if metric in names(METRICS) else "abilities"
+        return f"{metric!r} is not measured; add it to checks.{group}"
     if isinstance(abilities[metric].at, int):
         return f"{metric!r} is not measured at the end; give it at: final or every"
     return None
@@ -82,9 +84,14 @@ def _check_orderings(draft: Draft, checks: list[str]) -> list[str]:
         if name not in checks:
             message = f"{name!r} is not a check of this spec" + closest(name, checks)
             draft.complain(("orderings", "hold", index), message)
-        elif name == "known":
-            message = "'known' is of the unedited model: no order can change it"
+        elif name in BUILT_IN and BUILT_IN[name].asked == "unedited":
+            message = f"{name!r} is of the unedited model: no order can change it"
             draft.complain(("orderings", "hold", index), message)
+    measured = (*OF_EDITED, *draft.written.checks.metrics)
+    for name in orderings.spread:
+        if name not in measured:
+            message = f"{name!r} is not a metric that this spec measures{closest(name, measured)}"
+            draft.complain(("orderings", "spread", name), message, key=True)
     properties = orderings.properties(draft.written.checks)
     if not properties:
         message = "nothing is checked; expected a check to hold, a spread or a state"
@@ -109,14 +116,10 @@ def check_data(draft: Draft, edits: tuple[Edit, ...]) -> None:
         last = getattr(bounds, "at", None)
         if isinstance(last, int) and (message := _no_checkpoint(draft, last, count)):
             draft.complain((*draft.place(name), "at"), message)
-    needs = {
-        "generalization": ("paraphrases", any(edit.paraphrases for edit in edits)),
-        "locality": ("a neighborhood", any(edit.neighborhood for edit in edits)),
-        "known": ("a truth", any(edit.truth for edit in edits)),
-    }
-    for name, (what, there) in needs.items():
-        if getattr(checks, name) is not None and not there:
-            draft.complain(("checks", name), f"no edit has {what} to measure it on", key=True)
+        need = described(name).needs
+        if need and not any(getattr(edit, need) for edit in edits):
+            message = f"no edit has {NEEDS[need]} to measure it on"
+            draft.complain(draft.place(name), message, key=True)
     if draft.written.scoring.match == "success":
         _check_success(draft, edits)
 

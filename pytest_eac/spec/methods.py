@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec import registry
 from pytest_eac.spec.entries import Method, imported
-from pytest_eac.spec.registry import KINDS, find, names, register
+from pytest_eac.spec.metrics import taken
+from pytest_eac.spec.registry import KINDS, METRICS, find, names, register
 from pytest_eac.spec.registry import METHODS as KIND
 from pytest_eac.spec.suggestions import closest
 
@@ -56,7 +57,7 @@ def register_from(hook: Any) -> None:
         hook: pytest's, ``config.hook``.
 
     Raises:
-        SettingsError: a method has the name of a built-in one.
+        SettingsError: a method has the name of a built-in one, or a metric that of another check.
     """
     for kind in KINDS:
         bring = getattr(hook, f"pytest_eac_register_{kind}", None)
@@ -67,6 +68,8 @@ def register_from(hook: Any) -> None:
                         f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
                         "name of its own"
                     )
+                if kind == METRICS and (reason := taken(name)):
+                    raise SettingsError(f"pytest_eac_register_metrics: {reason}")
                 register(kind, name, thing)
 
 

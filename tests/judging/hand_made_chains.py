@@ -151,8 +151,8 @@ def of_its_edits(of: Chain) -> Chain:
     for point in of.checkpoints:
         found = point
         for name in ("efficacy", "generalization", "locality", "retention"):
-            measured = getattr(point, name)
-            found = having(found, name, share(measured.value, point.at, *measured.misses))
+            measured = point.metrics[name]
+            found = having(found, name, share(measured.value or 0.0, point.at, *measured.misses))
         points.append(found)
     known = share(of.known.value or 0.0, len(of.edits))
     return replace(of, known=known, checkpoints=tuple(points))

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import Change, change_of, changes
 from pytest_eac.records.run import Chain, Measurement
-from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint
+from pytest_eac.spec import registry
+from pytest_eac.spec.metrics import Metric
+from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint, having, share
 
 
 def scored(*scores: float | None) -> Measurement:
@@ -86,6 +89,35 @@ def test_a_number_of_the_model_has_no_direction() -> None:
     assert (found.kind, found.change, found.direction) == ("number", 2.0, None)
     assert judge_regression(having(3.0), having(5.0), "size", 0.0).outcome == "undecided"
     assert "size" in [each.metric for each in changes(having(3.0), having(5.0))]
+
+
+@pytest.mark.parametrize(
+    ("better", "direction", "outcomes"),
+    [("lower", "worse", ("failed", "passed")), ("higher", "better", ("passed", "failed"))],
+)
+def test_a_metric_that_says_which_way_is_better_is_judged_by_it(
+    better: Any, direction: str, outcomes: tuple[str, str], request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(registry.forget)
+    for name in ("size", "slips"):
+        registry.register(registry.METRICS, name, Metric(measure=len, better=better))
+
+    def measuring(value: float) -> Chain:
+        number = Measurement(value=value, n=0, low=None, high=None, scores=(), misses=())
+        return chain(having(checkpoint(2), "size", number))
+
+    low, high = measuring(4.0), measuring(5.0)
+    found = of("size", low, high)
+    assert (found.kind, found.change, found.direction) == ("relative", 0.25, direction)
+    assert judge_regression(low, high, "size", 0.2).outcome == outcomes[0]
+    assert judge_regression(high, low, "size", 0.19).outcome == outcomes[1]
+    assert judge_regression(low, high, "size", 0.26).outcome == "passed"
+
+    few, many = (chain(having(checkpoint(20), "slips", share(score, 20))) for score in (0.0, 1.0))
+    assert of("slips", few, many).direction == direction
+    verdict = judge_regression(few, many, "slips", 0.5)
+    assert verdict.outcome == outcomes[0]
+    assert ("edit 1 (" in verdict.message) == (outcomes[0] == "failed")
 
 
 # regressions

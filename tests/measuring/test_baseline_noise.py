@@ -10,7 +10,7 @@ from pytest_eac import Cache, load_spec, run_chain
 from pytest_eac.cache.kinds import MEASUREMENTS, clear
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.scoring import answers
-from pytest_eac.spec.schema.checks import METRICS_OF_EDITS
+from pytest_eac.spec.metrics import OF_EDITED
 
 if TYPE_CHECKING:
     import pytest
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 # Tokens in one pass.
 BUDGETS = [*range(32, 176, 8), 1024, 4096]
-METRICS = (*METRICS_OF_EDITS, "deviation")
 
 
 def test_twenty_runs_with_other_batch_sizes_raise_no_alarm(
@@ -45,7 +44,7 @@ def test_twenty_runs_with_other_batch_sizes_raise_no_alarm(
             monkeypatch.setitem(defaults, "budget", budget)
         again = run()
         assert again.cached_measurements == 0
-        for metric in METRICS:
-            tolerance = 0.0 if metric in METRICS_OF_EDITS else 1e-9
+        for metric in OF_EDITED:
+            tolerance = 1e-9 if metric == "deviation" else 0.0
             verdict = judge_regression(baseline, again, metric, tolerance)
             assert verdict.outcome == "passed", verdict.message

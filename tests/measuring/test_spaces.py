@@ -16,13 +16,14 @@ from pytest_eac.editing.loss import TargetLoss
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.tokens import continuation
-from pytest_eac.measuring.recall import RECALL, retention
+from pytest_eac.measuring.recall import retention
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import Record
 from pytest_eac.scoring.answers import Forced, force
 from pytest_eac.scoring.perplexity import continued_perplexity
 from pytest_eac.spec.edits import Edit, Neighbor
+from pytest_eac.spec.metrics import BUILT_IN, RECALLED
 from pytest_eac.text.spacing import Continuation
 from tests.measuring.asking import after, ask
 
@@ -98,8 +99,8 @@ def test_every_answer_is_scored_as_it_follows_its_own_prompt(
 ) -> None:
     asked = _asked_of("pytest_eac.scoring.asker", monkeypatch)
     edited = after(ask(loaded, (replace(EDIT, space=space),), match), 1)
-    for measure in RECALL.values():
-        measure(edited)
+    for name in RECALLED:
+        BUILT_IN[name].resolve()(edited)
     assert {prompt for prompt, _ in asked} == {EDIT.prompt, "The capital is", "次の町は", "町は"}
     for prompt, answer in asked:
         in_english = prompt == "The capital is"

@@ -13,10 +13,11 @@ import torch
 
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
 from pytest_eac.measuring.checkpoint import find_metrics
-from pytest_eac.measuring.recall import RECALL, EditedModel
+from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.third_party_metrics import measure_third_party
 from pytest_eac.spec import registry
 from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.metrics import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,7 @@ def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def measured(result: Any) -> Measurement:
-    return measure_third_party("mine", lambda *_: result, after(4))
+    return measure_third_party(Metric(name="mine", measure=lambda *_: result), after(4))
 
 
 @pytest.mark.parametrize("number", [3, 3.0, np.float32(3), np.float64(3), torch.tensor(3.0)])
@@ -135,21 +136,21 @@ def test_an_error_in_a_metric_names_it_and_keeps_its_kind() -> None:
         raise EditError("the subject is lost")
 
     with pytest.raises(EditError, match=r"^metric 'mine': the subject is lost$"):
-        measure_third_party("mine", broken, after(4))
+        measure_third_party(Metric(name="mine", measure=broken), after(4))
 
 
 def test_a_metric_is_given_the_model_and_the_edits_so_far() -> None:
     given: list[Any] = []
-    measure_third_party("mine", lambda *arguments: given.append(arguments) or 1.0, after(2))  # type: ignore[func-returns-value]
+    metric = Metric(name="mine", measure=lambda *arguments: given.append(arguments) or 1.0)  # type: ignore[func-returns-value]
+    measure_third_party(metric, after(2))
     assert given == [(MODEL, EDITS[:2])]
 
 
-def test_metrics_are_found_by_name_after_the_built_in_ones_in_the_order_asked_for() -> None:
-    registry.register(registry.METRICS, "one", lambda *_: 1)
-    registry.register(registry.METRICS, "two", lambda *_: 2)
+def test_metrics_are_found_by_name_in_the_order_asked_for() -> None:
+    registry.register(registry.METRICS, "one", len)
+    registry.register(registry.METRICS, "two", max)
     found = find_metrics(["two", "one"])
-    assert list(found) == [*RECALL, "two", "one"]
-    assert [found[name](after(4)).value for name in ("one", "two")] == [1.0, 2.0]
+    assert [(each.name, each.resolve()) for each in found] == [("two", max), ("one", len)]
 
 
 def test_a_metric_that_cannot_be_called_is_told() -> None:

@@ -11,7 +11,7 @@ from pytest_eac.plugin.baseline import Baseline
 from pytest_eac.records.checkpoint_diff import Changes
 from pytest_eac.records.run import Chain, Measurement, Record, Release
 from pytest_eac.store import read_record, write_record
-from tests.judging.hand_made_chains import MODEL, edit
+from tests.judging.hand_made_chains import MODEL, edit, having
 from tests.plugin.conftest import QUICK, SIX
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def with_locality(score: float) -> Callable[[Chain], Chain]:
     def plant(chain: Chain) -> Chain:
         last = chain.checkpoints[-1]
         measured = Measurement(value=score, n=6, low=0.0, high=1.0, scores=(score,) * 6, misses=())
-        return replace(chain, checkpoints=(replace(last, locality=measured),))
+        return replace(chain, checkpoints=(having(last, "locality", measured),))
 
     return plant
 

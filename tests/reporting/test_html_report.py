@@ -18,7 +18,7 @@ from pytest_eac.reporting.html.formatting import headline
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.safe import visible
-from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint
+from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint, having
 
 NASTY = "</script><script>alert(1)</script><!-- & \"quoted\" 'x' \u2028"
 
@@ -37,7 +37,7 @@ def nasty() -> Chain:
     edits = tuple(replace(each, prompt=NASTY, target=NASTY) for each in plain.edits)
     miss = Miss(edit=0, prompt=NASTY, expected=NASTY, got=NASTY, score=0.0)
     last = plain.checkpoints[-1]
-    missed = replace(last, retention=replace(last.metrics["retention"], misses=(miss,)))
+    missed = having(last, "retention", replace(last.metrics["retention"], misses=(miss,)))
     return replace(plain, edits=edits, checkpoints=(*plain.checkpoints[:-1], missed))
 
 

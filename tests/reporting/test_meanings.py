@@ -1,15 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
 
 import pytest
 
 from pytest_eac.reporting.meanings import MEANINGS, meaning, table
+from pytest_eac.spec.metrics import metric_names
 from pytest_eac.spec.schema.abilities import BUILT_IN
 from pytest_eac.spec.schema.checks import Checks
 from pytest_eac.spec.schema.growth import GrowthBounds
-from pytest_eac.spec.schema.orderings import OrderMetric
 
 DOCS = Path(__file__).parents[2] / "docs"
 GROWTH = GrowthBounds(max_exponent=1, max_slope=1, no_acceleration=True, no_collapse_before=1)
@@ -30,8 +29,8 @@ def test_every_meaning_names_a_page_that_is_there(name: str) -> None:
 
 
 def test_the_kinds_of_orderings_are_told_apart() -> None:
-    names = ["orderings-state", *(f"orderings-{each}" for each in get_args(OrderMetric))]
-    names += [f"orderings-spread-{each}" for each in get_args(OrderMetric)]
+    names = ["orderings-state", *(f"orderings-{each}" for each in metric_names())]
+    names += [f"orderings-spread-{each}" for each in metric_names()]
     pages = {meaning(name).page for name in names}
     assert pages == {"orderings"}
     assert len({meaning(name).says for name in names}) == 3

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pytest_eac.judging.pairs import final_number, metrics_of
 from pytest_eac.reporting.charts import WIDE, Line, Point, line_plot, thinned
+from pytest_eac.spec.metrics import DEVIATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,7 +18,6 @@ if TYPE_CHECKING:
 
 STYLES = 12
 """How many the style sheet has: eight colours, and four of them dashed."""
-METRICS = ("efficacy", "generalization", "locality", "retention")
 EDITS = "edits"
 
 
@@ -87,7 +88,8 @@ def metric_plots(chains: Sequence[Chain]) -> list[tuple[str, str]]:
     """Draw each metric at each checkpoint, where there is more than one; name and drawing."""
     if not any(len(chain.checkpoints) > 1 for chain in chains):
         return []
-    return [(name, drawn) for name in METRICS if (drawn := _metric(name, chains))]
+    names = [each.name for each in metrics_of(chains)]
+    return [(name, drawn) for name in names if (drawn := _metric(name, chains))]
 
 
 def _metric(name: str, chains: Sequence[Chain]) -> str:
@@ -95,8 +97,8 @@ def _metric(name: str, chains: Sequence[Chain]) -> str:
     for chain in chains:
         points = []
         for point in chain.checkpoints:
-            found = point.metrics[name]
-            if found.value is not None:
+            found = point.metrics.get(name)
+            if found is not None and found.value is not None:
                 points.append(Point(x=point.at, y=found.value, low=found.low, high=found.high))
         lines.append(Line(name=chain.name, style=style(chain, chains), points=tuple(points)))
     return line_plot(lines, title=f"{name.title()} at each checkpoint", x=EDITS, y=name)
@@ -120,23 +122,17 @@ def cost_plot(chains: Sequence[Chain]) -> str:
 def order_plots(chains: Sequence[Chain]) -> list[tuple[str, str]]:
     """Draw what came of the edits in other orders, the written one at 0; name and drawing."""
     tried = [chain for chain in chains if chain.orders and chain.checkpoints]
-    return [(name, _orders(name, tried, chains)) for name in ("retention", "deviation") if tried]
+    names = [each.name for each in metrics_of(tried) if each.asked != "unedited"]
+    return [(name, drawn) for name in names if (drawn := _orders(name, tried, chains))]
 
 
 def _orders(name: str, tried: Sequence[Chain], chains: Sequence[Chain]) -> str:
     lines = []
     for chain in tried:
-        last = chain.checkpoints[-1]
-        written = (
-            last.deviation.l1_relative if name == "deviation" else last.metrics["retention"].value
+        others = (
+            run.deviation if name == DEVIATION else run.metrics.get(name) for run in chain.orders
         )
-        found = [
-            written,
-            *(
-                run.deviation if name == "deviation" else run.metrics.get(name)
-                for run in chain.orders
-            ),
-        ]
+        found = [final_number(chain, name), *others]
         points = [Point(x=k, y=value) for k, value in enumerate(found) if value is not None]
         lines.append(
             Line(name=chain.name, style=style(chain, chains), points=tuple(points), joined=False)

@@ -5,36 +5,43 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.judging.pairs import metrics_of
 from pytest_eac.safe import visible_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_eac.records.run import Chain, Miss
+    from pytest_eac.records.run import Chain, Checkpoint, Miss
 
 MISSES_OF_AN_EDIT = 8
 
 
 def script_data(chains: Sequence[Chain]) -> str:
     """Return the data of the tables as JSON that may stand in a ``<script>`` element."""
+    last = [point for chain in chains for point in chain.checkpoints[-1:]]
+    asked = [
+        each
+        for each in sorted(metrics_of(chains), key=lambda each: not each.forgetting)
+        if each.asked == "checkpoint" and any(_scores(point, each.name) for point in last)
+    ]
+    metrics = [each.name for each in asked]
     data = {
+        "metrics": metrics,
         "chains": [
             {
                 "name": chain.name,
                 "spec": chain.spec,
                 "model": chain.model.id,
                 "at": [point.at for point in chain.checkpoints],
-                "heat": [
-                    [
-                        None if score is None else round(score, 3)
-                        for score in point.metrics["retention"].scores
-                    ]
-                    for point in chain.checkpoints
-                ],
-                "edits": _edits(chain),
+                "heat": {
+                    each.name: [_scores(point, each.name) for point in chain.checkpoints]
+                    for each in asked
+                    if each.forgetting
+                },
+                "edits": _edits(chain, metrics),
             }
             for chain in chains
-        ]
+        ],
     }
     text = json.dumps(
         visible_data(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False
@@ -43,12 +50,13 @@ def script_data(chains: Sequence[Chain]) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _edits(chain: Chain) -> list[dict[str, Any]]:
-    last = chain.checkpoints[-1] if chain.checkpoints else None
+def _edits(chain: Chain, metrics: Sequence[str]) -> list[dict[str, Any]]:
+    last = chain.checkpoints[-1:]
+    ends = [_scores(point, metric) for metric in metrics for point in last]
     misses: dict[int, list[dict[str, Any]]] = {}
-    if last is not None:
-        for metric in ("retention", "generalization", "locality"):
-            for miss in last.metrics[metric].misses:
+    for metric in metrics:
+        for point in last:
+            for miss in point.metrics[metric].misses if metric in point.metrics else ():
                 misses.setdefault(miss.edit, []).append(_miss(metric, miss))
     rows = []
     for k, edit in enumerate(chain.edits):
@@ -61,8 +69,7 @@ def _edits(chain: Chain) -> list[dict[str, Any]]:
                 "by": edit.superseded_by,
                 "excluded": edit.excluded,
                 "first": cost.score if cost else None,
-                "last": _score(last.metrics["retention"].scores, k) if last else None,
-                "near": _score(last.metrics["locality"].scores, k) if last else None,
+                "last": [scores[k] if k < len(scores) else None for scores in ends],
                 "deviation": round(cost.deviation.l1_relative, 6) if cost else None,
                 "seconds": round(cost.seconds, 2) if cost else None,
                 "misses": misses.get(k, [])[:MISSES_OF_AN_EDIT],
@@ -82,6 +89,7 @@ def _miss(metric: str, miss: Miss) -> dict[str, Any]:
     }
 
 
-def _score(scores: Sequence[float | None], k: int) -> float | None:
-    value = scores[k] if k < len(scores) else None
-    return None if value is None else round(value, 3)
+def _scores(point: Checkpoint, metric: str) -> list[float | None]:
+    """Return a metric's scores of the edits so far; none where it has one number alone."""
+    scores = point.metrics[metric].scores if metric in point.metrics else ()
+    return [None if score is None else round(score, 3) for score in scores]

@@ -1,7 +1,7 @@
 "use strict";
 (() => {
   const PAGE = 50;
-  const chains = JSON.parse(document.getElementById("data").textContent).chains;
+  const { chains, metrics } = JSON.parse(document.getElementById("data").textContent);
   const make = (tag, text, names = {}) => {
     const element = document.createElement(tag);
     if (text !== undefined && text !== null) element.textContent = text;
@@ -37,20 +37,20 @@
     });
   }
 
-  const heat = document.getElementById("heat");
-  if (!heat) return;
+  const maps = document.getElementById("heat");
+  if (!maps) return;
   const colour = getComputedStyle(document.documentElement).getPropertyValue("--heat");
-  for (const chain of chains) {
-    if (!chain.heat.length) continue;
+  for (const chain of chains) for (const [metric, heat] of Object.entries(chain.heat)) {
+    if (!heat.length) continue;
     const box = make("div", null, { class: "heat" });
     const map = make("div", null, { class: "map" });
     const canvas = make("canvas");
     canvas.width = chain.edits.length;
-    canvas.height = chain.heat.length;
-    const height = Math.min(18 * chain.heat.length, 288);
+    canvas.height = heat.length;
+    const height = Math.min(18 * heat.length, 288);
     canvas.style.height = `${height}px`;
     // As many rows are labelled as have room; the last one always is.
-    const every = Math.ceil(chain.heat.length / 16);
+    const every = Math.ceil(heat.length / 16);
     const labels = make("div", null, { class: "labels", "aria-hidden": "true" });
     labels.style.height = `${height}px`;
     chain.at.forEach((at, row) => {
@@ -62,19 +62,19 @@
     const ends = make("p", null, { class: "ends", "aria-hidden": "true" });
     ends.append(make("span", "edit 1"), make("span", `edit ${chain.edits.length}`));
     const pen = canvas.getContext("2d");
-    chain.heat.forEach((scores, row) => scores.forEach((score, edit) => {
+    heat.forEach((scores, row) => scores.forEach((score, edit) => {
       if (score === null) return;
       pen.fillStyle = `rgba(${colour}, ${0.08 + 0.92 * score})`;
       pen.fillRect(edit, row, 1, 1);
     }));
-    const final = chain.heat[chain.heat.length - 1];
+    const final = heat[heat.length - 1];
     const lost = final.filter((score) => score !== null && score < 1).length;
-    const told = `${chain.name}: ${lost} of ${final.filter((score) => score !== null).length} edits forgotten, wholly or in part, at the end; checkpoints after ${chain.at.join(", ")} edits`;
+    const told = `${chain.name}, ${metric}: ${lost} of ${final.filter((score) => score !== null).length} edits forgotten, wholly or in part, at the end; checkpoints after ${chain.at.join(", ")} edits`;
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", told);
     map.append(labels, canvas, ends);
     box.append(make("p", told), map);
-    heat.append(box);
+    maps.append(box);
   }
 
   const all = chains.flatMap((chain, number) => chain.edits.map((edit, k) => ({
@@ -85,8 +85,7 @@
   const columns = [
     ["edit", (row) => row.k], ["chain", (row) => chains[row.chain].name],
     ["prompt and target", (row) => row.prompt], ["before", (row) => row.before ?? ""],
-    ["right after", (row) => row.first ?? -1], ["at the end", (row) => row.last ?? -1],
-    ["locality", (row) => row.near ?? -1], ["deviation", (row) => row.deviation ?? -1],
+    ["right after", (row) => row.first ?? -1], ...metrics.map((name, k) => [name, (row) => row.last[k] ?? -1]), ["deviation", (row) => row.deviation ?? -1],
     ["seconds", (row) => row.seconds ?? -1], ["what failed", (row) => row.misses.length + row.more],
   ];
   const [body, chosen, which, find] = [document.querySelector("#rows tbody"), ...["chain", "which", "find"].map((id) => document.getElementById(id))];
@@ -107,10 +106,10 @@
     page = Math.min(Math.max(page, 0), pages - 1);
     body.replaceChildren(...shown.slice(page * PAGE, (page + 1) * PAGE).map((row) => {
       const line = make("tr", "", { role: "row" });
-      const cells = [row.k, chains[row.chain].name, null, row.before ?? "not recorded", share(row.first), share(row.last), share(row.near),
+      const cells = [row.k, chains[row.chain].name, null, row.before ?? "not recorded", share(row.first), ...row.last.map(share),
         row.deviation === null ? "-" : row.deviation.toPrecision(3), row.seconds ?? "-", null].map((text, at) => make("td", text, { role: "cell", "data-of": columns[at][0] }));
       cells[2].append(row.prompt, " → ", make("strong", row.target));
-      missing(cells[9], row);
+      missing(cells[cells.length - 1], row);
       line.append(...cells);
       return line;
     }));

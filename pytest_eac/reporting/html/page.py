@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import growth
+from pytest_eac.judging.pairs import metrics_of
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import curves, formatting
 from pytest_eac.reporting.html.edit_table import script_data
@@ -83,6 +84,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         style=curves.style,
         changes=_changes,
         excluded=excluded_text,
+        metrics_of=metrics_of,
     )
 
 

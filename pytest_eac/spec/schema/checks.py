@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidationInfo,
+    create_model,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
+from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, metric_names, taken
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
 from pytest_eac.spec.schema.growth import GrowthBounds
@@ -22,9 +30,6 @@ from pytest_eac.spec.types import (
     Text,
     Texts,
 )
-
-METRICS_OF_EDITS = ("efficacy", "generalization", "locality", "retention")
-
 
 At = Literal["final", "every"] | Count
 _WHEN = "final, every checkpoint, or the one after N edits."
@@ -82,6 +87,8 @@ def _known_metric(name: str) -> str:
     if name in Checks.model_fields:
         text = "{name} is a check of its own; write it beside 'metrics'"
         raise PydanticCustomError("name", text, {"name": repr(name)})
+    if reason := taken(name):
+        raise PydanticCustomError("no_use", "{reason}", {"reason": reason})
     if name not in names(METRICS):
         text = "unknown metric {name}{hint}"
         hint = closest(name, names(METRICS)) or "; no package or conftest.py brings one"
@@ -136,7 +143,7 @@ class DeviationBounds(Strict):
     def checks(self) -> tuple[str, ...]:
         """Return the names of the checks that are asked for, as node ids show them."""
         limits = (self.max_relative, self.min_relative, self.max, self.min)
-        own = ("deviation",) if any(limit is not None for limit in limits) else ()
+        own = (DEVIATION,) if any(limit is not None for limit in limits) else ()
         return (*own, *(self.growth.checks() if self.growth else ()))
 
 
@@ -176,7 +183,7 @@ AnyBounds = Limits | DeviationBounds | AbilityBounds
 
 
 def _comparable(name: str) -> str:
-    own = (*METRICS_OF_EDITS, "deviation")
+    own = metric_names()
     return name if name in own else known_ability(name, more=own)
 
 
@@ -184,7 +191,7 @@ class CompareCheck(Strict):
     """Two methods held against each other on the same edits, at the end of the sequence."""
 
     metric: Annotated[str, AfterValidator(_comparable)] = Field(
-        description="efficacy, generalization, locality, retention, deviation, or an ability."
+        description=f"{', '.join(OF_EDITED)}, a metric under 'metrics', or an ability."
     )
     less: Name | None = Field(None, description="The method that must have the smaller value.")
     more: Name | None = Field(None, description="The method that must have the larger value.")
@@ -208,7 +215,7 @@ class CompareCheck(Strict):
 
     @model_validator(mode="after")
     def _only_deviation_has_a_share(self) -> Self:
-        if self.absolute and self.metric != "deviation":
+        if self.absolute and self.metric != DEVIATION:
             text = "absolute is for metric: deviation alone, not for {metric}"
             raise PydanticCustomError("no_use", text, {"metric": self.metric})
         return self
@@ -238,27 +245,30 @@ class Stats(Strict):
     )
 
 
-class Checks(Strict):
+if TYPE_CHECKING:
+
+    class _OfMetrics(Strict):
+        def __getattr__(self, name: str) -> Any: ...
+
+else:
+    _OfMetrics = create_model(
+        "_OfMetrics",
+        __base__=Strict,
+        **{
+            name: (
+                (ShareLimits if each.asked == "unedited" else Bounds) | None,
+                Field(None, description=each.asks),
+            )
+            for name, each in BUILT_IN.items()
+            if each.kind == "share"
+        },
+    )
+
+
+class Checks(_OfMetrics):
     """What must hold."""
 
-    known: ShareLimits | None = Field(
-        None, description="The unedited model's score on the truths: does it know these facts?"
-    )
-    efficacy: Bounds | None = Field(
-        None, description="Score of each edit right after it was made, mean over the edits so far."
-    )
-    generalization: Bounds | None = Field(
-        None, description="Score on the paraphrases of all edits so far."
-    )
-    locality: Bounds | None = Field(
-        None, description="Share of neighbourhood answers that are as in the unedited model."
-    )
-    retention: Bounds | None = Field(
-        None, description="Score of all edits so far, measured on the model as it is now."
-    )
-    deviation: DeviationBounds | None = Field(
-        None, description="How far the edited matrices have moved."
-    )
+    deviation: DeviationBounds | None = Field(None, description=BUILT_IN[DEVIATION].asks)
     metrics: dict[Annotated[str, AfterValidator(_known_metric)], NumberBounds] = Field(
         {}, description="Limits for metrics that other packages, or a conftest.py, bring."
     )
@@ -273,10 +283,6 @@ class Checks(Strict):
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         growth = self.deviation.checks() if self.deviation else ()
-        for name in self.metrics:
-            if name in growth:
-                text = "{name} is the name of a check of deviation; rename the metric"
-                raise PydanticCustomError("no_use", text, {"name": repr(name)})
         for name in self.abilities:
             if name in {*type(self).model_fields, *growth, *self.metrics}:
                 text = "{name} is the name of a check and of an ability; rename the ability"
@@ -285,9 +291,8 @@ class Checks(Strict):
 
     def named(self) -> tuple[tuple[str, AnyBounds], ...]:
         """Return the checks of a single chain, by name, in the order of this class."""
-        groups = {"compare", "changed", "metrics", "abilities", "deviation"}
-        own = (name for name in type(self).model_fields if name not in groups)
-        built_in = [(name, getattr(self, name)) for name in own if getattr(self, name)]
+        own = ((name, getattr(self, name)) for name in BUILT_IN if name != DEVIATION)
+        built_in = [(name, limits) for name, limits in own if limits]
         moved = self.deviation
         deviation = [(name, moved) for name in moved.checks()] if moved else []
         return (*built_in, *deviation, *self.metrics.items(), *self.abilities.items())

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from pytest_eac.spec.metrics import metric_names
 from pytest_eac.spec.types import Count, NonNegative, Strict, Text
 
 if TYPE_CHECKING:
     from pytest_eac.spec.schema.checks import Checks
 
 OrderKind = Literal["permutation", "subsequence", "interleaving", "duplicate", "conflict"]
-OrderMetric = Literal["efficacy", "generalization", "locality", "retention", "deviation"]
-METRICS: tuple[OrderMetric, ...] = get_args(OrderMetric)
 # An edit that is made twice, or taken back, is no reordering of the same edits.
 REARRANGING: tuple[OrderKind, ...] = ("permutation", "subsequence", "interleaving")
 
@@ -39,9 +38,9 @@ class Orderings(Strict):
     hold: tuple[Text, ...] | None = Field(
         None,
         description="Checks that must hold under every order; by default those of the "
-        "spec on efficacy, generalization, locality, retention and deviation.",
+        "spec on metrics of the edited model.",
     )
-    spread: dict[OrderMetric, NonNegative] = Field(
+    spread: dict[Text, NonNegative] = Field(
         {}, description="How far apart a metric may be under two orders of the same edits."
     )
     state: NonNegative | None = Field(
@@ -56,8 +55,8 @@ class Orderings(Strict):
 
     def properties(self, checks: Checks) -> tuple[Property, ...]:
         """Return what must hold, in the order of the fields above."""
-        there = [name for name, _ in checks.named()]
-        hold = [name for name in METRICS if name in there] if self.hold is None else self.hold
+        there = [name for name, _ in checks.named() if name in metric_names()]
+        hold = there if self.hold is None else self.hold
         found = [Property(kind="hold", name=name) for name in dict.fromkeys(hold)]
         found += [
             Property(kind="spread", name=metric, tolerance=most)
