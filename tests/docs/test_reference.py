@@ -46,7 +46,7 @@ def test_a_public_name_comes_with_the_package(name: str) -> None:
         ("keys.md", "| `subject` | text | required |"),
         ("options.md", "| `--eac-limit-edits=N` | `eac_limit_edits` | use only the first N edits"),
         ("commands.md", "## `pytest-eac stats build`"),
-        ("methods.md", "| `rome` | `rome-eac` | one | one | read |"),
+        ("methods.md", "| `rome` | `rome-eac` | one | one | read, or none |"),
         ("results.md", "| `swallowed` | `Share` | share of the entries meant to move"),
     ],
 )
