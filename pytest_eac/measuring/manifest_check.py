@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from pytest_eac.errors import SettingsError
 from pytest_eac.records.manifest import MANIFEST, Fact, Manifest
 from pytest_eac.spec.schema.settings import MethodSettings
-from pytest_eac.spec.spec import is_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -131,8 +131,9 @@ def _other_method(manifest: Manifest, spec: Spec) -> Iterator[str]:
         place = ".".join(map(str, ("hyperparameters", *first["loc"])))
         yield f"{MANIFEST}: {place}: {first['msg']}"
         return
-    if not is_method(settings.base):
-        yield f"{MANIFEST}: hyperparameters.base: no method {settings.base!r} is known here"
+    except SettingsError as error:  # a package announces the method and cannot be imported
+        yield f"{MANIFEST}: hyperparameters.base: {error}"
+        return
     if not isinstance(settings.layers, str):
         yield from _other_layers(manifest, settings.layers)
 

@@ -128,6 +128,8 @@ def test_what_is_not_so_of_the_base_is_named(
     [
         ({"layers": [2]}, f"lists {DOWN} as changed, but hyperparameters.layers: 2"),
         ({"base": "magic"}, "hyperparameters.base: no method 'magic' is known here"),
+        ({"base": 7}, "hyperparameters.base: "),
+        ({"update": {"no_such": 1}}, "hyperparameters.update.no_such: "),
         ({"no_such": 1}, "hyperparameters.no_such: "),
         ({"layers": "all"}, "hyperparameters.layers."),
     ],

@@ -423,10 +423,6 @@ def test_results_are_written_as_a_record(specs: Specs) -> None:
     assert data["schema"] == 1
     assert set(data["chains"][0]["checkpoints"][0]) == {
         "at",
-        "efficacy",
-        "generalization",
-        "locality",
-        "retention",
         "deviation",
         "metrics",
         "abilities",

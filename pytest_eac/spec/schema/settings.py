@@ -149,7 +149,18 @@ class MethodSettings(Strict):
         None, description="Random updates of this method's size in place of its own."
     )
 
+    @field_validator("base")
+    @classmethod
+    def _is_known(cls, base: str) -> str:
+        try:
+            find_method(base)
+        except KeyError:
+            text = "no method {base} is known here"
+            raise PydanticCustomError("unknown", text, {"base": repr(base)}) from None
+        return base
+
     @field_validator("update", mode="before")
     @classmethod
     def _of_the_methods_own_model(cls, value: Any, info: ValidationInfo) -> Any:
-        return find_method(info.data["base"]).update.model_validate(value)
+        base = info.data.get("base")  # absent if it is wrong, which is reported
+        return value if base is None else find_method(base).update.model_validate(value)
