@@ -10,7 +10,7 @@ from typing import Any
 import pytest_eac
 
 PACKAGE = Path(pytest_eac.__file__).parent
-DATA = PACKAGE / "measuring" / "abilities" / "data"
+DATA = PACKAGE / "abilities" / "data"
 
 
 def read(name: str) -> list[dict[str, Any]]:

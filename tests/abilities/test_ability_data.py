@@ -106,7 +106,7 @@ def test_no_item_is_there_twice(name: str) -> None:
 
 @every_file
 def test_no_thirteen_words_in_a_row_are_from_the_corpus_that_covariances_see(name: str) -> None:
-    corpus = _ngrams((PACKAGE / "editing" / "corpus.txt").read_text(encoding="utf-8"), 13)
+    corpus = _ngrams((PACKAGE / "data" / "corpus.txt").read_text(encoding="utf-8"), 13)
     shared = [text for text in strings(read(name)) if _ngrams(text, 13) & corpus]
     assert shared == []
 
