@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(kw_only=True, eq=False)
-class _Asked:
+class _AskedModel:
     """The loaded model's answers to one spec, and the orders of its chain that was last asked."""
 
     spec: Spec
@@ -52,7 +52,7 @@ class Models:
         self._options = options
         self._early_end = early_end
         self._loaded: tuple[ModelChoice, LoadedModel | EacError] | None = None
-        self._unedited: _Asked | None = None
+        self._unedited: _AskedModel | None = None
         self._absent: dict[Path, dict[str, UnavailableError]] = {}
 
     def absent(self, spec: Spec) -> dict[str, UnavailableError]:
@@ -148,7 +148,7 @@ class Models:
         self._config.add_cleanup(folder.cleanup)
         return Cache(Path(folder.name))
 
-    def _ask_unedited(self, planned: PlannedChain, progress: ProgressLine) -> _Asked:
+    def _ask_unedited(self, planned: PlannedChain, progress: ProgressLine) -> _AskedModel:
         """Return the model, and its answers to a spec before any edit.
 
         It is not asked anything if a method cannot make the spec's edits on it.
@@ -174,7 +174,7 @@ class Models:
                 self.ask_options(spec),
                 tell=lambda name: progress.tell(f"{asking}, {name}"),
             )
-            self._unedited = _Asked(spec=spec, loaded=loaded, unedited=unedited)
+            self._unedited = _AskedModel(spec=spec, loaded=loaded, unedited=unedited)
         return self._unedited
 
     @contextmanager

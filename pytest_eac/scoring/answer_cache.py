@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.loading.load import LoadedModel
 
-Data = TypeVar("Data")
+Reply = TypeVar("Reply")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -44,7 +44,7 @@ class ModelState:
         """Return the state of the same model after an update; see the attributes."""
         return replace(self, update=update, originals=originals)
 
-    def recall(self, question: Mapping[str, Any], ask: Callable[[], Data]) -> Data:
+    def recall(self, question: Mapping[str, Any], ask: Callable[[], Reply]) -> Reply:
         """Return the answer to a question, plain data; ``ask`` puts it to the model."""
         if self.cache is None or self.update is None:
             return ask()

@@ -5,23 +5,23 @@ from __future__ import annotations
 from pydantic import Field
 
 from pytest_eac.spec.schema.edits import InlineEdit, InlineNeighbor
-from pytest_eac.spec.sources.records import Record, json_list
+from pytest_eac.spec.sources.records import SourceRecord, json_list
 from pytest_eac.spec.sources.source_format import SourceFormat
 from pytest_eac.spec.types import Text
 
 
-class _Label(Record):
+class _Label(SourceRecord):
     text: Text = Field(alias="str")
 
 
-class _Rewrite(Record):
+class _Rewrite(SourceRecord):
     prompt: Text
     subject: Text
     target_new: _Label
     target_true: _Label
 
 
-class CounterFactRecord(Record):
+class CounterFactRecord(SourceRecord):
     """A record of CounterFact. Neighbors share the fact's true object."""
 
     requested_rewrite: _Rewrite

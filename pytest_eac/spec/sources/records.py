@@ -17,7 +17,7 @@ LIST_BYTES = 512 * 2**20
 """How large a JSON list may be: it is in memory whole, as its text."""
 
 
-class Record(Strict):
+class SourceRecord(Strict):
     """A record of somebody else's format: fields that are not used here are ignored."""
 
     model_config = ConfigDict(extra="ignore")

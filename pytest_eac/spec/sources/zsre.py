@@ -5,12 +5,12 @@ from __future__ import annotations
 from pydantic import Field
 
 from pytest_eac.spec.schema.edits import InlineEdit, InlineNeighbor
-from pytest_eac.spec.sources.records import Record, json_list
+from pytest_eac.spec.sources.records import SourceRecord, json_list
 from pytest_eac.spec.sources.source_format import SourceFormat
 from pytest_eac.spec.types import Text
 
 
-class ZsreRecord(Record):
+class ZsreRecord(SourceRecord):
     """A record of zsRE."""
 
     subject: Text
