@@ -10,8 +10,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.data.files import columns
 from pytest_eac.data.hub import read_hub
-from pytest_eac.data.tables import columns, read_file, require_text, shown
+from pytest_eac.data.tables import read_file, require_text, shown
 from pytest_eac.errors import DataError
 from pytest_eac.spec.suggestions import closest, nearest
 

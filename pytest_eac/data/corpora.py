@@ -8,9 +8,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import file_sha256, opened
+from pytest_eac.data.files import columns, file_sha256, opened
 from pytest_eac.data.hub import fetch_data_set, read_data_set
-from pytest_eac.data.tables import TEXT_COLUMN, columns, reader_of, require_text
+from pytest_eac.data.tables import TEXT_COLUMN, reader_of, require_text
 from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:

@@ -6,16 +6,17 @@ import errno
 import hashlib
 import io
 import os
+import re
 import stat
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 
 class NotRegularError(OSError):
@@ -229,3 +230,17 @@ def decoded(where: object, data: bytes, *, start: int = 0) -> str:
         return utf8(data, start=start)
     except NotUtf8Error as error:
         raise DataError(f"{where}: {error}") from None
+
+
+_NAME = re.compile(r"\w[\w .-]{0,39}")
+_COLUMNS = 20  # of a table are named in a message
+
+
+def columns(names: Iterable[str]) -> str:
+    """Write the names of columns for a message.
+
+    Any file can be named as data: what does not look like a name is not shown.
+    """
+    first = islice(names, _COLUMNS + 1)
+    written = [name if _NAME.fullmatch(name) else "(no name)" for name in first]
+    return ", ".join([*written[:_COLUMNS], *(["..."] if len(written) > _COLUMNS else [])])

@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.child import answer, limit_memory, started
-from pytest_eac.data.files import opened, require_size
+from pytest_eac.data.files import columns, opened, require_size
 from pytest_eac.errors import DataError
 
 if TYPE_CHECKING:
@@ -101,8 +101,6 @@ def serve(memory: int, limit: int) -> None:
 
 def _rows(file: Any, limit: int) -> Iterator[dict[str, Any]]:
     """Yield the rows as JSON can hold them."""
-    from pytest_eac.data.tables import columns
-
     names = file.schema_arrow.names
     if len(set(names)) < len(names):
         raise DataError(

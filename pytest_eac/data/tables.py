@@ -6,11 +6,9 @@ Text is read a line at a time, so that a file of another kind is refused before 
 from __future__ import annotations
 
 import csv
-import re
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.data.files import RECORD_BYTES, lines, require_size
+from pytest_eac.data.files import RECORD_BYTES, columns, lines, require_size
 from pytest_eac.data.json_records import json_lines, json_list, parse_object
 from pytest_eac.data.parquet import read_parquet
 from pytest_eac.errors import DataError
@@ -27,8 +25,6 @@ TEXT_COLUMN = "text"
 """The column of a ``.txt`` file, whose rows are its paragraphs."""
 
 _SHOWN = 60
-_NAME = re.compile(r"\w[\w .-]{0,39}")
-_COLUMNS = 20  # of a table are named in a message
 
 
 def read_file(path: Path, *, limit: int = RECORD_BYTES) -> Rows:
@@ -65,16 +61,6 @@ def shown(found: object) -> str:
     """Write a value for a message, cut off where it is long."""
     text = repr(found)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
-
-
-def columns(names: Iterable[str]) -> str:
-    """Write the names of columns for a message.
-
-    Any file can be named as data: what does not look like a name is not shown.
-    """
-    first = islice(names, _COLUMNS + 1)
-    written = [name if _NAME.fullmatch(name) else "(no name)" for name in first]
-    return ", ".join([*written[:_COLUMNS], *(["..."] if len(written) > _COLUMNS else [])])
 
 
 def require_text(found: object, where: str) -> str:
