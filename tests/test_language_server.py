@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_eac.spec.metrics import BUILT_IN
 from pytest_eac.spec.schema.spec_file import json_schema
 
 if TYPE_CHECKING:
@@ -125,4 +126,4 @@ def test_an_editor_offers_the_checks_and_marks_what_is_wrong(
     labels = {each["label"]: each.get("documentation") for each in offered["items"]}
     assert {"known", "generalization", "locality", "retention", "abilities"} <= set(labels)
     assert "efficacy" not in labels, "it is there already"
-    assert labels["generalization"] == "Score on the paraphrases of all edits so far."
+    assert labels["generalization"] == BUILT_IN["generalization"].asks
