@@ -139,6 +139,7 @@ def test_the_suite_runs_in_a_project_with_other_names_for_test_files(
     assert sorted(names) == sorted(f"{name}[rome]" for name in TESTS)
 
 
+@pytest.mark.slow
 def test_built_in_methods_conform(suite: Suite) -> None:
     names = ("rome", "memit-eac", "ft")
     result = suite.run(*(f"--eac-method={name}" for name in names))
@@ -585,6 +586,7 @@ def test_a_model_that_is_not_there_is_one_error_for_all_tests(suite: Suite) -> N
     result.stdout.no_fnmatch_line("*Traceback*")
 
 
+@pytest.mark.slow
 def test_another_model_can_be_given(suite: Suite, request: pytest.FixtureRequest) -> None:
     model = request.config.rootpath / "fixtures" / "tiny-gpt2"
     # In one word: a path by itself would make this project's settings those of the inner run.

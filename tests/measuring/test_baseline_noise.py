@@ -23,6 +23,7 @@ WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 BUDGETS = [*range(32, 176, 8), 1024, 4096]
 
 
+@pytest.mark.slow
 def test_twenty_runs_with_other_batch_sizes_raise_no_alarm(
     tiny_llama: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -243,6 +243,7 @@ def ran(specs: Specs) -> list[tuple[str, ...]]:
     return [tuple(line.split()) for line in lines]
 
 
+@pytest.mark.slow
 def test_compared_chains_run_on_several_workers_with_the_results_of_a_single_process(
     specs: Specs,
 ) -> None:
@@ -488,6 +489,7 @@ def test_scoring_of_every_kind_runs(specs: Specs) -> None:
     specs.run().assert_outcomes(passed=9)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("script"), reason="needs script(1) for a terminal")
 def test_a_terminal_shows_how_far_a_chain_is_and_a_pipe_does_not(specs: Specs) -> None:
     specs.write()
