@@ -6,6 +6,8 @@ import inspect
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
 from pytest_eac import Cache, load_spec, run_chain
 from pytest_eac.cache.kinds import MEASUREMENTS, clear
 from pytest_eac.judging.regression import judge_regression
@@ -13,8 +15,6 @@ from pytest_eac.scoring import answers
 from pytest_eac.spec.metrics import OF_EDITED
 
 if TYPE_CHECKING:
-    import pytest
-
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.records.run import Chain
 
