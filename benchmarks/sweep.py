@@ -91,7 +91,7 @@ def main() -> None:
     spec = replace(spec, edits=edits, checkpoints=(len(edits),))
     with arguments.text.open(encoding="utf-8") as file:
         texts = [json.loads(line)[arguments.column] for line in itertools.islice(file, 60)]
-    unedited = ask_unedited(loaded, spec, AskOptions(), tell=lambda _: None)
+    unedited = ask_unedited(loaded, spec, AskOptions(), report=lambda _: None)
     before = perplexity(loaded, texts)
     after: list[float] = []
 

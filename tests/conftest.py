@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import json
 import os
-from importlib import import_module
 from pathlib import Path
-from pkgutil import walk_packages
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-import pytest_eac
 from pytest_eac.spec.schema.edits import EditSource
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.store import default_cache_dir
@@ -42,18 +39,6 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTEST_EAC_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _imported_package() -> None:
-    """Import every module, since many are imported when they are first used.
-
-    Where a pytest run inside of a test is the first to use one, it is forgotten with that run, and
-    imported again by a later chain: code that results depend on has then been replaced.
-    """
-    for found in walk_packages(pytest_eac.__path__, f"{pytest_eac.__name__}."):
-        if ".conformance." not in found.name:  # tests of methods, which pytest collects
-            import_module(found.name)
 
 
 @pytest.fixture(autouse=True)

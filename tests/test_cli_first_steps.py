@@ -307,14 +307,14 @@ def calls_of_checking(file: Path) -> int:
     """How many functions are called while a file is checked; what is cached is so already."""
     count = 0
 
-    def tell(_frame: object, event: str, _argument: object) -> None:
+    def report(_frame: object, event: str, _argument: object) -> None:
         nonlocal count
         count += event in {"call", "c_call"}
 
     for _ in range(2):
         count = 0
         before = sys.getprofile()
-        sys.setprofile(tell)
+        sys.setprofile(report)
         try:
             main(["validate", str(file)])
         finally:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class Replies:
     """One model's scores on the items of an ability; see :class:`pytest_eac.records.run.Ability`.
 
     Attributes:
@@ -46,7 +46,7 @@ class Asked(Protocol):
     def items(self) -> Sequence[Any]:
         """All that a model's scores depend on, as plain data; empty if nobody can know it."""
 
-    def ask(self, loaded: LoadedModel) -> Told:
+    def ask(self, loaded: LoadedModel) -> Replies:
         """Put the items to a model as it is now."""
 
     def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:

@@ -15,7 +15,7 @@ from pytest_eac.abilities.answers import (
     rouge,
     same_number,
 )
-from pytest_eac.abilities.asking import Shares, Told
+from pytest_eac.abilities.asking import Replies, Shares
 from pytest_eac.abilities.diversity import distinct, loops, ngram_entropy
 from pytest_eac.abilities.instructions import KNOWN, follows
 from pytest_eac.abilities.items import text, texts
@@ -71,14 +71,14 @@ class Generations(Shares):
         pairs = zip(self.prompts, self.references, strict=True)
         return [(prompt, wanted, self.tokens, self.until) for prompt, wanted in pairs]
 
-    def ask(self, loaded: LoadedModel) -> Told:
+    def ask(self, loaded: LoadedModel) -> Replies:
         """Continue all prompts; ``about`` has means over the answers that could be scored."""
         answers = generate(loaded, self.prompts, tokens=self.tokens, until=self.until)
         pairs = zip(self.prompts, answers, strict=True)
         scored = [self.score(*pair) for pair in zip(answers, self.references, strict=True)]
         there = [each for each in scored if each.score is not None]
         names = dict.fromkeys(name for each in there for name in each.about)
-        return Told(
+        return Replies(
             scores=tuple(each.score or 0.0 for each in scored),
             unparsable=len(scored) - len(there),
             about={name: sum(each.about[name] for each in there) / len(there) for name in names},

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.asking import Shares, Told
+from pytest_eac.abilities.asking import Replies, Shares
 from pytest_eac.abilities.items import Row, label, text, texts
 from pytest_eac.errors import DataError
 from pytest_eac.scoring.answers import force
@@ -63,7 +63,7 @@ class Choices(Shares):
         """Prompt, candidates and the right one of each item, and what is taken off."""
         return [(*astuple(each), self.prior) for each in self.choices]
 
-    def ask(self, loaded: LoadedModel) -> Told:
+    def ask(self, loaded: LoadedModel) -> Replies:
         """Score all candidates in one call: each goes on from one reading of its prompt."""
         pairs = [
             (each.prompt, as_continuation(each.prompt, text))
@@ -76,7 +76,7 @@ class Choices(Shares):
             prior = self.prior or (0.0,) * len(each.candidates)
             found = [next(likely) - common for common in prior]
             scores.append(float(found.index(max(found)) == each.right))
-        return Told(scores=tuple(scores))
+        return Replies(scores=tuple(scores))
 
 
 def entailment(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Choices:

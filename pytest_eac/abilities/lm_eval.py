@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.abilities.asking import Shares, Told
+from pytest_eac.abilities.asking import Replies, Shares
 from pytest_eac.abilities.items import Row, digest
 from pytest_eac.abilities.lm_eval_items import (
     chance_and_majority,
@@ -62,7 +62,7 @@ class Harness(Shares):
     chance: float | None = None
     majority: float | None = None
 
-    def ask(self, loaded: LoadedModel) -> Told:
+    def ask(self, loaded: LoadedModel) -> Replies:
         """Let lm-eval put the items to the model.
 
         Raises:
@@ -93,7 +93,7 @@ class Harness(Shares):
             for sample in sorted(found[name], key=lambda sample: int(sample["doc_id"]))
             if sample["filter"] == self.filter
         ]
-        return Told(
+        return Replies(
             scores=tuple(self._score(sample) for sample in samples),
             unparsable=sum(_is_empty(sample) for sample in samples),
         )

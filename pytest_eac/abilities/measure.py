@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.asking import Told
+from pytest_eac.abilities.asking import Replies
 from pytest_eac.abilities.lm_eval import Harness, prepare_task
 from pytest_eac.abilities.tasks import Prepared, prepare
 from pytest_eac.abilities.third_party import Brought, find_ability
@@ -33,13 +33,13 @@ class UneditedAbilities:
 
     Attributes:
         prepared: the abilities by name, ready to be asked.
-        told: the unedited model's scores.
+        replies: the unedited model's scores.
         records: the same as a record has them.
         confidence: the level of the intervals.
     """
 
     prepared: Mapping[str, Prepared]
-    told: Mapping[str, Told]
+    replies: Mapping[str, Replies]
     records: dict[str, Ability]
     confidence: float
 
@@ -50,7 +50,7 @@ def ask_abilities(
     *,
     offline: bool = False,
     confidence: float = 0.95,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
     absent: Callable[[str, UnavailableError], None] | None = None,
 ) -> UneditedAbilities:
     """Ask the unedited model for its abilities.
@@ -63,7 +63,7 @@ def ask_abilities(
         wanted: the abilities by name, and how they are asked for.
         offline: whether data sets may come from this machine only.
         confidence: the level of the intervals.
-        tell: called with the name of an ability that is about to be measured.
+        report: called with the name of an ability that is about to be measured.
         absent: called with the name of an ability whose data are not on this machine, which is then
             left out; by default that is an error.
 
@@ -83,13 +83,13 @@ def ask_abilities(
             if absent is None or not isinstance(error, UnavailableError):
                 raise
             absent(name, error)
-    told = {name: _ask(name, each, state, tell) for name, each in prepared.items()}
+    replies = {name: _ask(name, each, state, report) for name, each in prepared.items()}
     return UneditedAbilities(
         prepared=prepared,
-        told=told,
+        replies=replies,
         records={
-            name: _record(prepared[name], base=each, told=each, confidence=confidence)
-            for name, each in told.items()
+            name: _record(prepared[name], base=each, replies=each, confidence=confidence)
+            for name, each in replies.items()
         },
         confidence=confidence,
     )
@@ -100,7 +100,7 @@ def measure_abilities(
     names: Iterable[str],
     state: ModelState,
     *,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Ability]:
     """Measure some of the abilities on a model as it is now, compared with the unedited one.
 
@@ -112,45 +112,48 @@ def measure_abilities(
     for name in names:
         if name not in unedited.prepared:
             continue
-        prepared, base = unedited.prepared[name], unedited.told[name]
-        told = _ask(name, prepared, state, tell)
-        if len(told.scores) != len(base.scores):
+        prepared, base = unedited.prepared[name], unedited.replies[name]
+        replies = _ask(name, prepared, state, report)
+        if len(replies.scores) != len(base.scores):
             raise SettingsError(
-                f"ability {name!r}: found {len(told.scores)} scores, expected {len(base.scores)} "
-                "as for the unedited model, one for each of the same items"
+                f"ability {name!r}: found {len(replies.scores)} scores, "
+                f"expected {len(base.scores)} as for the unedited model, "
+                "one for each of the same items"
             )
-        found[name] = _record(prepared, base=base, told=told, confidence=unedited.confidence)
+        found[name] = _record(prepared, base=base, replies=replies, confidence=unedited.confidence)
     return found
 
 
-def _ask(name: str, prepared: Prepared, state: ModelState, tell: Callable[[str], None]) -> Told:
-    tell(name)
+def _ask(
+    name: str, prepared: Prepared, state: ModelState, report: Callable[[str], None]
+) -> Replies:
+    report(name)
     if not prepared.question:
         return _put(name, prepared, state)
 
     def ask() -> list[Any]:
-        told = _put(name, prepared, state)
-        return [list(told.scores), told.unparsable, told.about]
+        replies = _put(name, prepared, state)
+        return [list(replies.scores), replies.unparsable, replies.about]
 
     scores, unparsable, about = state.recall({"ability": name, "items": prepared.question}, ask)
-    return Told(scores=tuple(scores), unparsable=unparsable, about=about)
+    return Replies(scores=tuple(scores), unparsable=unparsable, about=about)
 
 
-def _put(name: str, prepared: Prepared, state: ModelState) -> Told:
+def _put(name: str, prepared: Prepared, state: ModelState) -> Replies:
     """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
     loaded = state.loaded
     try:
-        told = _put_items(prepared.asked, loaded)
-        if not told.texts:
-            return told
+        replies = _put_items(prepared.asked, loaded)
+        if not replies.texts:
+            return replies
         with swapped(loaded.model, state.originals):
-            read = continued_perplexity(loaded, told.texts)
-        return replace(told, about={**told.about, "perplexity_unedited": read}, texts=())
+            read = continued_perplexity(loaded, replies.texts)
+        return replace(replies, about={**replies.about, "perplexity_unedited": read}, texts=())
     except EacError as error:
         raise type(error)(f"ability {name!r}: {error}") from error
 
 
-def _put_items(asked: Asked, loaded: LoadedModel) -> Told:
+def _put_items(asked: Asked, loaded: LoadedModel) -> Replies:
     """Ask; code of other packages must leave the model as it is."""
     if not isinstance(asked, Brought | Harness):
         return asked.ask(loaded)
@@ -158,10 +161,10 @@ def _put_items(asked: Asked, loaded: LoadedModel) -> Told:
         return asked.ask(loaded)
 
 
-def _record(prepared: Prepared, *, base: Told, told: Told, confidence: float) -> Ability:
+def _record(prepared: Prepared, *, base: Replies, replies: Replies, confidence: float) -> Ability:
     asked = prepared.asked
-    value = asked.value(told.scores, confidence=confidence)
-    kept = asked.kept(base.scores, told.scores, confidence=confidence) or Interval(
+    value = asked.value(replies.scores, confidence=confidence)
+    kept = asked.kept(base.scores, replies.scores, confidence=confidence) or Interval(
         value=0.0, low=None, high=None
     )
     return Ability(
@@ -173,12 +176,12 @@ def _record(prepared: Prepared, *, base: Told, told: Told, confidence: float) ->
         kept_low=kept.low,
         kept_high=kept.high,
         n=len(base.scores),
-        unparsable=told.unparsable,
+        unparsable=replies.unparsable,
         chance=asked.chance,
         majority=asked.majority,
         signal=asked.signal(base.scores),
-        scores=told.scores,
-        about=told.about,
+        scores=replies.scores,
+        about=replies.about,
         template=prepared.template,
         data=prepared.data,
         sha256=prepared.sha256,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pytest_eac.abilities.asking import Shares, Told
+from pytest_eac.abilities.asking import Replies, Shares
 from pytest_eac.abilities.items import text
 from pytest_eac.errors import DataError, NonFiniteError
 from pytest_eac.lm.forward.packed import read
@@ -50,9 +50,9 @@ class Perplexity:
     def _tokens(self) -> list[int]:
         return [len(row) - 1 for row in self.rows]
 
-    def ask(self, loaded: LoadedModel) -> Told:
+    def ask(self, loaded: LoadedModel) -> Replies:
         """Score every text."""
-        return Told(scores=tuple(log_likelihoods(loaded, self.rows)))
+        return Replies(scores=tuple(log_likelihoods(loaded, self.rows)))
 
     def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
         """Return the perplexity with its bootstrap interval over texts."""
@@ -103,7 +103,7 @@ class Drift(Shares):
         """The texts' tokens, and where they are looked at."""
         return [*self.rows, *self.places]
 
-    def ask(self, loaded: LoadedModel) -> Told:
+    def ask(self, loaded: LoadedModel) -> Replies:
         """Compare all predictions; ``about`` has the mean KL(unedited || edited) in nats."""
         same: dict[int, list[bool]] = {}
         total = 0.0
@@ -111,7 +111,7 @@ class Drift(Shares):
             row, before = self.places[index][0], self.before[index]
             same.setdefault(row, []).append(bool(now.argmax() == before.argmax()))
             total += float((before.exp() * (before - now)).sum(dtype=torch.float64))
-        return Told(
+        return Replies(
             scores=tuple(sum(each) / len(each) for _, each in sorted(same.items())),
             about={"kl": max(total / len(self.places), 0.0)},
         )

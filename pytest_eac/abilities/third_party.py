@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.asking import Shares, Told
+from pytest_eac.abilities.asking import Replies, Shares
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.registry import ABILITIES, find
 
@@ -22,7 +22,7 @@ class Brought(Shares):
     measure: Callable[[LoadedModel], Any]
     items: tuple[()] = ()
 
-    def ask(self, loaded: LoadedModel) -> Told:
+    def ask(self, loaded: LoadedModel) -> Replies:
         """Call it, and check what it returns.
 
         Raises:
@@ -39,7 +39,7 @@ class Brought(Shares):
                 f"found {str(result)[:60]!r}, expected a score between 0 and 1 for each of its "
                 "items"
             )
-        return Told(scores=tuple(map(float, scores)))
+        return Replies(scores=tuple(map(float, scores)))
 
 
 def find_ability(name: str) -> Brought:

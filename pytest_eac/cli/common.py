@@ -91,5 +91,5 @@ def load(model: ModelChoice, chosen: argparse.Namespace) -> LoadedModel:
             dtype=model.dtype,
             device=model.device,
             cache_dir=chosen.cache_dir,
-            tell=bar.set_description_str,
+            report=bar.set_description_str,
         )

@@ -83,7 +83,7 @@ def run(chosen: argparse.Namespace) -> int:
     seed = spec.seeds[0] if chosen.seed is None else chosen.seed
     with tqdm(desc="editing", unit="edit", leave=False, disable=None) as bar:
 
-        def tell(done: int, total: int, doing: str) -> None:
+        def report(done: int, total: int, doing: str) -> None:
             bar.total = total
             bar.set_description(doing, refresh=False)
             bar.update(done - bar.n)
@@ -97,7 +97,7 @@ def run(chosen: argparse.Namespace) -> int:
             seed=seed,
             rank=chosen.rank,
             signer=signer,
-            progress=tell,
+            progress=report,
             cache_dir=chosen.cache_dir,
             cache=Cache(chosen.cache_dir),
         )

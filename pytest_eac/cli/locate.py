@@ -62,7 +62,7 @@ def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracin
     edits = spec.edits[: chosen.limit_edits]
     with tqdm(desc="tracing", unit="layer", leave=False, disable=None) as bar:
 
-        def tell(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             bar.total = total
             bar.update(done - bar.n)
 
@@ -73,5 +73,5 @@ def _trace(spec: Spec, model: ModelChoice, chosen: argparse.Namespace) -> Tracin
             samples=chosen.samples or SAMPLES,
             window=chosen.window,
             cache=Cache(chosen.cache_dir),
-            progress=tell,
+            progress=report,
         )

@@ -43,12 +43,12 @@ def run(chosen: argparse.Namespace) -> int:
             continue
         with tqdm(desc=method.name, unit="token", leave=False, disable=None) as bar:
 
-            def tell(done: int, total: int, bar: Any = bar) -> None:
+            def report(done: int, total: int, bar: Any = bar) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
             moments = second_moments(
-                loaded, modules, settings.covariance, cache=cache, progress=tell
+                loaded, modules, settings.covariance, cache=cache, progress=report
             )
         for path, moment in moments.items():
             line = f"{path}: {moment.describe()}"

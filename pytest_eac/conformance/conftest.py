@@ -42,7 +42,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         except KeyError as error:
             raise pytest.Collector.CollectError(f"--eac-method: {error.args[0]}") from None
         except SettingsError:
-            continue  # announced, but cannot be imported: its tests tell
+            continue  # announced, but cannot be imported: its tests report that
     metafunc.parametrize("trial", names, indirect=True, scope="module")
 
 

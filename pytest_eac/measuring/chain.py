@@ -107,21 +107,21 @@ def run_chain(
     loaded.require_files()
     found_before = cache.hits[MEASUREMENTS] if cache else 0
     options = options or RunOptions()
-    tell, watch, count = options.progress, options.watch, len(spec.edits)
+    report, watch, count = options.progress, options.watch, len(spec.edits)
     metrics = find_metrics(spec.checks.metrics)
     base = method.choice.base
     if options.unedited is None:
         require_possible(loaded, spec, method)
     statistics = _statistics(cache, options.cache_dir)
-    settings, modules = settle(loaded, spec, method, cache=statistics, tell=tell)
-    tell(0, count, asking := "asking the unedited model")
+    settings, modules = settle(loaded, spec, method, cache=statistics, report=report)
+    report(0, count, asking := "asking the unedited model")
     contexts = make_contexts(loaded, settings.contexts, seed=seed, cache=cache)
     require_room(loaded, spec, contexts)
     unedited = options.unedited or ask_unedited(
         loaded,
         spec,
         AskOptions(cache=cache),
-        tell=lambda name: tell(0, count, f"{asking}, {name}"),
+        report=lambda name: report(0, count, f"{asking}, {name}"),
     )
     moments: dict[str, Moment] = {}
     if settings.covariance is not None:
@@ -130,7 +130,7 @@ def run_chain(
             modules,
             settings.covariance,
             cache=statistics,
-            progress=partial(_tell_covariance, tell, count, Pace()),
+            progress=partial(_report_covariance, report, count, Pace()),
         )
     begun = replace(
         unedited.record(spec, method.name, seed=seed),
@@ -158,7 +158,7 @@ def run_chain(
         unchanged_by(loaded, base, modules, whole=base not in BUILT_IN) as require_unchanged,
         restored(loaded.model, modules) as originals,
     ):
-        tell(0, count, "editing")
+        report(0, count, "editing")
         work = Work(
             contexts=contexts,
             seed=seed,
@@ -179,7 +179,7 @@ def run_chain(
                     watch(step)
             done = step.indices.stop
             if done in spec.checkpoints:
-                tell(done, count, "measuring")
+                report(done, count, "measuring")
                 edited = EditedModel(
                     unedited=unedited.answers, asker=asker, count=done, right_after=right_after
                 )
@@ -190,11 +190,11 @@ def run_chain(
                         metrics,
                         abilities=unedited.abilities,
                         deviation=deviation,
-                        tell=lambda name: tell(done, count, f"measuring, {name}"),  # noqa: B023
+                        report=lambda name: report(done, count, f"measuring, {name}"),  # noqa: B023
                     )
                 )
             require_unchanged()
-            tell(done, count, "editing")
+            report(done, count, "editing")
         loaded.require_files()
     return so_far()
 
@@ -208,9 +208,9 @@ def _statistics(cache: Cache | None, folder: Path | None) -> Cache:
     return cache if cache is not None and cache.root == found.root else found
 
 
-def _tell_covariance(tell: Progress, count: int, pace: Pace, tokens: int, total: int) -> None:
+def _report_covariance(report: Progress, count: int, pace: Pace, tokens: int, total: int) -> None:
     read = f"{tokens:,} of {total:,} tokens{pace.left(tokens, total)}"
-    tell(0, count, f"measuring the covariance, {read}")
+    report(0, count, f"measuring the covariance, {read}")
 
 
 @contextmanager

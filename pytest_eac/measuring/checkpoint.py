@@ -38,7 +38,7 @@ def measure_checkpoint(
     *,
     abilities: UneditedAbilities,
     deviation: Deviation,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Checkpoint:
     """Measure an edited model.
 
@@ -48,7 +48,7 @@ def measure_checkpoint(
         metrics: what is measured besides the built-in ones.
         abilities: the unedited model's.
         deviation: how far the weights are from the original ones.
-        tell: called with the name of an ability that is about to be measured.
+        report: called with the name of an ability that is about to be measured.
 
     Raises:
         SettingsError: a metric or an ability of another package returned something else than it
@@ -64,7 +64,7 @@ def measure_checkpoint(
             **{each.name: measure_third_party(each, edited) for each in metrics},
         },
         abilities=measure_abilities(
-            abilities, _due(spec, edited.count), edited.asker.state, tell=tell
+            abilities, _due(spec, edited.count), edited.asker.state, report=report
         ),
     )
 

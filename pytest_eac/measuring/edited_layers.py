@@ -28,7 +28,7 @@ def settle(
     method: SpecMethod,
     *,
     cache: Cache | None = None,
-    tell: Callable[[int, int, str], None] = lambda *_: None,
+    report: Callable[[int, int, str], None] = lambda *_: None,
 ) -> tuple[MethodSettings, tuple[str, ...]]:
     """Return a method's settings for a model, and the modules that it may change.
 
@@ -42,7 +42,7 @@ def settle(
     settings = resolve_settings(method.choice, loaded.shape)
     settings = settings.model_copy(update={"control": method.control})
     if settings.layers == "auto":
-        tell(0, len(spec.edits), "tracing which layer holds the facts")
+        report(0, len(spec.edits), "tracing which layer holds the facts")
         tracing = trace(loaded, spec.edits, cache=cache)
         spreads = find_method(settings.base).many_layers and not loaded.layout.normed
         wanted = AUTO_LAYERS if spreads else 1

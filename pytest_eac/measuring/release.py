@@ -156,7 +156,7 @@ def measure_release(
     tokenizer = identify(base)["tokenizer"]
     require_askable(base, spec)
     unedited = ask_unedited(
-        base, spec, options, tell=lambda name: progress(0, count, f"{asking}, {name}")
+        base, spec, options, report=lambda name: progress(0, count, f"{asking}, {name}")
     )
     base.require_files()
     base.model.to("meta")  # its memory is free now, whoever still holds it
@@ -177,7 +177,7 @@ def measure_release(
         metrics,
         abilities=unedited.abilities,
         deviation=_deviation(release.changes.differences),
-        tell=lambda name: progress(count, count, f"measuring, {name}"),
+        report=lambda name: progress(count, count, f"measuring, {name}"),
     )
     edited.require_files()
     return replace(

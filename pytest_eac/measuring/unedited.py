@@ -123,7 +123,7 @@ class Unedited:
 
 
 def ask_unedited(
-    loaded: LoadedModel, spec: Spec, options: AskOptions, *, tell: Callable[[str], None]
+    loaded: LoadedModel, spec: Spec, options: AskOptions, *, report: Callable[[str], None]
 ) -> Unedited:
     """Ask the unedited model what a spec's checks compare the edited one with.
 
@@ -131,7 +131,7 @@ def ask_unedited(
         loaded: the unedited model.
         spec: the facts, the scoring and the abilities.
         options: how it is asked.
-        tell: called with the name of an ability that is about to be measured.
+        report: called with the name of an ability that is about to be measured.
 
     Raises:
         EditError: a question has more tokens than the model takes.
@@ -148,7 +148,7 @@ def ask_unedited(
             spec.checks.abilities,
             offline=options.offline,
             confidence=level,
-            tell=tell,
+            report=report,
             absent=options.absent,
         ),
     )

@@ -1,4 +1,4 @@
-"""The order of collection, in which results are written whichever worker ends first."""
+"""The order of collection: results are written in it, in whatever order workers end."""
 
 from __future__ import annotations
 

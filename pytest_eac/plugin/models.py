@@ -73,7 +73,7 @@ class Models:
         self._loaded = self._unedited = None
 
     def load(
-        self, choice: ModelChoice, tell: Callable[[str], None], *, released: bool = False
+        self, choice: ModelChoice, report: Callable[[str], None], *, released: bool = False
     ) -> LoadedModel:
         """Return the model, keeping only the last one.
 
@@ -93,7 +93,7 @@ class Models:
                         cache_dir=self._options.cache_dir,
                         offline=self._options.offline,
                         trust_remote_code=self._options.trust_remote_code and not released,
-                        tell=tell,
+                        report=report,
                     )
                 self._loaded = (choice, loaded)
             except EacError as error:
@@ -162,17 +162,17 @@ class Models:
                 f"{spec.file}: no model to edit; give --eac-model or add model: to the spec"
             )
 
-        progress.tell("loading the model")
-        loaded = self.load(spec.model, progress.tell)
+        progress.report("loading the model")
+        loaded = self.load(spec.model, progress.report)
         require_possible(loaded, spec, planned.method)
         if self._unedited is None or self._unedited.spec is not spec:
             asking = "asking the unedited model"
-            progress.tell(asking)
+            progress.report(asking)
             unedited = ask_unedited(
                 loaded,
                 spec,
                 self.ask_options(spec),
-                tell=lambda name: progress.tell(f"{asking}, {name}"),
+                report=lambda name: progress.report(f"{asking}, {name}"),
             )
             self._unedited = _AskedModel(spec=spec, loaded=loaded, unedited=unedited)
         return self._unedited

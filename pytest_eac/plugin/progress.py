@@ -74,7 +74,7 @@ class ProgressLine:
                     sys.stderr.flush()
             self._write(lambda reporter: reporter.write_line(text))
 
-    def tell(self, doing: str) -> None:
+    def report(self, doing: str) -> None:
         """Report what is being done, with as many edits made as before."""
         self(self.done, self.total, doing)
 

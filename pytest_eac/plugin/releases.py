@@ -76,7 +76,7 @@ class Releases:
         if key not in self._found:
             with self.models.running(spec, NAME) as progress:
                 try:
-                    self._found[key] = self._compare(spec, progress.tell)
+                    self._found[key] = self._compare(spec, progress.report)
                 except EacError as error:  # raised again for every check, as a chain's is
                     self._found[key] = error
             self.ended()
@@ -97,10 +97,10 @@ class Releases:
         base, edited = _base_choice(spec), self._edited_choice(spec)
         compared = self._compared(spec)
         with self.models.running(spec, NAME) as progress:
-            progress.tell("loading the base")
+            progress.report("loading the base")
 
             def load(choice: ModelChoice, files: ModelFiles, *, released: bool) -> LoadedModel:
-                loaded = self.models.load(choice, progress.tell, released=released)
+                loaded = self.models.load(choice, progress.report, released=released)
                 if loaded.files is not None:
                     files.require_same(loaded.files, "after it was compared")
                 return loaded
@@ -136,7 +136,7 @@ class Releases:
             )
         return base.model_copy(update={"id": options.edited, "revision": options.edited_revision})
 
-    def _compare(self, spec: Spec, tell: Callable[[str], None]) -> _ComparedRelease:
+    def _compare(self, spec: Spec, report: Callable[[str], None]) -> _ComparedRelease:
         """Find what a release changed of its base, and judge it; no model is loaded.
 
         Raises:
@@ -163,7 +163,7 @@ class Releases:
                     cache_dir=options.cache_dir,
                     offline=options.offline,
                     released=released,
-                    tell=tell,
+                    report=report,
                 )
 
         original = find(base, released=False)
@@ -171,7 +171,7 @@ class Releases:
         files = files_of(original.folder), files_of(there.folder)
         signature: tuple[str, ...] = ()
         if bounds.signed_by is not None:
-            tell("verifying the signature")
+            report("verifying the signature")
             known = there.files if there.listed else None
             signature = check_signature(there.folder, bounds.signed_by, files=known)
         release = inspect_release(
@@ -184,7 +184,9 @@ class Releases:
             names=(base.id, edited.id),
             revision=original.revision if base.revision else None,
             limited=options.limit_edits is not None,
-            progress=lambda done, total: tell(f"comparing tensor {done} of {total} with the base"),
+            progress=lambda done, total: report(
+                f"comparing tensor {done} of {total} with the base"
+            ),
         )
         release = replace(release, signature=signature)
         return _ComparedRelease(

@@ -38,7 +38,7 @@ class Line:
     """A line of a plot.
 
     Attributes:
-        name: what it is of, told by its tooltip.
+        name: what it is of, shown by its tooltip.
         style: which of the style sheet's colours and dashes.
         points: from left to right.
         fitted: whether it is a fitted curve, drawn thin and without markers.

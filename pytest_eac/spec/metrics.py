@@ -36,7 +36,7 @@ class Metric:
             measure), or one number for the model. Built-in ones are called in their own ways.
         name: as in checks and records; that which it is registered under.
         heading: of its column in the terminal, where space is short; by default the name.
-        asks: what it tells, in a sentence.
+        asks: the question that it answers, in a sentence.
         formula: its definition.
         page: the page of the documentation that says more.
         needs: what at least one edit must have: a key of ``NEEDS``, or nothing (empty).

@@ -352,11 +352,11 @@ def test_only_new_text_is_scored_and_what_cannot_be_is_counted(tiny: LoadedModel
         score=score,
         tokens=6,
     )
-    told = generations.ask(tiny)
+    replies = generations.ask(tiny)
     assert heard == [generate(tiny, [prompt], tokens=6)[0] for prompt in prompts]
-    assert told.scores == (1.0, 0.0, 0.0)
-    assert told.unparsable == 1
-    assert told.about == {"length": (len(heard[0]) + len(heard[2])) / 2}
+    assert replies.scores == (1.0, 0.0, 0.0)
+    assert replies.unparsable == 1
+    assert replies.about == {"length": (len(heard[0]) + len(heard[2])) / 2}
 
 
 def test_an_answer_ends_where_a_further_example_would_begin(tiny: LoadedModel) -> None:

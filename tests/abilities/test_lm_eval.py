@@ -76,9 +76,9 @@ def test_a_choice_scores_as_by_hand(
 ) -> None:
     file = write_task(tmp_path, "places", docs, CHOICE)
     asked = prepare_task(tiny, "lm_eval:places", bounds(file)).asked
-    told = asked.ask(tiny)
-    assert told.scores == tuple(by_hand(tiny, doc) for doc in docs)
-    assert sum(told.scores) > 0
+    replies = asked.ask(tiny)
+    assert replies.scores == tuple(by_hand(tiny, doc) for doc in docs)
+    assert sum(replies.scores) > 0
     assert asked.chance == pytest.approx((4 / 2 + 6 / 3) / 10)
     assert asked.majority == sum(doc["right"] == 0 for doc in docs) / 10
 
@@ -86,8 +86,8 @@ def test_a_choice_scores_as_by_hand(
 def test_a_generation_scores_as_by_hand_and_empty_answers_are_counted(
     tiny: LoadedModel, tmp_path: Path, docs: list[dict[str, Any]]
 ) -> None:
-    told = {**generating(4, ["\n", "."], EXACT), "doc_to_target": " {{answer}}"}
-    write_task(tmp_path, "told", docs, told)
+    replies = {**generating(4, ["\n", "."], EXACT), "doc_to_target": " {{answer}}"}
+    write_task(tmp_path, "told", docs, replies)
     write_task(tmp_path, "mute", docs, generating(3, [" "], EXACT))
     texts = generate(tiny, [doc["prompt"] for doc in docs], tokens=4)
     wanted = tuple(

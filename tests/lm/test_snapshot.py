@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import signal
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from copy import deepcopy
@@ -577,6 +578,34 @@ def test_what_leaves_nothing_behind_is_no_difference(
     assert before.differences() == []
     assert loaded.tokenizer.backend_tokenizer.padding is None
     assert loaded.tokenizer.backend_tokenizer.truncation is None
+
+
+@pytest.fixture
+def module(monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of a module that a test may forget and import again."""
+    name = "pytest_eac.reporting.causality"
+    monkeypatch.setitem(sys.modules, name, import_module(name))
+    monkeypatch.setattr(name, sys.modules[name])
+    return name
+
+
+def test_a_module_that_was_forgotten_may_be_imported_again(
+    loaded: LoadedModel, module: str
+) -> None:
+    """A pytest run inside of a test forgets what it was the first to import."""
+    del sys.modules[module]
+    before = Snapshot(loaded)
+    import_module(module)
+    assert before.differences() == []
+
+
+def test_a_module_that_is_imported_again_while_it_is_known_has_been_replaced(
+    loaded: LoadedModel, module: str
+) -> None:
+    before = Snapshot(loaded)
+    del sys.modules[module]
+    import_module(module)
+    assert before.differences() == [f"{module} (replaced)"]
 
 
 def test_what_is_not_compared_goes_unnoticed(

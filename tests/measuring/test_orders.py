@@ -50,7 +50,7 @@ def test_how_far_orders_are_apart_is_that_of_their_weights(
     path.write_text(SPEC, encoding="utf-8")
     spec, cache = load_spec(path), Cache(tmp_path / "cache")
     (method,) = spec.methods
-    unedited = ask_unedited(tiny_llama, spec, AskOptions(cache=cache), tell=lambda _: None)
+    unedited = ask_unedited(tiny_llama, spec, AskOptions(cache=cache), report=lambda _: None)
     options = RunOptions(unedited=unedited)
     chain = run_chain(tiny_llama, spec, method, cache=cache, options=options)
     runner = OrderRunner(

@@ -72,7 +72,7 @@ def find_model(
     offline: bool = False,
     code: bool = False,
     released: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> FoundModel:
     """Find a model's files, fetched from the hub or converted if need be; no code is run.
 
@@ -84,7 +84,7 @@ def find_model(
         offline: take hub models from the local cache only.
         code: whether a hub model's own code is wanted.
         released: as for :func:`pytest_eac.lm.loading.folder.require_names`.
-        tell: called with the progress of a hub model's download.
+        report: called with the progress of a hub model's download.
 
     Raises:
         UnavailableError: the model is not on this machine.
@@ -94,7 +94,7 @@ def find_model(
     path = find_path(model_id, revision)
     if path is None:
         if not offline:
-            fetch_model(model_id, revision, cache, tell, code=code, released=released)
+            fetch_model(model_id, revision, cache, report, code=code, released=released)
         try:
             folder = find_snapshot(model_id, revision, cache)
         except UnavailableError as error:

@@ -51,7 +51,7 @@ def fetch_model(
     model_id: str,
     revision: str | None,
     cache: Path,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     *,
     code: bool = False,
     released: bool = False,
@@ -64,7 +64,7 @@ def fetch_model(
         model_id: the hub id.
         revision: branch, tag or commit.
         cache: the cache folder, where the list is kept.
-        tell: called with the progress while bytes arrive.
+        report: called with the progress while bytes arrive.
         code: whether the model's own code is wanted.
         released: as for :func:`pytest_eac.lm.loading.folder.require_names`.
 
@@ -85,8 +85,8 @@ def fetch_model(
         if find_snapshot(model_id, revision, cache).name == commit and not code:
             return
     try:
-        folder = _download(model_id, revision, _companions(listed, code=code), tell)
-        _download(model_id, revision, _weights(folder, names), tell)
+        folder = _download(model_id, revision, _companions(listed, code=code), report)
+        _download(model_id, revision, _weights(folder, names), report)
     except ModelError:
         raise
     except Exception:
@@ -136,7 +136,7 @@ def _weights(folder: Path, names: Collection[str]) -> list[str]:
 
 
 def _download(
-    model_id: str, revision: str | None, names: Sequence[str], tell: Callable[[str], None]
+    model_id: str, revision: str | None, names: Sequence[str], report: Callable[[str], None]
 ) -> Path:
     class Reported(tqdm):  # type: ignore[misc]
         """A hidden progress bar that reports how far it is."""
@@ -149,7 +149,7 @@ def _download(
             super().update(n)
             if self.unit == "B" and (self.total or 0) >= _REPORTED:
                 with self.get_lock():
-                    tell(_progress(self.n, self.total, self.format_dict["rate"]))
+                    report(_progress(self.n, self.total, self.format_dict["rate"]))
 
     wanted = [glob.escape(name) for name in names]
     return Path(

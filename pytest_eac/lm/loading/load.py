@@ -190,7 +190,7 @@ def load_model(
     cache_dir: Path | None = None,
     offline: bool = False,
     trust_remote_code: bool = False,
-    tell: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], None] = lambda _: None,
 ) -> LoadedModel:
     """Load a model.
 
@@ -206,7 +206,7 @@ def load_model(
         offline: take hub models from the local cache only.
         trust_remote_code: run the code that the model brings, or has fetched from elsewhere; never
             for a release.
-        tell: called with how far the download of a hub model is.
+        report: called with how far the download of a hub model is.
 
     Raises:
         UnavailableError: the model or the device is not on this machine.
@@ -222,7 +222,7 @@ def load_model(
         cache_dir=cache_dir,
         offline=offline,
         code=trust_remote_code,
-        tell=tell,
+        report=report,
     )
     # From the folder, also for a hub model: given its id, transformers looks for other files too.
     where = {
