@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from benchmarks.timing import Result, timed
-from pytest_eac.lm.loading.folder import INDEX
+from pytest_eac.lm.loading.model_folder import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ _COMPARE = """
 import sys
 from pathlib import Path
 import torch
-from pytest_eac.lm.peak import peak_memory, resident_bytes
+from pytest_eac.lm.memory_peak import peak_memory, resident_bytes
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 before = resident_bytes()
 with peak_memory(torch.device("cpu")) as peak:

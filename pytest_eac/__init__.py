@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain, Record
     from pytest_eac.reporting.causality import deviation_and_abilities
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.entries import Method
     from pytest_eac.spec.load import load_spec
     from pytest_eac.spec.metrics import Metric
+    from pytest_eac.spec.registry_entries import Method
     from pytest_eac.spec.schema.settings import MethodSettings
 
 __version__ = "0.1.0"
@@ -39,7 +39,7 @@ _HOMES = {
     "Chain": "pytest_eac.records.run",
     "Edit": "pytest_eac.spec.edits",
     "LoadedModel": "pytest_eac.lm.loading.load",
-    "Method": "pytest_eac.spec.entries",
+    "Method": "pytest_eac.spec.registry_entries",
     "MethodSettings": "pytest_eac.spec.schema.settings",
     "Metric": "pytest_eac.spec.metrics",
     "RunOptions": "pytest_eac.measuring.chain",

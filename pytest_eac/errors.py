@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.safe import line, lines
+from pytest_eac.untrusted_text import line, lines
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError, SettingsError
-from pytest_eac.lm.loading.folder import SIGNATURE_BYTES, require_inside
+from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES, require_inside
 from pytest_eac.records.manifest import SIGNATURE
 from pytest_eac.spec.schema.public_keys import public_key_trouble
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from model_signing import manifest
 
-    from pytest_eac.lm.loading.folder import ListedFile
+    from pytest_eac.lm.loading.model_folder import ListedFile
 
 # What the hub, git and the clients of the hub add to a folder, and what people edit there: the
 # model card. Exports are signed without these, and they may be unsigned in any release.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 import platformdirs
 from filelock import Timeout
 
+from pytest_eac.atomic_write import OutputKind, acquire_lock, is_stream, replacing, stream, target
 from pytest_eac.data.files import open_regular, utf8
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import OutputKind, acquire_lock, is_stream, replacing, stream, target
 from pytest_eac.records.json_files import from_json, to_json
 
 if TYPE_CHECKING:

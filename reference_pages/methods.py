@@ -9,7 +9,7 @@ from pytest_eac.spec.methods import BUILT_IN, CONTROLS
 from reference_pages.tables import code, table
 
 if TYPE_CHECKING:
-    from pytest_eac.spec.entries import Method
+    from pytest_eac.spec.registry_entries import Method
 
 _INTRO = """# Methods
 

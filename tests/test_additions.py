@@ -29,7 +29,7 @@ from pydantic import Field
 
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.updates.rome import rome
-from pytest_eac.spec.entries import Method
+from pytest_eac.spec.registry_entries import Method
 from pytest_eac.spec.types import Ratio, Strict
 
 
@@ -77,7 +77,7 @@ FORMAT = SourceFormat(about="tab-separated values", read=read, convert=convert)
 ABILITY = '''
 """Perplexity again, of fewer words."""
 
-from pytest_eac.spec.entries import READ, Task
+from pytest_eac.spec.registry_entries import READ, Task
 
 TASK = Task(
     asked="how well short texts are predicted",

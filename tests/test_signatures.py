@@ -19,7 +19,7 @@ from model_signing.signing import Config as Signing
 
 from pytest_eac.errors import ModelError, SettingsError
 from pytest_eac.exporting.signing import PASSWORD, open_signer, sign_folder
-from pytest_eac.lm.loading.folder import SIGNATURE_BYTES, ListedFile
+from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES, ListedFile
 from pytest_eac.records.manifest import SIGNATURE
 from pytest_eac.signatures import check_signature, require_signed
 from tests.keys import make_key

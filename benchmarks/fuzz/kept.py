@@ -13,7 +13,7 @@ from safetensors.torch import save
 from benchmarks.fuzz.kind import Kind
 from benchmarks.fuzz.mutate import changed_bytes, changed_json, changed_text
 from benchmarks.fuzz.nudge import nudged
-from pytest_eac.abilities.items import digest, label, load_rows, text, texts
+from pytest_eac.abilities.data_items import digest, label, load_rows, text, texts
 from pytest_eac.cache.entries import Cache, CacheWarning, Entry
 from pytest_eac.cache.kinds import TRACINGS
 from pytest_eac.errors import DataError

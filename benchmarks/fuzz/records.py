@@ -17,7 +17,7 @@ from pytest_eac.judging.checks import judge
 from pytest_eac.judging.compare import compare
 from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, unrecorded
-from pytest_eac.plugin.baseline import Baseline
+from pytest_eac.plugin.baseline_records import Baseline
 from pytest_eac.records.json_files import from_json
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.explanation import COMPARE, EDITED, NamedCheck, explanation

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.answers import (
+from pytest_eac.abilities.answer_scores import (
     exact_match,
     first_answer,
     last_number,
@@ -16,9 +16,9 @@ from pytest_eac.abilities.answers import (
     same_number,
 )
 from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.data_items import text, texts
 from pytest_eac.abilities.diversity import distinct, loops, ngram_entropy
 from pytest_eac.abilities.instructions import KNOWN, follows
-from pytest_eac.abilities.items import text, texts
 from pytest_eac.abilities.templates import BREAK
 from pytest_eac.errors import DataError
 from pytest_eac.scoring.answers import generate
@@ -27,7 +27,7 @@ from pytest_eac.text.spacing import words
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_eac.abilities.items import Row
+    from pytest_eac.abilities.data_items import Row
     from pytest_eac.abilities.templates import Template
     from pytest_eac.lm.loading.load import LoadedModel
 

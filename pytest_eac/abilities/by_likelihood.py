@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.abilities.asking import Replies, Shares
-from pytest_eac.abilities.items import Row, label, text, texts
+from pytest_eac.abilities.data_items import Row, label, text, texts
 from pytest_eac.errors import DataError
 from pytest_eac.scoring.answers import force
 from pytest_eac.text.spacing import as_continuation

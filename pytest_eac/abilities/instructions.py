@@ -15,7 +15,7 @@ from typing import Any
 from pytest_eac.abilities import conditions
 from pytest_eac.data.tables import shown
 from pytest_eac.errors import DataError
-from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.nearest_name import closest
 
 Arguments = Mapping[str, Any]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.abilities.asking import Replies, Shares
-from pytest_eac.abilities.items import Row, digest
+from pytest_eac.abilities.data_items import Row, digest
 from pytest_eac.abilities.lm_eval_items import (
     chance_and_majority,
     find_metric,

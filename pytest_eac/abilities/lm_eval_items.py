@@ -8,7 +8,7 @@ from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import DataError, SettingsError
-from pytest_eac.spec.suggestions import nearest
+from pytest_eac.spec.nearest_name import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pytest_eac.data.hub import data_sets_offline
+from pytest_eac.data.hub_datasets import data_sets_offline
 from pytest_eac.errors import DataError, SettingsError, UnavailableError
 from pytest_eac.lm.loading.find import quiet
-from pytest_eac.spec.suggestions import closest, nearest
+from pytest_eac.spec.nearest_name import closest, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

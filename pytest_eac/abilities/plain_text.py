@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from pytest_eac.abilities.asking import Replies, Shares
-from pytest_eac.abilities.items import text
+from pytest_eac.abilities.data_items import text
 from pytest_eac.errors import DataError, NonFiniteError
 from pytest_eac.lm.forward.packed import read
 from pytest_eac.lm.tokens import encode
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.abilities.items import Row
+    from pytest_eac.abilities.data_items import Row
     from pytest_eac.lm.forward.shared_prefixes import Ids
     from pytest_eac.lm.loading.load import LoadedModel
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_eac.abilities.items import Row, digest, load_rows
+from pytest_eac.abilities.data_items import Row, digest, load_rows
 from pytest_eac.abilities.templates import find_template
 from pytest_eac.errors import DataError
-from pytest_eac.spec.entries import resolved
+from pytest_eac.spec.registry_entries import resolved
 from pytest_eac.spec.schema.abilities import BUILT_IN
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
-from pytest_eac.abilities.items import text
+from pytest_eac.abilities.data_items import text
 from pytest_eac.errors import SettingsError
 from pytest_eac.lm.chat import chat_prompt
 from pytest_eac.spec.schema.abilities import FIELD
@@ -18,7 +18,7 @@ from pytest_eac.text.spacing import as_continuation
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from pytest_eac.abilities.items import Row
+    from pytest_eac.abilities.data_items import Row
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.schema.abilities import AbilityBounds
 

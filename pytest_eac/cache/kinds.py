@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from filelock import Timeout
 
+from pytest_eac.atomic_write import acquire_lock
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import acquire_lock
 from pytest_eac.store import locked
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pytest_eac import __version__
 from pytest_eac.cli.conftests import spec_reader
 from pytest_eac.errors import EacError
-from pytest_eac.safe import safe_warnings, say
+from pytest_eac.untrusted_text import safe_warnings, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
-from pytest_eac.safe import line, say
+from pytest_eac.untrusted_text import line, say
 
 if TYPE_CHECKING:
     import argparse

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from pytest_eac.cache.kinds import KINDS, clear
 from pytest_eac.cache.table import cache_lines
-from pytest_eac.safe import say_each
 from pytest_eac.store import default_cache_dir
+from pytest_eac.untrusted_text import say_each
 
 
 def add(parser: argparse.ArgumentParser) -> None:

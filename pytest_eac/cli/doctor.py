@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from pytest_eac import __version__
 from pytest_eac.cli.common import MODEL, add_options, choose_model
 from pytest_eac.errors import EacError, RecordError, UnavailableError
-from pytest_eac.safe import say
+from pytest_eac.untrusted_text import say
 
 if TYPE_CHECKING:
     import argparse

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.safe import say_each
+from pytest_eac.untrusted_text import say_each
 
 if TYPE_CHECKING:
     import argparse
@@ -49,8 +49,8 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
         SettingsError: it has no such chain or check.
     """
     from pytest_eac.reporting.explanation import COMPARE, EDITED, NamedCheck
+    from pytest_eac.spec.nearest_name import closest
     from pytest_eac.spec.spec import comparison_id
-    from pytest_eac.spec.suggestions import closest
 
     file, _, rest = node.partition("::")
     chain, _, check = rest.partition("::")
@@ -74,7 +74,7 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
 
 def _chain(spec: Spec, name: str) -> tuple[str, int]:
     """Split ``METHOD-sSEED``; the method may be one that ``--eac-method`` would name."""
-    from pytest_eac.spec.suggestions import closest
+    from pytest_eac.spec.nearest_name import closest
 
     method, _, seed = name.rpartition("-s")
     if seed.isdecimal():

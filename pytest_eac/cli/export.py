@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, get_args
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
 from pytest_eac.errors import SettingsError
 from pytest_eac.records.manifest import Form
-from pytest_eac.safe import say
+from pytest_eac.untrusted_text import say
 
 if TYPE_CHECKING:
     import argparse

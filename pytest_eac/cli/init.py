@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.safe import say
+from pytest_eac.untrusted_text import say
 
 if TYPE_CHECKING:
     import argparse

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
-from pytest_eac.safe import say, say_each
+from pytest_eac.untrusted_text import say, say_each
 
 if TYPE_CHECKING:
     import argparse
@@ -35,7 +35,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Trace the spec's facts through the model, and tell or draw where they are."""
-    from pytest_eac.outputs import OutputKind
+    from pytest_eac.atomic_write import OutputKind
     from pytest_eac.reporting.tracing import tracing_lines, tracing_svg
     from pytest_eac.store import require_writable, write_text
 

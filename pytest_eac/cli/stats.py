@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, load
-from pytest_eac.safe import say
+from pytest_eac.untrusted_text import say
 
 if TYPE_CHECKING:
     import argparse

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.plugin.options import Options
-    from pytest_eac.spec.entries import Method
+    from pytest_eac.spec.registry_entries import Method
 
 
 class Bench:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.entries import Method
+    from pytest_eac.spec.registry_entries import Method
     from pytest_eac.spec.schema.settings import MethodSettings
     from pytest_eac.text.spacing import Continuation
 

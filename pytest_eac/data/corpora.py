@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import columns, file_sha256, opened
-from pytest_eac.data.hub import fetch_data_set, read_data_set
+from pytest_eac.data.hub_datasets import fetch_data_set, read_data_set
 from pytest_eac.data.tables import TEXT_COLUMN, reader_of, require_text
 from pytest_eac.errors import DataError
 

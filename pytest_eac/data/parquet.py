@@ -13,7 +13,7 @@ import sys
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.child import answer, limit_memory, started
+from pytest_eac.child_processes import answer, limit_memory, started
 from pytest_eac.data.files import columns, opened, require_size
 from pytest_eac.errors import DataError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.entries import imported
+from pytest_eac.spec.registry_entries import imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable

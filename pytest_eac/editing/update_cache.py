@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 _SOURCES = (
     "editing",
     "lm",
-    "spec/entries.py",
+    "spec/registry_entries.py",
     "spec/schema/settings.py",
     "text",
 )

@@ -19,7 +19,7 @@ from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm.loading.files import files_of
+from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.measuring.release import read_manifest
 from pytest_eac.records.manifest import MANIFEST, manifest_to_json

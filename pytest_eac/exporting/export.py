@@ -13,8 +13,8 @@ from pytest_eac.exporting.lora import ADAPTER, write_lora
 from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
-from pytest_eac.lm.loading.files import model_file_sha256
 from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.model_files import model_file_sha256
 from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.records.manifest import (
     MANIFEST,

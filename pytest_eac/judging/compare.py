@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import interval
-from pytest_eac.judging.pairs import Pairs, final_number, pair
+from pytest_eac.judging.paired_edits import Pairs, final_number, pair
 from pytest_eac.records import run
 from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.stats.differences import Difference, difference, needed

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_eac.records.run import Chain
-    from pytest_eac.spec.entries import Method
+    from pytest_eac.spec.registry_entries import Method
 
 # Fewer edits show no trend.
 _LEAST_EDITS = 8

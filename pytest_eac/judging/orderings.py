@@ -9,7 +9,7 @@ from pytest_eac.judging.checks import judge_one
 from pytest_eac.judging.edited_matrices import different_matrices
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.order_search import Draws, OrderSearch
-from pytest_eac.judging.pairs import final_number
+from pytest_eac.judging.paired_edits import final_number
 from pytest_eac.records.run import Chain, Verdict
 from pytest_eac.spec.edits import question
 from pytest_eac.spec.metrics import DEVIATION

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.records.run import Verdict
-from pytest_eac.safe import line
+from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.judging.matching import Mismatch, environment_changes, mismatches
+from pytest_eac.judging.comparable import Mismatch, environment_changes, mismatches
 from pytest_eac.judging.run_diff import Change, changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
-from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.nearest_name import closest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -8,7 +8,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from pytest_eac.judging.edited_matrices import different_matrices
-from pytest_eac.judging.pairs import edit_keys, final_deviation, metrics_of
+from pytest_eac.judging.paired_edits import edit_keys, final_deviation, metrics_of
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.stats.differences import difference
 

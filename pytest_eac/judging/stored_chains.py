@@ -7,8 +7,8 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import MismatchError, UnavailableError
+from pytest_eac.judging.comparable import describe, mismatches_with_spec
 from pytest_eac.judging.limits import undecided
-from pytest_eac.judging.matching import describe, mismatches_with_spec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

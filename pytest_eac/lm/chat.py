@@ -12,7 +12,7 @@ from functools import lru_cache
 from threading import Timer
 from typing import Any
 
-from pytest_eac.child import started
+from pytest_eac.child_processes import started
 from pytest_eac.errors import ModelError, SettingsError
 from pytest_eac.lm.tokens import encode
 

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from pytest_eac.child import answer, limit_memory
+from pytest_eac.child_processes import answer, limit_memory
 
 
 def serve(memory: int, characters: int) -> None:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import EacError, ModelError
-from pytest_eac.safe import line
+from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

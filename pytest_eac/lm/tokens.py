@@ -12,7 +12,7 @@ import torch
 
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.library_errors import refusing
-from pytest_eac.text.words import divides_word, is_inside_word, last_character, occurrences
+from pytest_eac.text.boundaries import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.identity import identify
-from pytest_eac.lm.loading.folder import require_inside
+from pytest_eac.lm.loading.model_folder import require_inside
 from pytest_eac.lm.loading.tensors import read_text
 from pytest_eac.measuring.checkpoint import find_metrics, measure_checkpoint
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pytest_eac.lm.loading.folder import ListedFile
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.lm.loading.model_folder import ListedFile
     from pytest_eac.measuring.chain import Progress
     from pytest_eac.records.checkpoint_diff import TensorDifference
     from pytest_eac.spec.spec import Spec

@@ -50,7 +50,7 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 
     if not (is_yaml(file_path) and is_spec(file_path)):
         return None
-    from pytest_eac.plugin.nodes import SpecNode
+    from pytest_eac.plugin.collectors import SpecNode
 
     register_from_hooks(parent.config)  # a conftest.py beside this spec has come since the last one
     return SpecNode.of(file_path, parent, _session(parent.config))
@@ -172,7 +172,7 @@ def pytest_make_collect_report(
     """Let a spec that cannot be used say where it is wrong."""
     report = yield
     if report.failed and _SESSION in collector.config.stash:
-        from pytest_eac.plugin.nodes import SpecNode
+        from pytest_eac.plugin.collectors import SpecNode
 
         if isinstance(collector, SpecNode):
             collector.mark(report)
@@ -186,7 +186,7 @@ def pytest_runtest_makereport(
     """Let a check tell its skips and errors in its own words."""
     report = yield
     if _SESSION in item.config.stash:
-        from pytest_eac.plugin.items import CheckItem
+        from pytest_eac.plugin.check_items import CheckItem
 
         if isinstance(item, CheckItem):
             item.reword(report, call)

@@ -125,7 +125,7 @@ class Chains:
         return wrong
 
     def _different_edits(self, chain: Chain) -> str | None:
-        from pytest_eac.judging.matching import describe, edit_mismatches
+        from pytest_eac.judging.comparable import describe, edit_mismatches
 
         first = self._first_read.setdefault(chain.spec, chain)
         if found := tuple(edit_mismatches(first.edits, chain.edits)):

@@ -205,7 +205,7 @@ def _require_own_files(config: pytest.Config, options: Options) -> None:
     }
     if not any(outputs.values()):
         return
-    from pytest_eac.plugin.output_files import require_own_files
+    from pytest_eac.plugin.output_conflicts import require_own_files
 
     compared = options.baseline if not options.update_baseline else None
     require_own_files(
@@ -223,9 +223,9 @@ def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None
     file = _path(config, text)
     if file is None or hasattr(config, "workerinput"):
         return file
+    from pytest_eac.atomic_write import OutputKind
     from pytest_eac.errors import RecordError
-    from pytest_eac.outputs import OutputKind
-    from pytest_eac.plugin.output_files import is_shared
+    from pytest_eac.plugin.output_conflicts import is_shared
     from pytest_eac.store import require_writable
 
     kinds = {
@@ -259,7 +259,7 @@ def _across(given: Iterable[str]) -> tuple[str, ...]:
     names = dict.fromkeys(name.strip() for text in given for name in text.split(","))
     if not names:
         return ()
-    from pytest_eac.judging.matching import ACROSS
+    from pytest_eac.judging.comparable import ACROSS
 
     for name in names:
         if name not in ACROSS:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.plugin.output_files import is_shared
+from pytest_eac.plugin.output_conflicts import is_shared
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome
-from pytest_eac.safe import coloured, line, lines
 from pytest_eac.store import append_text, write_text
+from pytest_eac.untrusted_text import coloured, line, lines
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.baseline_records import Baseline
     from pytest_eac.records.run import Record
 
 # Set on the reports of checks; pytest-xdist carries plain attributes over from its workers.

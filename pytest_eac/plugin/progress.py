@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from pytest_eac.measuring.time_left import Pace
-from pytest_eac.safe import line
+from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

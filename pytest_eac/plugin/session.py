@@ -12,12 +12,12 @@ from pytest_eac.plugin.models import Models
 from pytest_eac.plugin.overrides import overridden
 from pytest_eac.plugin.releases import NAME as EDITED
 from pytest_eac.plugin.releases import Releases
-from pytest_eac.plugin.run_files import RunFiles
+from pytest_eac.plugin.run_outputs import RunFiles
 from pytest_eac.plugin.stopping import EarlyEnd
 from pytest_eac.plugin.verdicts import Verdicts
 from pytest_eac.plugin.workers import SharedFolder
 from pytest_eac.records.run import Record
-from pytest_eac.safe import line
+from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_eac.judging.stored_chains import StoredRecord
-    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.baseline_records import Baseline
     from pytest_eac.plugin.options import Options
     from pytest_eac.reporting.outcomes import Outcome
     from pytest_eac.spec.spec import Spec
@@ -210,7 +210,7 @@ class EacSession:
 def _baseline(options: Options) -> Baseline | None:
     if options.baseline is None:
         return None
-    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.baseline_records import Baseline
 
     return Baseline(
         options.baseline,

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.judging.stored_chains import StoredRecord
-    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.baseline_records import Baseline
     from pytest_eac.plugin.chains import Chains
     from pytest_eac.plugin.models import Models
     from pytest_eac.plugin.options import Options

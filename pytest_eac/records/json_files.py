@@ -12,8 +12,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.records.run import SCHEMA, Record
-from pytest_eac.safe import line
-from pytest_eac.typed import read_typed
+from pytest_eac.strict_json import read_typed
+from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_eac.typed import Count, Number, Size, read_typed
+from pytest_eac.strict_json import Count, Number, Size, read_typed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
 from pytest_eac.records.checkpoint_diff import Changes  # noqa: TC001 - read back by its annotations
-from pytest_eac.typed import (  # noqa: TC001 - likewise
+from pytest_eac.strict_json import (  # noqa: TC001 - likewise
     Count,
     Level,
     Number,

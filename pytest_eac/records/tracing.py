@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_eac.typed import (
+from pytest_eac.strict_json import (
     Count,
     Number,
     Share,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.pairs import metrics_of
-from pytest_eac.safe import fenced, line, markdown, markup
+from pytest_eac.judging.paired_edits import metrics_of
+from pytest_eac.untrusted_text import fenced, line, markdown, markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

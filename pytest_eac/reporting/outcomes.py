@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_eac.safe import github_error
+from pytest_eac.untrusted_text import github_error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.reporting.markdown import table
 from pytest_eac.reporting.terminal import fit, summary_lines
-from pytest_eac.safe import json_text, line, markdown
+from pytest_eac.untrusted_text import json_text, line, markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,7 +9,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.pairs import metrics_of
+from pytest_eac.judging.paired_edits import metrics_of
 from pytest_eac.spec.metrics import BUILT_IN
 
 if TYPE_CHECKING:

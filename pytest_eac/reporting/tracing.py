@@ -8,9 +8,9 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from pytest_eac.records.tracing import layers_around
-from pytest_eac.reporting import charts
+from pytest_eac.reporting import svg
 from pytest_eac.reporting.terminal import fit
-from pytest_eac.safe import markup
+from pytest_eac.untrusted_text import markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -184,9 +184,9 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
     states = [each.state.value for each in layers]
     low = min(0.0, *(low for low, _ in ends), *states)
     high = max(low + 1e-6, *(high for _, high in ends), *states)
-    frame = charts.Frame(
+    frame = svg.Frame(
         xs=(0, max(1, len(layers) - 1)),
-        ys=charts.ticks(low, high, steps=(1, 2, 5, 10)),
+        ys=svg.ticks(low, high, steps=(1, 2, 5, 10)),
         left=_LEFT,
         right=_RIGHT,
         top=_TOP,
@@ -196,11 +196,11 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
     window = f" at the centre of the {tracing.window} restored MLPs" if tracing.window > 1 else ""
     title = f"Causal tracing of {model}"
     effect = f"MLP outputs of {_window(tracing)} put back, mean of {facts}, 95 % interval"
-    picture = charts.element(
+    picture = svg.element(
         "svg",
-        charts.element("title", markup(title)),
-        charts.element("rect", width=_WIDE, height=_HIGH, fill="white"),
-        charts.text(_LEFT, 26, fit(title, 74), font_size=17, font_weight="bold"),
+        svg.element("title", markup(title)),
+        svg.element("rect", width=_WIDE, height=_HIGH, fill="white"),
+        svg.text(_LEFT, 26, fit(title, 74), font_size=17, font_weight="bold"),
         *_legend(effect),
         *_axes(tracing, frame),
         *_curves(tracing, frame),
@@ -216,41 +216,41 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
 
 
 def _legend(effect: str) -> Iterator[str]:
-    yield charts.element("rect", x=_LEFT, y=40, width=26, height=14, **_BAND)
-    yield charts.line(_LEFT, 47, _LEFT + 26, 47, **_MEAN)
-    yield charts.text(_LEFT + 33, 51, effect)
-    yield charts.line(_LEFT, 68, _LEFT + 26, 68, **_STATE)
-    yield charts.text(_LEFT + 33, 72, "one layer's whole output put back")
+    yield svg.element("rect", x=_LEFT, y=40, width=26, height=14, **_BAND)
+    yield svg.line(_LEFT, 47, _LEFT + 26, 47, **_MEAN)
+    yield svg.text(_LEFT + 33, 51, effect)
+    yield svg.line(_LEFT, 68, _LEFT + 26, 68, **_STATE)
+    yield svg.text(_LEFT + 33, 72, "one layer's whole output put back")
 
 
-def _axes(tracing: Tracing, frame: charts.Frame) -> Iterator[str]:
+def _axes(tracing: Tracing, frame: svg.Frame) -> Iterator[str]:
     digits = max(0, -floor(log10(frame.ys[1] - frame.ys[0]) + 1e-9))
     for tick in frame.ys:
         yield frame.level(tick, stroke="#dddddd" if tick else _INK)
-        yield charts.text(_LEFT - 8, frame.y(tick) + 4, f"{tick:.{digits}f}", text_anchor="end")
+        yield svg.text(_LEFT - 8, frame.y(tick) + 4, f"{tick:.{digits}f}", text_anchor="end")
     every = ceil(len(tracing.layers) / 16)
     for each in tracing.layers:
         labelled = each.layer % every == 0
         x = frame.x(each.layer)
-        yield charts.line(x, _BOTTOM, x, _BOTTOM + (7 if labelled else 4), stroke=_INK)
+        yield svg.line(x, _BOTTOM, x, _BOTTOM + (7 if labelled else 4), stroke=_INK)
         if labelled:
-            yield charts.text(x, _BOTTOM + 22, str(each.layer), text_anchor="middle")
+            yield svg.text(x, _BOTTOM + 22, str(each.layer), text_anchor="middle")
 
 
-def _curves(tracing: Tracing, frame: charts.Frame) -> Iterator[str]:
+def _curves(tracing: Tracing, frame: svg.Frame) -> Iterator[str]:
     layers = tracing.layers
     band = [(each.layer, _ends(each.mlp)[1]) for each in layers]
     band += [(each.layer, _ends(each.mlp)[0]) for each in reversed(layers)]
     states = frame.path((each.layer, each.state.value) for each in layers)
     means = frame.path((each.layer, each.mlp.value) for each in layers)
     best = layers[tracing.best_layer]
-    yield charts.element("polygon", points=frame.path(band), **_BAND)
-    yield charts.element("polyline", points=states, fill="none", **_STATE)
-    yield charts.element("polyline", points=means, fill="none", **_MEAN)
+    yield svg.element("polygon", points=frame.path(band), **_BAND)
+    yield svg.element("polyline", points=states, fill="none", **_STATE)
+    yield svg.element("polyline", points=means, fill="none", **_MEAN)
     for each in layers:
-        yield charts.element(
+        yield svg.element(
             "circle",
-            charts.element("title", f"layer {each.layer}: {each.mlp.value:+.3f}"),
+            svg.element("title", f"layer {each.layer}: {each.mlp.value:+.3f}"),
             class_="layer",
             cx=frame.x(each.layer),
             cy=frame.y(each.mlp.value),
@@ -259,6 +259,6 @@ def _curves(tracing: Tracing, frame: charts.Frame) -> Iterator[str]:
         )
     anchor, shift = ("end", -6) if best.layer > len(layers) / 2 else ("start", 6)
     x, name = frame.x(best.layer), f"layer {best.layer}"
-    yield charts.line(x, _TOP, x, _BOTTOM, stroke=_BLUE, stroke_dasharray="2 3")
+    yield svg.line(x, _TOP, x, _BOTTOM, stroke=_BLUE, stroke_dasharray="2 3")
     bold: dict[str, object] = {"font_weight": "bold", "fill": _BLUE}
-    yield charts.text(x + shift, _TOP + 14, name, text_anchor=anchor, **bold)
+    yield svg.text(x + shift, _TOP + 14, name, text_anchor=anchor, **bold)

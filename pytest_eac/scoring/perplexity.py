@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.tokens import encode
 from pytest_eac.scoring.answers import force, force_ids
+from pytest_eac.strict_json import LARGEST
 from pytest_eac.text.spacing import as_continuation
-from pytest_eac.typed import LARGEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pytest_eac.spec.amounts import too_many_items, too_many_scores
 from pytest_eac.spec.metrics import BUILT_IN, NEEDS, OF_EDITED, described
+from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import METRICS, names
+from pytest_eac.spec.size_limits import too_many_items, too_many_scores
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
-from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit

@@ -5,13 +5,13 @@ from __future__ import annotations
 import unicodedata
 from dataclasses import dataclass
 
-from pytest_eac.text.spacing import Continuation, Space, as_continuation, same_form
-from pytest_eac.text.words import (
+from pytest_eac.text.boundaries import (
     is_between_characters,
     is_inside_word,
     occurrences,
     word_around,
 )
+from pytest_eac.text.spacing import Continuation, Space, as_continuation, same_form
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from pytest_eac.spec.yaml.values import parse
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pytest_eac.spec.entries import Method
+    from pytest_eac.spec.registry_entries import Method
     from pytest_eac.spec.schema.methods import MethodChoice
 
 

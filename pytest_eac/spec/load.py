@@ -15,7 +15,7 @@ from pytest_eac.spec.extends import read_with_parents
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
 from pytest_eac.spec.schema.edits import EditSource, from_inline
-from pytest_eac.spec.schema.messages import path_in, problems_of
+from pytest_eac.spec.schema.error_messages import path_in, problems_of
 from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.spec.spec import Spec

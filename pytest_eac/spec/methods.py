@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec import registry
-from pytest_eac.spec.entries import Method, imported
 from pytest_eac.spec.metrics import taken
+from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import KINDS, METRICS, find, names, register
 from pytest_eac.spec.registry import METHODS as KIND
-from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.registry_entries import Method, imported
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.entries import imported
+from pytest_eac.spec.registry_entries import imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

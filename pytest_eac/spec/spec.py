@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.methods import find_method, method_names
+from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.orders import Order, arranged
 from pytest_eac.spec.schema.methods import MethodChoice
-from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
     from pathlib import Path

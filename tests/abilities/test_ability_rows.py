@@ -9,8 +9,8 @@ import pyarrow
 import pytest
 from pyarrow import parquet
 
-from pytest_eac.abilities import items
-from pytest_eac.abilities.items import Row, digest, label, load_rows, text, texts
+from pytest_eac.abilities import data_items
+from pytest_eac.abilities.data_items import Row, digest, label, load_rows, text, texts
 from pytest_eac.errors import DataError
 from tests.abilities.ability_files import read
 
@@ -71,7 +71,7 @@ def test_a_hub_set_is_read_at_its_revision(monkeypatch: pytest.MonkeyPatch) -> N
         asked.append((name, how))
         return iter([(1, {"a": "x"})])
 
-    monkeypatch.setattr(items, "read_hub", read_hub)
+    monkeypatch.setattr(data_items, "read_hub", read_hub)
     (row,) = load_rows("hub:me/set@test", task="qa", revision="abc", offline=True)
     assert (row.origin, row.fields) == ("hub:me/set@test:1", {"a": "x"})
     assert asked == [("me/set@test", {"revision": "abc", "offline": True})]
@@ -92,7 +92,7 @@ def test_the_original_files_of_squad_and_arc_become_flat(tmp_path: Path) -> None
 def test_a_context_is_not_repeated_for_any_number_of_questions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(items, "CONTEXTS", 1_000)
+    monkeypatch.setattr(data_items, "CONTEXTS", 1_000)
     asked = [{"question": "Who?", "answers": [{"text": "Ann"}]}]
     record = {"paragraphs": [{"context": "x" * 100, "qas": asked * 10}]}
     assert len(_load(tmp_path, "a.jsonl", json.dumps(record))) == 10

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 import transformers
 
-from pytest_eac.abilities.items import Row
+from pytest_eac.abilities.data_items import Row
 from pytest_eac.abilities.templates import BREAK, _written, find_template
 from pytest_eac.errors import DataError, SettingsError
 from pytest_eac.lm.tokens import encode

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.abilities.answers import first_answer, last_number
+from pytest_eac.abilities.answer_scores import first_answer, last_number
 from pytest_eac.abilities.by_generation import Generations
 from pytest_eac.abilities.by_likelihood import Choices
 from pytest_eac.abilities.lm_eval_tasks import calm, load_tasks

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.data.hub import read_hub
+from pytest_eac.data.hub_datasets import read_hub
 from pytest_eac.errors import DataError, UnavailableError
 
 if TYPE_CHECKING:

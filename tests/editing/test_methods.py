@@ -26,9 +26,9 @@ from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta, apply_delta, fingerprint, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec import registry
-from pytest_eac.spec.entries import Method
 from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.methods import BUILT_IN
+from pytest_eac.spec.registry_entries import Method
 from pytest_eac.spec.schema.methods import MethodChoice
 
 if TYPE_CHECKING:

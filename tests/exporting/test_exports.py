@@ -20,8 +20,8 @@ from pytest_eac.errors import EditError, ModelError, RecordError
 from pytest_eac.exporting.deltas import between, put
 from pytest_eac.exporting.export import export_chain
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm.loading.folder import INDEX, TEMPLATES, list_tree
 from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.model_folder import INDEX, TEMPLATES, list_tree
 from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints

@@ -18,8 +18,8 @@ from pytest_eac import Cache, load_spec
 from pytest_eac.exporting.export import export_chain
 from pytest_eac.judging.release_changes import judge_release
 from pytest_eac.lm.loading.find import find_model
-from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.measuring.release import inspect_release, measure_release
 from pytest_eac.measuring.unedited import AskOptions
 from tests.conftest import REAL_MODEL, ROOT, USER_CACHE

@@ -19,9 +19,9 @@ from transformers import AutoTokenizer
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints import vocabularies
 from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
-from pytest_eac.lm.loading import limits, load
-from pytest_eac.lm.loading.limits import require_bounded, require_bounded_texts
+from pytest_eac.lm.loading import load, tokenizer_limits
 from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 BASE = FIXTURES / "tiny-llama"
@@ -180,7 +180,7 @@ def test_no_text_grows_by_more_than_its_steps_are_taken_to_make_it(
 ) -> None:
     model = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}
     tokenizer = Tokenizer.from_str(json.dumps({"normalizer": step, "model": model}))
-    factor, more = limits._grows(step)
+    factor, more = tokenizer_limits._grows(step)
     grown = tokenizer.normalizer.normalize_str(text)
     assert len(grown.encode()) <= factor * len(text.encode()) + more
 
@@ -217,7 +217,7 @@ def _refused(folder: Path, monkeypatch: pytest.MonkeyPatch, message: str) -> Non
 
 
 def test_the_steps_of_a_part_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "MAX_STEPS", 3)
+    monkeypatch.setattr(tokenizer_limits, "MAX_STEPS", 3)
     _change(folder / "tokenizer.json", normalizer=_sequence(*[{"type": "NFC"}] * 4))
     _refused(folder, monkeypatch, "found normalizer of 4 steps, expected at most 3")
 
@@ -231,9 +231,9 @@ def test_tokens_are_as_long_in_sum_as_splitting_them_may_cost(
     _change(folder / file, **(changes if file == "tokenizer.json" else vocabulary))
     if file == "vocab.json":
         (folder / "tokenizer.json").unlink()
-    monkeypatch.setattr(limits, "TOKEN_SPLITS", 1601)
+    monkeypatch.setattr(tokenizer_limits, "TOKEN_SPLITS", 1601)
     require_bounded(folder)
-    monkeypatch.setattr(limits, "TOKEN_SPLITS", 1600)
+    monkeypatch.setattr(tokenizer_limits, "TOKEN_SPLITS", 1600)
     _refused(folder, monkeypatch, rf"{file}: found tokens .* squared, sum to 1,601, expected at")
 
 
@@ -242,9 +242,9 @@ def test_tokens_with_scores_are_as_long_in_sum_as_their_tree_may_be(
 ) -> None:
     model = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["\u2581the", -1.0]]}
     _change(folder / "tokenizer.json", model=model)
-    monkeypatch.setattr(limits, "SCORED_BYTES", 11)
+    monkeypatch.setattr(tokenizer_limits, "SCORED_BYTES", 11)
     require_bounded(folder)
-    monkeypatch.setattr(limits, "SCORED_BYTES", 10)
+    monkeypatch.setattr(tokenizer_limits, "SCORED_BYTES", 10)
     _refused(folder, monkeypatch, "found tokens with scores of as many bytes as 11, expected at")
 
 
@@ -274,9 +274,9 @@ def test_added_tokens_are_counted_as_they_are_normalized(
         (folder / name).write_text(json.dumps({"model": model} if "config" not in name else {}))
     _change(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3))
     _change(folder / file, **changes)
-    monkeypatch.setattr(limits, "ADDED_BYTES", 200)
+    monkeypatch.setattr(tokenizer_limits, "ADDED_BYTES", 200)
     require_bounded(folder)
-    monkeypatch.setattr(limits, "ADDED_BYTES", 199)
+    monkeypatch.setattr(tokenizer_limits, "ADDED_BYTES", 199)
     _refused(folder, monkeypatch, rf"{file}: found added tokens .* many bytes as 200, expected at")
 
 
@@ -286,7 +286,7 @@ def test_tokens_that_are_not_normalized_do_not_grow(
     added = [{"content": "a" * 25, "normalized": False}]
     _change(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3), added_tokens=added)
     (folder / "tokenizer_config.json").write_text("{}")
-    monkeypatch.setattr(limits, "ADDED_BYTES", 25)
+    monkeypatch.setattr(tokenizer_limits, "ADDED_BYTES", 25)
     require_bounded(folder)
 
 
@@ -337,7 +337,7 @@ def test_tokens_of_other_files_are_as_short_as_those_of_json(
 
 @given(st.binary(max_size=200), st.booleans())
 def test_a_broken_list_of_tokens_is_left_to_its_library(data: bytes, begins: bool) -> None:
-    lengths = [*limits._fields(b"\n" * begins + data)]
+    lengths = [*tokenizer_limits._fields(b"\n" * begins + data)]
     assert all(length >= 0 for length in lengths)
 
 

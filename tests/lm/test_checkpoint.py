@@ -14,7 +14,7 @@ from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.loading import tensors
 from pytest_eac.lm.loading.find import find_model
-from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
+from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.tensors import open_checkpoint
 from tests.conftest import FIXTURES
 

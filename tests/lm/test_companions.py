@@ -13,7 +13,7 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints import configuration, vocabularies
 from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.checkpoints.contrast import differences
-from pytest_eac.lm.loading.folder import (
+from pytest_eac.lm.loading.model_folder import (
     TEXT_BYTES,
     read_object,
     require_companions,

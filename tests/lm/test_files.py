@@ -12,9 +12,9 @@ import torch
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading import load
-from pytest_eac.lm.loading.files import files_of
-from pytest_eac.lm.loading.folder import TEMPLATES, WEIGHTS
 from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.model_files import files_of
+from pytest_eac.lm.loading.model_folder import TEMPLATES, WEIGHTS
 from pytest_eac.lm.weights import fingerprint
 from tests.conftest import FIXTURES
 

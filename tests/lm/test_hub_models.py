@@ -16,8 +16,8 @@ from pytest_eac.cache.kinds import LISTINGS, kept
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.loading.find import find_model
-from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from tests.hub_server import COMMIT, ID, WANTED, Hub, serving
 
 if TYPE_CHECKING:

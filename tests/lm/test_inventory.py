@@ -11,7 +11,7 @@ import pytest
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints import inventory
-from pytest_eac.lm.checkpoints.harmless import (
+from pytest_eac.lm.checkpoints.allowed_files import (
     HARMLESS_FILES,
     HARMLESS_KEYS,
     fits,
@@ -19,8 +19,8 @@ from pytest_eac.lm.checkpoints.harmless import (
     reason_against,
 )
 from pytest_eac.lm.checkpoints.inventory import COMPARED, side, take_inventory
-from pytest_eac.lm.loading import folder as folders
-from pytest_eac.lm.loading.folder import (
+from pytest_eac.lm.loading import model_folder as folders
+from pytest_eac.lm.loading.model_folder import (
     HARMLESS_FOLDERS,
     INDEX,
     WEIGHTS,

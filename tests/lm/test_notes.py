@@ -9,7 +9,7 @@ import pytest
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.lm.checkpoints.metadata import compare_notes
-from pytest_eac.lm.loading.folder import INDEX, WEIGHTS
+from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.tensors import open_checkpoint
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 from tests.conftest import FIXTURES

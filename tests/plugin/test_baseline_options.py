@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.plugin.baseline import Baseline
+from pytest_eac.plugin.baseline_records import Baseline
 from pytest_eac.records.checkpoint_diff import Changes
 from pytest_eac.records.run import Chain, Measurement, Record, Release
 from pytest_eac.store import read_record, write_record

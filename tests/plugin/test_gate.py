@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
-from pytest_eac.lm.loading.folder import INDEX
+from pytest_eac.lm.loading.model_folder import INDEX
 from pytest_eac.store import read_record
 from tests.plugin.conftest import FIXTURES
 

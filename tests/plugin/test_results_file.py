@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.plugin.options import read_options
-from pytest_eac.plugin.run_files import ResultsFile
+from pytest_eac.plugin.run_outputs import ResultsFile
 from pytest_eac.plugin.session import EacSession
 from pytest_eac.records.run import Comparison, Record
 from pytest_eac.store import read_record
@@ -62,7 +62,7 @@ def written_chains(
         written.append(len(record.chains))
         now += writing * len(record.chains)
 
-    monkeypatch.setattr("pytest_eac.plugin.run_files.write_record", write_record)
+    monkeypatch.setattr("pytest_eac.plugin.run_outputs.write_record", write_record)
     results = ResultsFile(folder / "results.json", clock=lambda: now)
     every = Record(environment={}, chains=(chain(checkpoint(1)),) * count)
     for ended in range(1, count + 1):

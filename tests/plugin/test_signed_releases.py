@@ -11,7 +11,7 @@ import pytest
 
 from pytest_eac.cli import main
 from pytest_eac.exporting.signing import open_signer, sign_folder
-from pytest_eac.lm.loading.folder import SIGNATURE_BYTES
+from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES
 from pytest_eac.store import read_record
 from tests.hub_server import ID, WANTED, Hub, serving
 from tests.keys import make_key

@@ -14,7 +14,7 @@ from pytest_eac.errors import SpecError
 from pytest_eac.spec import consistency, load, resolved_methods
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.parsed import Draft
-from pytest_eac.spec.schema import messages
+from pytest_eac.spec.schema import error_messages
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -76,7 +76,7 @@ def test_every_kind_of_problem_has_an_example(
     monkeypatch.chdir(tmp_path)
     seen_places: set[tuple[str, int]] = set()
     seen_kinds: set[str] = set()
-    complain, problem = Draft.complain, messages._problem
+    complain, problem = Draft.complain, error_messages._problem
 
     def noting_complain(self: Draft, *arguments: Any, **named: Any) -> None:
         frame = inspect.stack(context=0)[1]
@@ -89,7 +89,7 @@ def test_every_kind_of_problem_has_an_example(
         return problem(path, details, marked)
 
     monkeypatch.setattr(Draft, "complain", noting_complain)
-    monkeypatch.setattr(messages, "_problem", noting_problem)
+    monkeypatch.setattr(error_messages, "_problem", noting_problem)
     for title in EXAMPLES:
         told(title)
     wanted = set.union(*map(complaints, (load, resolved_methods, consistency)))

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from pytest_eac.errors import SpecError
 from pytest_eac.spec import registry
-from pytest_eac.spec.entries import Method
 from pytest_eac.spec.load import load_spec
+from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec import registry
-from pytest_eac.spec.entries import Method
 from pytest_eac.spec.methods import BUILT_IN, find_method, method_names
 from pytest_eac.spec.registry import METHODS, METRICS, SOURCES, find, names, register
+from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

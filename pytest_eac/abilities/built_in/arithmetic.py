@@ -1,6 +1,6 @@
 """Word problems, in GSM8K's format."""
 
-from pytest_eac.spec.entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
 
 TASK = Task(
     asked="word problems",

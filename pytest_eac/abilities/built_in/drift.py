@@ -1,6 +1,6 @@
 """Next tokens of plain text, against the unedited model."""
 
-from pytest_eac.spec.entries import READ, Task
+from pytest_eac.spec.registry_entries import READ, Task
 
 TASK = Task(
     asked="the same likeliest next token as the unedited model's",

@@ -1,6 +1,6 @@
 """Free text after an opening."""
 
-from pytest_eac.spec.entries import PROMPTED, Task
+from pytest_eac.spec.registry_entries import PROMPTED, Task
 
 TASK = Task(
     asked="free text that does not repeat itself (distinct-2)",

@@ -1,6 +1,6 @@
 """Texts of a required form, in IFEval's format."""
 
-from pytest_eac.spec.entries import PROMPTED, Task
+from pytest_eac.spec.registry_entries import PROMPTED, Task
 
 TASK = Task(
     asked="texts of a form that was asked for",

@@ -1,6 +1,6 @@
 """Natural language inference, in RTE's format."""
 
-from pytest_eac.spec.entries import LABELLED, Task
+from pytest_eac.spec.registry_entries import LABELLED, Task
 
 TASK = Task(
     asked="does the second sentence follow from the first?",

@@ -1,6 +1,6 @@
 """Perplexity of plain text."""
 
-from pytest_eac.spec.entries import READ, Task
+from pytest_eac.spec.registry_entries import READ, Task
 
 TASK = Task(
     asked="how well plain text is predicted",

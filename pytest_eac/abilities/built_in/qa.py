@@ -1,6 +1,6 @@
 """Open questions."""
 
-from pytest_eac.spec.entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
 
 TASK = Task(
     asked="questions without a passage",

@@ -1,6 +1,6 @@
 """Questions about a passage, in SQuAD's format."""
 
-from pytest_eac.spec.entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
 
 TASK = Task(
     asked="questions with a passage",

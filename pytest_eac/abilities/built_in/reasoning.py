@@ -1,6 +1,6 @@
 """Multiple choice, in ARC's format."""
 
-from pytest_eac.spec.entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
 
 TASK = Task(
     asked="multiple choice",

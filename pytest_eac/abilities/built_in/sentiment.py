@@ -1,6 +1,6 @@
 """Sentiment of reviews, in SST-2's format."""
 
-from pytest_eac.spec.entries import LABELLED, Task
+from pytest_eac.spec.registry_entries import LABELLED, Task
 
 TASK = Task(
     asked="is a review favourable?",

@@ -1,6 +1,6 @@
 """Summaries of dialogues, in SAMSum's format."""
 
-from pytest_eac.spec.entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
 
 TASK = Task(
     asked="summaries of dialogues (mean of ROUGE-1, -2 and -L)",

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.updates.memit import MemitOptions, memit
-from pytest_eac.spec.entries import Method
+from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.updates.memit import MemitOptions, memit
-from pytest_eac.spec.entries import Method
+from pytest_eac.spec.registry_entries import Method
 from pytest_eac.spec.types import Ratio
 
 if TYPE_CHECKING:

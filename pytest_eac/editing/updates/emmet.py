@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from pytest_eac.editing.recipe import Recipe
-from pytest_eac.spec.entries import Method
+from pytest_eac.spec.registry_entries import Method
 from pytest_eac.spec.types import NonNegative, Strict
 
 if TYPE_CHECKING:

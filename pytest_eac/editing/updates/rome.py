@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.errors import EditError
-from pytest_eac.spec.entries import Method
+from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
     from torch import Tensor

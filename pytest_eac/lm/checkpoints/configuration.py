@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 from transformers import AutoConfig, GenerationConfig
 
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoints.allowed_files import counted
 from pytest_eac.lm.checkpoints.contrast import alike, described, differences
-from pytest_eac.lm.checkpoints.harmless import counted
 from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
 from pytest_eac.lm.library_errors import refusing
 from pytest_eac.lm.loading.find import quiet
-from pytest_eac.lm.loading.folder import CONFIG, require_companions, same_bytes
+from pytest_eac.lm.loading.model_folder import CONFIG, require_companions, same_bytes
 from pytest_eac.lm.loading.tensors import read_json
 from pytest_eac.lm.transformers_private import (
     generation_defaults,

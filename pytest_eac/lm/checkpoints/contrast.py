@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.lm.checkpoints.harmless import counted
+from pytest_eac.lm.checkpoints.allowed_files import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoints.allowed_files import HARMLESS_FILES, fits, is_pickle, reason_against
 from pytest_eac.lm.checkpoints.git_files import reason_against_clone
-from pytest_eac.lm.checkpoints.harmless import HARMLESS_FILES, fits, is_pickle, reason_against
-from pytest_eac.lm.loading.folder import (
+from pytest_eac.lm.loading.model_folder import (
     ADAPTER,
     INDEX,
     MAX_FILES,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from pytest_eac.lm.loading.folder import ListedFile
+    from pytest_eac.lm.loading.model_folder import ListedFile
 
 # What companions.py compares with the base's, whether or not that has a file of the same name.
 COMPARED = (

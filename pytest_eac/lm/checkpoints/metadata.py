@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import described, differences
-from pytest_eac.lm.loading.folder import INDEX, same_bytes
+from pytest_eac.lm.loading.model_folder import INDEX, same_bytes
 from pytest_eac.lm.loading.tensors import METADATA, read_json
 
 if TYPE_CHECKING:

@@ -11,13 +11,13 @@ from tokenizers import AddedToken, Tokenizer
 from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.checkpoints.allowed_files import counted
 from pytest_eac.lm.checkpoints.contrast import alike, contrast, described, differences, keys_dropped
-from pytest_eac.lm.checkpoints.harmless import counted
 from pytest_eac.lm.library_errors import refusing
 from pytest_eac.lm.loading.find import quiet
-from pytest_eac.lm.loading.folder import TEMPLATES, same_bytes
-from pytest_eac.lm.loading.limits import require_bounded, require_bounded_texts
+from pytest_eac.lm.loading.model_folder import TEMPLATES, same_bytes
 from pytest_eac.lm.loading.tensors import read_json, read_text
+from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import UnavailableError
 from pytest_eac.lm.loading.find import find_path
-from pytest_eac.lm.loading.folder import require_model
-from pytest_eac.lm.loading.hub import find_snapshot
+from pytest_eac.lm.loading.hub_models import find_snapshot
+from pytest_eac.lm.loading.model_folder import require_model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -24,8 +24,11 @@ from pytest_eac.data.files import exists, expanded, is_gguf
 from pytest_eac.errors import ModelError, RecordError, UnavailableError
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.lm.library_errors import refusing
-from pytest_eac.lm.loading.files import model_file_sha256
-from pytest_eac.lm.loading.folder import (
+from pytest_eac.lm.loading.gguf import Described, read_header
+from pytest_eac.lm.loading.hub_models import fetch_model, find_snapshot, read_listing
+from pytest_eac.lm.loading.kernels import no_kernels
+from pytest_eac.lm.loading.model_files import model_file_sha256
+from pytest_eac.lm.loading.model_folder import (
     ListedFile,
     list_folder,
     require_fetched,
@@ -33,9 +36,6 @@ from pytest_eac.lm.loading.folder import (
     require_model,
     require_names,
 )
-from pytest_eac.lm.loading.gguf import Described, read_header
-from pytest_eac.lm.loading.hub import fetch_model, find_snapshot, read_listing
-from pytest_eac.lm.loading.kernels import no_kernels
 from pytest_eac.lm.loading.sizes import require_sizes
 from pytest_eac.store import default_cache_dir
 
@@ -83,7 +83,7 @@ def find_model(
             folder.
         offline: take hub models from the local cache only.
         code: whether a hub model's own code is wanted.
-        released: as for :func:`pytest_eac.lm.loading.folder.require_names`.
+        released: as for :func:`pytest_eac.lm.loading.model_folder.require_names`.
         report: called with the progress of a hub model's download.
 
     Raises:

@@ -13,7 +13,7 @@ from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.folder import require_few_parts
+from pytest_eac.lm.loading.model_folder import require_few_parts
 
 if TYPE_CHECKING:
     from pathlib import Path

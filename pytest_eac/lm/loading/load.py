@@ -16,13 +16,18 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
 from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.library_errors import brief, refusing
-from pytest_eac.lm.loading.files import ModelFiles, files_of
 from pytest_eac.lm.loading.find import find_model, quiet, require_all_weights
-from pytest_eac.lm.loading.folder import CONFIG, read_object, require_few_parts, require_tokenizer
 from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
-from pytest_eac.lm.loading.limits import require_bounded, require_bounded_texts
+from pytest_eac.lm.loading.model_files import ModelFiles, files_of
+from pytest_eac.lm.loading.model_folder import (
+    CONFIG,
+    read_object,
+    require_few_parts,
+    require_tokenizer,
+)
 from pytest_eac.lm.loading.sizes import require_sizes
 from pytest_eac.lm.loading.tensors import open_checkpoint
+from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 

@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.folder import (
+from pytest_eac.lm.loading.model_folder import (
     INDEX,
     TEXT_BYTES,
     WEIGHTS,
@@ -22,8 +22,8 @@ from pytest_eac.lm.loading.folder import (
     require_fetched,
     require_inside,
 )
+from pytest_eac.strict_json import parse_json
 from pytest_eac.tensor_bytes import as_bytes, tensors_sha256
-from pytest_eac.typed import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,7 @@
 """Code that results depend on: functions, classes and registries, compared by identity.
 
 What is replaced in a library stays replaced for the rest of the process, whichever model is loaded.
-Compared is what :mod:`pytest_eac.lm.state.library_places` finds: the attributes of modules and
+Compared is what :mod:`pytest_eac.lm.state.library_inventory` finds: the attributes of modules and
 classes, the entries of registries, and the code and defaults of Python functions, also of those
 that decorators have wrapped. What a module gains later (a lazy import, an entry of a cache)
 replaces nothing and is no difference. A guard against faults, not against deceit. Not noticed is
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.lm.state.library_places import ABSENT, Place, functions_in, places_of
+from pytest_eac.lm.state.library_inventory import ABSENT, Place, functions_in, places_of
 from pytest_eac.lm.state.torch_private import COMPILER, ORIGINAL
 
 if TYPE_CHECKING:

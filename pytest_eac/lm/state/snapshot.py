@@ -17,7 +17,7 @@ from transformers import GenerationConfig, PreTrainedConfig
 
 from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.state.contents import (
+from pytest_eac.lm.state.model_contents import (
     entry_differences,
     fact_differences,
     flatten,

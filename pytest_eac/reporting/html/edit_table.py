@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.judging.pairs import metrics_of
-from pytest_eac.safe import visible_data
+from pytest_eac.judging.paired_edits import metrics_of
+from pytest_eac.untrusted_text import visible_data
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

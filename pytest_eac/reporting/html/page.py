@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import growth
-from pytest_eac.judging.pairs import metrics_of
+from pytest_eac.judging.paired_edits import metrics_of
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.html import curves, formatting
+from pytest_eac.reporting.html import chain_charts, formatting
 from pytest_eac.reporting.html.edit_table import script_data
-from pytest_eac.safe import visible
+from pytest_eac.untrusted_text import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,7 +44,7 @@ class ModelPart:
     @property
     def ability_names(self) -> list[str]:
         """The abilities that some chain has at a checkpoint, in the order of the spec."""
-        return curves.ability_names(self.chains)
+        return chain_charts.ability_names(self.chains)
 
     def shown(self, name: str) -> Ability:
         """Return an ability of whatever chain: base and number of items are those of all."""
@@ -81,7 +81,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         data=script_data(record.chains),
         span=formatting.span,
         last=last,
-        style=curves.style,
+        style=chain_charts.style,
         changes=_changes,
         excluded=excluded_text,
         metrics_of=metrics_of,
@@ -126,11 +126,11 @@ def _part(chains: tuple[Chain, ...], comparisons: Sequence[Comparison]) -> Model
         chains=chains,
         growths=growths,
         comparisons=tuple(each for each in comparisons if each.spec == spec),
-        deviation=curves.deviation_plot(edited, growths) if edited else "",
-        metrics=curves.metric_plots(chains),
-        abilities=curves.ability_plots(chains),
-        orders=curves.order_plots(chains),
-        cost=curves.cost_plot(edited) if edited else "",
+        deviation=chain_charts.deviation_plot(edited, growths) if edited else "",
+        metrics=chain_charts.metric_plots(chains),
+        abilities=chain_charts.ability_plots(chains),
+        orders=chain_charts.order_plots(chains),
+        cost=chain_charts.cost_plot(edited) if edited else "",
         causality=causality_lines(chains),
     )
 

@@ -9,15 +9,15 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec import registry
-from pytest_eac.spec.entries import LABELLED, imported
+from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import ABILITIES, names
-from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.registry_entries import LABELLED, imported
 from pytest_eac.spec.types import Count, Level, Positive, Share, Strict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pytest_eac.spec.entries import Task
+    from pytest_eac.spec.registry_entries import Task
 
 BUILT_IN: Mapping[str, Task] = {
     name: imported(place) for name, place in registry.BUILT_IN[ABILITIES].items()

@@ -15,10 +15,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, metric_names, taken
+from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
 from pytest_eac.spec.schema.growth import GrowthBounds
-from pytest_eac.spec.suggestions import closest
 from pytest_eac.spec.types import (
     Count,
     Level,

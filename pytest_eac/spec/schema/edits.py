@@ -16,9 +16,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.edits import Edit, Neighbor, has_own_braces, place
-from pytest_eac.spec.entries import imported
+from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import BUILT_IN, SOURCES, names
-from pytest_eac.spec.suggestions import closest
+from pytest_eac.spec.registry_entries import imported
 from pytest_eac.spec.types import Count, Phrase, Seed, Strict, Text
 from pytest_eac.text.spacing import Space
 

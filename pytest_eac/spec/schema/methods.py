@@ -28,7 +28,7 @@ from pytest_eac.spec.schema.update_options import UpdateSettings
 from pytest_eac.spec.types import Name, Strict, Text
 
 if TYPE_CHECKING:
-    from pytest_eac.spec.entries import Method
+    from pytest_eac.spec.registry_entries import Method
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac import safe
+from pytest_eac import untrusted_text
 
 ANYTHING = st.text(
     st.one_of(
@@ -34,7 +34,7 @@ HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud8
     ],
 )
 def test_what_is_invisible_is_shown_as_python_writes_it(text: str, shown: str) -> None:
-    assert safe.visible(text) == shown
+    assert untrusted_text.visible(text) == shown
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_invisible_is_shown_as_python_writes_it(text: str, shown: str) -
     ],
 )
 def test_texts_of_any_script_stay_as_they_are(text: str) -> None:
-    assert safe.lines(text) == text
+    assert untrusted_text.lines(text) == text
 
 
 @pytest.mark.parametrize(
@@ -67,54 +67,57 @@ def test_texts_of_any_script_stay_as_they_are(text: str) -> None:
     ],
 )
 def test_no_line_is_a_command_to_a_ci_system(text: str, shown: str) -> None:
-    assert safe.lines(text) == shown
+    assert untrusted_text.lines(text) == shown
 
 
 @given(ANYTHING)
 def test_lines_hold_no_control_and_no_command_and_stay_so(text: str) -> None:
-    shown = safe.lines(text)
+    shown = untrusted_text.lines(text)
     assert not HIDDEN.search(shown)
     assert not re.search(r"(?m)^\s*::|##\w*\[", shown)
-    assert safe.lines(shown) == shown
-    assert "\n" not in safe.line(text)
+    assert untrusted_text.lines(shown) == shown
+    assert "\n" not in untrusted_text.line(text)
 
 
 def test_a_long_run_of_blank_lines_takes_no_time() -> None:
-    assert safe.lines("\n" * 200_000 + " " * 20_000).endswith(" ")
+    assert untrusted_text.lines("\n" * 200_000 + " " * 20_000).endswith(" ")
 
 
 def test_captured_text_keeps_its_colours_alone() -> None:
-    assert safe.coloured("\x1b[31mred\x1b[0m\x1b[2J\n::x") == "\x1b[31mred\x1b[0m\\x1b[2J\n\\x3a:x"
+    assert (
+        untrusted_text.coloured("\x1b[31mred\x1b[0m\x1b[2J\n::x")
+        == "\x1b[31mred\x1b[0m\\x1b[2J\n\\x3a:x"
+    )
 
 
 @given(ANYTHING)
 def test_markdown_is_one_line_that_reads_as_before(text: str) -> None:
-    found = safe.markdown(text)
+    found = untrusted_text.markdown(text)
     assert "\n" not in found
     assert "<" not in found
     assert re.search(r"(?<!\\)(\\\\)*[|*`_\[]", found) is None
     read = html.unescape(re.sub(r"\\(.)", r"\1", found))
-    assert read == safe.visible(" ".join(text.split()))
+    assert read == untrusted_text.visible(" ".join(text.split()))
 
 
 @given(ANYTHING)
 def test_json_reads_back_as_it_was_and_shows_no_control(text: str) -> None:
-    found = safe.json_text({"text": [text]})
+    found = untrusted_text.json_text({"text": [text]})
     assert json.loads(found) == {"text": [text]}
-    assert safe.lines(found) == found
+    assert untrusted_text.lines(found) == found
 
 
 @given(ANYTHING, ANYTHING)
 def test_an_annotation_is_one_command_in_one_line(message: str, title: str) -> None:
-    found = safe.github_error(message, file="a,b:c", line=3, title=title)
+    found = untrusted_text.github_error(message, file="a,b:c", line=3, title=title)
     assert len(found.splitlines()) == 1
     head, place, told = found.split("::", 2)
     assert (head, place.split(",")[0], place.count(",")) == ("", "error file=a%2Cb%3Ac", 2)
-    assert told.replace("%0A", "\n").replace("%25", "%") == safe.lines(message)
+    assert told.replace("%0A", "\n").replace("%25", "%") == untrusted_text.lines(message)
 
 
 def test_a_stream_that_prints_ascii_alone_is_given_escapes() -> None:
     out = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    safe.say("\u00e9t\u00e9", out)
+    untrusted_text.say("\u00e9t\u00e9", out)
     out.flush()
     assert out.buffer.getvalue() == b"\\xe9t\\xe9\n"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import file_sha256
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.folder import files_read
+from pytest_eac.lm.loading.model_folder import files_read
 
 if TYPE_CHECKING:
     from pathlib import Path

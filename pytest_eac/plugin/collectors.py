@@ -10,12 +10,12 @@ import pytest
 
 from pytest_eac.errors import EacError, SpecError
 from pytest_eac.plugin.chains import PlannedChain
-from pytest_eac.plugin.items import CheckRun, ChecksNode
+from pytest_eac.plugin.check_items import CheckRun, ChecksNode
 from pytest_eac.plugin.outcomes import make_safe, set_place
 from pytest_eac.plugin.releases import NAME as EDITED
-from pytest_eac.safe import line, safe_warnings
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.spec import comparison_id
+from pytest_eac.untrusted_text import line, safe_warnings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

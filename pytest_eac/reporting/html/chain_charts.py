@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_eac.judging.pairs import final_number, metrics_of
-from pytest_eac.reporting.charts import WIDE, Line, Point, line_plot, thinned
+from pytest_eac.judging.paired_edits import final_number, metrics_of
+from pytest_eac.reporting.svg import WIDE, Line, Point, line_plot, thinned
 from pytest_eac.spec.metrics import DEVIATION
 
 if TYPE_CHECKING:

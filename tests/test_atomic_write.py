@@ -21,9 +21,9 @@ import pytest
 import torch
 from filelock import Timeout
 
+from pytest_eac.atomic_write import acquire_lock, is_stream
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import acquire_lock, is_stream
 from pytest_eac.records.run import Record
 from pytest_eac.store import (
     append_text,
@@ -204,7 +204,7 @@ def killed_while_writing(path: Path, make: str) -> None:
     """Leave behind what a process leaves that is killed while it writes ``path``."""
     code = f"""
         import os, pathlib, signal
-        from pytest_eac.outputs import replacing
+        from pytest_eac.atomic_write import replacing
         with replacing(pathlib.Path({str(path)!r})) as part:
             {make}
             os.kill(os.getpid(), signal.SIGKILL)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from pytest_eac.atomic_write import is_stream
 from pytest_eac.errors import RecordError
-from pytest_eac.outputs import is_stream
 from pytest_eac.store import write_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.baseline_records import Baseline
     from pytest_eac.plugin.options import Options
     from pytest_eac.records.run import Record
     from pytest_eac.reporting.outcomes import Outcome

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.kinds import LISTINGS
 from pytest_eac.errors import ModelError, UnavailableError
-from pytest_eac.lm.loading.folder import (
+from pytest_eac.lm.loading.model_folder import (
     ADAPTER,
     COMPANIONS,
     CONFIG,
@@ -66,7 +66,7 @@ def fetch_model(
         cache: the cache folder, where the list is kept.
         report: called with the progress while bytes arrive.
         code: whether the model's own code is wanted.
-        released: as for :func:`pytest_eac.lm.loading.folder.require_names`.
+        released: as for :func:`pytest_eac.lm.loading.model_folder.require_names`.
 
     Raises:
         ModelError: the repository holds no model that may be loaded; its list shows that before

@@ -9,8 +9,8 @@ import pytest
 from pytest_eac import load_spec
 from pytest_eac.errors import MismatchError, UnavailableError
 from pytest_eac.judging.checks import judge_one
+from pytest_eac.judging.comparable import describe, environment_changes, mismatches
 from pytest_eac.judging.limits import undecided
-from pytest_eac.judging.matching import describe, environment_changes, mismatches
 from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, find_chain, unrecorded
 from pytest_eac.records.run import Chain, Checkpoint, Record

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.abilities.answers import (
+from pytest_eac.abilities.answer_scores import (
     exact_match,
     first_answer,
     last_number,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from pytest_eac.safe import line
+from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

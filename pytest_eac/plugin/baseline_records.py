@@ -6,24 +6,24 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import MismatchError, RecordError, SettingsError
+from pytest_eac.judging.comparable import ACROSS, describe, environment_changes, mismatches
 from pytest_eac.judging.limits import undecided
-from pytest_eac.judging.matching import ACROSS, describe, environment_changes, mismatches
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
 from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
 from pytest_eac.reporting.run_diff import change_lines, changes_table
-from pytest_eac.safe import markdown
+from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
-from pytest_eac.spec.suggestions import closest
 from pytest_eac.store import read_record, update_record
+from pytest_eac.untrusted_text import markdown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from pytest_eac.judging.matching import Mismatch
+    from pytest_eac.judging.comparable import Mismatch
     from pytest_eac.spec.spec import Spec
 
 
@@ -62,7 +62,7 @@ class Baseline:
         update: whether this run takes their place. It is still compared with them, and may differ
             in all that ``ACROSS`` lists, but no check can fail: the user has
             accepted the change.
-        across: what may differ, by the names of :data:`pytest_eac.judging.matching.ACROSS`.
+        across: what may differ, by the names of :data:`pytest_eac.judging.comparable.ACROSS`.
     """
 
     def __init__(

@@ -9,12 +9,12 @@ import pytest
 
 from pytest_eac.errors import EacError, ModelError, NamedModelError, UnavailableError
 from pytest_eac.plugin.outcomes import make_safe, set_place, set_referring, set_told
-from pytest_eac.safe import line, safe_warnings, visible
+from pytest_eac.untrusted_text import line, safe_warnings, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_eac.plugin.baseline import Baseline
+    from pytest_eac.plugin.baseline_records import Baseline
     from pytest_eac.plugin.options import Options
     from pytest_eac.plugin.verdicts import Verdicts
     from pytest_eac.records.run import Verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_eac.outputs import is_stream
+from pytest_eac.atomic_write import is_stream
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping

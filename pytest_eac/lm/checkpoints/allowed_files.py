@@ -10,7 +10,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from pytest_eac.lm.loading.folder import GIT
+from pytest_eac.lm.loading.model_folder import GIT
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.spec.methods import find_method
-from pytest_eac.spec.schema.hints import key_meant, limits_meant, share_meant
+from pytest_eac.spec.nearest_name import closest
+from pytest_eac.spec.schema.common_mistakes import key_meant, limits_meant, share_meant
 from pytest_eac.spec.schema.spec_file import json_schema
 from pytest_eac.spec.schema.update_options import methods_with
-from pytest_eac.spec.suggestions import closest
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from math import floor, log10
 from typing import TYPE_CHECKING
 
-from pytest_eac.safe import markup
+from pytest_eac.untrusted_text import markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
