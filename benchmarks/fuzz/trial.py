@@ -44,7 +44,10 @@ def attempt(kind: Kind, folder: Path, data: bytes) -> tuple[str, str]:
     if kind.name not in _WARM:  # what is read first imports libraries, and takes its time
         _attempt(kind, folder, data, seconds=WALL_SECONDS)
         _WARM.add(kind.name)
-    return _attempt(kind, folder, data, seconds=SECONDS)
+    found = _attempt(kind, folder, data, seconds=SECONDS)
+    if found[0].startswith(f"{BAD}{HangError.__name__}"):  # or the machine was busy: try again
+        found = _attempt(kind, folder, data, seconds=WALL_SECONDS / 2)
+    return found
 
 
 def _attempt(kind: Kind, folder: Path, data: bytes, *, seconds: float) -> tuple[str, str]:
