@@ -95,3 +95,19 @@ def find_method(name: str) -> Method:
         if name in brought:
             return brought[name]
     raise KeyError(f"unknown method {name!r}{closest(name, (*method_names(), *CONTROLS))}")
+
+
+def trouble_with(name: str) -> str | None:
+    """Say why a method cannot be used, if so."""
+    try:
+        find_method(name)
+    except KeyError as error:
+        return str(error.args[0])
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+def is_method(name: str) -> bool:
+    """Say whether a method of that name can be used."""
+    return trouble_with(name) is None

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import expanded, file_trouble
-from pytest_eac.spec.methods import BUILT_IN, CONTROLS, method_names
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, is_method, method_names, trouble_with
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.spec import SpecMethod, built_in, is_method, trouble_with
+from pytest_eac.spec.spec import SpecMethod, built_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

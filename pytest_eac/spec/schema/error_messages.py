@@ -11,6 +11,7 @@ from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.schema.common_mistakes import key_meant, limits_meant, share_meant
 from pytest_eac.spec.schema.spec_file import json_schema
 from pytest_eac.spec.schema.update_options import methods_with
+from pytest_eac.spec.types import REFUSED
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -69,22 +70,10 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> S
         return marked.mark(path[:-1]).problem(f"missing key {path[-1]!r}{start}", path)
     expectations = dict.fromkeys(_expectation(each) for each in details)
     message = " or ".join(expectations).replace(" or expected ", " or ")
-    if detail["type"] not in _TOLD_IN_FULL:
+    if detail["type"] != REFUSED:
         message = f"found {_shown(detail['input'])}, {message}"
     mark = marked.mark(path, key="[key]" in detail["loc"])
     return mark.problem(message + _hint(path, detail), path)
-
-
-_TOLD_IN_FULL = {
-    "subject_once",
-    "blank",
-    "no_limit",
-    "crossed",
-    "direction",
-    "same",
-    "no_use",
-    "name",
-}
 
 
 def _expectation(detail: ErrorDetails) -> str:

@@ -20,7 +20,7 @@ Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 def _one_place(text: str) -> str:
     if text.count("{}") != 1:
-        raise PydanticCustomError("one_place", "expected {braces} exactly once", {"braces": "{}"})
+        raise PydanticCustomError("one_place", "expected {} exactly once")
     return text
 
 
@@ -155,8 +155,7 @@ class MethodSettings(Strict):
         try:
             find_method(base)
         except KeyError:
-            text = "no method {base} is known here"
-            raise PydanticCustomError("unknown", text, {"base": repr(base)}) from None
+            raise PydanticCustomError("unknown", f"no method {base!r} is known here") from None
         return base
 
     @field_validator("update", mode="before")

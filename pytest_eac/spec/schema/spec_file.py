@@ -94,7 +94,7 @@ _ACTING = {
 
 def _only_selects(mark: str) -> str:
     if why := _ACTING.get(mark):
-        raise PydanticCustomError("acting_mark", "{why}", {"why": why})
+        raise PydanticCustomError("acting_mark", why)
     return mark
 
 
