@@ -56,9 +56,9 @@ def prepare(
     rows = _taken(rows, bounds, name)
     data = bounds.data or f"built-in {task.data}.jsonl"
     ask = resolved(task.ask)
-    if not task.prompted:
+    if task.prompt is None:
         return Prepared(asked=ask(loaded, rows), template=None, data=data, sha256=digest(rows))
-    template = find_template(name, bounds)
+    template = find_template(name, task.prompt, bounds)
     asked = ask(loaded, rows, template)
     return Prepared(asked=asked, template=template.name, data=data, sha256=digest(rows))
 

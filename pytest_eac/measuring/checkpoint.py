@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_eac.abilities.measure import UneditedAbilities
     from pytest_eac.measuring.recall import EditedModel
     from pytest_eac.records.run import Deviation
-    from pytest_eac.spec.metrics import Metric
+    from pytest_eac.spec.registry_entries import Metric
     from pytest_eac.spec.spec import Spec
 
 

@@ -14,7 +14,7 @@ from pytest_eac.records.run import Measurement
 
 if TYPE_CHECKING:
     from pytest_eac.measuring.recall import EditedModel
-    from pytest_eac.spec.metrics import Metric
+    from pytest_eac.spec.registry_entries import Metric
 
 
 def measure_third_party(metric: Metric, edited: EditedModel) -> Measurement:

@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec import registry
 from pytest_eac.spec.metrics import taken
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.registry import KINDS, METRICS, find, names, register
+from pytest_eac.spec.registry import KINDS, METRICS, built_in, find, names, register
 from pytest_eac.spec.registry import METHODS as KIND
-from pytest_eac.spec.registry_entries import Method, imported
+from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +36,7 @@ def _with_eac(methods: Mapping[str, Method]) -> dict[str, Method]:
     return found
 
 
-BUILT_IN: Mapping[str, Method] = _with_eac(
-    {name: imported(place) for name, place in registry.BUILT_IN[KIND].items()}
-)
+BUILT_IN: Mapping[str, Method] = _with_eac(built_in(KIND))
 
 CONTROLS = ("random", "random-spectrum")
 """Bases that mirror another method of the spec (``like``) and are no methods by themselves."""

@@ -18,7 +18,7 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.chain import RunOptions
-from pytest_eac.measuring.recall import locality
+from pytest_eac.measuring.metrics import locality
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.settings import ContextSettings
 from tests.measuring.asking import after, answer, ask

@@ -17,7 +17,7 @@ from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.third_party_metrics import measure_third_party
 from pytest_eac.spec import registry
 from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.metrics import Metric
+from pytest_eac.spec.registry_entries import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

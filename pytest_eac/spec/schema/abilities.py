@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pytest_eac.spec import registry
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.registry import ABILITIES, names
-from pytest_eac.spec.registry_entries import LABELLED, imported
+from pytest_eac.spec.registry import ABILITIES, built_in, names
+from pytest_eac.spec.registry_entries import READ
 from pytest_eac.spec.types import (
     At,
     Count,
@@ -29,9 +28,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.spec.registry_entries import Task
 
-BUILT_IN: Mapping[str, Task] = {
-    name: imported(place) for name, place in registry.BUILT_IN[ABILITIES].items()
-}
+BUILT_IN: Mapping[str, Task] = built_in(ABILITIES)
 # Tasks of lm-evaluation-harness by their own names: lm_eval:TASK.
 LM_EVAL = "lm_eval:"
 _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"})
@@ -119,7 +116,7 @@ class AbilityBounds(Strict):
     @property
     def asked(self) -> dict[str, Any]:
         """How the ability is asked for, without its limits; what is left to the defaults is not."""
-        options = set(LABELLED | _LM_EVAL_USES) - {"calibrate"}
+        options = set(READ | _LM_EVAL_USES | {"template", "candidates"})
         return self.model_dump(mode="json", include=options, exclude_defaults=True)
 
     @model_validator(mode="after")

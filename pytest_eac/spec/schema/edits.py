@@ -16,8 +16,7 @@ from pydantic import (
 
 from pytest_eac.spec.edits import Edit, Neighbor, has_own_braces, place
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.registry import BUILT_IN, SOURCES, names
-from pytest_eac.spec.registry_entries import imported
+from pytest_eac.spec.registry import BUILT_IN, SOURCES, built_in, names
 from pytest_eac.spec.types import Count, Phrase, Seed, Strict, Text, refusal
 from pytest_eac.text.spacing import Space
 
@@ -95,7 +94,7 @@ def _known_format(name: str) -> str:
 
 
 def _describe(schema: dict[str, Any]) -> None:
-    formats = [f"{name}: {imported(at).about}" for name, at in BUILT_IN[SOURCES].items()]
+    formats = [f"{name}: {each.about}" for name, each in built_in(SOURCES).items()]
     schema["description"] = "; ".join(formats) + "."
 
 
