@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pytest_eac.data.files import exists, expanded, is_gguf
+from pytest_eac.data.files import exists, expanded, file_trouble, is_gguf
 from pytest_eac.errors import DataError, SpecError, SpecProblem
 from pytest_eac.spec.consistency import check_data, check_plan
 from pytest_eac.spec.edit_warnings import edit_warnings
@@ -16,6 +17,7 @@ from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
 from pytest_eac.spec.schema.edits import EditSource, from_inline
 from pytest_eac.spec.schema.error_messages import path_in, problems_of
+from pytest_eac.spec.schema.public_keys import public_key_trouble
 from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.spec.spec import Spec
@@ -149,15 +151,20 @@ def _checks(draft: Draft) -> Checks:
     """Resolve the paths of keys and of the abilities' data against the files that wrote them."""
     settled = {}
     for name, bounds in draft.written.checks.abilities.items():
-        paths = {"data": bounds.data, "include": bounds.include}
-        found = {
-            key: draft.beside(("checks", "abilities", name, key), path, hub=key == "data")
-            for key, path in paths.items()
-            if path is not None and not (key == "data" and path.startswith("hub:"))
-        }
+        place: Where = ("checks", "abilities", name)
+        found = {}
+        if bounds.data is not None and not bounds.data.startswith("hub:"):
+            trouble = partial(file_trouble, expected="a file or hub:NAME")
+            found["data"] = draft.beside((*place, "data"), bounds.data, trouble)
+        if bounds.include is not None:
+            found["include"] = draft.beside((*place, "include"), bounds.include, _tasks_trouble)
         settled[name] = bounds.model_copy(update=found)
     changed = _changed(draft, draft.written.checks.changed)
     return draft.written.checks.model_copy(update={"abilities": settled, "changed": changed})
+
+
+def _tasks_trouble(path: Path) -> str | None:
+    return None if path.is_dir() else file_trouble(path, "a YAML file or a folder of them")
 
 
 def _changed(draft: Draft, bounds: ChangedBounds | None) -> ChangedBounds | None:
@@ -166,7 +173,7 @@ def _changed(draft: Draft, bounds: ChangedBounds | None) -> ChangedBounds | None
     place: Where = ("checks", "changed", "signed_by")
     is_list = (*place, 0) in draft.marked.values
     keys = tuple(
-        draft.public_key((*place, index) if is_list else place, written)
+        draft.beside((*place, index) if is_list else place, written, public_key_trouble)
         for index, written in enumerate(bounds.signed_by)
     )
     return bounds.model_copy(update={"signed_by": keys})

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import expanded, file_trouble
-from pytest_eac.spec.schema.public_keys import public_key_trouble
+from pytest_eac.data.files import expanded
 from pytest_eac.spec.spec import comparison_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_eac.errors import SpecProblem
@@ -34,19 +34,16 @@ class Draft:
         """Add a problem at a place of the file, or at its key."""
         self.problems.append(self.marked.mark(at, key=key).problem(message, at))
 
-    def beside(self, place: Where, written: str, *, hub: bool) -> str:
-        """Return the absolute path of a file that is named relative to the file that names it."""
-        path = self.marked.mark(place).file.parent / expanded(written)
-        trouble = file_trouble(path, "a file" if hub else "a YAML file")
-        if trouble and (hub or not path.is_dir()):
-            more = " or hub:NAME" if hub else " or a folder of them"
-            self.complain(place, f"found {written!r}, {trouble}{more}")
-        return str(path.absolute())
+    def beside(self, place: Where, written: str, trouble_with: Callable[[Path], str | None]) -> str:
+        """Return the absolute path of a file that is named relative to the file that names it.
 
-    def public_key(self, place: Where, written: str) -> str:
-        """Return the absolute path of a public key, which is checked to be one."""
+        Args:
+            place: where it is named.
+            written: how it is named there.
+            trouble_with: says why a file cannot be used, if so.
+        """
         path = self.marked.mark(place).file.parent / expanded(written)
-        if trouble := public_key_trouble(path):
+        if trouble := trouble_with(path):
             self.complain(place, f"found {written!r}, {trouble}")
         return str(path.absolute())
 

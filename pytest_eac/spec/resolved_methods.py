@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import expanded, file_trouble
+from pytest_eac.data.files import file_trouble
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, is_method, method_names, trouble_with
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.spec import SpecMethod, built_in
@@ -80,17 +81,13 @@ def _with_mirrored(
 def _with_corpus(draft: Draft, method: SpecMethod, at: Where) -> SpecMethod:
     """Resolve the path of a corpus against the file that wrote it."""
     covariance = method.choice.covariance
-    if isinstance(covariance, str) or _is_no_path(covariance.corpus):
+    if isinstance(covariance, str) or covariance.corpus.startswith("hub:"):
+        return method
+    if covariance.corpus == "built-in":
         return method
     place = (*at, method.name, "covariance", "corpus")
-    path = draft.marked.mark(place).file.parent / expanded(covariance.corpus)
-    if trouble := file_trouble(path):
-        found = f"found {covariance.corpus!r}, {trouble}, built-in or hub:NAME"
-        draft.complain(place, found)
-    settled = covariance.model_copy(update={"corpus": str(path.absolute())})
+    trouble = partial(file_trouble, expected="a file, built-in or hub:NAME")
+    path = draft.beside(place, covariance.corpus, trouble)
+    settled = covariance.model_copy(update={"corpus": path})
     choice = method.choice.model_copy(update={"covariance": settled})
     return replace(method, choice=choice)
-
-
-def _is_no_path(corpus: str) -> bool:
-    return corpus == "built-in" or corpus.startswith("hub:")
