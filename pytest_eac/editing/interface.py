@@ -12,7 +12,7 @@ from pytest_eac.errors import EditError
 from pytest_eac.lm.weights import WeightDelta
 
 if TYPE_CHECKING:
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
     from pytest_eac.editing.value import Value
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit

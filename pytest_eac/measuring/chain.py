@@ -42,7 +42,7 @@ from pytest_eac.spec.methods import BUILT_IN
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.unedited import Unedited
     from pytest_eac.scoring.asker import Answer
