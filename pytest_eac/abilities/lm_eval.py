@@ -13,10 +13,10 @@ from pytest_eac.abilities.asking import Replies, Shares
 from pytest_eac.abilities.data_items import Row, digest
 from pytest_eac.abilities.lm_eval_items import (
     chance_and_majority,
+    choose_items,
     find_metric,
     has_own_code,
     set_shots,
-    take_items,
 )
 from pytest_eac.abilities.lm_eval_tasks import calm, draw_examples_anew, load_tasks
 from pytest_eac.abilities.tasks import Prepared
@@ -137,7 +137,7 @@ def prepare_task(
     metric, chosen_filter = find_metric(tasks, bounds.metric, where)
     for task in tasks.values():
         set_shots(task, bounds.shots, where)
-    chosen = take_items(tasks, bounds, where)
+    chosen = choose_items(tasks, bounds, where)
     rows = _rows(loaded)
     with calm():
         try:

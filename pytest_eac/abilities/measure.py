@@ -21,7 +21,6 @@ from pytest_eac.stats.paired import Interval
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_eac.abilities.asking import Asked
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.scoring.answer_cache import ModelState
     from pytest_eac.spec.schema.abilities import AbilityBounds
@@ -143,7 +142,12 @@ def _put(name: str, prepared: Prepared, state: ModelState) -> Replies:
     """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
     loaded = state.loaded
     try:
-        replies = _put_items(prepared.asked, loaded)
+        if isinstance(prepared.asked, Brought | Harness):
+            # Code of other packages must leave the model as it is.
+            with preserved_random_state(), unchanged(loaded, "it", whole=True):
+                replies = prepared.asked.ask(loaded)
+        else:
+            replies = prepared.asked.ask(loaded)
         if not replies.texts:
             return replies
         with swapped(loaded.model, state.originals):
@@ -151,14 +155,6 @@ def _put(name: str, prepared: Prepared, state: ModelState) -> Replies:
         return replace(replies, about={**replies.about, "perplexity_unedited": read}, texts=())
     except EacError as error:
         raise type(error)(f"ability {name!r}: {error}") from error
-
-
-def _put_items(asked: Asked, loaded: LoadedModel) -> Replies:
-    """Ask; code of other packages must leave the model as it is."""
-    if not isinstance(asked, Brought | Harness):
-        return asked.ask(loaded)
-    with preserved_random_state(), unchanged(loaded, "it", whole=True):
-        return asked.ask(loaded)
 
 
 def _record(prepared: Prepared, *, base: Replies, replies: Replies, confidence: float) -> Ability:

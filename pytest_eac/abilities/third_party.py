@@ -1,4 +1,4 @@
-"""Abilities that other packages bring: one callable on the model."""
+"""Abilities of other packages, and how their results and those of metrics are read."""
 
 from __future__ import annotations
 
@@ -28,18 +28,31 @@ class Brought(Shares):
         Raises:
             SettingsError: it returned no scores between 0 and 1.
         """
-        result = self.measure(loaded)
-        if hasattr(result, "tolist"):  # a tensor or an array
-            result = result.tolist()
-        scores = tuple(result) if isinstance(result, Iterable) else ()
-        if not scores or not all(
-            isinstance(each, int | float) and 0 <= each <= 1 for each in scores
-        ):
+        result = plain_result(self.measure(loaded))
+        found = shares(result) or []
+        scores = tuple(score for score in found if score is not None)
+        if not scores or len(scores) != len(found):
             raise SettingsError(
                 f"found {str(result)[:60]!r}, expected a score between 0 and 1 for each of its "
                 "items"
             )
-        return Replies(scores=tuple(map(float, scores)))
+        return Replies(scores=scores)
+
+
+def plain_result(result: Any) -> Any:
+    """Return what a callable of another package returned; a list in place of a tensor or array."""
+    return result.tolist() if hasattr(result, "tolist") else result
+
+
+def shares(result: Any) -> list[float | None] | None:
+    """Return scores between 0 and 1, or ``None`` each; ``None`` if the result is something else."""
+    if not isinstance(result, Iterable):
+        return None
+    found = list(result)
+    scores = (each for each in found if each is not None)
+    if not all(isinstance(each, int | float) and 0 <= each <= 1 for each in scores):
+        return None
+    return [None if each is None else float(each) for each in found]
 
 
 def find_ability(name: str) -> Brought:

@@ -7,6 +7,7 @@ this module imports nothing heavy.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pytest_eac.spec.registry_entries import Metric
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Measurement
 
 _UNCOUNTED = ("already held", "target is truth")
+_share = partial(Metric, page="metrics", kind="share")
 
 
 def efficacy(edited: EditedModel) -> Measurement:
@@ -45,54 +47,44 @@ def retention(edited: EditedModel) -> Measurement:
     return edited.retained
 
 
-KNOWN = Metric(
+KNOWN = _share(
     measure="pytest_eac.measuring.unedited:ask_questions",
     asks="Does the unedited model know the facts that are to be changed?",
     formula="mean over edits i with a truth of s(W_0, prompt_i, truth_i)",
-    page="metrics",
     needs="truth",
     asked="unedited",
-    kind="share",
     leaves_out=("target is truth",),
 )
-EFFICACY = Metric(
+EFFICACY = _share(
     measure=efficacy,
     heading="effic",
     asks="Did each edit work, asked right after it was made?",
     formula="mean over edits i ≤ k that count of s(W_i, prompt_i, target_i)",
-    page="metrics",
     asked="edit",
-    kind="share",
     leaves_out=_UNCOUNTED,
 )
-GENERALIZATION = Metric(
+GENERALIZATION = _share(
     measure=generalization,
     heading="genrl",
     asks="Does an edit hold when the same is asked in other words?",
     formula="mean over edits i that stand and count of mean over paraphrases p of "
     "s(W_k, p, target_i)",
-    page="metrics",
     needs="paraphrases",
-    kind="share",
     leaves_out=_UNCOUNTED,
 )
-LOCALITY = Metric(
+LOCALITY = _share(
     measure=locality,
     heading="local",
     asks="Are answers about other things as they were before the edits?",
     formula="mean over edits i ≤ k of mean over neighbours p of s(W_k, p, answer of W_0 to p)",
-    page="metrics",
     needs="neighborhood",
-    kind="share",
     against="before the edits",
 )
-RETENTION = Metric(
+RETENTION = _share(
     measure=retention,
     heading="retain",
     asks="Do all edits so far still hold, asked of the model as it is now?",
     formula="mean over edits i that stand and count of s(W_k, prompt_i, target_i)",
-    page="metrics",
-    kind="share",
     leaves_out=_UNCOUNTED,
     forgetting=True,
 )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.errors import SpecProblem
     from pytest_eac.spec.schema.spec_file import SpecFile
-    from pytest_eac.spec.yaml.places import Mark, MarkedValue, Where
+    from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,27 +60,22 @@ class Draft:
             return ("checks", "deviation", "growth")
         return ("checks", check)
 
-    def line(self, mark: Mark) -> int:
-        """Return a mark's line; for what another file wrote, that of ``extends``."""
-        if mark.file == self.path:
-            return mark.line
-        return self.marked.mark(("extends",), key=True).line
+    def line(self, at: Where, *, key: bool = True) -> int:
+        """Return the line of a place or its key; for what another file wrote, ``extends``'s."""
+        mark = self.marked.mark(at, key=key)
+        return mark.line if mark.file == self.path else self.line(("extends",))
 
     def lines(self) -> dict[str, int]:
         """Return the line of each check, and that of the model."""
-        lines = {
-            name: self.line(self.marked.mark(self.place(name), key=True))
-            for name, _ in self.written.checks.named()
-        }
+        lines = {name: self.line(self.place(name)) for name, _ in self.written.checks.named()}
         if self.written.checks.changed is not None:
-            lines["changed"] = self.line(self.marked.mark(("checks", "changed"), key=True))
+            lines["changed"] = self.line(("checks", "changed"))
         for index, comparison in enumerate(self.written.checks.compare):
-            mark = self.marked.mark(("checks", "compare", index))
-            lines[comparison_id(comparison)] = self.line(mark)
+            place = ("checks", "compare", index)
+            lines[comparison_id(comparison)] = self.line(place, key=False)
         if self.written.orderings is not None:
-            line = self.line(self.marked.mark(("orderings",), key=True))
-            each = self.written.orderings.properties(self.written.checks)
-            lines |= {found.id: line for found in each}
+            found = self.written.orderings.properties(self.written.checks)
+            lines |= {each.id: self.line(("orderings",)) for each in found}
         if self.written.model is not None:
-            lines["model"] = self.line(self.marked.mark(("model",), key=True))
+            lines["model"] = self.line(("model",))
         return lines
