@@ -1,4 +1,4 @@
-"""What an ability asks of a model, and what is told of the answers."""
+"""What an ability asks of a model, and how its answers are summarised."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from pytest_eac.abilities.lm_eval_items import (
     has_own_code,
     set_shots,
 )
-from pytest_eac.abilities.lm_eval_tasks import calm, draw_examples_anew, load_tasks
+from pytest_eac.abilities.lm_eval_tasks import calm, load_tasks, reset_example_draws
 from pytest_eac.abilities.tasks import Prepared
 from pytest_eac.errors import DataError, EacError, ModelError, NonFiniteError, SettingsError
 from pytest_eac.lm.chat import rendered
@@ -73,7 +73,7 @@ class Harness(Shares):
         with calm(), _finite(loaded.model):
             from lm_eval.evaluator import evaluate
 
-            draw_examples_anew(self.tasks)
+            reset_example_draws(self.tasks)
             try:
                 found = evaluate(
                     lm=_wrapped(loaded, self.rows),
@@ -172,7 +172,7 @@ def _build_requests(
     model: Any, tasks: Mapping[str, Any], chosen: Mapping[str, list[int]] | None, *, chat: bool
 ) -> None:
     """Let each task make its prompts, as lm-eval does before it puts them."""
-    draw_examples_anew(tasks)
+    reset_example_draws(tasks)
     for name, task in tasks.items():
         task.build_all_requests(
             samples=None if chosen is None else chosen[name],

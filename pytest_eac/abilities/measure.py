@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.abilities.asking import Replies
 from pytest_eac.abilities.lm_eval import Harness, prepare_task
 from pytest_eac.abilities.tasks import Prepared, prepare
-from pytest_eac.abilities.third_party import Brought, find_ability
+from pytest_eac.abilities.third_party import ThirdParty, find_ability
 from pytest_eac.errors import EacError, SettingsError, UnavailableError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.scoring.answer_cache import ModelState
+    from pytest_eac.scoring.asker import ModelState
     from pytest_eac.spec.schema.abilities import AbilityBounds
 
 
@@ -142,7 +142,7 @@ def _put(name: str, prepared: Prepared, state: ModelState) -> Replies:
     """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
     loaded = state.loaded
     try:
-        if isinstance(prepared.asked, Brought | Harness):
+        if isinstance(prepared.asked, ThirdParty | Harness):
             # Code of other packages must leave the model as it is.
             with preserved_random_state(), unchanged(loaded, "it", whole=True):
                 replies = prepared.asked.ask(loaded)

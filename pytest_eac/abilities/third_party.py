@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brought(Shares):
+class ThirdParty(Shares):
     """An ability of another package; nothing is known of its items but their scores."""
 
     name: str
@@ -55,8 +55,8 @@ def shares(result: Any) -> list[float | None] | None:
     return [None if each is None else float(each) for each in found]
 
 
-def find_ability(name: str) -> Brought:
-    """Return an ability that another package brings.
+def find_ability(name: str) -> ThirdParty:
+    """Return an ability of another package.
 
     Raises:
         SettingsError: it is not callable.
@@ -64,4 +64,4 @@ def find_ability(name: str) -> Brought:
     measure = find(ABILITIES, name)
     if not callable(measure):
         raise SettingsError(f"ability {name!r} is a {type(measure).__name__}, expected a callable")
-    return Brought(name=name, measure=measure)
+    return ThirdParty(name=name, measure=measure)

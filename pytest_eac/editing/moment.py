@@ -22,7 +22,7 @@ class Moment:
         ridge: what is added to its diagonal before it is solved with, as a multiple of the
             diagonal's mean.
         corpus: the name of the texts.
-        corpus_sha256: what tells them from others.
+        corpus_sha256: the hash that identifies them.
     """
 
     matrix: Tensor

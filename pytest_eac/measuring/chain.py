@@ -51,7 +51,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a chain is given besides the model, the spec and the method.
+    """Options of a chain besides the model, the spec and the method.
 
     Attributes:
         unedited: the unedited model's answers to this spec, if they are known already; the caller
@@ -86,9 +86,9 @@ def run_chain(
         spec: the facts, the checkpoints and the scoring.
         method: one of the spec's methods.
         seed: of the contexts that are sampled.
-        cache: where solved edits and measurements are looked up and kept; by default nowhere. What
-            is found there stands for the model as it was loaded: leave its weights alone.
-        options: what else there is.
+        cache: where solved edits and measurements are cached; by default nowhere. Entries are
+            those of the model as it was loaded: do not change its weights.
+        options: see :class:`RunOptions`.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.

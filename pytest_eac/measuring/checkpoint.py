@@ -11,7 +11,7 @@ from pytest_eac.abilities.third_party import plain_result, shares
 from pytest_eac.errors import EacError, NonFiniteError, SettingsError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
-from pytest_eac.measuring.summary import summarize_scores
+from pytest_eac.measuring.probes import summarize_scores
 from pytest_eac.records.run import Checkpoint, EditCost, Measurement
 from pytest_eac.spec.metrics import BUILT_IN, RECALLED, find_metric
 
@@ -51,7 +51,7 @@ def measure_checkpoint(
 
     Args:
         edited: the model as it is now.
-        spec: says which abilities are looked at after so many edits.
+        spec: says which abilities are checked after this number of edits.
         metrics: what is measured besides the built-in ones.
         abilities: the unedited model's.
         deviation: how far the weights are from the original ones.
@@ -108,7 +108,7 @@ def edit_cost(step: Step, index: int, score: float | None, deviation: Norms) -> 
 
 
 def _due(spec: Spec, done: int) -> list[str]:
-    """Return the abilities that some check looks at after so many edits."""
+    """Return the abilities that are checked after ``done`` edits."""
     last = done == len(spec.edits)
     return [
         name

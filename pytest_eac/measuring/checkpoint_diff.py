@@ -1,6 +1,6 @@
-"""Two checkpoints held against each other tensor by tensor; neither is ever in memory.
+"""Two checkpoints are compared tensor by tensor, without loading either.
 
-What is held is a few rows of one tensor of each, whatever the size of the model.
+Only a few rows of one tensor of each are in memory, whatever the size of the model.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a manifest says of its release, held against what the files and the spec say.
+"""A manifest is compared with the files of its release and with the spec.
 
 Content is verified by hashes. What cannot be read off weights (how they came about) is only held to
 be consistent with itself and with the spec; docs/gate.md says what that proves.
@@ -33,7 +33,7 @@ _SHOWN = 10  # layers
 def broken_promises(
     manifest: Manifest, changes: Changes, spec: Spec, *, limited: bool = False
 ) -> Iterator[str]:
-    """Yield a line for each thing that a manifest says and that is not so.
+    """Yield a line for each statement of a manifest that is wrong.
 
     Args:
         manifest: of the release.
@@ -168,15 +168,15 @@ def _other_edits(
     known, listed = set(asked), set(promised)  # either may be long
     for fact in asked:
         if fact not in listed:
-            yield f"{MANIFEST}: does not list an edit of the spec: {_told(fact)}"
+            yield f"{MANIFEST}: does not list an edit of the spec: {_shown(fact)}"
     if limited:
         return
     for fact in promised:
         if fact not in known:
-            yield f"{MANIFEST}: lists an edit that the spec has not: {_told(fact)}"
+            yield f"{MANIFEST}: lists an edit that the spec has not: {_shown(fact)}"
     if listed == known and list(promised) != asked:
         yield f"{MANIFEST}: lists the edits of the spec in another order, or one of them again"
 
 
-def _told(fact: Fact) -> str:
+def _shown(fact: Fact) -> str:
     return f"{fact.prompt!r} -> {fact.target!r}"

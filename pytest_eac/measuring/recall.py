@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_eac.measuring.probes import GROUPS
-from pytest_eac.measuring.summary import summarize_answers
+from pytest_eac.measuring.probes import GROUPS, summarize_answers
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:

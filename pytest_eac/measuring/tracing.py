@@ -1,7 +1,7 @@
 """Where a model keeps a spec's facts: causal tracing.
 
-A fact's subject is drowned in noise, so that the answer is lost; then one part of the clean run is
-put back at the subject's last token. How much of the answer's probability returns is the part's
+A fact's subject is corrupted with noise, so that the answer is lost; then one part of the clean
+run is restored at the subject's last token. How much of the answer's probability returns is the part's
 *indirect effect*. ``docs/locate.md`` defines every number.
 
 Source: Meng et al. (2022), section 2, and ``experiments/causal_trace.py`` of the authors' code.
@@ -92,7 +92,7 @@ def trace(
         window: how many layers' MLP outputs to put back together; by default a fifth of them.
         cache: where results are kept; by default the user's cache folder.
         progress: called with (layers done, layers in all), both over all facts; never called
-            where the result is at hand already.
+            if the result is cached.
 
     Raises:
         EditError: the model knows none of the facts, or a subject has no tokens of its own.

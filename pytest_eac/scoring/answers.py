@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.text.spacing import Continuation
 
-# Behind the target, so that "Rome" can be told from "Romeo".
+# Behind the target, so that "Rome" and "Romeo" can be distinguished.
 _EXTRA_TOKENS = 3
 # How many tokens may be generated beyond the longest answer in all.
 MOST_EXTRA_TOKENS = _EXTRA_TOKENS + TO_END_CHARACTER

@@ -1,4 +1,4 @@
-"""What the parts of a spec say of one another: names that must exist, counts that must fit."""
+"""Consistency of the parts of a spec: names that must exist, counts that must fit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
-    """Check what methods, seeds and names say of one another."""
+    """Check that methods, seeds and names fit together."""
     written = draft.written
     if message := batch_trouble(written.sequence.batch, methods):
         draft.complain(("sequence", "batch"), message)
@@ -81,7 +81,7 @@ def _not_at_the_end(draft: Draft, metric: str) -> str | None:
 
 
 def _check_orderings(draft: Draft, checks: list[str]) -> list[str]:
-    """Check what ``orderings`` say of the other parts; return their items' names."""
+    """Check ``orderings`` against the other parts; return the names of its items."""
     orderings = draft.written.orderings
     if orderings is None:
         return []

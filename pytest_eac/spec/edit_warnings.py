@@ -1,4 +1,4 @@
-"""Edits and prompts that can show nothing, whatever the method: known without a model."""
+"""Warnings about edits and prompts that cannot show anything, whatever the method and model."""
 
 from __future__ import annotations
 
@@ -77,17 +77,14 @@ def _of_neighbors(edit: Edit, asked: dict[str, Edit], match: Match) -> Iterator[
     own = questions(edit)
     for index, neighbor in enumerate(edit.neighborhood):
         asks, named = question(neighbor.prompt), f"the neighbour {neighbor.prompt!r}"
+        same = f"{named} has the edit's target {edit.target!r} as its answer"
         if asks in own or asks in asked:
             whose = "this edit" if asks in own else f"the edit at {asked[asks].origin}"
             message = f"{whose} asks {named} itself, so it is left out of locality"
         elif neighbor.answer is None or not same_answer(neighbor.answer, edit.target):
             continue
         elif match == "success":
-            message = f"{named} has the edit's target {edit.target!r} as its answer, and success "
-            message += "compares the two, so it is left out of locality"
+            message = f"{same}, and success compares the two, so it is left out of locality"
         else:
-            message = (
-                f"{named} has the edit's target {edit.target!r} as its answer: it cannot show "
-            )
-            message += "that the edit spreads to it"
+            message = f"{same}: it cannot show that the edit spreads to it"
         yield ("neighborhood", index), message

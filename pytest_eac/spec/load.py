@@ -53,7 +53,7 @@ def load_spec(path: str | Path) -> Spec:
 def _problems_of_the_rest(
     path: Path, marked: MarkedValue, error: ValidationError
 ) -> list[SpecProblem]:
-    """Check the names and counts in those parts of a file that the schema has nothing against."""
+    """Check the names and counts in the parts of a file that fit the schema."""
     wrong = [path_in(marked.value, detail) for detail in error.errors(include_url=False)]
     value = dict(marked.value)
     for place in wrong:

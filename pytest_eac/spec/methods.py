@@ -1,6 +1,6 @@
-"""The editing methods by name: the built-in ones, and those that other packages bring.
+"""The editing methods by name: the built-in ones, and those of other packages.
 
-What an entry says of a method is what a spec can be checked by without loading a model, or torch.
+A spec is checked by a method's entry, without loading a model or torch.
 """
 
 from __future__ import annotations
@@ -57,9 +57,9 @@ def register_from(hook: Any) -> None:
         SettingsError: a method has the name of a built-in one, or a metric that of another check.
     """
     for kind in KINDS:
-        bring = getattr(hook, f"pytest_eac_register_{kind}", None)
-        for brought in bring() if bring else ():
-            for name, thing in brought.items():
+        provide = getattr(hook, f"pytest_eac_register_{kind}", None)
+        for provided in provide() if provide else ():
+            for name, thing in provided.items():
                 if kind == KIND and name in {*BUILT_IN, *CONTROLS}:
                     raise SettingsError(
                         f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
@@ -74,9 +74,8 @@ def find_method(name: str) -> Method:
     """Return a method by name.
 
     Raises:
-        KeyError: there is no such method, or a control is taken for one; the message says what to
-            write.
-        EacError: another package announces it but cannot bring it.
+        KeyError: there is no such method, or it is a control; the message says what to write.
+        EacError: another package announces it, but it cannot be imported.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
@@ -88,9 +87,9 @@ def find_method(name: str) -> Method:
         if found is None:
             continue
         method = found if isinstance(found, Method) else Method(solve=found)
-        brought = _with_eac({wanted: method})
-        if name in brought:
-            return brought[name]
+        provided = _with_eac({wanted: method})
+        if name in provided:
+            return provided[name]
     raise KeyError(f"unknown method {name!r}{closest(name, (*method_names(), *CONTROLS))}")
 
 

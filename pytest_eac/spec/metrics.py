@@ -1,4 +1,4 @@
-"""The metrics by name: the built-in ones, and those that other packages bring.
+"""The metrics by name: the built-in ones, and those of other packages.
 
 All that reads, checks, judges or shows a metric goes by its entry.
 """

@@ -1,4 +1,4 @@
-"""A spec file that the schema has nothing against, while the rest of it is checked."""
+"""A spec file that fits the schema, while everything else in it is checked."""
 
 from __future__ import annotations
 

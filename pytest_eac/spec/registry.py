@@ -1,9 +1,9 @@
 """The registry of methods, metrics, abilities and edit sources.
 
 The built-in ones are tables: a name, and the place of its entry as ``module:name``. Other packages
-bring theirs in the same way, by an entry point in the group ``pytest_eac.methods`` (``.metrics``,
+provide theirs in the same way, by an entry point in the group ``pytest_eac.methods`` (``.metrics``,
 ``.abilities``, ``.sources``). An entry is imported when a spec first names it. A project's own
-``conftest.py`` registers what it brings by the hooks ``pytest_eac_register_...``.
+``conftest.py`` registers its own by the hooks ``pytest_eac_register_...``.
 """
 
 from __future__ import annotations

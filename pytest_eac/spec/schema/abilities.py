@@ -120,7 +120,7 @@ class AbilityBounds(Strict):
         return self.model_dump(mode="json", include=options, exclude_defaults=True)
 
     @model_validator(mode="after")
-    def _is_of_a_piece(self) -> Self:
+    def _is_consistent(self) -> Self:
         require_limit(self, "keep", "min", "above_chance")
         if self.seed is not None and self.take is None:
             raise refusal("seed draws the items that 'take' asks for; add take or drop seed")

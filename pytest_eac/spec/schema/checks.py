@@ -167,12 +167,12 @@ class CompareCheck(Strict):
 
 
 class Stats(Strict):
-    """What numbers from few edits are worth."""
+    """How the uncertainty of numbers from few edits is handled."""
 
     confidence: Level = Field(0.95, description="Level of the intervals that are shown.")
     correction: Literal["holm", "bh", "none"] = Field(
         "holm",
-        description="Of a chain's checks with a confidence, for how many they are: Holm, "
+        description="Multiple-testing correction across a chain's checks with a confidence: Holm, "
         "Benjamini-Hochberg, or none.",
     )
 

@@ -168,11 +168,11 @@ class MethodChoice(Strict):
         if self.preset == "released" and not method.released:
             known = ", ".join(name for name, each in BUILT_IN.items() if each.released)
             raise refusal(f"the released code has no {base}; it has: {known}")
-        self._anchors_are_of_a_piece()
+        self._anchors_are_consistent()
         if self.contexts.texts and "lengths" in self.contexts.model_fields_set:
             raise refusal("contexts: texts are given, so nothing is sampled; drop lengths")
 
-    def _anchors_are_of_a_piece(self) -> None:
+    def _anchors_are_consistent(self) -> None:
         given = self.anchors.model_fields_set
         if {"threshold", "ratio"} <= given:
             raise refusal("anchors: found a threshold and a ratio, expected one of the two")

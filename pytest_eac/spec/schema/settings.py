@@ -109,7 +109,7 @@ class AnchorSettings(Strict):
 
 
 class CovarianceSettings(Strict):
-    """The second moment C = E[k k^T] of a layer's inputs, which says what other keys look like."""
+    """The second moment C = E[k k^T] of a layer's inputs, which describes the keys of other texts."""
 
     corpus: str = Field(
         "built-in",
@@ -120,7 +120,7 @@ class CovarianceSettings(Strict):
     )
     column: str = Field("text", min_length=1, description="Column of a table that holds the text.")
     tokens: Annotated[int, Field(ge=1)] = Field(
-        100_000, description="Read at most so many tokens of the corpus."
+        100_000, description="How many tokens of the corpus to read at most."
     )
     ridge: NonNegative = Field(
         0.05, description="Added to the diagonal, as a multiple of the mean of C's diagonal."

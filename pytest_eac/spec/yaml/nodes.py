@@ -1,9 +1,9 @@
 """YAML text to nodes: what is written, where, and as which kind of value.
 
 ruamel.yaml reads YAML 1.2, but is written in Python, and slow. libyaml is some forty times as fast,
-and reads YAML 1.1, whose syntax differs in corners only. So libyaml is asked first. What it
-refuses, and what the two versions would read in two ways, is left to ruamel.yaml. Which plain texts
-are numbers is a matter of YAML 1.2 in either case.
+and reads YAML 1.1, whose syntax differs in corners only. So libyaml is tried first. What it
+refuses, and what the two versions read differently, is left to ruamel.yaml. Which plain texts are
+numbers is decided by YAML 1.2 in either case.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ MAX_DEPTH = 24
 TOO_DEEP = f"nested too deeply; a spec may have {MAX_DEPTH} levels"
 FAST_PARSER: Any = cyaml and cyaml.CParser
 
-# What the two parsers read in two ways, or place differently; where it stands in a quoted text, the
-# only harm is that the slower one is asked.
+# What the two parsers read or place differently. Inside a quoted text, a match is harmless: the
+# slower parser is used.
 _READ_IN_TWO_WAYS = re.compile(
     r"""[\t\x85\u2028\u2029\ufeff]   # in YAML 1.1, three of these are line breaks
     | [|>][-+\d]*\#                 # a comment that nothing parts from what is before it
