@@ -46,8 +46,8 @@ def prepare(
         SettingsError: the template's options do not fit.
     """
     task = BUILT_IN[name]
-    rows = load_rows(bounds.data, task=task.data, revision=bounds.revision, offline=offline)
-    rows = take_items(rows, bounds, f"checks.abilities.{name}")
+    every = load_rows(bounds.data, task=task.data, revision=bounds.revision, offline=offline)
+    rows = take_items(every, bounds, f"checks.abilities.{name}")
     data = bounds.data or f"built-in {task.data}.jsonl"
     ask = resolved(task.ask)
     if task.prompt is None:

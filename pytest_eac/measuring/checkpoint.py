@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from math import sqrt
+from math import isfinite, sqrt
 from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.measure import measure_abilities
@@ -139,7 +138,7 @@ def measure_third_party(metric: Metric, edited: EditedModel) -> Measurement:
     if metric.kind not in {None, "number" if is_number else "share"}:
         raise SettingsError(f"{returned}, but its kind is {metric.kind!r}")
     if isinstance(result, int | float):
-        if not math.isfinite(result):
+        if not isfinite(result):
             raise NonFiniteError(f"metric {name!r} is {result}")
         return Measurement(value=float(result), n=0, low=None, high=None, scores=(), misses=())
     scores = shares(result)

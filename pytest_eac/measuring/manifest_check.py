@@ -113,17 +113,13 @@ def _other_tensors(manifest: Manifest, changes: Changes) -> Iterator[str]:
 
 def _other_method(manifest: Manifest, spec: Spec) -> Iterator[str]:
     """Hold what cannot be verified to be consistent: with itself, the tensors and the spec."""
-    names = [each.name for each in spec.methods]
-    if "methods" in spec.written and manifest.method not in names:
-        yield (
-            f"{MANIFEST}: method: found {manifest.method!r}, expected one of the spec's: "
-            f"{', '.join(names)}"
-        )
-    if "seeds" in spec.written and manifest.seed not in spec.seeds:
-        yield (
-            f"{MANIFEST}: seed: found {manifest.seed}, expected one of the spec's: "
-            f"{', '.join(map(str, spec.seeds))}"
-        )
+    for what, said, known in (
+        ("method", manifest.method, [each.name for each in spec.methods]),
+        ("seed", manifest.seed, spec.seeds),
+    ):
+        if f"{what}s" in spec.written and said not in known:
+            expected = ", ".join(map(str, known))
+            yield f"{MANIFEST}: {what}: found {said!r}, expected one of the spec's: {expected}"
     try:
         settings = MethodSettings.model_validate_json(json.dumps(manifest.hyperparameters))
     except ValidationError as error:

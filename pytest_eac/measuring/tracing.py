@@ -1,8 +1,8 @@
 """Where a model keeps a spec's facts: causal tracing.
 
 A fact's subject is corrupted with noise, so that the answer is lost; then one part of the clean
-run is restored at the subject's last token. How much of the answer's probability returns is the part's
-*indirect effect*. ``docs/locate.md`` defines every number.
+run is restored at the subject's last token. How much of the answer's probability returns is the
+part's *indirect effect*. ``docs/locate.md`` defines every number.
 
 Source: Meng et al. (2022), section 2, and ``experiments/causal_trace.py`` of the authors' code.
 """

@@ -55,14 +55,15 @@ def _problems_of_the_rest(
 ) -> list[SpecProblem]:
     """Check the names and counts in the parts of a file that fit the schema."""
     wrong = [path_in(marked.value, detail) for detail in error.errors(include_url=False)]
+    parts = {place[0] for place in wrong if place}
     value = dict(marked.value)
     for place in wrong:
         if place[:1] == ("checks",) and len(place) > 1 and isinstance(value.get("checks"), dict):
             value["checks"] = {k: v for k, v in value["checks"].items() if k != place[1]}
         else:
             value.pop(str(place[0]) if place else "", None)
-        if place[:1] in {("checks",), ("methods",)}:
-            value.pop("known_issues", None)  # what they name may have been left out above
+    if parts & {"checks", "methods"}:
+        value.pop("known_issues", None)  # what they name may have been left out above
     value.setdefault("eac", 1)
     value.setdefault("edits", ({"subject": "x", "prompt": "x", "target": "y"},))
     try:
@@ -70,11 +71,11 @@ def _problems_of_the_rest(
     except ValidationError:
         return []
     draft = Draft(path=path, marked=marked, written=written)
-    if ("methods",) not in {place[:1] for place in wrong}:
+    if "methods" not in parts:
         check_plan(draft, chosen_methods(draft))
-    if ("edits",) not in {place[:1] for place in wrong}:
+    if "edits" not in parts:
         edits = _edits(draft)
-        if edits is not None and ("scoring",) not in {place[:1] for place in wrong}:
+        if edits is not None and "scoring" not in parts:
             check_data(draft, edits)
     return draft.problems
 

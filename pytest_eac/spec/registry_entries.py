@@ -117,7 +117,7 @@ class Metric:
             SettingsError: it is not there, or is not callable.
         """
         try:
-            found = resolved(self.measure)
+            found: Any = resolved(self.measure)
         except (ImportError, AttributeError, ValueError) as error:
             raise SettingsError(
                 f"metric {self.name!r}: {self.measure!r} cannot be imported: {error}"
@@ -125,7 +125,8 @@ class Metric:
         if not callable(found):
             kind = type(found).__name__
             raise SettingsError(f"metric {self.name!r} is a {kind}, expected a callable")
-        return found
+        called: Callable[..., Any] = found
+        return called
 
 
 READ = frozenset({"data", "revision", "take", "seed"})
