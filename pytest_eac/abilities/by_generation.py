@@ -18,7 +18,7 @@ from pytest_eac.abilities.answer_scores import (
     rouge,
     same_number,
 )
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import text, texts
 from pytest_eac.abilities.instructions import KNOWN, follows
 from pytest_eac.abilities.templates import BREAK
@@ -46,7 +46,7 @@ Scorer = Callable[[str, Any], Scored]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generations(Shares):
+class Generations(Asked):
     """Prompts to go on from.
 
     Attributes:

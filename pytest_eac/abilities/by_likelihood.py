@@ -8,7 +8,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import Row, label, text, texts
 from pytest_eac.errors import DataError
 from pytest_eac.scoring.answers import force
@@ -31,7 +31,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices(Shares):
+class Choices(Asked):
     """Items to choose in; the score is 1 where the right candidate is the likeliest.
 
     Likelihoods are means over a candidate's tokens, so that a longer one is at no disadvantage;

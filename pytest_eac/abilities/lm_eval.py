@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import Row, digest
 from pytest_eac.abilities.lm_eval_items import (
     chance_and_majority,
@@ -37,7 +37,7 @@ _USUAL_TOKENS, _MOST_ROWS = 512, 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Harness(Shares):
+class Harness(Asked):
     """A task, or a group of tasks, of lm-evaluation-harness; the scores are one of its metrics.
 
     Attributes:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.registry import ABILITIES, find
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ThirdParty(Shares):
+class ThirdParty(Asked):
     """An ability of another package; nothing is known of its items but their scores."""
 
     name: str

@@ -14,9 +14,9 @@ from pytest_eac.spec.registry_entries import Metric
 
 if TYPE_CHECKING:
     from pytest_eac.measuring.recall import EditedModel
-    from pytest_eac.records.run import Measurement
+    from pytest_eac.records.run import Excluded, Measurement
 
-_UNCOUNTED = ("already held", "target is truth")
+_UNCOUNTED: tuple[Excluded, ...] = ("already held", "target is truth")
 _share = partial(Metric, page="metrics", kind="share")
 
 

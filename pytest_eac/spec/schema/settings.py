@@ -109,7 +109,7 @@ class AnchorSettings(Strict):
 
 
 class CovarianceSettings(Strict):
-    """The second moment C = E[k k^T] of a layer's inputs: what the keys of other texts look like."""
+    """The second moment C = E[k k^T] of a layer's inputs: how the keys of other texts lie."""
 
     corpus: str = Field(
         "built-in",
