@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,7 @@ from pytest_eac.lm.weights import WeightDelta
 if TYPE_CHECKING:
     from pytest_eac.editing.moment import Moment
     from pytest_eac.editing.value import Value
-    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.settings import MethodSettings
 
 State = Mapping[str, torch.Tensor]
 
@@ -75,9 +73,6 @@ class Cost:
 
     seconds: float
     peak_bytes: int | None
-
-
-Solve = Callable[["LoadedModel", "tuple[Edit, ...]", "MethodSettings", Work], Solved]
 
 
 def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:

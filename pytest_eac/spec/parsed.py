@@ -47,10 +47,6 @@ class Draft:
             self.complain(place, f"found {written!r}, {trouble}")
         return str(path.absolute())
 
-    def is_list(self, key: str) -> bool:
-        """Say whether a list is written under a key of the file."""
-        return isinstance(self.marked.value.get(key), tuple)
-
     def place(self, check: str) -> Where:
         """Return where a check is written."""
         for group in ("metrics", "abilities"):
