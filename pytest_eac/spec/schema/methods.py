@@ -77,16 +77,16 @@ def _merged(option: str) -> dict[str, Any]:
 
 
 def _list_options(schema: dict[str, Any]) -> None:
+    """List the options of all built-in methods, and say which method has which.
+
+    A spec's ``update`` is read by the model of its method. A JSON Schema cannot know the method.
+    """
     options = dict.fromkeys(key for each in BUILT_IN.values() for key in each.update.model_fields)
     schema["properties"] = {option: _merged(option) for option in options}
 
 
 class UpdateSettings(Strict):
-    """How the matrix is changed; each method has options of its own.
-
-    A spec's ``update`` is read by the model of its method. A JSON Schema cannot know the method: it
-    lists the options of all built-in ones, and says which method has which.
-    """
+    """How the matrix is changed; each method has options of its own."""
 
     model_config = ConfigDict(json_schema_extra=_list_options)
 

@@ -109,7 +109,7 @@ class AnchorSettings(Strict):
 
 
 class CovarianceSettings(Strict):
-    """The second moment C = E[k k^T] of a layer's inputs: how the keys of other texts lie."""
+    """The second moment C = E[k k^T] of a layer's inputs: describes the keys of other texts."""
 
     corpus: str = Field(
         "built-in",
