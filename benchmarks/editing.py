@@ -10,13 +10,12 @@ import torch
 
 from benchmarks.plain import PlainObjective
 from benchmarks.timing import Result, in_turns, seconds, times_faster
-from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
 from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.locate_then_edit import _Solver
 from pytest_eac.editing.objective import Objective
-from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.prompts import make_contexts, prepare
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.sequence import solve, unchanged_by
 from pytest_eac.editing.updates.memit import memit

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from pytest_eac.reporting.causality import deviation_and_abilities
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.load import load_spec
-    from pytest_eac.spec.metrics import Metric
-    from pytest_eac.spec.registry_entries import Method
+    from pytest_eac.spec.registry_entries import Method, Metric
     from pytest_eac.spec.schema.settings import MethodSettings
 
 __version__ = "0.1.0"
@@ -41,7 +40,7 @@ _HOMES = {
     "LoadedModel": "pytest_eac.lm.loading.load",
     "Method": "pytest_eac.spec.registry_entries",
     "MethodSettings": "pytest_eac.spec.schema.settings",
-    "Metric": "pytest_eac.spec.metrics",
+    "Metric": "pytest_eac.spec.registry_entries",
     "RunOptions": "pytest_eac.measuring.chain",
     "Solved": "pytest_eac.editing.interface",
     "TargetLoss": "pytest_eac.editing.loss",

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from pytest_eac.spec.metrics import BUILT_IN, NEEDS, Metric
+from typing import TYPE_CHECKING
+
+from pytest_eac.spec.metrics import BUILT_IN, NEEDS
 from reference_pages.tables import code, table
+
+if TYPE_CHECKING:
+    from pytest_eac.spec.registry_entries import Metric
 
 _INTRO = """# Metrics
 

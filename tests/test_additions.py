@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_eac.spec.registry import ABILITIES, METHODS, SOURCES
+from pytest_eac.spec.registry import ABILITIES, METHODS, METRICS, SOURCES
 
 ROOT = Path(__file__).parents[1]
 TABLE = "spec/registry.py"
@@ -53,7 +53,7 @@ PARTLY = Method(
 )
 '''
 SOURCE = '''
-"""Facts as tab-separated values: subject, prompt, target."""
+"""Facts as tab-separated values: subject, prompt, target, truth."""
 
 import json
 
@@ -68,22 +68,40 @@ def convert(record):
 
 def read(path):
     for number, line in lines(path):
-        subject, prompt, target = line.rstrip("\\n").split("\\t")
-        yield number, json.dumps({"subject": subject, "prompt": prompt, "target": target})
+        values = line.rstrip("\\n").split("\\t")
+        yield number, json.dumps(dict(zip(("subject", "prompt", "target", "truth"), values)))
 
 
 FORMAT = SourceFormat(about="tab-separated values", read=read, convert=convert)
 '''
 ABILITY = '''
-"""Perplexity again, of fewer words."""
+"""Questions with answers of a word."""
 
-from pytest_eac.spec.registry_entries import READ, Task
+from pytest_eac.spec.registry_entries import Prompt, Task
 
 TASK = Task(
-    asked="how well short texts are predicted",
-    data="neutral",
-    uses=READ,
-    ask="pytest_eac.abilities.plain_text:plain_text",
+    asked="short questions",
+    data="short",
+    prompt=Prompt(text="Q: {question} A:"),
+    ask="pytest_eac.abilities.by_generation:questions",
+)
+'''
+METRIC = '''
+"""How many of the truths are still given."""
+
+from pytest_eac.spec.registry_entries import Metric
+
+
+def relapse(edited):
+    return edited.measure_targets(edited.unedited.questions.groups["truth"][: edited.count])
+
+
+RELAPSE = Metric(
+    measure=relapse,
+    asks="Does the model fall back?",
+    needs="truth",
+    kind="share",
+    better="lower",
 )
 '''
 
@@ -103,6 +121,9 @@ ADDITIONS = (
     Addition(
         kind=METHODS, file="editing/updates/partly.py", text=RULE, name="partly", entry="PARTLY"
     ),
+    Addition(
+        kind=METRICS, file="measuring/relapse.py", text=METRIC, name="relapse", entry="RELAPSE"
+    ),
     Addition(kind=SOURCES, file="spec/sources/tsv.py", text=SOURCE, name="tsv", entry="FORMAT"),
     Addition(
         kind=ABILITIES, file="abilities/built_in/short.py", text=ABILITY, name="short", entry="TASK"
@@ -117,7 +138,10 @@ methods:
       contexts: {{texts: ["{{}}"]}}}}
   - with-anchors: {{base: partly-eac, layers: [1], covariance: none, contexts: {{texts: ["{{}}"]}}}}
 edits: [{{from: facts.tsv, format: tsv}}]
-checks: {{efficacy: {{min: 0}}, abilities: {{short: {{keep: 0.1, data: short.jsonl}}}}}}
+checks:
+  efficacy: {{min: 0}}
+  relapse: {{max: 1}}
+  abilities: {{short: {{min: 0, data: short.jsonl}}}}
 """
 RUN = """
 import json, sys
@@ -130,7 +154,7 @@ spec = load_spec(Path("additions.eac.yaml"))
 schema = json_schema()
 found = {"torch was imported": "torch" in sys.modules}
 
-from pytest_eac import load_model, run_chain
+from pytest_eac import judge, load_model, run_chain
 
 model = load_model(spec.model.id)
 chains = [run_chain(model, spec, method) for method in spec.methods]
@@ -139,8 +163,11 @@ found["subjects"] = [edit.subject for edit in spec.edits]
 found["updates"] = [chain.hyperparameters["update"] for chain in chains]
 found["anchors"] = [chain.hyperparameters["anchors"] is not None for chain in chains]
 found["moved"] = [chain.checkpoints[-1].deviation.l1 > 0 for chain in chains]
-found["kept"] = [chain.abilities["short"].kept for chain in chains]
+found["prompts"] = [chain.abilities["short"].template for chain in chains]
+found["relapse"] = [chain.checkpoints[-1].metrics["relapse"].n for chain in chains]
+found["judged"] = [each.outcome for chain in chains for each in judge(chain, spec.checks)]
 found["meaning"] = meaning("short").says
+found["metric"] = schema["$defs"]["Checks"]["properties"]["relapse"]["description"]
 found["option"] = schema["$defs"]["UpdateSettings"]["properties"]["share"]["description"]
 found["format"] = schema["$defs"]["EditSource"]["properties"]["format"]["description"]
 print(json.dumps(found))
@@ -184,8 +211,10 @@ def test_an_addition_is_a_new_file_and_a_line_of_the_table(extended: Path) -> No
 
 def test_a_spec_runs_with_all_that_was_added(extended: Path) -> None:
     (extended / "additions.eac.yaml").write_text(SPEC, encoding="utf-8")
-    (extended / "facts.tsv").write_text("Norway\tThe capital of {} is\tRome\n", encoding="utf-8")
-    (extended / "short.jsonl").write_text('{"text": "It rains in Norway."}\n', encoding="utf-8")
+    fact = "Norway\tThe capital of {} is\tRome\tOslo\n"
+    (extended / "facts.tsv").write_text(fact, encoding="utf-8")
+    item = '{"question": "Where is Oslo?", "answer": "Norway"}\n'
+    (extended / "short.jsonl").write_text(item, encoding="utf-8")
     run = subprocess.run(
         [sys.executable, "-c", RUN],
         cwd=extended,
@@ -203,9 +232,11 @@ def test_a_spec_runs_with_all_that_was_added(extended: Path) -> None:
         "updates": [{"share": 0.25}, {"share": 0.5}],
         "anchors": [False, True],
         "moved": [True, True],
-        "kept": found["kept"],
-        "meaning": "How much is kept of an ability: how well short texts are predicted.",
+        "prompts": ["short@1", "short@1"],
+        "relapse": [1, 1],
+        "judged": ["passed", "passed", "undecided"] * 2,  # the tiny model answers nothing
+        "metric": "Does the model fall back?",
+        "meaning": "How much is kept of an ability: short questions.",
         "option": "Share of the update that is made (partly).",
         "format": f"tsv: tab-separated values; {found['format'].partition('; ')[2]}",
     }
-    assert all(kept > 0 for kept in found["kept"])

@@ -1,10 +1,12 @@
-"""Answers against what was expected: short answers, numbers, summaries."""
+"""Scores of answers: against what was expected, and for how varied a text is."""
 
 from __future__ import annotations
 
 import unicodedata
+from collections import Counter
 from decimal import Decimal
 from functools import cache
+from math import log2
 from typing import TYPE_CHECKING, Any
 
 import regex
@@ -12,7 +14,7 @@ import regex
 from pytest_eac.text.spacing import UNSPACED_LETTER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Iterator, Sequence
 
 _ARTICLES = regex.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = regex.compile(r"[\p{P}$+<=>^`|~]")
@@ -24,6 +26,8 @@ _DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?|(?<![0-9])
 _OTHER_DIGIT = regex.compile(r"(?![0-9])\p{Nd}")
 _NUMBER = regex.compile(rf"({_SIGN})(?:[$€£¥]\s?)?({_SIGN})({_DIGITS})", regex.V1)
 _FINAL = "####"
+# A loop: a phrase of at least that many tokens, that many times in a row.
+_PHRASE, _TIMES = 2, 3
 
 
 def normalize(text: str) -> str:
@@ -111,3 +115,48 @@ def _scorer() -> Any:
     from rouge_score.rouge_scorer import RougeScorer
 
     return RougeScorer(["rouge1", "rouge2", "rougeL"], use_stemmer=False)
+
+
+def ngram_entropy(tokens: Sequence[Hashable], n: int) -> float:
+    """Return the entropy of a text's n-grams, ``-sum p log2 p``, in bits.
+
+    0 for a text of fewer than ``n + 1`` tokens. Source: Ent-n of Zhang et al. 2018, arXiv
+    1809.05972; Meng et al. 2022, arXiv 2202.05262, weigh n = 2 and 3 into their fluency.
+
+    Args:
+        tokens: the tokens, ids or words.
+        n: length of the n-grams, at least 1.
+    """
+    counts = Counter(_ngrams(tokens, n))
+    total = counts.total()
+    return sum(count / total * log2(total / count) for count in counts.values())
+
+
+def distinct(tokens: Sequence[Hashable], n: int) -> float:
+    """Return how many of a text's n-grams are different ones, as a share between 0 and 1.
+
+    0 for a text of fewer than ``n`` tokens. Source: Li et al. 2016, arXiv 1510.03055.
+
+    Args:
+        tokens: the tokens, ids or words.
+        n: length of the n-grams, at least 1.
+    """
+    counts = Counter(_ngrams(tokens, n))
+    return len(counts) / max(counts.total(), 1)
+
+
+def loops(tokens: Sequence[Hashable]) -> bool:
+    """Whether a text ends in a loop: a phrase of two tokens or more, three times in a row.
+
+    A fourth time may be cut off: then the text ends in the phrase's rotation, three times. Source:
+    Holtzman et al. 2020, arXiv 1904.09751.
+    """
+    total = len(tokens)
+    return any(
+        all(tokens[at] == tokens[at - length] for at in range(-1, -(_TIMES - 1) * length - 1, -1))
+        for length in range(_PHRASE, total // _TIMES + 1)
+    )
+
+
+def _ngrams(tokens: Sequence[Hashable], n: int) -> Iterator[tuple[Hashable, ...]]:
+    return zip(*(tokens[start:] for start in range(n)), strict=False)

@@ -1,4 +1,4 @@
-"""What an ability asks of a model, and what is told of the answers."""
+"""What an ability asks of a model, and how its answers are summarised."""
 
 from __future__ import annotations
 
@@ -32,15 +32,10 @@ class Replies:
 
 
 class Asked(Protocol):
-    """An ability's items, ready to be put to a model in any state."""
+    """An ability's items, ready to be put to a model in any state.
 
-    @property
-    def chance(self) -> float | None:
-        """The score of guessing."""
-
-    @property
-    def majority(self) -> float | None:
-        """The score of the one answer that is right most often."""
+    Unless an ability says otherwise, its scores are between 0 and 1, and their mean is the number.
+    """
 
     @property
     def items(self) -> Sequence[Any]:
@@ -49,33 +44,21 @@ class Asked(Protocol):
     def ask(self, loaded: LoadedModel) -> Replies:
         """Put the items to a model as it is now."""
 
-    def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
-        """Return the number that scores amount to, with its interval."""
-
-    def kept(
-        self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
-    ) -> Interval | None:
-        """Return the share of the unedited number that is left, with its interval."""
-
-    def signal(self, base: Sequence[float]) -> bool:
-        """Say whether the unedited scores are above what understanding nothing makes."""
-
-
-class Shares:
-    """Scores between 0 and 1, the mean of which is the number."""
-
     @property
     def chance(self) -> float | None:
-        """Guessing is no option."""
+        """The score of guessing, where that is possible."""
         return None
 
     @property
     def majority(self) -> float | None:
-        """Nor is saying the same thing always."""
+        """The score of the one answer that is right most often, where there is one."""
         return None
 
     def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
-        """Return the mean with Wilson's interval, which is too wide rather than too narrow."""
+        """Return the number that scores amount to, with its interval.
+
+        By default the mean, with Wilson's interval, which is too wide rather than too narrow.
+        """
         mean = sum(scores) / len(scores)
         low, high = wilson(mean, len(scores), confidence=confidence)
         return Interval(value=mean, low=low, high=high)
@@ -83,9 +66,15 @@ class Shares:
     def kept(
         self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
     ) -> Interval | None:
-        """Return the ratio of the means with a paired bootstrap interval."""
+        """Return the share of the unedited number that is left, with its interval.
+
+        By default the ratio of the means, with a paired bootstrap interval.
+        """
         return kept(base, edited, confidence=confidence)
 
     def signal(self, base: Sequence[float]) -> bool:
-        """Test against chance and majority."""
+        """Say whether the unedited scores are above what understanding nothing makes.
+
+        By default they are tested against chance and majority.
+        """
         return is_above(base, max(self.chance or 0.0, self.majority or 0.0))

@@ -8,16 +8,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.abilities.answer_scores import (
+    distinct,
     exact_match,
     first_answer,
     last_number,
+    loops,
+    ngram_entropy,
     normalize,
     rouge,
     same_number,
 )
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import text, texts
-from pytest_eac.abilities.diversity import distinct, loops, ngram_entropy
 from pytest_eac.abilities.instructions import KNOWN, follows
 from pytest_eac.abilities.templates import BREAK
 from pytest_eac.errors import DataError
@@ -44,7 +46,7 @@ Scorer = Callable[[str, Any], Scored]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Generations(Shares):
+class Generations(Asked):
     """Prompts to go on from.
 
     Attributes:

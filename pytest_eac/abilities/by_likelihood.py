@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import Row, label, text, texts
 from pytest_eac.errors import DataError
 from pytest_eac.scoring.answers import force
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
     from pytest_eac.abilities.templates import Template
     from pytest_eac.lm.loading.load import LoadedModel
-
-_ENTAILMENT = {"entailment": 0, "not_entailment": 1}
-_POLARITY = {"negative": 0, "positive": 1}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +31,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choices(Shares):
+class Choices(Asked):
     """Items to choose in; the score is 1 where the right candidate is the likeliest.
 
     Likelihoods are means over a candidate's tokens, so that a longer one is at no disadvantage;
@@ -79,23 +77,13 @@ class Choices(Shares):
         return Replies(scores=tuple(scores))
 
 
-def entailment(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Choices:
-    """Ask whether the second sentence follows from the first (RTE's format)."""
-    return _labelled(loaded, rows, template, _ENTAILMENT)
-
-
-def sentiment(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Choices:
-    """Ask whether a sentence is favourable (SST-2's format)."""
-    return _labelled(loaded, rows, template, _POLARITY)
-
-
 def multiple_choice(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Choices:
     """Ask which of an item's own candidates is right (ARC's format)."""
     return Choices(choices=tuple(_choice(loaded, row, template) for row in rows))
 
 
 def _labelled(
-    loaded: LoadedModel, rows: Sequence[Row], template: Template, known: Mapping[str, int]
+    loaded: LoadedModel, rows: Sequence[Row], template: Template, *, known: Mapping[str, int]
 ) -> Choices:
     choices = tuple(
         Choice(
@@ -108,11 +96,17 @@ def _labelled(
     return Choices(choices=choices, prior=_prior(loaded, template))
 
 
+entailment = partial(_labelled, known={"entailment": 0, "not_entailment": 1})
+"""Asks whether the second sentence follows from the first (RTE's format)."""
+sentiment = partial(_labelled, known={"negative": 0, "positive": 1})
+"""Asks whether a sentence is favourable (SST-2's format)."""
+
+
 def _prior(loaded: LoadedModel, template: Template) -> tuple[float, ...] | None:
     """Return the candidates' likelihoods where the item is empty, if the template asks for it.
 
     Source: contextual calibration, Zhao et al. 2021 ("Calibrate before use"). The model is the
-    unedited one: measured anew on an edited one it would hide an edit that makes one label likelier
+    unedited one: recomputed on an edited one it would hide an edit that makes one label likelier
     whatever is asked.
     """
     if not template.calibrate:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_eac.data.files import columns
 from pytest_eac.data.hub_datasets import read_hub
@@ -18,6 +19,10 @@ from pytest_eac.spec.nearest_name import closest, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
+
+    from pytest_eac.spec.schema.abilities import AbilityBounds
+
+Item = TypeVar("Item")
 
 CONTEXTS = 64_000_000
 """How long the contexts of a nested record may be, repeated for each question."""
@@ -66,6 +71,23 @@ def load_rows(
     return _rows(source, read_file(Path(source)))
 
 
+def take_items(
+    items: Sequence[Item], bounds: AbilityBounds, where: str, within: str = ""
+) -> Sequence[Item]:
+    """Return the items that a spec's ``take`` and ``seed`` choose; all by default.
+
+    Raises:
+        DataError: there are fewer than that, in ``where``; ``within`` says which items are meant.
+    """
+    if bounds.take is None:
+        return items
+    if bounds.take > len(items):
+        raise DataError(f"{where}: found {len(items)} items{within}, expected take: {bounds.take}")
+    if bounds.seed is None:
+        return items[: bounds.take]
+    return random.Random(bounds.seed).sample(items, bounds.take)  # noqa: S311 - a reproducible draw
+
+
 def digest(rows: Iterable[Row]) -> str:
     """Return the SHA-256 of the rows' content, wherever they come from."""
     sha = hashlib.sha256()
@@ -101,18 +123,17 @@ def texts(row: Row, *names: str) -> tuple[str, ...]:
     return tuple(_text(each, f"{where}[{at}]") for at, each in enumerate(found))
 
 
-def label(row: Row, known: Mapping[str, int], *names: str) -> int:
-    """Return a label, written as its number or its name.
+def label(row: Row, known: Mapping[str, int]) -> int:
+    """Return the field ``label``, written as its number or its name.
 
     Args:
         row: the row.
         known: the number of each name, in lower case.
-        names: the fields that may hold it, by default ``label``.
 
     Raises:
         DataError: there is none, or it is not known.
     """
-    name, found = _field(row, names or ("label",))
+    name, found = _field(row, ("label",))
     written = found.strip().lower() if isinstance(found, str) else found
     spelled = {**{str(number): number for number in known.values()}, **known}
     if isinstance(written, str) and written in spelled:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import Row, digest
 from pytest_eac.abilities.lm_eval_items import (
     chance_and_majority,
+    choose_items,
     find_metric,
     has_own_code,
     set_shots,
-    take_items,
 )
-from pytest_eac.abilities.lm_eval_tasks import calm, draw_examples_anew, load_tasks
+from pytest_eac.abilities.lm_eval_tasks import calm, load_tasks, reset_example_draws
 from pytest_eac.abilities.tasks import Prepared
 from pytest_eac.errors import DataError, EacError, ModelError, NonFiniteError, SettingsError
 from pytest_eac.lm.chat import rendered
@@ -37,7 +37,7 @@ _USUAL_TOKENS, _MOST_ROWS = 512, 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Harness(Shares):
+class Harness(Asked):
     """A task, or a group of tasks, of lm-evaluation-harness; the scores are one of its metrics.
 
     Attributes:
@@ -73,7 +73,7 @@ class Harness(Shares):
         with calm(), _finite(loaded.model):
             from lm_eval.evaluator import evaluate
 
-            draw_examples_anew(self.tasks)
+            reset_example_draws(self.tasks)
             try:
                 found = evaluate(
                     lm=_wrapped(loaded, self.rows),
@@ -137,7 +137,7 @@ def prepare_task(
     metric, chosen_filter = find_metric(tasks, bounds.metric, where)
     for task in tasks.values():
         set_shots(task, bounds.shots, where)
-    chosen = take_items(tasks, bounds, where)
+    chosen = choose_items(tasks, bounds, where)
     rows = _rows(loaded)
     with calm():
         try:
@@ -172,7 +172,7 @@ def _build_requests(
     model: Any, tasks: Mapping[str, Any], chosen: Mapping[str, list[int]] | None, *, chat: bool
 ) -> None:
     """Let each task make its prompts, as lm-eval does before it puts them."""
-    draw_examples_anew(tasks)
+    reset_example_draws(tasks)
     for name, task in tasks.items():
         task.build_all_requests(
             samples=None if chosen is None else chosen[name],

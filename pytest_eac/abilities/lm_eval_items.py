@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.errors import DataError, SettingsError
+from pytest_eac.abilities.data_items import take_items
+from pytest_eac.errors import SettingsError
 from pytest_eac.spec.nearest_name import nearest
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def set_shots(task: Any, shots: int | None, where: str) -> None:
         task.set_config(key="num_fewshot", value=shots)
 
 
-def take_items(
+def choose_items(
     tasks: Mapping[str, Any], bounds: AbilityBounds, where: str
 ) -> dict[str, list[int]] | None:
     """Return the numbers of the items to ask, from each task as many; ``None`` for all.
@@ -90,20 +90,10 @@ def take_items(
     """
     if bounds.take is None:
         return None
-    chosen = {}
-    for name, task in tasks.items():
-        there = range(len(task.eval_docs))
-        if bounds.take > len(there):
-            raise DataError(
-                f"{where}: found {len(there)} items in {name}, expected take: {bounds.take}"
-            )
-        drawn = (
-            there[: bounds.take]
-            if bounds.seed is None
-            else random.Random(bounds.seed).sample(there, bounds.take)  # noqa: S311
-        )
-        chosen[name] = sorted(drawn)
-    return chosen
+    return {
+        name: sorted(take_items(range(len(task.eval_docs)), bounds, where, f" in {name}"))
+        for name, task in tasks.items()
+    }
 
 
 def chance_and_majority(tasks: Iterable[Any], metric: str) -> tuple[float | None, float | None]:

@@ -142,7 +142,7 @@ def calm() -> Iterator[None]:
             np.random.set_state(states[1])  # noqa: NPY002
 
 
-def draw_examples_anew(tasks: Mapping[str, Any]) -> None:
-    """Let each task draw the same worked examples again."""
+def reset_example_draws(tasks: Mapping[str, Any]) -> None:
+    """Reset each task's seed, so that it draws the same worked examples again."""
     for task in tasks.values():
         task.set_fewshot_seed(seed=_OTHER_SEED)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.abilities.asking import Replies
 from pytest_eac.abilities.lm_eval import Harness, prepare_task
 from pytest_eac.abilities.tasks import Prepared, prepare
-from pytest_eac.abilities.third_party import Brought, find_ability
+from pytest_eac.abilities.third_party import ThirdParty, find_ability
 from pytest_eac.errors import EacError, SettingsError, UnavailableError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
@@ -21,9 +21,8 @@ from pytest_eac.stats.paired import Interval
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from pytest_eac.abilities.asking import Asked
     from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.scoring.answer_cache import ModelState
+    from pytest_eac.scoring.asker import ModelState
     from pytest_eac.spec.schema.abilities import AbilityBounds
 
 
@@ -143,7 +142,12 @@ def _put(name: str, prepared: Prepared, state: ModelState) -> Replies:
     """Put the items to the model as it is now; whatever goes wrong bears the ability's name."""
     loaded = state.loaded
     try:
-        replies = _put_items(prepared.asked, loaded)
+        if isinstance(prepared.asked, ThirdParty | Harness):
+            # Code of other packages must leave the model as it is.
+            with preserved_random_state(), unchanged(loaded, "it", whole=True):
+                replies = prepared.asked.ask(loaded)
+        else:
+            replies = prepared.asked.ask(loaded)
         if not replies.texts:
             return replies
         with swapped(loaded.model, state.originals):
@@ -151,14 +155,6 @@ def _put(name: str, prepared: Prepared, state: ModelState) -> Replies:
         return replace(replies, about={**replies.about, "perplexity_unedited": read}, texts=())
     except EacError as error:
         raise type(error)(f"ability {name!r}: {error}") from error
-
-
-def _put_items(asked: Asked, loaded: LoadedModel) -> Replies:
-    """Ask; code of other packages must leave the model as it is."""
-    if not isinstance(asked, Brought | Harness):
-        return asked.ask(loaded)
-    with preserved_random_state(), unchanged(loaded, "it", whole=True):
-        return asked.ask(loaded)
 
 
 def _record(prepared: Prepared, *, base: Replies, replies: Replies, confidence: float) -> Ability:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import text
 from pytest_eac.errors import DataError, NonFiniteError
 from pytest_eac.lm.forward.packed import read
@@ -30,7 +30,7 @@ _HELD_BYTES = 2**28
 
 
 @dataclass(frozen=True, kw_only=True)
-class Perplexity:
+class Perplexity(Asked):
     """Texts to predict; scores are mean log-likelihoods of their tokens, which all weigh the same.
 
     Attributes:
@@ -38,8 +38,6 @@ class Perplexity:
     """
 
     rows: tuple[Ids, ...]
-    chance: None = None
-    majority: None = None
 
     @property
     def items(self) -> Sequence[Any]:
@@ -83,7 +81,7 @@ class Perplexity:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Drift(Shares):
+class Drift(Asked):
     """Next-token predictions on texts, held against the unedited model's.
 
     A text's score is the share of its places where the likeliest token is the same as before.

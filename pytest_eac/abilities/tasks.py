@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import random
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_eac.abilities.data_items import Row, digest, load_rows
+from pytest_eac.abilities.data_items import digest, load_rows, take_items
 from pytest_eac.abilities.templates import find_template
-from pytest_eac.errors import DataError
 from pytest_eac.spec.registry_entries import resolved
 from pytest_eac.spec.schema.abilities import BUILT_IN
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pytest_eac.abilities.asking import Asked
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.schema.abilities import AbilityBounds
@@ -50,26 +46,12 @@ def prepare(
         SettingsError: the template's options do not fit.
     """
     task = BUILT_IN[name]
-    rows: Sequence[Row] = load_rows(
-        bounds.data, task=task.data, revision=bounds.revision, offline=offline
-    )
-    rows = _taken(rows, bounds, name)
+    every = load_rows(bounds.data, task=task.data, revision=bounds.revision, offline=offline)
+    rows = take_items(every, bounds, f"checks.abilities.{name}")
     data = bounds.data or f"built-in {task.data}.jsonl"
     ask = resolved(task.ask)
-    if not task.prompted:
+    if task.prompt is None:
         return Prepared(asked=ask(loaded, rows), template=None, data=data, sha256=digest(rows))
-    template = find_template(name, bounds)
+    template = find_template(name, task.prompt, bounds)
     asked = ask(loaded, rows, template)
     return Prepared(asked=asked, template=template.name, data=data, sha256=digest(rows))
-
-
-def _taken(rows: Sequence[Row], bounds: AbilityBounds, name: str) -> Sequence[Row]:
-    if bounds.take is None:
-        return rows
-    if bounds.take > len(rows):
-        raise DataError(
-            f"checks.abilities.{name}: found {len(rows)} items, expected take: {bounds.take}"
-        )
-    if bounds.seed is None:
-        return rows[: bounds.take]
-    return random.Random(bounds.seed).sample(list(rows), bounds.take)  # noqa: S311

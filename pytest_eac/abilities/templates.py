@@ -1,15 +1,14 @@
-"""Prompts: a versioned template per ability, with fixed examples; a spec may bring its own."""
+"""Prompts: each ability's own template with its fixed examples, or the one that a spec gives."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-from ruamel.yaml import YAML
+from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.data_items import text
+from pytest_eac.data.json_records import json_lines
 from pytest_eac.errors import SettingsError
 from pytest_eac.lm.chat import chat_prompt
 from pytest_eac.spec.schema.abilities import FIELD
@@ -20,9 +19,10 @@ if TYPE_CHECKING:
 
     from pytest_eac.abilities.data_items import Row
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.spec.registry_entries import Prompt
     from pytest_eac.spec.schema.abilities import AbilityBounds
 
-_FILE = Path(__file__).with_name("templates.yaml")
+_EXAMPLES = Path(__file__).with_name("examples")
 # Between examples; a completion that goes on to a further example ends here.
 BREAK = "\n\n"
 
@@ -71,33 +71,42 @@ def fill(prompt: str, value: Callable[[str], str]) -> str:
     return FIELD.sub(lambda match: value(match[1]), prompt)
 
 
-def find_template(name: str, bounds: AbilityBounds) -> Template:
+def find_template(name: str, written: Prompt, bounds: AbilityBounds) -> Template:
     """Return the template of a built-in ability, with what the spec changes.
+
+    Args:
+        name: the ability.
+        written: its own prompt.
+        bounds: how the spec asks for it.
 
     Raises:
         SettingsError: there are not as many examples as ``shots`` asks for, or they lack a field
             of the spec's own template.
     """
-    written = _written()[name]
-    prompt = bounds.template or written["prompt"]
-    examples = written.get("examples", [])
-    shots = written.get("shots", 0) if bounds.shots is None else bounds.shots
+    prompt = bounds.template or written.text
+    examples = read_examples(name) if written.shots is not None else []
+    shots = (written.shots or 0) if bounds.shots is None else bounds.shots
     if shots > len(examples):
         raise SettingsError(
             f"checks.abilities.{name}.shots: found {shots}, expected at most {len(examples)}, the "
             "number of examples in the template"
         )
-    own = tuple(written.get("candidates", ()))
-    answers = dict(zip(own, bounds.candidates or own, strict=True))
+    candidates = bounds.candidates or written.candidates
+    answers = dict(zip(written.candidates, candidates, strict=True))
     said = f" {' or '.join(bounds.candidates)}" if bounds.candidates else ""
     return Template(
-        name=(bounds.template or f"{name}@{written['version']}") + said,
+        name=(bounds.template or f"{name}@{written.version}") + said,
         prompt=prompt,
-        candidates=bounds.candidates or own,
+        candidates=candidates,
         head="".join(_example(name, prompt, each, answers) for each in examples[:shots]),
         chat=bounds.chat,
         calibrate=bounds.calibrate,
     )
+
+
+def read_examples(name: str) -> list[dict[str, str]]:
+    """Return the worked examples of a built-in ability."""
+    return [json.loads(line) for _, line in json_lines(_EXAMPLES / f"{name}.jsonl")]
 
 
 def _example(name: str, prompt: str, example: Mapping[str, str], answers: Mapping[str, str]) -> str:
@@ -112,9 +121,3 @@ def _example(name: str, prompt: str, example: Mapping[str, str], answers: Mappin
     answer = example["answer"]
     asked = fill(prompt, value)
     return f"{asked}{as_continuation(asked, answers.get(answer, answer))}{BREAK}"
-
-
-@cache
-def _written() -> dict[str, Any]:
-    found: dict[str, Any] = YAML(typ="safe", pure=True).load(_FILE.read_text(encoding="utf-8"))
-    return found

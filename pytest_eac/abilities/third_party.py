@@ -1,4 +1,4 @@
-"""Abilities that other packages bring: one callable on the model."""
+"""Abilities of other packages, and how their results and those of metrics are read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.abilities.asking import Replies, Shares
+from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.registry import ABILITIES, find
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Brought(Shares):
+class ThirdParty(Asked):
     """An ability of another package; nothing is known of its items but their scores."""
 
     name: str
@@ -28,22 +28,35 @@ class Brought(Shares):
         Raises:
             SettingsError: it returned no scores between 0 and 1.
         """
-        result = self.measure(loaded)
-        if hasattr(result, "tolist"):  # a tensor or an array
-            result = result.tolist()
-        scores = tuple(result) if isinstance(result, Iterable) else ()
-        if not scores or not all(
-            isinstance(each, int | float) and 0 <= each <= 1 for each in scores
-        ):
+        result = plain_result(self.measure(loaded))
+        found = shares(result) or []
+        scores = tuple(score for score in found if score is not None)
+        if not scores or len(scores) != len(found):
             raise SettingsError(
                 f"found {str(result)[:60]!r}, expected a score between 0 and 1 for each of its "
                 "items"
             )
-        return Replies(scores=tuple(map(float, scores)))
+        return Replies(scores=scores)
 
 
-def find_ability(name: str) -> Brought:
-    """Return an ability that another package brings.
+def plain_result(result: Any) -> Any:
+    """Return what a callable of another package returned; a list in place of a tensor or array."""
+    return result.tolist() if hasattr(result, "tolist") else result
+
+
+def shares(result: Any) -> list[float | None] | None:
+    """Return scores between 0 and 1, or ``None`` each; ``None`` if the result is something else."""
+    if not isinstance(result, Iterable):
+        return None
+    found = list(result)
+    scores = (each for each in found if each is not None)
+    if not all(isinstance(each, int | float) and 0 <= each <= 1 for each in scores):
+        return None
+    return [None if each is None else float(each) for each in found]
+
+
+def find_ability(name: str) -> ThirdParty:
+    """Return an ability of another package.
 
     Raises:
         SettingsError: it is not callable.
@@ -51,4 +64,4 @@ def find_ability(name: str) -> Brought:
     measure = find(ABILITIES, name)
     if not callable(measure):
         raise SettingsError(f"ability {name!r} is a {type(measure).__name__}, expected a callable")
-    return Brought(name=name, measure=measure)
+    return ThirdParty(name=name, measure=measure)

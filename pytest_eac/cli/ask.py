@@ -39,9 +39,8 @@ def run(chosen: argparse.Namespace) -> int:
     """Put the prompts to the model, and hold its words against the truths and answers."""
     from pytest_eac.measuring.feasibility import require_askable
     from pytest_eac.measuring.probes import exclude, make_questions
-    from pytest_eac.scoring.answer_cache import as_loaded
     from pytest_eac.scoring.answers import force, generate, generation_length
-    from pytest_eac.scoring.asker import Asker
+    from pytest_eac.scoring.asker import Asker, as_loaded
 
     spec: Spec = chosen.read_spec(chosen.spec)
     if chosen.limit_edits:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.editing.covariance import Moment
     from pytest_eac.editing.interface import Solved
+    from pytest_eac.editing.moment import Moment
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.weights import WeightDelta
     from pytest_eac.spec.edits import Edit

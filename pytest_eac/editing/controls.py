@@ -1,7 +1,7 @@
-"""Controls: random updates as large as those of another method's chain, which say nothing.
+"""Controls: random updates, as large as those of another method's chain, that write no fact.
 
-What a control does to a model is what an update of that size does; what the method does beyond
-that comes from where its updates point.
+A control shows what any update of that size does to a model. What the method does beyond that comes
+from the direction of its updates.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Outline:
         """Take the outline of a change; for low rank, from its factors alone.
 
         With ``L = Q_1 R_1`` and ``R = Q_2 R_2``, ``L R^T`` has the singular values of
-        ``R_1 R_2^T``. Those too small to be told from 0 in the factors' dtype count as 0.
+        ``R_1 R_2^T``. Those that the factors' dtype cannot distinguish from 0 count as 0.
         """
         small = delta.left.double()
         if delta.right is not None:

@@ -1,4 +1,4 @@
-"""Going downhill: Adam within a ball, for several edits at once, each for itself."""
+"""Gradient descent: Adam within a ball, for several edits at once, each independent."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Terms:
 
 
 class _Walk:
-    """One edit's way downhill: where it stands, and what it has seen."""
+    """One edit's descent: its current point, and the losses and gradients so far."""
 
     def __init__(self, start: Tensor, radius: float, learning_rate: float) -> None:
         self.point = start.detach().clone().requires_grad_()
@@ -80,7 +80,7 @@ class _Walk:
         self.reached = False
 
     def move(self, gradient: Tensor) -> None:
-        """Make one step against the gradient, and go back into the ball if it led out of it."""
+        """Make one step against the gradient, then project back on the ball if the step left it."""
         self._gradients += gradient
         self._updates += 1
         self.point.grad = gradient
@@ -111,8 +111,8 @@ def descend(
     """Minimise the sum of ``terms`` (NLL, KL, decay, net) of each edit by Adam within a ball.
 
     One step is: losses, stop if below the stop loss, gradient, Adam, projection on the ball
-    ``||delta||_2 <= radius``. Adam starts afresh in each call. An edit that has stopped takes no
-    part in the steps that the others still make.
+    ``||delta||_2 <= radius``. Adam starts from scratch in each call. An edit that has stopped takes
+    no part in the remaining steps of the others.
 
     Args:
         terms: the weighted terms of the loss at (points, of these edits).

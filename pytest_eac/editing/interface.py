@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +12,9 @@ from pytest_eac.errors import EditError
 from pytest_eac.lm.weights import WeightDelta
 
 if TYPE_CHECKING:
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
     from pytest_eac.editing.value import Value
-    from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.settings import MethodSettings
 
 State = Mapping[str, torch.Tensor]
 
@@ -70,21 +68,18 @@ class Cost:
     Attributes:
         seconds: wall time.
         peak_bytes: the peak meanwhile of the process's resident memory (on a GPU: of the memory
-            allocated there); ``None`` where the platform does not tell.
+            allocated there); ``None`` where the platform does not report it.
     """
 
     seconds: float
     peak_bytes: int | None
 
 
-Solve = Callable[["LoadedModel", "tuple[Edit, ...]", "MethodSettings", Work], Solved]
-
-
 def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
-    """Check what a method returned, and put it in a common form: tensors lie row by row.
+    """Check what a method returned, and put it in a common form with contiguous tensors.
 
-    What is computed from a tensor depends, in its last bits, on how it lies in memory. One that has
-    been kept in a file lies row by row; so must the one that was solved.
+    The last bits of a computation depend on a tensor's layout in memory. Tensors read from the
+    cache are contiguous; so a tensor that was just solved must be contiguous as well.
 
     Raises:
         EditError: it is neither a ``Solved`` nor deltas, or changes a module it did not declare.
@@ -100,15 +95,15 @@ def as_solved(name: str, result: Any, modules: Iterable[str]) -> Solved:
     if len(set(changed)) != len(changed):
         raise EditError(f"{name} returned two deltas for one module: {', '.join(changed)}")
     deltas = (
-        replace(delta, left=_row_by_row(delta.left), right=_row_by_row(delta.right))
+        replace(delta, left=_contiguous(delta.left), right=_contiguous(delta.right))
         for delta in solved.deltas
     )
-    state = {name: _row_by_row(tensor) for name, tensor in solved.state.items()}
+    state = {name: _contiguous(tensor) for name, tensor in solved.state.items()}
     return replace(solved, deltas=tuple(deltas), state=state)
 
 
-def _row_by_row(found: Any) -> Any:
-    """Lay out a tensor; what is none is told of where it is used."""
+def _contiguous(found: Any) -> Any:
+    """Return a contiguous tensor; anything else as it is, to be reported where it is used."""
     return found.contiguous() if isinstance(found, torch.Tensor) else found
 
 

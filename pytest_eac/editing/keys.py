@@ -29,7 +29,11 @@ def read_keys(loaded: LoadedModel, prompts: Sequence[EditPrompts], module: str) 
 
     The bare prompt's is the first row.
     """
-    rows = [row[: end + 1] for each in prompts for row, end in _subjects(each)]
+    rows = [
+        row[: end + 1]
+        for each in prompts
+        for row, end in zip(each.rows, each.subjects, strict=True)
+    ]
     keys = _read(loaded, rows, module)[0]
     return list(keys.split([len(each.rows) for each in prompts]))
 
@@ -49,10 +53,6 @@ def grouped_key(keys: Tensor) -> Tensor:
     if len(keys) == 1:
         return keys[0]
     return (keys[0] + keys[1:].mean(dim=0)) / 2
-
-
-def _subjects(prompts: EditPrompts) -> list[tuple[tuple[int, ...], int]]:
-    return list(zip(prompts.rows, prompts.subjects, strict=True))
 
 
 def _read(loaded: LoadedModel, rows: Sequence[tuple[int, ...]], path: str) -> tuple[Tensor, Tensor]:

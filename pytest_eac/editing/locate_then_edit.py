@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from pytest_eac.spec.schema.settings import MethodSettings
 
 
-# NAS: edits of the sequence that the norm is measured on; of so many norms the largest is dropped.
+# NAS: on how many edits of the sequence the norm is measured; of these many norms, the largest one
+# is dropped.
 _NORM_EDITS = 20
 _NORM_DROPPED = 20
 _NORM = "value_norm"

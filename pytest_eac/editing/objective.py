@@ -42,7 +42,7 @@ class Response:
     said: Tensor
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Asks:
     """Where the loss reads the head; ``n`` target tokens over all rows.
 
@@ -196,16 +196,9 @@ def tail_tokens(prompts: EditPrompts) -> int:
 
 def _asks(prompts: Sequence[EditPrompts], first: Sequence[int], device: torch.device) -> _Asks:
     found = [
-        (start + row, begin + index, token, edit, 1 / (len(each.rows) * len(each.target)))
+        (start + row, begin + index, token, 1 / (len(each.rows) * len(each.target)), edit)
         for edit, (each, start) in enumerate(zip(prompts, first, strict=True))
         for row, begin in enumerate(each.starts)
         for index, token in enumerate(each.target)
     ]
-    row, place, token, edit, weight = zip(*found, strict=True)
-    return _Asks(
-        row=torch.tensor(row, device=device),
-        place=torch.tensor(place, device=device),
-        token=torch.tensor(token, device=device),
-        edit=torch.tensor(edit, device=device),
-        weight=torch.tensor(weight, device=device),
-    )
+    return _Asks(*(torch.tensor(each, device=device) for each in zip(*found, strict=True)))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
-
-from pytest_eac.spec.registry_entries import imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +41,6 @@ class Recipe:
         self, loaded: LoadedModel, edits: tuple[Edit, ...], settings: MethodSettings, work: Work
     ) -> Solved:
         """Solve an update on the model as it is now; changes nothing."""
-        by_recipe = imported("pytest_eac.editing.locate_then_edit:locate_then_edit")
+        by_recipe = resolve_name("pytest_eac.editing.locate_then_edit:locate_then_edit")
         solved: Solved = by_recipe(loaded, edits, settings, work, recipe=self)
         return solved

@@ -6,7 +6,7 @@ model: what a sequence shares with another from its beginning on, it shares in t
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -32,13 +32,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.settings import MethodSettings
 
-_SOURCES = (
-    "editing",
-    "lm",
-    "spec/registry_entries.py",
-    "spec/schema/settings.py",
-    "text",
-)
+_SOURCES = ("editing", "lm", "spec/registry_entries.py", "spec/schema/settings.py", "text")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -73,15 +67,12 @@ class UpdateMemory:
         if entry is None:
             return None
         tensors = {name: tensor.to(self.device) for name, tensor in entry.tensors.items()}
-        return Remembered(
-            solved=_unpack(entry.data, tensors, earlier), cost=Cost(**entry.data["cost"])
-        )
+        cost = Cost(**entry.data["cost"])
+        return Remembered(solved=_unpack(entry.data, tensors, earlier), cost=cost)
 
     def write(self, key: Mapping[str, Any], solved: Solved, earlier: State, *, cost: Cost) -> None:
         """Keep a solved update; see :meth:`read`."""
-        entry = _pack(solved, earlier)
-        data = {**entry.data, "cost": asdict(cost)}
-        self.cache.write(EDITS, key, Entry(data=data, tensors=entry.tensors))
+        self.cache.write(EDITS, key, _pack(solved, earlier, cost))
 
 
 def open_memory(
@@ -117,7 +108,7 @@ def _asks(edits: tuple[Edit, ...]) -> list[list[str | int]]:
     return [[edit.subject, edit.start, edit.prompt, edit.ending] for edit in edits]
 
 
-def _pack(solved: Solved, earlier: State) -> Entry:
+def _pack(solved: Solved, earlier: State, cost: Cost) -> Entry:
     tensors: dict[str, Tensor] = {}
     values = []
     for number, delta in enumerate(solved.deltas):
@@ -125,12 +116,11 @@ def _pack(solved: Solved, earlier: State) -> Entry:
         if delta.right is not None:
             tensors[f"delta {number} right"] = delta.right
     for number, value in enumerate(solved.values):
-        parts = {each.name: getattr(value, each.name) for each in fields(value)}
+        parts = asdict(value)
         for name, part in list(parts.items()):
             if isinstance(part, torch.Tensor):
                 tensors[f"value {number} {name}"] = parts.pop(name)
-        stages = [[_plain(loss) for loss in stage] for stage in value.stages]
-        values.append({**parts, "stages": stages})
+        values.append(parts)
     for name, tensor in solved.state.items():
         shared = _shared_columns(earlier.get(name), tensor)
         tensors[f"state {shared} {name}"] = tensor[:, shared:] if shared else tensor
@@ -138,12 +128,9 @@ def _pack(solved: Solved, earlier: State) -> Entry:
         "modules": [delta.module for delta in solved.deltas],
         "values": values,
         "losses": solved.losses,
+        "cost": asdict(cost),
     }
     return Entry(data=data, tensors=tensors)
-
-
-def _plain(loss: StepLoss) -> dict[str, float]:
-    return {each.name: getattr(loss, each.name) for each in fields(loss)}
 
 
 def _shared_columns(earlier: Tensor | None, now: Tensor) -> int:
@@ -174,7 +161,7 @@ def _unpack(data: Any, tensors: Mapping[str, Tensor], earlier: State) -> Solved:
             for number, plain in enumerate(data["values"])
         ),
         losses=tuple(data["losses"]),
-        state=dict(_unpack_state(_named(tensors, "state "), earlier)),
+        state=_unpack_state(_named(tensors, "state "), earlier),
     )
 
 
@@ -192,10 +179,9 @@ def _unpack_value(parts: dict[str, Any]) -> Value:
     return Value(**{**parts, "stages": stages, "anchors": anchors})
 
 
-def _unpack_state(tensors: Mapping[str, Tensor], earlier: State) -> list[tuple[str, Tensor]]:
-    state = []
+def _unpack_state(tensors: Mapping[str, Tensor], earlier: State) -> State:
+    state = {}
     for text, tensor in tensors.items():
         shared, _, name = text.partition(" ")
-        whole = torch.cat([earlier[name], tensor], dim=1) if int(shared) else tensor
-        state.append((name, whole))
+        state[name] = torch.cat([earlier[name], tensor], dim=1) if int(shared) else tensor
     return state

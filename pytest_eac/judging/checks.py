@@ -14,14 +14,8 @@ from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
-from pytest_eac.spec.schema.checks import (
-    AnyBounds,
-    Bounds,
-    Checks,
-    DeviationBounds,
-    NumberBounds,
-    Stats,
-)
+from pytest_eac.spec.schema.checks import AnyBounds, Bounds, Checks, NumberBounds, Stats
+from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.stats.correction import adjust
 
 if TYPE_CHECKING:

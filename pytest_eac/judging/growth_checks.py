@@ -16,8 +16,7 @@ from pytest_eac.stats.trends import SHORTEST_REGIME, onset
 if TYPE_CHECKING:
     from pytest_eac.judging.growth import Growth
     from pytest_eac.judging.hypotheses import Correction
-    from pytest_eac.spec.schema.checks import DeviationBounds
-    from pytest_eac.spec.schema.growth import GrowthBounds
+    from pytest_eac.spec.schema.deviation import DeviationBounds, GrowthBounds
 
 COLLAPSE_FACTOR = 2.0
 """An edit moves the weights at least so many times as much, once a collapse has begun."""

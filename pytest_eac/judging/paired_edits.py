@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_eac.records.run import Chain, EditRecord
-    from pytest_eac.spec.metrics import Metric
+    from pytest_eac.spec.registry_entries import Metric
 
 PairKey = tuple[str, str, str, int]
 

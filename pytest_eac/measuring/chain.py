@@ -7,22 +7,21 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
-from math import sqrt
 from time import perf_counter
 from typing import TYPE_CHECKING
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.cache.kinds import MEASUREMENTS
-from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
+from pytest_eac.editing.prompts import make_contexts
 from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.checkpoint import find_metrics, measure_checkpoint
+from pytest_eac.measuring.checkpoint import edit_cost, find_metrics, measure_checkpoint
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.edited_layers import settle
 from pytest_eac.measuring.feasibility import require_possible, require_room
@@ -34,7 +33,6 @@ from pytest_eac.records.run import (
     Checkpoint,
     CovarianceRecord,
     EditCost,
-    Norms,
     Unfinished,
 )
 from pytest_eac.spec.methods import BUILT_IN
@@ -42,7 +40,7 @@ from pytest_eac.spec.methods import BUILT_IN
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.unedited import Unedited
     from pytest_eac.scoring.asker import Answer
@@ -53,7 +51,7 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What a chain is given besides the model, the spec and the method.
+    """Options of a chain besides the model, the spec and the method.
 
     Attributes:
         unedited: the unedited model's answers to this spec, if they are known already; the caller
@@ -88,9 +86,9 @@ def run_chain(
         spec: the facts, the checkpoints and the scoring.
         method: one of the spec's methods.
         seed: of the contexts that are sampled.
-        cache: where solved edits and measurements are looked up and kept; by default nowhere. What
-            is found there stands for the model as it was loaded: leave its weights alone.
-        options: what else there is.
+        cache: where solved edits and measurements are cached; by default nowhere. Entries are
+            those of the model as it was loaded: do not change its weights.
+        options: see :class:`RunOptions`.
 
     Raises:
         SettingsError: the method lacks a hyperparameter for this model.
@@ -173,7 +171,7 @@ def run_chain(
             for index in step.indices:
                 answer = asker.ask_in_words([unedited.answers.questions.targets[index].question])
                 right_after += answer
-                costs.append(_cost(step, index, answer[0].score, deviation.whole))
+                costs.append(edit_cost(step, index, answer[0].score, deviation.whole))
             if watch:
                 with unchanged(loaded, "watch", modules):
                     watch(step)
@@ -237,26 +235,3 @@ def _describe_moments(moments: Mapping[str, Moment]) -> CovarianceRecord | None:
             corpus=moment.corpus, corpus_sha256=moment.corpus_sha256, tokens=moment.tokens
         )
     return None
-
-
-def _cost(step: Step, index: int, score: float | None, deviation: Norms) -> EditCost:
-    solved, value = step.solved, None
-    if solved.values:
-        value = solved.values[index - step.indices.start]
-    steps: tuple[int, ...] = (len(solved.losses),) if solved.losses else ()
-    loss = solved.losses[-1] if solved.losses else None
-    if value is not None:
-        steps, loss = tuple(len(stage) for stage in value.stages), value.stages[-1][-1].total
-    return EditCost(
-        seconds=step.cost.seconds / len(step.indices),
-        peak_bytes=step.cost.peak_bytes,
-        steps=steps,
-        loss=loss,
-        reached=None if value is None else value.reached,
-        anchors=None if value is None else value.anchors,
-        delta_norm=sqrt(sum(delta.norm**2 for delta in solved.deltas)),
-        deviation=deviation,
-        swallowed=step.swallowed,
-        score=score,
-        cached=step.cached,
-    )

@@ -1,13 +1,13 @@
-"""Two checkpoints held against each other tensor by tensor; neither is ever in memory.
+"""Two checkpoints are compared tensor by tensor, without loading either.
 
-What is held is a few rows of one tensor of each, whatever the size of the model.
+Only a few rows of one tensor of each are in memory, whatever the size of the model.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from math import prod, sqrt
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from math import sqrt
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -138,65 +138,74 @@ def _without_twin(
         digest = known.hashes[tensor.name]
         twin = left.pop((tensor.dtype, tensor.shape, digest), None)
         kind: DifferenceKind = "untied" if tensor.name.endswith(_HEADS) else "added"
-        told = _describe(tensor, "renamed" if twin else kind)
-        bad = sum(_not_finite(chunk) for chunk in tensor.chunks())
-        was = twin.name if twin else ""
-        yield replace(told, was=was, sha256=digest, not_finite=bad)
+        yield _describe(
+            tensor,
+            "renamed" if twin else kind,
+            was=twin.name if twin else "",
+            sha256=digest,
+            not_finite=_not_finite(tensor),
+        )
     for (_, _, digest), tensor in left.items():
-        yield replace(_describe(tensor, "removed"), base_sha256=digest)
+        yield _describe(tensor, "removed", base_sha256=digest)
 
 
 def _compare(base: TensorFile, edited: TensorFile, rank_limit: int) -> TensorDifference:
     """Compare two tensors of one name."""
-    told = _describe(edited, "changed")
-    if base.shape != edited.shape or base.dtype != edited.dtype:
-        reshaped = base.shape != edited.shape
-        return replace(
-            told,
-            kind="reshaped" if reshaped else "retyped",
-            was=str(base.shape) if reshaped else base.dtype,
-            not_finite=sum(_not_finite(chunk) for chunk in edited.chunks()),
-            sha256=edited.sha256(),
-            base_sha256=base.sha256(),
-        )
-    if digest := _same(base, edited):
-        bad = sum(_not_finite(chunk) for chunk in edited.chunks())
-        return replace(told, kind="same", not_finite=bad, sha256=digest, base_sha256=digest)
-    sums = _sum_up(base, edited)
-    return replace(
-        told,
-        entries=sums.entries,
-        l1=sums.l1,
-        frobenius=sqrt(sums.squares),
-        base_l1=sums.base_l1,
-        base_frobenius=sqrt(sums.base_squares),
-        rank=_rank(base, edited, sums, rank_limit) if len(base.shape) == 2 else None,
-        not_finite=sums.not_finite,
+    if base.shape == edited.shape and base.dtype == edited.dtype:
+        if digest := _same(base, edited):
+            bad = _not_finite(edited)
+            return _describe(edited, "same", not_finite=bad, sha256=digest, base_sha256=digest)
+        return _changed(base, edited, rank_limit)
+    reshaped = base.shape != edited.shape
+    return _describe(
+        edited,
+        "reshaped" if reshaped else "retyped",
+        was=str(base.shape) if reshaped else base.dtype,
+        not_finite=_not_finite(edited),
         sha256=edited.sha256(),
         base_sha256=base.sha256(),
     )
 
 
-def _describe(tensor: TensorFile, kind: DifferenceKind) -> TensorDifference:
+def _changed(base: TensorFile, edited: TensorFile, rank_limit: int) -> TensorDifference:
+    entries = not_finite = 0
+    l1 = squares = base_l1 = base_squares = 0.0
+    for one, two in zip(base.chunks(), edited.chunks(), strict=True):
+        not_finite += _not_finite_in(two)
+        whole = one.double()
+        finite = whole[torch.isfinite(whole)]
+        base_l1 += float(finite.abs().sum())
+        base_squares += float(finite.square().sum())
+        entries += _differing(one, two)
+        change = _change(one, two)
+        l1 += float(change.abs().sum())
+        squares += float(change.square().sum())
+    rounding = _ROUNDINGS * _UNITS.get(base.dtype, 0.0) * sqrt(base_squares)
+    tolerance = max(_RANK_SHARE * sqrt(squares), rounding)
+    return _describe(
+        edited,
+        "changed",
+        entries=entries,
+        l1=l1,
+        frobenius=sqrt(squares),
+        base_l1=base_l1,
+        base_frobenius=sqrt(base_squares),
+        rank=_rank(base, edited, rank_limit, tolerance) if len(base.shape) == 2 else None,
+        not_finite=not_finite,
+        sha256=edited.sha256(),
+        base_sha256=base.sha256(),
+    )
+
+
+def _describe(tensor: TensorFile, kind: DifferenceKind, **found: Any) -> TensorDifference:
     return TensorDifference(
         name=tensor.name,
         kind=kind,
         file=tensor.file.name,
         shape=tensor.shape,
         dtype=tensor.dtype,
+        **found,
     )
-
-
-@dataclass(slots=True, kw_only=True)
-class _Sums:
-    """What is added up over the chunks of a tensor, for a ``Difference``."""
-
-    entries: int = 0
-    l1: float = 0.0
-    squares: float = 0.0
-    base_l1: float = 0.0
-    base_squares: float = 0.0
-    not_finite: int = 0
 
 
 def _same(base: TensorFile, edited: TensorFile) -> str | None:
@@ -217,22 +226,11 @@ def _same(base: TensorFile, edited: TensorFile) -> str | None:
     return None if different else digest
 
 
-def _sum_up(base: TensorFile, edited: TensorFile) -> _Sums:
-    sums = _Sums()
-    for one, two in zip(base.chunks(), edited.chunks(), strict=True):
-        sums.not_finite += _not_finite(two)
-        whole = one.double()
-        finite = whole[torch.isfinite(whole)]
-        sums.base_l1 += float(finite.abs().sum())
-        sums.base_squares += float(finite.square().sum())
-        sums.entries += _differing(one, two)
-        change = _change(one, two)
-        sums.l1 += float(change.abs().sum())
-        sums.squares += float(change.square().sum())
-    return sums
+def _not_finite(tensor: TensorFile) -> int:
+    return sum(map(_not_finite_in, tensor.chunks()))
 
 
-def _not_finite(chunk: Tensor) -> int:
+def _not_finite_in(chunk: Tensor) -> int:
     """Count NaNs and infinities; the sum, which is quick to get, shows whether there may be any."""
     if not chunk.is_floating_point():
         return 0
@@ -250,15 +248,9 @@ def _change(one: Tensor, two: Tensor) -> Tensor:
     return (two.double() - one.double()).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
 
-def _rank(base: TensorFile, edited: TensorFile, sums: _Sums, limit: int) -> int:
+def _rank(base: TensorFile, edited: TensorFile, limit: int, tolerance: float) -> int:
     def rows() -> Iterator[Tensor]:
         for one, two in zip(base.chunks(), edited.chunks(), strict=True):
             yield _change(one, two)
 
-    rounding = _ROUNDINGS * _UNITS.get(base.dtype, 0.0) * sqrt(sums.base_squares)
-    return effective_rank(
-        rows,
-        (base.shape[0], prod(base.shape[1:])),
-        limit=limit,
-        tolerance=max(_RANK_SHARE * sqrt(sums.squares), rounding),
-    )
+    return effective_rank(rows, (base.shape[0], base.shape[1]), limit=limit, tolerance=tolerance)

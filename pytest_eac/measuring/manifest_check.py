@@ -1,4 +1,4 @@
-"""What a manifest says of its release, held against what the files and the spec say.
+"""A manifest is compared with the files of its release and with the spec.
 
 Content is verified by hashes. What cannot be read off weights (how they came about) is only held to
 be consistent with itself and with the spec; docs/gate.md says what that proves.
@@ -33,7 +33,7 @@ _SHOWN = 10  # layers
 def broken_promises(
     manifest: Manifest, changes: Changes, spec: Spec, *, limited: bool = False
 ) -> Iterator[str]:
-    """Yield a line for each thing that a manifest says and that is not so.
+    """Yield a line for each statement of a manifest that is wrong.
 
     Args:
         manifest: of the release.
@@ -113,17 +113,13 @@ def _other_tensors(manifest: Manifest, changes: Changes) -> Iterator[str]:
 
 def _other_method(manifest: Manifest, spec: Spec) -> Iterator[str]:
     """Hold what cannot be verified to be consistent: with itself, the tensors and the spec."""
-    names = [each.name for each in spec.methods]
-    if "methods" in spec.written and manifest.method not in names:
-        yield (
-            f"{MANIFEST}: method: found {manifest.method!r}, expected one of the spec's: "
-            f"{', '.join(names)}"
-        )
-    if "seeds" in spec.written and manifest.seed not in spec.seeds:
-        yield (
-            f"{MANIFEST}: seed: found {manifest.seed}, expected one of the spec's: "
-            f"{', '.join(map(str, spec.seeds))}"
-        )
+    for what, said, known in (
+        ("method", manifest.method, [each.name for each in spec.methods]),
+        ("seed", manifest.seed, spec.seeds),
+    ):
+        if f"{what}s" in spec.written and said not in known:
+            expected = ", ".join(map(str, known))
+            yield f"{MANIFEST}: {what}: found {said!r}, expected one of the spec's: {expected}"
     try:
         settings = MethodSettings.model_validate_json(json.dumps(manifest.hyperparameters))
     except ValidationError as error:
@@ -168,15 +164,15 @@ def _other_edits(
     known, listed = set(asked), set(promised)  # either may be long
     for fact in asked:
         if fact not in listed:
-            yield f"{MANIFEST}: does not list an edit of the spec: {_told(fact)}"
+            yield f"{MANIFEST}: does not list an edit of the spec: {_shown(fact)}"
     if limited:
         return
     for fact in promised:
         if fact not in known:
-            yield f"{MANIFEST}: lists an edit that the spec has not: {_told(fact)}"
+            yield f"{MANIFEST}: lists an edit that the spec has not: {_shown(fact)}"
     if listed == known and list(promised) != asked:
         yield f"{MANIFEST}: lists the edits of the spec in another order, or one of them again"
 
 
-def _told(fact: Fact) -> str:
+def _shown(fact: Fact) -> str:
     return f"{fact.prompt!r} -> {fact.target!r}"

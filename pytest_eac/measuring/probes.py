@@ -1,4 +1,7 @@
-"""What is asked on behalf of a sequence of edits; no model is run here."""
+"""What is asked on behalf of a sequence of edits, and what the answers amount to.
+
+No model is run here.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_eac.lm.tokens import continuation
+from pytest_eac.records.run import Measurement, Miss
 from pytest_eac.scoring.asker import Question
 from pytest_eac.spec.edits import Edit, normalized_answer, question, questions, superseded
+from pytest_eac.stats.intervals import wilson
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from pytest_eac.records.run import Excluded
+    from pytest_eac.scoring.asker import Answer
     from pytest_eac.spec.schema.spec_file import Match
 
 # Stands for the unedited model's own answer where it writes none, or has not been asked.
@@ -184,4 +190,47 @@ def _alike(asked: set[Question], tokenizer: Any) -> frozenset[Question]:
     }
     return frozenset(
         each for each in asked if each.rival and tokens[each.answer] == tokens[each.rival]
+    )
+
+
+def summarize_answers(
+    answered: Iterable[tuple[Probe, Answer]], count: int, *, confidence: float
+) -> Measurement:
+    """Return the mean over edits of each edit's mean over its probes.
+
+    Args:
+        answered: probes of the first ``count`` edits with their answers.
+        count: the number of edits; one without an answer here has no score.
+        confidence: the level of the interval.
+    """
+    by_edit: dict[int, list[float]] = {}
+    misses = []
+    for probe, answer in answered:
+        by_edit.setdefault(probe.edit, []).append(answer.score)
+        if answer.score < 1:
+            misses.append(
+                Miss(
+                    edit=probe.edit,
+                    prompt=probe.question.prompt,
+                    expected=probe.question.answer.strip(),
+                    got=answer.got,
+                    score=answer.score,
+                )
+            )
+    scores = [by_edit.get(index) for index in range(count)]
+    means = [sum(each) / len(each) if each else None for each in scores]
+    return summarize_scores(means, misses, confidence=confidence)
+
+
+def summarize_scores(
+    scores: Sequence[float | None], misses: Iterable[Miss] = (), *, confidence: float
+) -> Measurement:
+    """Return the mean of per-edit scores with Wilson's interval at the level ``confidence``."""
+    there = [score for score in scores if score is not None]
+    value = sum(there) / len(there) if there else None
+    low = high = None
+    if value is not None:
+        low, high = wilson(value, len(there), confidence=confidence)
+    return Measurement(
+        value=value, n=len(there), low=low, high=high, scores=tuple(scores), misses=tuple(misses)
     )

@@ -29,7 +29,7 @@ def effective_rank(
     held; what is held has the shape of Omega.
 
     Args:
-        rows: gives D anew each time: chunks of whole rows, in order, of any float dtype.
+        rows: yields D from its start at each call: chunks of whole rows, in order, any float dtype.
         shape: (m, n) of D.
         limit: ``limit`` + 1 is returned for any rank above it.
         tolerance: an absolute Frobenius norm; below 7e-4 of D's, that is what counts, since

@@ -1,7 +1,7 @@
-"""What an edited model recalls: efficacy, generalization, locality and retention.
+"""What an edited model recalls: its answers to the edits' questions, put together to metrics.
 
 Every metric is a mean over edits of a score between 0 and 1; an edit's score is the mean over its
-prompts. ``docs/metrics.md`` defines each. A metric is a function of an :class:`EditedModel`.
+prompts.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from pytest_eac.measuring.probes import GROUPS
-from pytest_eac.measuring.summary import summarize_answers
+from pytest_eac.measuring.probes import GROUPS, summarize_answers
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
@@ -64,45 +63,17 @@ class EditedModel:
         """Put answered probes together to a measurement of the edits so far."""
         return summarize_answers(answered, self.count, confidence=self.unedited.confidence)
 
-
-def efficacy(edited: EditedModel) -> Measurement:
-    """Score each edit so far that counts on its prompt, right after it was made.
-
-    Of a model that was edited elsewhere only its end is known: this is then its retention.
-    """
-    if edited.right_after is None:
-        return edited.retained
-    unedited = edited.unedited
-    answered = zip(unedited.questions.targets, edited.right_after, strict=False)
-    return edited.summarize(pair for pair in answered if unedited.excluded[pair[0].edit] is None)
-
-
-def generalization(edited: EditedModel) -> Measurement:
-    """Score the edits that stand on their paraphrases."""
-    return measure_group(edited, "paraphrases")
-
-
-def locality(edited: EditedModel) -> Measurement:
-    """Score the answers in the neighborhood of all edits so far: 1 where unchanged."""
-    return measure_group(edited, "neighborhood")
-
-
-def retention(edited: EditedModel) -> Measurement:
-    """Score the edits that stand on their prompts, on the model as it is now."""
-    return edited.retained
-
-
-def measure_group(edited: EditedModel, group: str) -> Measurement:
-    """Score a group of probes of the edits so far, as the group expects."""
-    probes = edited.unedited.questions.asked(group, edited.count)
-    if GROUPS[group].expect == "target":
-        standing = set(edited.standing)
-        return edited.measure_targets([each for each in probes if each.edit in standing])
-    answers = edited.asker.ask([each.question for each in probes])
-    return edited.summarize(
-        _compared(probe, edited.unedited.answers[probe.question], now)
-        for probe, now in zip(probes, answers, strict=True)
-    )
+    def measure_group(self, group: str) -> Measurement:
+        """Score a group of probes of the edits so far, as the group expects."""
+        probes = self.unedited.questions.asked(group, self.count)
+        if GROUPS[group].expect == "target":
+            standing = set(self.standing)
+            return self.measure_targets([each for each in probes if each.edit in standing])
+        answers = self.asker.ask([each.question for each in probes])
+        return self.summarize(
+            _compared(probe, self.unedited.answers[probe.question], now)
+            for probe, now in zip(probes, answers, strict=True)
+        )
 
 
 def _compared(probe: Probe, before: Answer, now: Answer) -> tuple[Probe, Answer]:

@@ -1,4 +1,4 @@
-"""A released model held against its base: what it changed, and what it answers."""
+"""A released model is compared with its base: what was changed, and what it answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited
 from pytest_eac.records.manifest import MANIFEST, Manifest, manifest_from_json
 from pytest_eac.records.run import Chain, Deviation, Norms, Release
-from pytest_eac.scoring.answer_cache import as_loaded
+from pytest_eac.scoring.asker import as_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,7 +49,7 @@ def inspect_release(
     limited: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Release:
-    """Hold a released checkpoint against its base, and against its manifest if it has one.
+    """Compare a released checkpoint with its base, and with its manifest if it has one.
 
     Args:
         spec: says which edits the release is to hold, and how far ranks are to be counted.

@@ -1,17 +1,16 @@
 """Where a model keeps a spec's facts: causal tracing.
 
-A fact's subject is drowned in noise, so that the answer is lost; then one part of the clean run is
-put back at the subject's last token. How much of the answer's probability returns is the part's
-*indirect effect*. ``docs/locate.md`` defines every number.
+A fact's subject is corrupted with noise, so that the answer is lost; then one part of the clean
+run is restored at the subject's last token. How much of the answer's probability returns is the
+part's *indirect effect*. ``docs/locate.md`` defines every number.
 
 Source: Meng et al. (2022), section 2, and ``experiments/causal_trace.py`` of the authors' code.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import asdict, astuple, dataclass
+from itertools import count
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +18,10 @@ import torch
 
 from pytest_eac.cache.entries import Cache, Entry, digest
 from pytest_eac.cache.kinds import TRACINGS
-from pytest_eac.errors import EditError, ModelError, NonFiniteError
+from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.forward.generate import sample
-from pytest_eac.lm.forward.hooks import capture, patch
-from pytest_eac.lm.forward.tail import FullWindow, open_windows
-from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tokens import Located, decode, encode
+from pytest_eac.measuring.fact_run import FactRun, KnownFact
 from pytest_eac.records.json_files import to_json
 from pytest_eac.records.tracing import (
     Effect,
@@ -32,7 +29,6 @@ from pytest_eac.records.tracing import (
     SkippedFact,
     TracedFact,
     Tracing,
-    layers_around,
     tracing_from_json,
 )
 from pytest_eac.scoring.answers import force
@@ -40,12 +36,10 @@ from pytest_eac.spec.edits import question
 from pytest_eac.stats.intervals import student_between
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
-    from pytest_eac.lm.forward.shared_prefixes import Ids
-    from pytest_eac.lm.forward.tail import Window
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.time_left import StepProgress
     from pytest_eac.spec.edits import Edit
@@ -56,39 +50,16 @@ VERSION = 2
 # Both as in the authors' code.
 SAMPLES = 10
 NOISE = 3.0
-# Restorations of a layer that share a batch: MLP outputs, and the layer's whole output.
-_KINDS = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _KnownFact:
-    """A fact that the model knows.
+class _Settings:
+    """What of :func:`trace`'s arguments a tracing depends on, apart from model and facts."""
 
-    Attributes:
-        edit: which edit it belongs to.
-        own: whether the answer is the model's own.
-        text: the answer's text.
-        answer: the answer's ids.
-        row: the prompt's ids, followed by the answer's but the last.
-        subject: the indices of the subject's tokens.
-    """
-
-    edit: int
-    own: bool
-    text: str
-    answer: Ids
-    row: Ids
-    subject: range
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Effects:
-    """One fact's probabilities: clean, corrupted, and what each layer brings back of it."""
-
-    clean: float
-    corrupted: float
-    mlp: tuple[float, ...]
-    state: tuple[float, ...]
+    seed: int
+    samples: int
+    noise: float
+    window: int
 
 
 def default_window(depth: int) -> int:
@@ -121,7 +92,7 @@ def trace(
         window: how many layers' MLP outputs to put back together; by default a fifth of them.
         cache: where results are kept; by default the user's cache folder.
         progress: called with (layers done, layers in all), both over all facts; never called
-            where the result is at hand already.
+            if the result is cached.
 
     Raises:
         EditError: the model knows none of the facts, or a subject has no tokens of its own.
@@ -132,11 +103,12 @@ def trace(
     window = window or default_window(depth)
     if depth < 2:
         raise ModelError(f"{loaded.id}: found one layer, expected at least two to choose from")
+    settings = _Settings(seed=seed, samples=samples, noise=noise, window=window)
     key = {
         "version": VERSION,
         "weights": loaded.fingerprint,
         "facts": [(edit.subject, edit.start, edit.prompt, _truth(edit)) for edit in edits],
-        "settings": [seed, samples, noise, window],
+        "settings": astuple(settings),
     }
     cache = cache or Cache()
     found = _read(cache, key)
@@ -144,15 +116,7 @@ def trace(
         with cache.working(TRACINGS, f"{digest(key)[:2]}-"):  # another run may be tracing the same
             found = _read(cache, key)
             if found is None:
-                found = _trace(
-                    loaded,
-                    edits,
-                    seed=seed,
-                    samples=samples,
-                    noise=noise,
-                    window=window,
-                    progress=progress or (lambda *_: None),
-                )
+                found = _trace(loaded, edits, settings, progress or (lambda *_: None))
                 cache.write(TRACINGS, key, Entry(data=to_json(found)))
     return found
 
@@ -168,27 +132,23 @@ def _read(cache: Cache, key: Mapping[str, Any]) -> Tracing | None:
 
 @torch.no_grad()
 def _trace(
-    loaded: LoadedModel,
-    edits: Sequence[Edit],
-    *,
-    seed: int,
-    samples: int,
-    noise: float,
-    window: int,
-    progress: StepProgress,
+    loaded: LoadedModel, edits: Sequence[Edit], settings: _Settings, progress: StepProgress
 ) -> Tracing:
     facts, skipped = _known_facts(loaded, edits)
     if not facts:
         raise EditError(_nothing_known(loaded, skipped))
     std = _embedding_std(loaded, edits)
     depth = int(loaded.shape["num_hidden_layers"])
-    generator = torch.Generator().manual_seed(seed)
-    effects: list[_Effects] = []
+    generator = torch.Generator().manual_seed(settings.seed)
+    done = count(1)
+    effects = []
     for fact in facts:
-        size = (samples, len(fact.subject), int(loaded.shape["hidden_size"]))
-        run = _FactRun(loaded, fact, noise * std * torch.randn(size, generator=generator))
-        done, total = len(effects) * depth, len(facts) * depth
-        effects.append(run.effects(window, partial(_tell, progress, done, total)))
+        size = (settings.samples, len(fact.subject), int(loaded.shape["hidden_size"]))
+        noise = settings.noise * std * torch.randn(size, generator=generator)
+        run = FactRun(loaded, fact, noise)
+        effects.append(
+            run.effects(settings.window, lambda: progress(next(done), len(facts) * depth))
+        )
     return Tracing(
         fingerprint=loaded.fingerprint,
         facts=tuple(
@@ -213,16 +173,9 @@ def _trace(
             )
             for layer in range(depth)
         ),
-        window=window,
-        samples=samples,
-        noise=noise,
         embedding_std=std,
-        seed=seed,
+        **asdict(settings),
     )
-
-
-def _tell(progress: StepProgress, before: int, total: int, done: int) -> None:
-    progress(before + done, total)
 
 
 def _mean(values: Sequence[float]) -> Effect:
@@ -233,8 +186,8 @@ def _mean(values: Sequence[float]) -> Effect:
 
 def _known_facts(
     loaded: LoadedModel, edits: Sequence[Edit]
-) -> tuple[list[_KnownFact], list[SkippedFact]]:
-    """Ask the model for every fact; tell those that can be traced from those that cannot."""
+) -> tuple[list[KnownFact], list[SkippedFact]]:
+    """Ask the model for every fact; return those that can be traced, and those that cannot."""
     tokenizer = loaded.tokenizer
     prompts = [encode(tokenizer, edit.prompt) for edit in edits]
     truths = [(index, truth) for index, edit in enumerate(edits) if (truth := _truth(edit))]
@@ -247,7 +200,7 @@ def _known_facts(
     if rest:
         own = sample(loaded, [prompts[index] for index in rest], tokens=1)
         answers |= {index: (ids, ids) for index, ids in zip(rest, own, strict=True)}
-    facts: list[_KnownFact] = []
+    facts: list[KnownFact] = []
     skipped: list[SkippedFact] = []
     first: dict[str, int] = {}
     for index, edit in enumerate(edits):
@@ -266,7 +219,7 @@ def _known_facts(
             continue
         first[question(edit.prompt)] = index
         facts.append(
-            _KnownFact(
+            KnownFact(
                 edit=index,
                 own=edit.truth is None,
                 text=text,
@@ -301,82 +254,3 @@ def _embedding_std(loaded: LoadedModel, edits: Sequence[Edit]) -> float:
         ids += [row.ids[place] for place in row.tokens_of(edit.subject_place)]
     table: Tensor = loaded.model.get_input_embeddings().weight
     return float(table[torch.tensor(ids, device=table.device)].float().std())
-
-
-class _FactRun:
-    """One fact's runs, all noise samples in one batch.
-
-    Rows have one length, so a place counted from the end is the same in a whole row and in a tail.
-    """
-
-    def __init__(self, loaded: LoadedModel, fact: _KnownFact, noise: Tensor) -> None:
-        """Prepare the runs; ``noise`` is (samples, tokens of the subject, width)."""
-        self._loaded = loaded
-        self._fact = fact
-        self._depth = int(loaded.shape["num_hidden_layers"])
-        self._last = fact.subject[-1] - len(fact.row)
-        self._answer = torch.tensor(fact.answer, device=loaded.device)
-        self._noise = torch.zeros(len(noise), len(fact.row), noise.shape[-1])
-        self._noise[:, fact.subject.start : fact.subject.stop] = noise
-        self._noise = self._noise.to(loaded.device, loaded.dtype)
-
-    def effects(self, window: int, progress: Callable[[int], None]) -> _Effects:
-        """Run everything, one layer's restorations in one batch."""
-        layers = range(self._depth)
-        layout = self._loaded.layout
-        mlps = [layout.down.format(layer) for layer in layers]
-        states = [layout.layer.format(layer) for layer in layers]
-        clean, values = self._clean((*mlps, *states))
-        samples = len(self._noise)
-        rows = [self._fact.row] * (_KINDS * samples)
-        starts = [self._fact.subject[-1]] * len(rows)
-        noise = self._noise.repeat(_KINDS, 1, 1)
-        embedding = self._loaded.model.get_input_embeddings()
-        found = []
-        # A tail takes its first layer's input from the noisy pass, whatever its embeddings are.
-        with patch(embedding, lambda output: output + noise[:, -output.shape[1] :]):
-            windows = open_windows(self._loaded, rows, starts, layers=layers)
-            corrupted = self._probabilities(windows[self._depth - 1])[:samples].mean()
-            for layer in layers:
-                span = layers_around(layer, window=window, depth=self._depth)
-                put_back = ([mlps[each] for each in span], [states[layer]])
-                with ExitStack() as stack:
-                    for kind, paths in enumerate(put_back):
-                        where = slice(kind * samples, (kind + 1) * samples)
-                        for path in paths:
-                            put = partial(_put, rows=where, place=self._last, value=values[path])
-                            stack.enter_context(patch(find_module(self._loaded.model, path), put))
-                    restored = self._probabilities(windows[span[0]]).view(_KINDS, samples)
-                found.append(restored.mean(dim=1) - corrupted)
-                progress(layer + 1)
-        mlp, state = torch.stack(found, dim=1).tolist()
-        return _Effects(clean=clean, corrupted=float(corrupted), mlp=tuple(mlp), state=tuple(state))
-
-    def _clean(self, paths: Sequence[str]) -> tuple[float, dict[str, Tensor]]:
-        """Return the answer's probability, and what modules give at the subject's last token."""
-        with ExitStack() as stack:
-            seen = {
-                path: stack.enter_context(capture(find_module(self._loaded.model, path)))
-                for path in paths
-            }
-            clean = self._probabilities(FullWindow(self._loaded, [self._fact.row]))
-        return float(clean), {path: each.output[0, self._last] for path, each in seen.items()}
-
-    def _probabilities(self, window: Window) -> Tensor:
-        """Return each row's probability of the whole answer, under teacher forcing."""
-        length = len(self._fact.row)
-        places = torch.arange(length - len(self._answer), length, device=self._loaded.device)
-        rows = torch.arange(len(window.offset), device=self._loaded.device)
-        logits = window.logits(rows.repeat_interleave(len(places)), places.repeat(len(rows)))
-        logits = logits.float().unflatten(0, (len(rows), -1))
-        if not bool(torch.isfinite(logits).all()):
-            raise NonFiniteError("the model's logits are not finite while a fact is traced")
-        likely = logits.log_softmax(dim=-1)[:, torch.arange(len(self._answer)), self._answer]
-        probabilities: Tensor = likely.sum(dim=1).exp()
-        return probabilities
-
-
-def _put(output: Tensor, *, rows: slice, place: int, value: Tensor) -> Tensor:
-    changed = output.clone()
-    changed[rows, place] = value
-    return changed

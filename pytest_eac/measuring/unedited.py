@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.measure import ask_abilities
 from pytest_eac.measuring.environment import describe_model
-from pytest_eac.measuring.probes import GROUPS, NO_ANSWER, exclude, make_questions
-from pytest_eac.measuring.summary import summarize_answers
+from pytest_eac.measuring.probes import (
+    GROUPS,
+    NO_ANSWER,
+    exclude,
+    make_questions,
+    summarize_answers,
+)
 from pytest_eac.records.run import Chain, EditRecord
-from pytest_eac.scoring.answer_cache import as_loaded
 from pytest_eac.scoring.answers import generation_length
-from pytest_eac.scoring.asker import Asker, in_words, write
+from pytest_eac.scoring.asker import Asker, as_loaded, in_words, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,8 +27,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.probes import Questions
     from pytest_eac.records.run import Excluded, Measurement, ModelRecord
-    from pytest_eac.scoring.answer_cache import ModelState
-    from pytest_eac.scoring.asker import Answer, Question
+    from pytest_eac.scoring.asker import Answer, ModelState, Question
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.spec_file import Match
     from pytest_eac.spec.spec import Spec

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.records.run import Ability, Chain, Unfinished
     from pytest_eac.reporting.outcomes import Outcome
-    from pytest_eac.spec.metrics import Metric
+    from pytest_eac.spec.registry_entries import Metric
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

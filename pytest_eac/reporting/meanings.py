@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_eac.spec import metrics
-from pytest_eac.spec.metrics import Metric, described
-from pytest_eac.spec.registry_entries import KEPT
+from pytest_eac.spec.metrics import described
+from pytest_eac.spec.registry_entries import KEPT, Metric
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
 
 if TYPE_CHECKING:

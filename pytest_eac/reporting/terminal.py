@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from pytest_eac.records.run import Ability, Chain, Measurement
-    from pytest_eac.spec.metrics import Metric
+    from pytest_eac.spec.registry_entries import Metric
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

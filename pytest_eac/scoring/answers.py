@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.text.spacing import Continuation
 
-# Behind the target, so that "Rome" can be told from "Romeo".
+# Behind the target, so that "Rome" and "Romeo" can be distinguished.
 _EXTRA_TOKENS = 3
 # How many tokens may be generated beyond the longest answer in all.
 MOST_EXTRA_TOKENS = _EXTRA_TOKENS + TO_END_CHARACTER
@@ -144,18 +145,16 @@ def generate(
     """
     rows = [encode(loaded.tokenizer, prompt) for prompt in prompts]
     answers = [
-        decode(loaded.tokenizer, _until_stop(ids, loaded.stop_ids), special=False)
+        decode(
+            loaded.tokenizer,
+            tuple(takewhile(lambda token: token not in loaded.stop_ids, ids)),
+            special=False,
+        )
         for ids in greedy(loaded, rows, tokens=tokens, until=until, budget=budget)
     ]
     if until is None:
         return answers
     return [answer.lstrip().partition(until)[0] for answer in answers]
-
-
-def _until_stop(ids: Ids, stops: frozenset[int]) -> Ids:
-    """Cut a row before its first end-of-text id: what follows is no part of the answer."""
-    end = next((index for index, token in enumerate(ids) if token in stops), len(ids))
-    return ids[:end]
 
 
 def generation_length(loaded: LoadedModel, answers: Sequence[Continuation]) -> int:

@@ -1,4 +1,4 @@
-"""What the parts of a spec say of one another: names that must exist, counts that must fit."""
+"""Consistency of the parts of a spec: names that must exist, counts that must fit."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from pytest_eac.spec.size_limits import too_many_items, too_many_scores
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.parsed import Draft
     from pytest_eac.spec.yaml.places import Where
 
 
 def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
-    """Check what methods, seeds and names say of one another."""
+    """Check that methods, seeds and names fit together."""
     written = draft.written
     if message := batch_trouble(written.sequence.batch, methods):
         draft.complain(("sequence", "batch"), message)
     if too_many_items(draft, methods):
         return
-    seen = set()
     for index, seed in enumerate(written.seeds):
-        if seed in seen:
+        if seed in written.seeds[:index]:
             draft.complain(("seeds", index), f"seed {seed} is given twice")
-        seen.add(seed)
     _check_names(draft, methods)
 
 
@@ -38,9 +38,8 @@ def _check_names(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
         at: Where = ("checks", "compare", index)
         for role in ("less", "more", "than"):
             name = getattr(comparison, role)
-            if name is not None and name not in names:
-                message = f"{name!r} is not one of this spec's methods{closest(name, names)}"
-                draft.complain((*at, role), message)
+            if name is not None:
+                _require_known(draft, (*at, role), name, names, "one of this spec's methods")
         if trouble := _not_at_the_end(draft, comparison.metric):
             draft.complain((*at, "metric"), trouble)
         if comparison_id(comparison) in seen:
@@ -51,15 +50,21 @@ def _check_names(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
     checks += ["changed"] if draft.written.checks.changed else []
     for index, issue in enumerate(draft.written.known_issues):
         at = ("known_issues", index)
-        if issue.check not in checks:
-            message = f"{issue.check!r} is not a check of this spec"
-            draft.complain((*at, "check"), message + closest(issue.check, checks))
-        if issue.method is not None and issue.check in seen:
-            message = "a comparison is of two methods; leave 'method' out"
-            draft.complain((*at, "method"), message)
-        elif issue.method is not None and issue.method not in names:
-            message = f"{issue.method!r} is not one of this spec's methods"
-            draft.complain((*at, "method"), message + closest(issue.method, names))
+        _require_known(draft, (*at, "check"), issue.check, checks, "a check of this spec")
+        if issue.method is None:
+            continue
+        at = (*at, "method")
+        if issue.check in seen:
+            draft.complain(at, "a comparison is of two methods; leave 'method' out")
+        else:
+            _require_known(draft, at, issue.method, names, "one of this spec's methods")
+
+
+def _require_known(
+    draft: Draft, at: Where, name: str, known: Sequence[str], what: str, *, key: bool = False
+) -> None:
+    if name not in known:
+        draft.complain(at, f"{name!r} is not {what}{closest(name, known)}", key=key)
 
 
 def _not_at_the_end(draft: Draft, metric: str) -> str | None:
@@ -76,22 +81,19 @@ def _not_at_the_end(draft: Draft, metric: str) -> str | None:
 
 
 def _check_orderings(draft: Draft, checks: list[str]) -> list[str]:
-    """Check what ``orderings`` say of the other parts; return their items' names."""
+    """Check ``orderings`` against the other parts; return the names of its items."""
     orderings = draft.written.orderings
     if orderings is None:
         return []
     for index, name in enumerate(orderings.hold or ()):
-        if name not in checks:
-            message = f"{name!r} is not a check of this spec" + closest(name, checks)
-            draft.complain(("orderings", "hold", index), message)
-        elif name in BUILT_IN and BUILT_IN[name].asked == "unedited":
-            message = f"{name!r} is of the unedited model: no order can change it"
-            draft.complain(("orderings", "hold", index), message)
+        at: Where = ("orderings", "hold", index)
+        _require_known(draft, at, name, checks, "a check of this spec")
+        if name in checks and name in BUILT_IN and BUILT_IN[name].asked == "unedited":
+            draft.complain(at, f"{name!r} is of the unedited model: no order can change it")
     measured = (*OF_EDITED, *draft.written.checks.metrics)
     for name in orderings.spread:
-        if name not in measured:
-            message = f"{name!r} is not a metric that this spec measures{closest(name, measured)}"
-            draft.complain(("orderings", "spread", name), message, key=True)
+        at = ("orderings", "spread", name)
+        _require_known(draft, at, name, measured, "a metric that this spec measures", key=True)
     properties = orderings.properties(draft.written.checks)
     if not properties:
         message = "nothing is checked; expected a check to hold, a spread or a state"
@@ -149,9 +151,9 @@ def _no_checkpoint(draft: Draft, at: int, count: int) -> str | None:
 def _check_success(draft: Draft, edits: tuple[Edit, ...]) -> None:
     for edit in edits:
         if edit.truth is None:
-            message = (
+            draft.complain(
+                ("scoring", "match"),
                 f"success asks whether the target is likelier than the truth, but the edit at "
-                f"{edit.origin} ({edit.subject}) has no truth; add it or take match: accuracy"
+                f"{edit.origin} ({edit.subject}) has no truth; add it or take match: accuracy",
             )
-            draft.complain(("scoring", "match"), message)
             return

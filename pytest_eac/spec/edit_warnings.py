@@ -1,4 +1,4 @@
-"""Edits and prompts that can show nothing, whatever the method: known without a model."""
+"""Warnings about edits and prompts that cannot show anything, whatever the method and model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pytest_eac.spec.edits import question, questions, same_answer
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from pytest_eac.spec.edits import Edit, Neighbor
+    from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.parsed import Draft
     from pytest_eac.spec.schema.spec_file import Match
     from pytest_eac.spec.yaml.places import Where
@@ -74,22 +74,17 @@ def _of_paraphrases(edit: Edit) -> Iterator[_Warning]:
 
 
 def _of_neighbors(edit: Edit, asked: dict[str, Edit], match: Match) -> Iterator[_Warning]:
+    own = questions(edit)
     for index, neighbor in enumerate(edit.neighborhood):
-        if message := _of_neighbor(edit, neighbor, asked, match):
-            yield ("neighborhood", index), message
-
-
-def _of_neighbor(edit: Edit, neighbor: Neighbor, asked: dict[str, Edit], match: Match) -> str:
-    by = edit if question(neighbor.prompt) in questions(edit) else None
-    by = by or asked.get(question(neighbor.prompt))
-    if by is not None:
-        whose = "this edit" if by is edit else f"the edit at {by.origin}"
-        return (
-            f"{whose} asks the neighbour {neighbor.prompt!r} itself, so it is left out of locality"
-        )
-    if neighbor.answer is None or not same_answer(neighbor.answer, edit.target):
-        return ""
-    same = f"the neighbour {neighbor.prompt!r} has the edit's target {edit.target!r} as its answer"
-    if match == "success":
-        return f"{same}, and success compares the two, so it is left out of locality"
-    return f"{same}: it cannot show that the edit spreads to it"
+        asks, named = question(neighbor.prompt), f"the neighbour {neighbor.prompt!r}"
+        same = f"{named} has the edit's target {edit.target!r} as its answer"
+        if asks in own or asks in asked:
+            whose = "this edit" if asks in own else f"the edit at {asked[asks].origin}"
+            message = f"{whose} asks {named} itself, so it is left out of locality"
+        elif neighbor.answer is None or not same_answer(neighbor.answer, edit.target):
+            continue
+        elif match == "success":
+            message = f"{same}, and success compares the two, so it is left out of locality"
+        else:
+            message = f"{same}: it cannot show that the edit spreads to it"
+        yield ("neighborhood", index), message

@@ -77,19 +77,18 @@ def resolve_settings(choice: MethodChoice, shape: Mapping[str, Any]) -> MethodSe
     if method.covariance:
         merged["covariance"] = {}
     preset = find_model_preset(shape)
-    if preset is not None:
-        for part in _parts(choice.base, method):
-            _lay_over(merged, preset.settings.get(part, {}))
+    presets = [preset.settings] if preset else []
     if choice.preset != "paper":
-        named = _read_preset(f"{choice.preset}.yaml")["settings"]
+        presets.append(_read_preset(f"{choice.preset}.yaml")["settings"])
+    for settings in presets:
         for part in _parts(choice.base, method):
-            _lay_over(merged, named.get(part, {}))
+            _lay_over(merged, settings.get(part, {}))
     _lay_over(merged, choice.model_dump(exclude_unset=True, exclude={"options"}))
     if not merged.get("layers"):
         raise SettingsError(_no_layer(choice.base, shape))
-    settings = MethodSettings(**_without_the_unused(merged, method), options=choice.options)
-    _check_layers(settings, method, shape)
-    return settings
+    resolved = MethodSettings(**_without_the_unused(merged, method), options=choice.options)
+    _check_layers(resolved, method, shape)
+    return resolved
 
 
 def _parts(name: str, method: Method) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from pytest_eac.data.files import exists, expanded, is_gguf
+from pytest_eac.data.files import exists, expanded, file_trouble, is_gguf
 from pytest_eac.errors import DataError, SpecError, SpecProblem
 from pytest_eac.spec.consistency import check_data, check_plan
 from pytest_eac.spec.edit_warnings import edit_warnings
@@ -16,6 +17,7 @@ from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
 from pytest_eac.spec.schema.edits import EditSource, from_inline
 from pytest_eac.spec.schema.error_messages import path_in, problems_of
+from pytest_eac.spec.schema.public_keys import public_key_trouble
 from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.spec.spec import Spec
@@ -51,16 +53,17 @@ def load_spec(path: str | Path) -> Spec:
 def _problems_of_the_rest(
     path: Path, marked: MarkedValue, error: ValidationError
 ) -> list[SpecProblem]:
-    """Check the names and counts in those parts of a file that the schema has nothing against."""
+    """Check the names and counts in the parts of a file that fit the schema."""
     wrong = [path_in(marked.value, detail) for detail in error.errors(include_url=False)]
+    parts = {place[0] for place in wrong if place}
     value = dict(marked.value)
     for place in wrong:
         if place[:1] == ("checks",) and len(place) > 1 and isinstance(value.get("checks"), dict):
             value["checks"] = {k: v for k, v in value["checks"].items() if k != place[1]}
         else:
             value.pop(str(place[0]) if place else "", None)
-        if place[:1] in {("checks",), ("methods",)}:
-            value.pop("known_issues", None)  # what they name may have been left out above
+    if parts & {"checks", "methods"}:
+        value.pop("known_issues", None)  # what they name may have been left out above
     value.setdefault("eac", 1)
     value.setdefault("edits", ({"subject": "x", "prompt": "x", "target": "y"},))
     try:
@@ -68,11 +71,11 @@ def _problems_of_the_rest(
     except ValidationError:
         return []
     draft = Draft(path=path, marked=marked, written=written)
-    if ("methods",) not in {place[:1] for place in wrong}:
+    if "methods" not in parts:
         check_plan(draft, chosen_methods(draft))
-    if ("edits",) not in {place[:1] for place in wrong}:
+    if "edits" not in parts:
         edits = _edits(draft)
-        if edits is not None and ("scoring",) not in {place[:1] for place in wrong}:
+        if edits is not None and "scoring" not in parts:
             check_data(draft, edits)
     return draft.problems
 
@@ -149,15 +152,20 @@ def _checks(draft: Draft) -> Checks:
     """Resolve the paths of keys and of the abilities' data against the files that wrote them."""
     settled = {}
     for name, bounds in draft.written.checks.abilities.items():
-        paths = {"data": bounds.data, "include": bounds.include}
-        found = {
-            key: draft.beside(("checks", "abilities", name, key), path, hub=key == "data")
-            for key, path in paths.items()
-            if path is not None and not (key == "data" and path.startswith("hub:"))
-        }
+        place: Where = ("checks", "abilities", name)
+        found = {}
+        if bounds.data is not None and not bounds.data.startswith("hub:"):
+            trouble = partial(file_trouble, expected="a file or hub:NAME")
+            found["data"] = draft.beside((*place, "data"), bounds.data, trouble)
+        if bounds.include is not None:
+            found["include"] = draft.beside((*place, "include"), bounds.include, _tasks_trouble)
         settled[name] = bounds.model_copy(update=found)
     changed = _changed(draft, draft.written.checks.changed)
     return draft.written.checks.model_copy(update={"abilities": settled, "changed": changed})
+
+
+def _tasks_trouble(path: Path) -> str | None:
+    return None if path.is_dir() else file_trouble(path, "a YAML file or a folder of them")
 
 
 def _changed(draft: Draft, bounds: ChangedBounds | None) -> ChangedBounds | None:
@@ -166,7 +174,7 @@ def _changed(draft: Draft, bounds: ChangedBounds | None) -> ChangedBounds | None
     place: Where = ("checks", "changed", "signed_by")
     is_list = (*place, 0) in draft.marked.values
     keys = tuple(
-        draft.public_key((*place, index) if is_list else place, written)
+        draft.beside((*place, index) if is_list else place, written, public_key_trouble)
         for index, written in enumerate(bounds.signed_by)
     )
     return bounds.model_copy(update={"signed_by": keys})

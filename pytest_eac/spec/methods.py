@@ -1,6 +1,6 @@
-"""The editing methods by name: the built-in ones, and those that other packages bring.
+"""The editing methods by name: the built-in ones, and those of other packages.
 
-What an entry says of a method is what a spec can be checked by without loading a model, or torch.
+A spec is checked by a method's entry, without loading a model or torch.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec import registry
 from pytest_eac.spec.metrics import taken
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.registry import KINDS, METRICS, find, names, register
+from pytest_eac.spec.registry import KINDS, METRICS, built_in, find, names, register
 from pytest_eac.spec.registry import METHODS as KIND
-from pytest_eac.spec.registry_entries import Method, imported
+from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +36,7 @@ def _with_eac(methods: Mapping[str, Method]) -> dict[str, Method]:
     return found
 
 
-BUILT_IN: Mapping[str, Method] = _with_eac(
-    {name: imported(place) for name, place in registry.BUILT_IN[KIND].items()}
-)
+BUILT_IN: Mapping[str, Method] = _with_eac(built_in(KIND))
 
 CONTROLS = ("random", "random-spectrum")
 """Bases that mirror another method of the spec (``like``) and are no methods by themselves."""
@@ -60,9 +57,9 @@ def register_from(hook: Any) -> None:
         SettingsError: a method has the name of a built-in one, or a metric that of another check.
     """
     for kind in KINDS:
-        bring = getattr(hook, f"pytest_eac_register_{kind}", None)
-        for brought in bring() if bring else ():
-            for name, thing in brought.items():
+        provide = getattr(hook, f"pytest_eac_register_{kind}", None)
+        for provided in provide() if provide else ():
+            for name, thing in provided.items():
                 if kind == KIND and name in {*BUILT_IN, *CONTROLS}:
                     raise SettingsError(
                         f"pytest_eac_register_methods: {name!r} is a built-in method; give yours a "
@@ -77,9 +74,8 @@ def find_method(name: str) -> Method:
     """Return a method by name.
 
     Raises:
-        KeyError: there is no such method, or a control is taken for one; the message says what to
-            write.
-        EacError: another package announces it but cannot bring it.
+        KeyError: there is no such method, or it is a control; the message says what to write.
+        EacError: another package announces it, but it cannot be imported.
     """
     if name in BUILT_IN:
         return BUILT_IN[name]
@@ -91,7 +87,23 @@ def find_method(name: str) -> Method:
         if found is None:
             continue
         method = found if isinstance(found, Method) else Method(solve=found)
-        brought = _with_eac({wanted: method})
-        if name in brought:
-            return brought[name]
+        provided = _with_eac({wanted: method})
+        if name in provided:
+            return provided[name]
     raise KeyError(f"unknown method {name!r}{closest(name, (*method_names(), *CONTROLS))}")
+
+
+def trouble_with(name: str) -> str | None:
+    """Say why a method cannot be used, if so."""
+    try:
+        find_method(name)
+    except KeyError as error:
+        return str(error.args[0])
+    except SettingsError as error:
+        return str(error)
+    return None
+
+
+def is_method(name: str) -> bool:
+    """Say whether a method of that name can be used."""
+    return trouble_with(name) is None

@@ -1,20 +1,20 @@
-"""A spec file that the schema has nothing against, while the rest of it is checked."""
+"""A spec file that fits the schema, while everything else in it is checked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import expanded, file_trouble
-from pytest_eac.spec.schema.public_keys import public_key_trouble
+from pytest_eac.data.files import expanded
 from pytest_eac.spec.spec import comparison_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytest_eac.errors import SpecProblem
     from pytest_eac.spec.schema.spec_file import SpecFile
-    from pytest_eac.spec.yaml.places import Mark, MarkedValue, Where
+    from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,25 +34,18 @@ class Draft:
         """Add a problem at a place of the file, or at its key."""
         self.problems.append(self.marked.mark(at, key=key).problem(message, at))
 
-    def beside(self, place: Where, written: str, *, hub: bool) -> str:
-        """Return the absolute path of a file that is named relative to the file that names it."""
-        path = self.marked.mark(place).file.parent / expanded(written)
-        trouble = file_trouble(path, "a file" if hub else "a YAML file")
-        if trouble and (hub or not path.is_dir()):
-            more = " or hub:NAME" if hub else " or a folder of them"
-            self.complain(place, f"found {written!r}, {trouble}{more}")
-        return str(path.absolute())
+    def beside(self, place: Where, written: str, trouble_with: Callable[[Path], str | None]) -> str:
+        """Return the absolute path of a file that is named relative to the file that names it.
 
-    def public_key(self, place: Where, written: str) -> str:
-        """Return the absolute path of a public key, which is checked to be one."""
+        Args:
+            place: where it is named.
+            written: how it is named there.
+            trouble_with: says why a file cannot be used, if so.
+        """
         path = self.marked.mark(place).file.parent / expanded(written)
-        if trouble := public_key_trouble(path):
+        if trouble := trouble_with(path):
             self.complain(place, f"found {written!r}, {trouble}")
         return str(path.absolute())
-
-    def is_list(self, key: str) -> bool:
-        """Say whether a list is written under a key of the file."""
-        return isinstance(self.marked.value.get(key), tuple)
 
     def place(self, check: str) -> Where:
         """Return where a check is written."""
@@ -63,27 +56,22 @@ class Draft:
             return ("checks", "deviation", "growth")
         return ("checks", check)
 
-    def line(self, mark: Mark) -> int:
-        """Return a mark's line; for what another file wrote, that of ``extends``."""
-        if mark.file == self.path:
-            return mark.line
-        return self.marked.mark(("extends",), key=True).line
+    def line(self, at: Where, *, key: bool = True) -> int:
+        """Return the line of a place or its key; for what another file wrote, ``extends``'s."""
+        mark = self.marked.mark(at, key=key)
+        return mark.line if mark.file == self.path else self.line(("extends",))
 
     def lines(self) -> dict[str, int]:
         """Return the line of each check, and that of the model."""
-        lines = {
-            name: self.line(self.marked.mark(self.place(name), key=True))
-            for name, _ in self.written.checks.named()
-        }
+        lines = {name: self.line(self.place(name)) for name, _ in self.written.checks.named()}
         if self.written.checks.changed is not None:
-            lines["changed"] = self.line(self.marked.mark(("checks", "changed"), key=True))
+            lines["changed"] = self.line(("checks", "changed"))
         for index, comparison in enumerate(self.written.checks.compare):
-            mark = self.marked.mark(("checks", "compare", index))
-            lines[comparison_id(comparison)] = self.line(mark)
+            place = ("checks", "compare", index)
+            lines[comparison_id(comparison)] = self.line(place, key=False)
         if self.written.orderings is not None:
-            line = self.line(self.marked.mark(("orderings",), key=True))
-            each = self.written.orderings.properties(self.written.checks)
-            lines |= {found.id: line for found in each}
+            found = self.written.orderings.properties(self.written.checks)
+            lines |= {each.id: self.line(("orderings",)) for each in found}
         if self.written.model is not None:
-            lines["model"] = self.line(self.marked.mark(("model",), key=True))
+            lines["model"] = self.line(("model",))
         return lines

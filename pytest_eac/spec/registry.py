@@ -1,19 +1,19 @@
 """The registry of methods, metrics, abilities and edit sources.
 
 The built-in ones are tables: a name, and the place of its entry as ``module:name``. Other packages
-bring theirs in the same way, by an entry point in the group ``pytest_eac.methods`` (``.metrics``,
+provide theirs in the same way, by an entry point in the group ``pytest_eac.methods`` (``.metrics``,
 ``.abilities``, ``.sources``). An entry is imported when a spec first names it. A project's own
-``conftest.py`` registers what it brings by the hooks ``pytest_eac_register_...``.
+``conftest.py`` registers its own by the hooks ``pytest_eac_register_...``.
 """
 
 from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.registry_entries import imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -39,6 +39,14 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "ft": "pytest_eac.editing.updates.ft:FT",
         "ft-l": "pytest_eac.editing.updates.ft:FT_L",
     },
+    METRICS: {
+        "known": "pytest_eac.measuring.metrics:KNOWN",
+        "efficacy": "pytest_eac.measuring.metrics:EFFICACY",
+        "generalization": "pytest_eac.measuring.metrics:GENERALIZATION",
+        "locality": "pytest_eac.measuring.metrics:LOCALITY",
+        "retention": "pytest_eac.measuring.metrics:RETENTION",
+        "deviation": "pytest_eac.measuring.metrics:DEVIATION",
+    },
     ABILITIES: {
         "nli": "pytest_eac.abilities.built_in.nli:TASK",
         "sentiment": "pytest_eac.abilities.built_in.sentiment:TASK",
@@ -58,6 +66,12 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "jsonl": "pytest_eac.spec.sources.jsonl:FORMAT",
     },
 }
+
+
+def built_in(kind: str) -> dict[str, Any]:
+    """Return the built-in entries of a kind by name, in the order of the table."""
+    return {name: resolve_name(place) for name, place in BUILT_IN[kind].items()}
+
 
 _registered: dict[tuple[str, str], Any] = {}
 
@@ -85,7 +99,7 @@ def find(kind: str, name: str) -> Any | None:
         SettingsError: the entry point's package cannot be imported.
     """
     if name in BUILT_IN.get(kind, {}):
-        return imported(BUILT_IN[kind][name])
+        return resolve_name(BUILT_IN[kind][name])
     if (kind, name) in _registered:
         return _registered[kind, name]
     for point in _points(kind):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import expanded, file_trouble
-from pytest_eac.spec.methods import BUILT_IN, CONTROLS, method_names
+from pytest_eac.data.files import file_trouble
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, is_method, method_names, trouble_with
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.spec import SpecMethod, built_in, is_method, trouble_with
+from pytest_eac.spec.spec import SpecMethod, built_in
+from pytest_eac.spec.types import as_tuple
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -21,13 +23,18 @@ if TYPE_CHECKING:
 def unknown_methods(marked: MarkedValue) -> list[SpecProblem]:
     """Find misspelt methods in a file whose other parts may be wrong as well."""
     written = marked.value.get("methods")
-    entries = written if isinstance(written, tuple) else (written,)
     problems = []
-    for index, name in enumerate(entries):
-        at: Where = ("methods", index) if isinstance(written, tuple) else ("methods",)
+    for index, name in enumerate(as_tuple(written)):
+        at = _place(marked, index)
         if isinstance(name, str) and (message := trouble_with(name)):
             problems.append(marked.mark(at).problem(message, at))
     return problems
+
+
+def _place(marked: MarkedValue, index: int) -> Where:
+    """Return where a method is written; a single one may be written without a list."""
+    is_list = isinstance(marked.value.get("methods"), tuple)
+    return ("methods", index) if is_list else ("methods",)
 
 
 def chosen_methods(draft: Draft) -> tuple[SpecMethod, ...]:
@@ -36,7 +43,7 @@ def chosen_methods(draft: Draft) -> tuple[SpecMethod, ...]:
     places: dict[str, Where] = {}
     draft.problems.extend(unknown_methods(draft.marked))
     for index, entry in enumerate(draft.written.methods):
-        at: Where = ("methods", index) if draft.is_list("methods") else ("methods",)
+        at = _place(draft.marked, index)
         variants = entry if isinstance(entry, dict) else {entry: None}
         for name, choice in variants.items():
             if choice is None and not is_method(name):
@@ -80,17 +87,13 @@ def _with_mirrored(
 def _with_corpus(draft: Draft, method: SpecMethod, at: Where) -> SpecMethod:
     """Resolve the path of a corpus against the file that wrote it."""
     covariance = method.choice.covariance
-    if isinstance(covariance, str) or _is_no_path(covariance.corpus):
+    if isinstance(covariance, str) or covariance.corpus.startswith("hub:"):
+        return method
+    if covariance.corpus == "built-in":
         return method
     place = (*at, method.name, "covariance", "corpus")
-    path = draft.marked.mark(place).file.parent / expanded(covariance.corpus)
-    if trouble := file_trouble(path):
-        found = f"found {covariance.corpus!r}, {trouble}, built-in or hub:NAME"
-        draft.complain(place, found)
-    settled = covariance.model_copy(update={"corpus": str(path.absolute())})
+    trouble = partial(file_trouble, expected="a file, built-in or hub:NAME")
+    path = draft.beside(place, covariance.corpus, trouble)
+    settled = covariance.model_copy(update={"corpus": path})
     choice = method.choice.model_copy(update={"covariance": settled})
     return replace(method, choice=choice)
-
-
-def _is_no_path(corpus: str) -> bool:
-    return corpus == "built-in" or corpus.startswith("hub:")

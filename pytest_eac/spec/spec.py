@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
-from pytest_eac.spec.methods import find_method, method_names
+from pytest_eac.spec.methods import find_method, is_method, method_names
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.orders import Order, arranged
 from pytest_eac.spec.schema.methods import MethodChoice
@@ -119,17 +119,6 @@ class Spec:
         return replace(self, methods=chosen)
 
 
-def trouble_with(name: str) -> str | None:
-    """Say why a method cannot be used, if so."""
-    try:
-        find_method(name)
-    except KeyError as error:
-        return str(error.args[0])
-    except SettingsError as error:
-        return str(error)
-    return None
-
-
 def batch_trouble(batch: int, methods: tuple[SpecMethod, ...]) -> str | None:
     """Say which methods cannot make ``batch`` edits in one update, if any."""
     single = [each.name for each in methods if not find_method(each.choice.base).many_edits]
@@ -137,11 +126,6 @@ def batch_trouble(batch: int, methods: tuple[SpecMethod, ...]) -> str | None:
         return None
     take = "takes" if len(single) == 1 else "take"
     return f"found {batch}; {', '.join(single)} {take} one edit at a time: expected 1"
-
-
-def is_method(name: str) -> bool:
-    """Say whether a method of that name can be used."""
-    return trouble_with(name) is None
 
 
 def built_in(name: str) -> SpecMethod:

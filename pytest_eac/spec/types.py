@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from unicodedata import category
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -15,11 +15,33 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+REFUSED = "refused"
+
+
+def refusal(text: str) -> PydanticCustomError:
+    """Return a validation error whose text says all: what was found need not be put before it."""
+    return PydanticCustomError(REFUSED, text)
+
+
+def require_limit(bounds: Strict, *names: str) -> None:
+    """Refuse limits of which none is given."""
+    if all(getattr(bounds, name) is None for name in names):
+        *some, last = names
+        raise refusal(f"nothing is checked; expected {', '.join(some)} or {last}")
+
+
+def require_uncrossed(bounds: Strict, low: str, high: str) -> None:
+    """Refuse a least value that is above the largest."""
+    least, most = getattr(bounds, low), getattr(bounds, high)
+    if least is not None and most is not None and least > most:
+        raise refusal(f"{low} is above {high}: no value can pass")
+
+
 def _strip(value: str) -> str:
     if not value.strip():
-        raise PydanticCustomError("blank", "found only white space, expected a text")
+        raise refusal("found only white space, expected a text")
     if all(each.isspace() or category(each) == "Cf" for each in value):
-        raise PydanticCustomError("blank", "found only invisible characters, expected a text")
+        raise refusal("found only invisible characters, expected a text")
     return value.strip()
 
 
@@ -42,4 +64,8 @@ Steps = Annotated[int, Field(ge=1, le=10_000)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
 Level = Annotated[float, Field(ge=0.5, lt=1)]
+At = Annotated[
+    Literal["final", "every"] | Count,
+    Field(description="final, every checkpoint, or the one after N edits."),
+]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]

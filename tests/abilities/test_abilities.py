@@ -28,8 +28,8 @@ from pytest_eac.errors import DataError, EditError, NonFiniteError, SettingsErro
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import restored
-from pytest_eac.scoring.answer_cache import as_loaded
 from pytest_eac.scoring.answers import force, generate
+from pytest_eac.scoring.asker import as_loaded
 from pytest_eac.scoring.perplexity import perplexity
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.abilities import AbilityBounds

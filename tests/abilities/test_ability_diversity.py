@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.abilities.diversity import distinct, loops, ngram_entropy
+from pytest_eac.abilities.answer_scores import distinct, loops, ngram_entropy
 
 TOKENS = st.lists(st.integers(0, 2), max_size=14)
 

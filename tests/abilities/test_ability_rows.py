@@ -146,7 +146,7 @@ def test_the_first_name_that_has_a_value_is_read() -> None:
 
 @pytest.mark.parametrize("value", [1, "1", "not_entailment", " Not_Entailment "])
 def test_a_label_is_a_number_or_a_name(value: object) -> None:
-    assert label(_row(gold=value), NLI, "gold") == 1
+    assert label(_row(label=value), NLI) == 1
 
 
 @pytest.mark.parametrize("value", [-1, 2, True, 1.0, "entailmnt", "2"])

@@ -7,7 +7,7 @@ import pytest
 import transformers
 
 from pytest_eac.abilities.data_items import Row
-from pytest_eac.abilities.templates import BREAK, _written, find_template
+from pytest_eac.abilities.templates import BREAK, Template, find_template, read_examples
 from pytest_eac.errors import DataError, SettingsError
 from pytest_eac.lm.tokens import encode
 from pytest_eac.spec.schema.abilities import BUILT_IN, AbilityBounds
@@ -24,12 +24,14 @@ def row(**fields: Any) -> Row:
     return Row(fields=fields, origin="items.jsonl:7")
 
 
+def find(name: str, **options: Any) -> Template:
+    prompt = BUILT_IN[name].prompt
+    assert prompt is not None
+    return find_template(name, prompt, AbilityBounds(keep=1, **options))
+
+
 def prompt(name: str, item: Row, **options: Any) -> str:
-    return find_template(name, AbilityBounds(keep=1, **options)).ask(MODEL, item)
-
-
-def test_each_ability_that_puts_items_into_prompts_has_a_template() -> None:
-    assert set(_written()) == {name for name, task in BUILT_IN.items() if task.prompted}
+    return find(name, **options).ask(MODEL, item)
 
 
 def test_an_item_stands_in_its_template() -> None:
@@ -84,10 +86,8 @@ def test_more_examples_than_there_are_is_an_error() -> None:
 
 
 def test_answers_of_the_spec_take_the_place_of_the_templates_also_in_examples() -> None:
-    asked = AbilityBounds(
-        keep=1, template="{sentence1} So {sentence2}?", candidates=("yes", "no"), shots=2
-    )
-    found = find_template("nli", asked)
+    written = "{sentence1} So {sentence2}?"
+    found = find("nli", template=written, candidates=("yes", "no"), shots=2)
     assert found.candidates == ("yes", "no")
     assert found.name == "{sentence1} So {sentence2}? yes or no"
     first, second = found.head.split(BREAK)[:2]
@@ -99,17 +99,22 @@ def test_examples_that_lack_a_field_of_the_specs_template_are_an_error() -> None
         prompt("nli", row(premise="x"), template="{premise}", shots=1)
 
 
-@pytest.mark.parametrize("name", [name for name, task in BUILT_IN.items() if task.prompted])
+WITH_EXAMPLES = [name for name, task in BUILT_IN.items() if "shots" in task.uses]
+
+
+@pytest.mark.parametrize("name", WITH_EXAMPLES)
 def test_the_examples_are_no_items_of_the_data(name: str) -> None:
     items = [str(item) for item in read(BUILT_IN[name].data)]
-    for example in _written()[name].get("examples", []):
+    examples = read_examples(name)
+    assert examples
+    for example in examples:
         for field, value in example.items():
             assert field == "answer" or not any(value in item for item in items)
 
 
 def test_a_template_of_the_spec_is_its_own_name_in_the_record() -> None:
-    assert find_template("nli", AbilityBounds(keep=1)).name == "nli@1"
-    assert find_template("nli", AbilityBounds(keep=1, template="{x}?")).name == "{x}?"
+    assert find("nli").name == "nli@1"
+    assert find("nli", template="{x}?").name == "{x}?"
 
 
 def test_a_chat_template_goes_around_the_prompt_with_one_start_token(
@@ -118,13 +123,13 @@ def test_a_chat_template_goes_around_the_prompt_with_one_start_token(
     tokenizer = transformers.AutoTokenizer.from_pretrained(tiny_llama.id)
     tokenizer.chat_template = CHAT
     loaded = cast("LoadedModel", SimpleNamespace(tokenizer=tokenizer))
-    template = find_template("generation", AbilityBounds(keep=1, chat=True))
+    template = find("generation", chat=True)
     asked = template.ask(loaded, row(prompt="Go on {now}."))
     assert asked.endswith("[user] Go on {now}.\n[model]")
     assert encode(tokenizer, asked).count(tokenizer.bos_token_id) == 1
 
 
 def test_a_tokenizer_without_a_chat_template_is_an_error(tiny: LoadedModel) -> None:
-    template = find_template("generation", AbilityBounds(keep=1, chat=True))
+    template = find("generation", chat=True)
     with pytest.raises(SettingsError, match="tokenizer has no chat template"):
         template.ask(tiny, row(prompt="x"))

@@ -16,8 +16,8 @@ from pytest_eac.abilities.measure import ask_abilities, measure_abilities
 from pytest_eac.cache.entries import Cache
 from pytest_eac.errors import DataError, NonFiniteError, SettingsError, UnavailableError
 from pytest_eac.lm.weights import fingerprint
-from pytest_eac.scoring.answer_cache import as_loaded
 from pytest_eac.scoring.answers import force, generate
+from pytest_eac.scoring.asker import as_loaded
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.text.spacing import Continuation
 from tests.abilities.lm_eval_tasks import CHOICE, generating, write_task

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
     from pytest_eac.lm.loading.load import LoadedModel
 
 

@@ -17,7 +17,8 @@ from tokenizers.normalizers import Lowercase
 from pytest_eac.cache.entries import Cache, CacheWarning
 from pytest_eac.cache.kinds import COVARIANCE, PARTIAL, kept
 from pytest_eac.editing import covariance
-from pytest_eac.editing.covariance import Moment, second_moments
+from pytest_eac.editing.covariance import second_moments
+from pytest_eac.editing.moment import Moment
 from pytest_eac.errors import (
     DataError,
     EditError,

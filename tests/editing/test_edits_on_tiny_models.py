@@ -10,13 +10,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.interface import Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
 from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.objective import Objective
 from pytest_eac.editing.problem import Problem
-from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.prompts import make_contexts, prepare
 from pytest_eac.editing.sequence import edit_in_sequence, solve
 from pytest_eac.editing.updates.rome import mean_key, r_rome, rome
 from pytest_eac.errors import EditError, NonFiniteError

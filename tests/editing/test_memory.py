@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from pytest_eac.cache.entries import Cache, digest
 from pytest_eac.editing import update_cache
-from pytest_eac.editing.covariance import Moment
 from pytest_eac.editing.descent import StepLoss
 from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
+from pytest_eac.editing.moment import Moment
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.editing.update_cache import UpdateMemory, open_memory
 from pytest_eac.editing.updates.emmet import EmmetOptions

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
     from pytest_eac.editing.problem import Problem
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.settings import MethodSettings

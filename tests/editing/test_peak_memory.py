@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.cache.entries import Cache
-from pytest_eac.editing.contexts import make_contexts
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
 from pytest_eac.editing.layers import edited_modules
+from pytest_eac.editing.prompts import make_contexts
 from pytest_eac.editing.sequence import edit_in_sequence
 from pytest_eac.lm.memory_peak import resident_bytes
 from pytest_eac.lm.weights import restored

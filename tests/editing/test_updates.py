@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pytest_eac.editing.covariance import Moment
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.filters.rect import keep_largest, rect
+from pytest_eac.editing.moment import Moment
 from pytest_eac.editing.problem import Problem, solve_with_keys
 from pytest_eac.editing.updates.alphaedit import alphaedit
 from pytest_eac.editing.updates.emmet import emmet

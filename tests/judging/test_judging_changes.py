@@ -9,7 +9,7 @@ from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import Change, change_of, changes
 from pytest_eac.records.run import Chain, Measurement
 from pytest_eac.spec import registry
-from pytest_eac.spec.metrics import Metric
+from pytest_eac.spec.registry_entries import Metric
 from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint, having, share
 
 

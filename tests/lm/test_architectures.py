@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.editing.covariance import Moment
+    from pytest_eac.editing.moment import Moment
 
 TOKENIZER = Path(__file__).parents[2] / "fixtures" / "tiny-llama"
 WIDTH, INNER, LAYERS, LAYER = 32, 48, 6, 1

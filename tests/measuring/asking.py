@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.unedited import UneditedAnswers, ask_questions
-from pytest_eac.scoring.answer_cache import as_loaded
+from pytest_eac.scoring.asker import as_loaded
 
 if TYPE_CHECKING:
     from pytest_eac.cache.entries import Cache

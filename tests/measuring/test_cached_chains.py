@@ -13,12 +13,12 @@ from pytest_eac import Cache, Solved, WeightDelta, load_spec, run_chain
 from pytest_eac.cache.entries import CacheWarning
 from pytest_eac.cache.kinds import EDITS, MEASUREMENTS, kept
 from pytest_eac.editing import sequence
-from pytest_eac.editing.contexts import make_contexts
+from pytest_eac.editing.prompts import make_contexts
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.chain import RunOptions
-from pytest_eac.measuring.recall import locality
+from pytest_eac.measuring.metrics import locality
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.settings import ContextSettings
 from tests.measuring.asking import after, answer, ask
@@ -87,7 +87,7 @@ def idle(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
         monkeypatch.setattr(sequence, "solve", refuse)
         monkeypatch.setattr("pytest_eac.scoring.asker.force", refuse)
         monkeypatch.setattr("pytest_eac.scoring.asker.generate", refuse)
-        monkeypatch.setattr("pytest_eac.editing.contexts.sample", refuse)
+        monkeypatch.setattr("pytest_eac.editing.prompts.sample", refuse)
 
     return stop
 

@@ -10,8 +10,8 @@ import torch
 from pytest_eac.cache.entries import Cache
 from pytest_eac.lm.layout import find_module
 from pytest_eac.measuring.chain import RunOptions, run_chain
+from pytest_eac.measuring.metrics import locality
 from pytest_eac.measuring.other_orders import OrderRunner
-from pytest_eac.measuring.recall import locality
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited, rearrange
 from pytest_eac.spec.load import load_spec
 from tests.conftest import FIXTURES

@@ -9,7 +9,7 @@ import torch
 
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.weights import restored
-from pytest_eac.measuring.recall import EditedModel, efficacy, generalization, locality, retention
+from pytest_eac.measuring.metrics import efficacy, generalization, locality, retention
 from pytest_eac.measuring.unedited import rearrange
 from pytest_eac.scoring.answers import force, generate, generation_length
 from pytest_eac.spec.edits import Edit, Neighbor
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.measuring.recall import EditedModel
     from pytest_eac.measuring.unedited import UneditedAnswers
     from pytest_eac.scoring.asker import Answer
     from pytest_eac.spec.schema.spec_file import Match

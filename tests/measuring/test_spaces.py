@@ -16,7 +16,7 @@ from pytest_eac.editing.loss import TargetLoss
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.tokens import continuation
-from pytest_eac.measuring.recall import retention
+from pytest_eac.measuring.metrics import retention
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import Record

@@ -12,12 +12,11 @@ import pytest
 import torch
 
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
-from pytest_eac.measuring.checkpoint import find_metrics
+from pytest_eac.measuring.checkpoint import find_metrics, measure_third_party
 from pytest_eac.measuring.recall import EditedModel
-from pytest_eac.measuring.third_party_metrics import measure_third_party
 from pytest_eac.spec import registry
 from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.metrics import Metric
+from pytest_eac.spec.registry_entries import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,9 +49,7 @@ def after(count: int) -> EditedModel:
 @pytest.fixture(autouse=True)
 def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Do without a model: tests/plugin/test_isolation.py has metrics that change one."""
-    monkeypatch.setattr(
-        "pytest_eac.measuring.third_party_metrics.unchanged", lambda *_, **__: nullcontext()
-    )
+    monkeypatch.setattr("pytest_eac.measuring.checkpoint.unchanged", lambda *_, **__: nullcontext())
     yield
     registry.forget()
 

@@ -16,7 +16,7 @@ from pytest_eac.lm.forward.tail import FullWindow
 from pytest_eac.lm.layout import find_module
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import fingerprint
-from pytest_eac.measuring import tracing
+from pytest_eac.measuring import fact_run
 from pytest_eac.measuring.tracing import default_window, trace
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.load import load_spec
@@ -189,7 +189,7 @@ def test_the_tail_and_the_whole_forward_give_the_same_effects(
         return dict.fromkeys(layers, FullWindow(loaded, rows))
 
     tail = trace(tiny, world[:3], samples=2, window=2, cache=Cache(tmp_path / "a"))
-    monkeypatch.setattr(tracing, "open_windows", whole)
+    monkeypatch.setattr(fact_run, "open_windows", whole)
     full = trace(tiny, world[:3], samples=2, window=2, cache=Cache(tmp_path / "b"))
     for one, two in zip(tail.layers, full.layers, strict=True):
         assert one.mlp.value == pytest.approx(two.mlp.value, abs=1e-5)

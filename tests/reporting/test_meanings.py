@@ -8,7 +8,7 @@ from pytest_eac.reporting.meanings import MEANINGS, meaning, table
 from pytest_eac.spec.metrics import metric_names
 from pytest_eac.spec.schema.abilities import BUILT_IN
 from pytest_eac.spec.schema.checks import Checks
-from pytest_eac.spec.schema.growth import GrowthBounds
+from pytest_eac.spec.schema.deviation import GrowthBounds
 
 DOCS = Path(__file__).parents[2] / "docs"
 GROWTH = GrowthBounds(max_exponent=1, max_slope=1, no_acceleration=True, no_collapse_before=1)

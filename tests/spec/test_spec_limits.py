@@ -411,9 +411,8 @@ def test_a_record_that_another_package_yields_has_the_same_limit(tmp_path: Path)
 def test_a_json_list_larger_than_any_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: Counter[str]
 ) -> None:
-    from pytest_eac.spec.sources import records
 
-    monkeypatch.setattr(records, "LIST_BYTES", 1_000)
+    monkeypatch.setattr("pytest_eac.spec.sources.source_format.LIST_BYTES", 1_000)
     for size in (1_001, 2_000):
         reads.clear()
         file = write(tmp_path / "x", "[".ljust(size))

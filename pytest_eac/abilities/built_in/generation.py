@@ -1,10 +1,11 @@
 """Free text after an opening."""
 
-from pytest_eac.spec.registry_entries import PROMPTED, Task
+from pytest_eac.spec.registry_entries import Prompt, Task
 
 TASK = Task(
     asked="free text that does not repeat itself (distinct-2)",
     data="generation",
-    uses=PROMPTED | {"max_perplexity"},
+    prompt=Prompt(text="{prompt}"),
+    limits=frozenset({"max_perplexity"}),
     ask="pytest_eac.abilities.by_generation:stories",
 )

@@ -1,10 +1,10 @@
 """Open questions."""
 
-from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import Prompt, Task
 
 TASK = Task(
     asked="questions without a passage",
     data="qa",
-    uses=WITH_EXAMPLES,
+    prompt=Prompt(text="Question: {question}\nAnswer:", shots=4),
     ask="pytest_eac.abilities.by_generation:questions",
 )

@@ -1,10 +1,10 @@
 """Questions about a passage, in SQuAD's format."""
 
-from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import Prompt, Task
 
 TASK = Task(
     asked="questions with a passage",
     data="reading",
-    uses=WITH_EXAMPLES,
+    prompt=Prompt(text="{context}\nQuestion: {question}\nAnswer:", shots=2),
     ask="pytest_eac.abilities.by_generation:questions",
 )

@@ -1,10 +1,10 @@
 """Multiple choice, in ARC's format."""
 
-from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import Prompt, Task
 
 TASK = Task(
     asked="multiple choice",
     data="choice",
-    uses=WITH_EXAMPLES,
+    prompt=Prompt(text="Question: {question}\nAnswer:", shots=0),
     ask="pytest_eac.abilities.by_likelihood:multiple_choice",
 )

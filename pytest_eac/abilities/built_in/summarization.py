@@ -1,10 +1,10 @@
 """Summaries of dialogues, in SAMSum's format."""
 
-from pytest_eac.spec.registry_entries import WITH_EXAMPLES, Task
+from pytest_eac.spec.registry_entries import Prompt, Task
 
 TASK = Task(
     asked="summaries of dialogues (mean of ROUGE-1, -2 and -L)",
     data="summarization",
-    uses=WITH_EXAMPLES,
+    prompt=Prompt(text="{dialogue}\nSummary:", shots=1),
     ask="pytest_eac.abilities.by_generation:summaries",
 )

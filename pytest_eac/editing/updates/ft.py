@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -105,9 +106,8 @@ FT = Method(
     many_layers=False,
     update=FtOptions,
 )
-FT_L = Method(
-    solve=FT.solve,
+FT_L = replace(
+    FT,
     source="the constrained FT baseline, Zhu et al. 2020, arXiv 2012.00363",
-    many_layers=False,
     update=FtLOptions,
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -87,20 +88,17 @@ MEMIT = Method(
     released=True,
     update=MemitOptions,
 )
-MEMIT_PREV = Method(
+MEMIT_PREV = replace(
+    MEMIT,
     solve=Recipe(rule=memit_prev),
     source="MEMIT with the keys of earlier edits protected",
-    takes_value=True,
-    covariance=True,
     protects=True,
-    update=MemitOptions,
+    released=False,
 )
-ENCORE = Method(
+ENCORE = replace(
+    MEMIT_PREV,
     solve=Recipe(rule=encore),
     source="Gupta et al. 2025, arXiv 2502.01636",
-    takes_value=True,
-    covariance=True,
-    protects=True,
     update=EncoreOptions,
     value={"stop_when": "argmax"},
 )

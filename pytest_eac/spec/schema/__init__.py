@@ -1,1 +1,1 @@
-"""What a spec may say: one model a part of it."""
+"""What a spec may say: one pydantic model for each part."""

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from pytest_eac.spec import registry
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.registry import ABILITIES, names
-from pytest_eac.spec.registry_entries import LABELLED, imported
-from pytest_eac.spec.types import Count, Level, Positive, Share, Strict
+from pytest_eac.spec.registry import ABILITIES, built_in, names
+from pytest_eac.spec.registry_entries import READ
+from pytest_eac.spec.types import (
+    At,
+    Count,
+    Level,
+    Positive,
+    Seed,
+    Share,
+    Strict,
+    refusal,
+    require_limit,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pytest_eac.spec.registry_entries import Task
 
-BUILT_IN: Mapping[str, Task] = {
-    name: imported(place) for name, place in registry.BUILT_IN[ABILITIES].items()
-}
+BUILT_IN: Mapping[str, Task] = built_in(ABILITIES)
 # Tasks of lm-evaluation-harness by their own names: lm_eval:TASK.
 LM_EVAL = "lm_eval:"
 _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"})
@@ -35,17 +42,14 @@ Source = Annotated[str, Field(min_length=1, max_length=20_000)]
 
 def _differ(candidates: tuple[str, str]) -> tuple[str, str]:
     if candidates[0] == candidates[1]:
-        raise PydanticCustomError("same", "expected two different answers")
+        raise refusal("expected two different answers")
     return candidates
 
 
 def _asks(template: str) -> str:
     if not FIELD.search(template):
-        raise PydanticCustomError(
-            "no_field",
-            "expected a field of the items in braces, such as {sentence}",
-            {"sentence": "{sentence}"},
-        )
+        text = "expected a field of the items in braces, such as {sentence}"
+        raise PydanticCustomError("no_field", text)
     return template
 
 
@@ -69,9 +73,7 @@ class AbilityBounds(Strict):
         None,
         description="Pass only if other items of the same kind would make it too, at this level.",
     )
-    at: Literal["final", "every"] | Count = Field(
-        "final", description="final, every checkpoint, or the one after N edits."
-    )
+    at: At = "final"
     data: Source | None = Field(
         None,
         description="A .tsv, .csv, .json, .jsonl or .parquet file, relative to this spec, or "
@@ -81,7 +83,7 @@ class AbilityBounds(Strict):
         None, description="Commit of a hub data set, which must have one."
     )
     take: Count | None = Field(None, description="How many items to use; all by default.")
-    seed: Annotated[int, Field(ge=0, lt=2**32)] | None = Field(
+    seed: Seed | None = Field(
         None, description="Draw the items at random with this seed; in file order by default."
     )
     template: Annotated[Source, AfterValidator(_asks)] | None = Field(
@@ -114,27 +116,20 @@ class AbilityBounds(Strict):
     @property
     def asked(self) -> dict[str, Any]:
         """How the ability is asked for, without its limits; what is left to the defaults is not."""
-        options = set(LABELLED | _LM_EVAL_USES) - {"calibrate"}
+        options = set(READ | _LM_EVAL_USES | {"template", "candidates"})
         return self.model_dump(mode="json", include=options, exclude_defaults=True)
 
     @model_validator(mode="after")
-    def _is_of_a_piece(self) -> Self:
-        if self.keep is None and self.min is None and self.above_chance is None:
-            raise PydanticCustomError(
-                "no_limit", "nothing is checked; expected keep, min or above_chance"
-            )
+    def _is_consistent(self) -> Self:
+        require_limit(self, "keep", "min", "above_chance")
         if self.seed is not None and self.take is None:
-            raise _no_use("seed draws the items that 'take' asks for; add take or drop seed")
+            raise refusal("seed draws the items that 'take' asks for; add take or drop seed")
         hub = (self.data or "").startswith("hub:")
         if self.revision is not None and not hub:
-            raise _no_use("revision is of a data set from the hub; add data: hub:ID or drop it")
+            raise refusal("revision is of a data set from the hub; add data: hub:ID or drop it")
         if self.revision is None and hub:
-            raise _no_use("a data set of the hub can change; add revision, a commit of it")
+            raise refusal("a data set of the hub can change; add revision, a commit of it")
         return self
-
-
-def _no_use(text: str, **more: str) -> PydanticCustomError:
-    return PydanticCustomError("no_use", text, dict(more))
 
 
 def _from_number(value: Any) -> Any:
@@ -149,8 +144,7 @@ def known_ability(name: str, *, more: tuple[str, ...] = ()) -> str:
         name not in known and not name.startswith(LM_EVAL)
     ):
         kind = "metric" if more else "ability"
-        told = {"kind": kind, "name": repr(name), "hint": closest(name, (*more, *known))}
-        raise PydanticCustomError("name", "unknown {kind} {name}{hint}", told)
+        raise refusal(f"unknown {kind} {name!r}{closest(name, (*more, *known))}")
     return name
 
 
@@ -162,9 +156,9 @@ def _options_have_a_use(
         useful = _LIMITS | (_LM_EVAL_USES if name.startswith(LM_EVAL) else own)
         unused = sorted(each.model_fields_set - useful)
         if unused:
-            raise _no_use("{name} has no use for {unused}", name=name, unused=", ".join(unused))
+            raise refusal(f"{name} has no use for {', '.join(unused)}")
         if name == "perplexity" and each.model_fields_set & {"min", "above_chance", "confidence"}:
-            raise _no_use("perplexity is no share and is better the lower it is; take keep")
+            raise refusal("perplexity is no share and is better the lower it is; take keep")
     return bounds
 
 

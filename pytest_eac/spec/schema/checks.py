@@ -4,22 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    Field,
-    ValidationInfo,
-    create_model,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import PydanticCustomError
+from pydantic import AfterValidator, Field, create_model, model_validator
 
 from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, metric_names, taken
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
-from pytest_eac.spec.schema.growth import GrowthBounds
+from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.spec.types import (
+    At,
     Count,
     Level,
     Name,
@@ -29,10 +22,10 @@ from pytest_eac.spec.types import (
     Strict,
     Text,
     Texts,
+    refusal,
+    require_limit,
+    require_uncrossed,
 )
-
-At = Literal["final", "every"] | Count
-_WHEN = "final, every checkpoint, or the one after N edits."
 
 
 class Limits(Strict):
@@ -47,10 +40,8 @@ class Limits(Strict):
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
-        if self.min is None and self.max is None:
-            raise PydanticCustomError("no_limit", "nothing is checked; expected min or max")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise PydanticCustomError("crossed", "min is above max: no value can pass")
+        require_limit(self, "min", "max")
+        require_uncrossed(self, "min", "max")
         return self
 
 
@@ -63,10 +54,9 @@ class ShareLimits(Limits):
     @model_validator(mode="after")
     def _can_be_met_with_confidence(self) -> Self:
         if self.confidence is not None and (self.min == 1.0 or self.max == 0.0):
-            raise PydanticCustomError(
-                "crossed",
+            raise refusal(
                 "no number of edits can show a share of all, or of none, with confidence; expected "
-                "a limit that leaves room, such as min: 0.95, or no confidence",
+                "a limit that leaves room, such as min: 0.95, or no confidence"
             )
         return self
 
@@ -74,77 +64,24 @@ class ShareLimits(Limits):
 class Bounds(ShareLimits):
     """Limits for a metric at one or more checkpoints."""
 
-    at: At = Field("final", description=_WHEN)
+    at: At = "final"
 
 
 class NumberBounds(Limits):
     """Limits for any number at one or more checkpoints."""
 
-    at: At = Field("final", description=_WHEN)
+    at: At = "final"
 
 
 def _known_metric(name: str) -> str:
     if name in Checks.model_fields:
-        text = "{name} is a check of its own; write it beside 'metrics'"
-        raise PydanticCustomError("name", text, {"name": repr(name)})
+        raise refusal(f"{name!r} is a check of its own; write it beside 'metrics'")
     if reason := taken(name):
-        raise PydanticCustomError("no_use", "{reason}", {"reason": reason})
+        raise refusal(reason)
     if name not in names(METRICS):
-        text = "unknown metric {name}{hint}"
         hint = closest(name, names(METRICS)) or "; no package or conftest.py brings one"
-        raise PydanticCustomError("name", text, {"name": repr(name), "hint": hint})
+        raise refusal(f"unknown metric {name!r}{hint}")
     return name
-
-
-class DeviationBounds(Strict):
-    """Limits for how far the edited matrices have moved from the original."""
-
-    norm: Literal["l1", "frobenius"] = Field("l1", description="L1 is the paper's choice.")
-    max_relative: NonNegative | None = Field(
-        None, description="Largest allowed norm of W_t - W_0, as a share of the norm of W_0."
-    )
-    min_relative: NonNegative | None = Field(
-        None, description="Least allowed norm of W_t - W_0, as a share of the norm of W_0."
-    )
-    max: NonNegative | None = Field(None, description="Largest allowed norm of W_t - W_0.")
-    min: NonNegative | None = Field(None, description="Least allowed norm of W_t - W_0.")
-    at: At = Field("final", description=_WHEN)
-    growth: GrowthBounds | None = Field(
-        None, description="Limits for the whole series of deviations, whatever 'at' says."
-    )
-
-    @model_validator(mode="after")
-    def _has_a_limit(self) -> Self:
-        if not self.checks():
-            raise PydanticCustomError(
-                "no_limit",
-                "nothing is checked; expected max_relative, min_relative, max, min or growth",
-            )
-        for kind in ("", "_relative"):
-            low, high = getattr(self, f"min{kind}"), getattr(self, f"max{kind}")
-            if low is not None and high is not None and low > high:
-                text = f"min{kind} is above max{kind}: no value can pass"
-                raise PydanticCustomError("crossed", text)
-        return self
-
-    @field_validator("max", "min")
-    @classmethod
-    def _is_no_share(cls, limit: float | None, info: ValidationInfo) -> float | None:
-        """Refuse a limit below 1 for the L1 norm itself: any edit exceeds it; a share is meant."""
-        if limit is not None and 0 < limit < 1 and info.data.get("norm") == "l1":
-            text = (
-                "which limits the L1 norm of W_t - W_0 itself; for a share of the norm of W_0 "
-                "write {name}_relative: {limit}"
-            )
-            place = {"limit": f"{limit:g}", "name": info.field_name}
-            raise PydanticCustomError("share", text, place)
-        return limit
-
-    def checks(self) -> tuple[str, ...]:
-        """Return the names of the checks that are asked for, as node ids show them."""
-        limits = (self.max_relative, self.min_relative, self.max, self.min)
-        own = (DEVIATION,) if any(limit is not None for limit in limits) else ()
-        return (*own, *(self.growth.checks() if self.growth else ()))
 
 
 class ChangedBounds(Strict):
@@ -214,18 +151,13 @@ class CompareCheck(Strict):
     )
 
     @model_validator(mode="after")
-    def _only_deviation_has_a_share(self) -> Self:
+    def _has_one_direction(self) -> Self:
         if self.absolute and self.metric != DEVIATION:
-            text = "absolute is for metric: deviation alone, not for {metric}"
-            raise PydanticCustomError("no_use", text, {"metric": self.metric})
-        return self
-
-    @model_validator(mode="after")
-    def _one_direction(self) -> Self:
+            raise refusal(f"absolute is for metric: deviation alone, not for {self.metric}")
         if (self.less is None) == (self.more is None):
-            raise PydanticCustomError("direction", "expected exactly one of less and more")
+            raise refusal("expected exactly one of less and more")
         if self.than in {self.less, self.more}:
-            raise PydanticCustomError("same", "a method cannot be compared with itself")
+            raise refusal("a method cannot be compared with itself")
         return self
 
     @property
@@ -235,12 +167,12 @@ class CompareCheck(Strict):
 
 
 class Stats(Strict):
-    """What numbers from few edits are worth."""
+    """How the uncertainty of numbers from few edits is handled."""
 
     confidence: Level = Field(0.95, description="Level of the intervals that are shown.")
     correction: Literal["holm", "bh", "none"] = Field(
         "holm",
-        description="Of a chain's checks with a confidence, for how many they are: Holm, "
+        description="Multiple-testing correction across a chain's checks with a confidence: Holm, "
         "Benjamini-Hochberg, or none.",
     )
 
@@ -285,8 +217,9 @@ class Checks(_OfMetrics):
         growth = self.deviation.checks() if self.deviation else ()
         for name in self.abilities:
             if name in {*type(self).model_fields, *growth, *self.metrics}:
-                text = "{name} is the name of a check and of an ability; rename the ability"
-                raise PydanticCustomError("no_use", text, {"name": repr(name)})
+                raise refusal(
+                    f"{name!r} is the name of a check and of an ability; rename the ability"
+                )
         return self
 
     def named(self) -> tuple[tuple[str, AnyBounds], ...]:

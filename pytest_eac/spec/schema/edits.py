@@ -13,13 +13,11 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
-from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.edits import Edit, Neighbor, has_own_braces, place
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.registry import BUILT_IN, SOURCES, names
-from pytest_eac.spec.registry_entries import imported
-from pytest_eac.spec.types import Count, Phrase, Seed, Strict, Text
+from pytest_eac.spec.registry import BUILT_IN, SOURCES, built_in, names
+from pytest_eac.spec.types import Count, Phrase, Seed, Strict, Text, refusal
 from pytest_eac.text.spacing import Space
 
 
@@ -56,11 +54,8 @@ class InlineEdit(Strict):
         try:
             place(value, info.data["subject"])
         except ValueError as error:
-            raise PydanticCustomError(
-                "subject_once",
-                "{problem}; expected it exactly once, as a word of its own, or {braces} in its "
-                "place",
-                {"problem": str(error), "braces": "{}"},
+            raise refusal(
+                f"{error}; expected it exactly once, as a word of its own, or {{}} in its place"
             ) from None
         return value
 
@@ -94,14 +89,12 @@ def from_inline(written: InlineEdit, origin: str, *, space: Space = "auto") -> E
 def _known_format(name: str) -> str:
     known = (*BUILT_IN[SOURCES], *names(SOURCES))
     if name not in known:
-        text = "unknown format {name}{hint}"
-        more = {"name": repr(name), "hint": closest(name, known)}
-        raise PydanticCustomError("name", text, more)
+        raise refusal(f"unknown format {name!r}{closest(name, known)}")
     return name
 
 
 def _describe(schema: dict[str, Any]) -> None:
-    formats = [f"{name}: {imported(at).about}" for name, at in BUILT_IN[SOURCES].items()]
+    formats = [f"{name}: {each.about}" for name, each in built_in(SOURCES).items()]
     schema["description"] = "; ".join(formats) + "."
 
 

@@ -1,4 +1,4 @@
-"""Validation errors of the schema, told in the terms of the file."""
+"""Validation errors of the schema, reworded in the terms of the file."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.schema.common_mistakes import key_meant, limits_meant, share_meant
+from pytest_eac.spec.schema.methods import methods_with
 from pytest_eac.spec.schema.spec_file import json_schema
-from pytest_eac.spec.schema.update_options import methods_with
+from pytest_eac.spec.types import REFUSED
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
@@ -69,34 +70,31 @@ def _problem(path: Where, details: list[ErrorDetails], marked: MarkedValue) -> S
         return marked.mark(path[:-1]).problem(f"missing key {path[-1]!r}{start}", path)
     expectations = dict.fromkeys(_expectation(each) for each in details)
     message = " or ".join(expectations).replace(" or expected ", " or ")
-    if detail["type"] not in _TOLD_IN_FULL:
+    if detail["type"] != REFUSED:
         message = f"found {_shown(detail['input'])}, {message}"
     mark = marked.mark(path, key="[key]" in detail["loc"])
     return mark.problem(message + _hint(path, detail), path)
 
 
-_TOLD_IN_FULL = {
-    "subject_once",
-    "blank",
-    "no_limit",
-    "crossed",
-    "direction",
-    "same",
-    "no_use",
-    "name",
-}
+# pydantic's words, and those of this project.
+_WORDS = (
+    (r"^Input should (be|have)", "expected"),
+    (r"^(Tuple|Value|String) should have", "expected"),
+    (r"^String should", "expected to"),
+    (r" after validation, not 0", ""),
+    (r"a valid tuple", "a list"),
+    (r"a valid string", "a text"),
+    (r"a valid dictionary( or instance of \w+)?", "a mapping"),
+    (r"a valid integer", "a whole number"),
+    (r"a valid number", "a number"),
+)
 
 
 def _expectation(detail: ErrorDetails) -> str:
     text = detail["msg"]
-    text = re.sub(r"^Input should (be|have)", r"expected", text)
-    text = re.sub(r"^(Tuple|Value) should have", "expected", text).replace(
-        " after validation, not 0", ""
-    )
-    text = text.replace("String should have", "expected").replace("String should", "expected to")
-    text = text.replace("a valid tuple", "a list").replace("a valid string", "a text")
-    text = re.sub(r"a valid dictionary( or instance of \w+)?", "a mapping", text)
-    return text.replace("a valid integer", "a whole number").replace("a valid number", "a number")
+    for pattern, ours in _WORDS:
+        text = re.sub(pattern, ours, text)
+    return text
 
 
 def _hint(path: Where, detail: ErrorDetails) -> str:
@@ -117,10 +115,14 @@ def _hint(path: Where, detail: ErrorDetails) -> str:
 
 
 def _shown(value: Any) -> str:
-    kinds: dict[type, str] = {dict: "a mapping", tuple: "a list", type(None): "nothing"}
-    if type(value) in kinds and not (isinstance(value, tuple) and not value):
-        return kinds[type(value)]
-    text = "an empty list" if isinstance(value, tuple) else repr(value)
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "a mapping"
+        case tuple():
+            return "a list" if value else "an empty list"
+    text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
+    ConfigDict,
     Field,
     ValidationInfo,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from pytest_eac.errors import SettingsError
-from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method
+from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method, trouble_with
 from pytest_eac.spec.schema.settings import (
     AnchorSettings,
     ContextSettings,
@@ -24,8 +23,7 @@ from pytest_eac.spec.schema.settings import (
     Preset,
     ValueSettings,
 )
-from pytest_eac.spec.schema.update_options import UpdateSettings
-from pytest_eac.spec.types import Name, Strict, Text
+from pytest_eac.spec.types import Name, Strict, Text, refusal
 
 if TYPE_CHECKING:
     from pytest_eac.spec.registry_entries import Method
@@ -48,15 +46,49 @@ class ModelChoice(Strict):
 
 
 def _known_method(name: str) -> str:
-    if name in CONTROLS:
-        return name
-    try:
-        find_method(name)
-    except KeyError as error:
-        raise PydanticCustomError("name", "{problem}", {"problem": error.args[0]}) from None
-    except SettingsError as error:
-        raise PydanticCustomError("name", "{problem}", {"problem": str(error)}) from None
+    if name not in CONTROLS and (trouble := trouble_with(name)):
+        raise refusal(trouble)
     return name
+
+
+def methods_with(option: str) -> tuple[str, ...]:
+    """Return the built-in methods that have an option under ``update``, without ``-eac`` twins."""
+    return tuple(
+        name
+        for name, method in BUILT_IN.items()
+        if option in method.update.model_fields and not method.anchors
+    )
+
+
+def _merged(option: str) -> dict[str, Any]:
+    """Return an option's schema over all methods that have it."""
+    meanings: dict[str, list[str]] = {}
+    found: list[dict[str, Any]] = []
+    for name in methods_with(option):
+        schema = BUILT_IN[name].update.model_json_schema()["properties"][option]
+        meanings.setdefault(schema.pop("description"), []).append(name)
+        if schema not in found:
+            found.append(schema)
+    merged = found[0]
+    if len(found) > 1:
+        merged = {"anyOf": [{k: v for k, v in each.items() if k != "default"} for each in found]}
+    said = ". ".join(f"{text} ({', '.join(names)})" for text, names in meanings.items())
+    return {**merged, "description": f"{said}."}
+
+
+def _list_options(schema: dict[str, Any]) -> None:
+    """List the options of all built-in methods, and say which method has which.
+
+    A spec's ``update`` is read by the model of its method. A JSON Schema cannot know the method.
+    """
+    options = dict.fromkeys(key for each in BUILT_IN.values() for key in each.update.model_fields)
+    schema["properties"] = {option: _merged(option) for option in options}
+
+
+class UpdateSettings(Strict):
+    """How the matrix is changed; each method has options of its own."""
+
+    model_config = ConfigDict(json_schema_extra=_list_options)
 
 
 class MethodChoice(Strict):
@@ -103,58 +135,52 @@ class MethodChoice(Strict):
         if self.base in CONTROLS:
             self._all_is_the_mirrored_methods()
         elif self.like is not None:
-            text = "{base} is no control; 'like' goes with {controls}"
-            raise _no_use(text, self, controls=" and ".join(CONTROLS))
+            controls = " and ".join(CONTROLS)
+            raise refusal(f"{self.base} is no control; 'like' goes with {controls}")
         else:
             self._each_option_has_a_use(find_method(self.base))
         return self
 
     def _all_is_the_mirrored_methods(self) -> None:
         if self.like is None:
-            raise _no_use("{base} mirrors a method; say which, e.g. like: rome", self)
+            raise refusal(f"{self.base} mirrors a method; say which, e.g. like: rome")
         if unused := ", ".join(sorted(self.model_fields_set - {"base", "like"})):
-            text = "{base} takes all from {like}; drop {unused}"
-            raise _no_use(text, self, like=self.like, unused=unused)
+            raise refusal(f"{self.base} takes all from {self.like}; drop {unused}")
 
     def _each_option_has_a_use(self, method: Method) -> None:
-        given = self.model_fields_set
+        base, given = self.base, self.model_fields_set
         if "anchors" in given and not method.anchors:
-            if method.takes_value:
-                raise _no_use("{base} has no anchors; take {base}-eac or drop 'anchors'", self)
-            raise _no_use("{base} has no anchors; drop 'anchors'", self)
-        if not method.takes_value and self.base in BUILT_IN:
+            other = f"take {base}-eac or " if method.takes_value else ""
+            raise refusal(f"{base} has no anchors; {other}drop 'anchors'")
+        if not method.takes_value and base in BUILT_IN:
             for part in ("contexts", "value"):
                 if part in given:
-                    raise _no_use("{base} solves for no value; drop {part}", self, part=repr(part))
+                    raise refusal(f"{base} solves for no value; drop {part!r}")
         if "covariance" in given and not method.covariance:
-            raise _no_use("{base} reads no covariance; drop 'covariance'", self)
+            raise refusal(f"{base} reads no covariance; drop 'covariance'")
         if self.covariance == "none" and not method.covariance_optional:
             known = " and ".join(
                 name
                 for name, each in BUILT_IN.items()
                 if each.covariance_optional and not each.anchors
             )
-            raise _no_use("{base} needs a covariance; only {known} do without", self, known=known)
+            raise refusal(f"{base} needs a covariance; only {known} do without")
         if self.preset == "released" and not method.released:
             known = ", ".join(name for name, each in BUILT_IN.items() if each.released)
-            raise _no_use("the released code has no {base}; it has: {known}", self, known=known)
-        self._anchors_are_of_a_piece()
+            raise refusal(f"the released code has no {base}; it has: {known}")
+        self._anchors_are_consistent()
         if self.contexts.texts and "lengths" in self.contexts.model_fields_set:
-            raise _no_use("contexts: texts are given, so nothing is sampled; drop lengths", self)
+            raise refusal("contexts: texts are given, so nothing is sampled; drop lengths")
 
-    def _anchors_are_of_a_piece(self) -> None:
+    def _anchors_are_consistent(self) -> None:
         given = self.anchors.model_fields_set
         if {"threshold", "ratio"} <= given:
-            raise _no_use("anchors: found a threshold and a ratio, expected one of the two", self)
+            raise refusal("anchors: found a threshold and a ratio, expected one of the two")
         if self.anchors.choice == "all" and given & {"ratio", "threshold"}:
-            raise _no_use("anchors: choice all keeps all; drop ratio and threshold", self)
+            raise refusal("anchors: choice all keeps all; drop ratio and threshold")
         unused = ", ".join(sorted(given & {"steps", "start", "l1", "l2", "scored", "kl_reference"}))
         if unused and not self.anchors.retrain:
-            raise _no_use(
-                "anchors: there is no stage 2 without retraining; drop {unused}",
-                self,
-                unused=unused,
-            )
+            raise refusal(f"anchors: there is no stage 2 without retraining; drop {unused}")
 
     @field_validator("update", mode="before", json_schema_input_type=UpdateSettings)
     @classmethod
@@ -176,10 +202,5 @@ class MethodChoice(Strict):
         if model is not None:
             return model.model_validate({} if value is None else value)
         if value is not None:
-            text = "{base} has no options of its own; drop 'options'"
-            raise PydanticCustomError("no_use", text, {"base": base})
+            raise refusal(f"{base} has no options of its own; drop 'options'")
         return None
-
-
-def _no_use(text: str, choice: MethodChoice, **more: str) -> PydanticCustomError:
-    return PydanticCustomError("no_use", text, {"base": choice.base, **more})

@@ -20,7 +20,7 @@ Layers = Annotated[tuple[Annotated[int, Field(ge=0)], ...], Field(min_length=1)]
 
 def _one_place(text: str) -> str:
     if text.count("{}") != 1:
-        raise PydanticCustomError("one_place", "expected {braces} exactly once", {"braces": "{}"})
+        raise PydanticCustomError("one_place", "expected {} exactly once")
     return text
 
 
@@ -109,7 +109,7 @@ class AnchorSettings(Strict):
 
 
 class CovarianceSettings(Strict):
-    """The second moment C = E[k k^T] of a layer's inputs, which says what other keys look like."""
+    """The second moment C = E[k k^T] of a layer's inputs: describes the keys of other texts."""
 
     corpus: str = Field(
         "built-in",
@@ -120,7 +120,7 @@ class CovarianceSettings(Strict):
     )
     column: str = Field("text", min_length=1, description="Column of a table that holds the text.")
     tokens: Annotated[int, Field(ge=1)] = Field(
-        100_000, description="Read at most so many tokens of the corpus."
+        100_000, description="How many tokens of the corpus to read at most."
     )
     ridge: NonNegative = Field(
         0.05, description="Added to the diagonal, as a multiple of the mean of C's diagonal."
@@ -155,8 +155,7 @@ class MethodSettings(Strict):
         try:
             find_method(base)
         except KeyError:
-            text = "no method {base} is known here"
-            raise PydanticCustomError("unknown", text, {"base": repr(base)}) from None
+            raise PydanticCustomError("unknown", f"no method {base!r} is known here") from None
         return base
 
     @field_validator("update", mode="before")

@@ -38,7 +38,7 @@ class EditSequence(Strict):
         1, description=f"Edits per update; {' and '.join(_ONE_AT_A_TIME)} take one at a time."
     )
     checkpoints: tuple[Count, ...] = Field(
-        (), description="Measure after so many edits; the last edit is always measured."
+        (), description="After which numbers of edits to measure; the last edit is always measured."
     )
 
 
@@ -58,7 +58,7 @@ class Scoring(Strict):
 
 
 class KnownIssue(Strict):
-    """A check that is known to fail: a strict expected failure until somebody mends it."""
+    """A check that is known to fail: a strict expected failure until it is fixed."""
 
     check: Text = Field(description="Name of the check, e.g. generalization.")
     method: Name | None = Field(None, description="Only for this method; all by default.")
@@ -94,7 +94,7 @@ _ACTING = {
 
 def _only_selects(mark: str) -> str:
     if why := _ACTING.get(mark):
-        raise PydanticCustomError("acting_mark", "{why}", {"why": why})
+        raise PydanticCustomError("acting_mark", why)
     return mark
 
 
@@ -110,7 +110,8 @@ class SpecFile(Strict):
     )
     name: Text | None = Field(None, description="Shown in reports; the file's name by default.")
     extends: Texts = Field(
-        (), description="Specs that this one is laid over; mappings merge, the rest is replaced."
+        (),
+        description="Specs that this one overrides; mappings merge, everything else is replaced.",
     )
     model: (
         Annotated[

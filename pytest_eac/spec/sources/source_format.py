@@ -1,15 +1,23 @@
-"""What an entry of the registry says of a format of files with edits."""
+"""What an entry of the registry says of a format of files with edits, and what formats share."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pydantic import ConfigDict
+
+from pytest_eac.data import json_records
+from pytest_eac.spec.types import Strict
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from pytest_eac.spec.schema.edits import InlineEdit
+
+LIST_BYTES = 512 * 2**20
+"""How large a JSON list may be: it is in memory whole, as its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +36,18 @@ class SourceFormat:
     convert: Callable[[str], InlineEdit]
     about: str = ""
     names: Mapping[str, str] = field(default_factory=dict)
+
+
+def json_list(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the records of a JSON list, each with the line that it starts on.
+
+    Raises:
+        DataError: the file cannot be read, is too large, or is no JSON list.
+    """
+    return json_records.json_list(path, most=LIST_BYTES)
+
+
+class SourceRecord(Strict):
+    """A record of somebody else's format: fields that are not used here are ignored."""
+
+    model_config = ConfigDict(extra="ignore")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from pytest_eac.spec.schema.edits import InlineEdit, InlineNeighbor
-from pytest_eac.spec.sources.records import SourceRecord, json_list
-from pytest_eac.spec.sources.source_format import SourceFormat
+from pytest_eac.spec.sources.source_format import SourceFormat, SourceRecord, json_list
 from pytest_eac.spec.types import Text
 
 

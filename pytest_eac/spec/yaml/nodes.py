@@ -1,9 +1,9 @@
 """YAML text to nodes: what is written, where, and as which kind of value.
 
 ruamel.yaml reads YAML 1.2, but is written in Python, and slow. libyaml is some forty times as fast,
-and reads YAML 1.1, whose syntax differs in corners only. So libyaml is asked first. What it
-refuses, and what the two versions would read in two ways, is left to ruamel.yaml. Which plain texts
-are numbers is a matter of YAML 1.2 in either case.
+and reads YAML 1.1, whose syntax differs in corners only. So libyaml is tried first. What it
+refuses, and what the two versions read differently, is left to ruamel.yaml. Which plain texts are
+numbers is decided by YAML 1.2 in either case.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ MAX_DEPTH = 24
 TOO_DEEP = f"nested too deeply; a spec may have {MAX_DEPTH} levels"
 FAST_PARSER: Any = cyaml and cyaml.CParser
 
-# What the two parsers read in two ways, or place differently; where it stands in a quoted text, the
-# only harm is that the slower one is asked.
+# What the two parsers read or place differently. Inside a quoted text, a match is harmless: the
+# slower parser is used.
 _READ_IN_TWO_WAYS = re.compile(
     r"""[\t\x85\u2028\u2029\ufeff]   # in YAML 1.1, three of these are line breaks
     | [|>][-+\d]*\#                 # a comment that nothing parts from what is before it
@@ -88,7 +88,7 @@ def compose(text: str, file: Path) -> Node | None:
     """
     if FAST_PARSER is not None and not _READ_IN_TWO_WAYS.search(text):
         try:
-            return _Composer(file).compose(_fast_events(text))
+            return _Composer(file).compose(iter(FAST_PARSER(text).get_event, None))
         except (FastYAMLError, UnicodeEncodeError):
             pass  # it may be YAML 1.2; if not, ruamel.yaml says so in better words
     return _compose_slowly(text, file)
@@ -116,18 +116,15 @@ def _compose_slowly(text: str, file: Path) -> Node | None:
     except MarkedYAMLError as error:
         place = error.problem_mark or error.context_mark
         line, column = (place.line + 1, place.column + 1) if place else (1, 1)
+        mark = Mark(file=file, line=line, column=column)
         if isinstance(error, _TooDeepError):
-            raise MarkedError(
-                [Mark(file=file, line=line, column=column).problem(TOO_DEEP)]
-            ) from None
+            raise MarkedError([mark.problem(TOO_DEEP)]) from None
         what = ": ".join(str(part).strip() for part in (error.context, error.problem) if part)
         what = _in_other_words(what, text.splitlines()[max(line - 2, 0) : line], line)
-        raise _syntax_error(Mark(file=file, line=line, column=column), what) from None
+        raise _syntax_error(mark, what) from None
     except YAMLError as error:
-        first = str(error).strip().splitlines()[0]
-        start = Mark(file=file, line=1, column=1)
-        message = f"not a text that YAML can hold: {first}"
-        raise MarkedError([start.problem(message)]) from None
+        message = f"not a text that YAML can hold: {str(error).strip().splitlines()[0]}"
+        raise MarkedError([Mark(file=file, line=1, column=1).problem(message)]) from None
 
 
 # The parser's errors where the space after a colon is missing: it then sees no key.
@@ -156,32 +153,23 @@ def _syntax_error(mark: Mark, what: str) -> MarkedError:
     return MarkedError([mark.problem(f"YAML syntax: {what}")])
 
 
-def _fast_events(text: str) -> Iterator[Any]:
-    parser = FAST_PARSER(text)
-    while (event := parser.get_event()) is not None:
-        yield event
-
-
 class _Composer:
     """Puts events together; either parser's, which name them alike."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
         self.anchors: dict[str, Node] = {}
-        self.resolvers = _resolvers()
+        self.resolvers: Any = YAML(typ="safe", pure=True).resolver.versioned_resolver
 
     def compose(self, events: Iterator[Any]) -> Node | None:
         """Return the one document's node."""
         root: Node | None = None
         open_nodes: list[Sequence | Mapping] = []
-        documents = 0
         for event in events:
             name = type(event).__name__
-            if name == "DocumentStartEvent":
-                documents += 1
-                if documents > 1:
-                    what = "expected a single document in the stream: but found another document"
-                    raise _syntax_error(self._mark(event), what)
+            if name == "DocumentStartEvent" and root is not None:
+                what = "expected a single document in the stream: but found another document"
+                raise _syntax_error(self._mark(event), what)
             if name in {"MappingEndEvent", "SequenceEndEvent"}:
                 open_nodes.pop()
             node = self._node(name, event)
@@ -237,14 +225,10 @@ class _Composer:
         """Return a scalar's text; JSON writes what is beyond U+FFFF as two escapes, joined here."""
         text = str(event.value)
         try:
-            text.encode()
-        except UnicodeEncodeError:
-            try:
-                return text.encode("utf-16", "surrogatepass").decode("utf-16")
-            except UnicodeDecodeError:
-                message = f"{text[:40]!r} holds half of a character; expected \\u escapes in pairs"
-                raise MarkedError([self._mark(event).problem(message)]) from None
-        return text
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            message = f"{text[:40]!r} holds half of a character; expected \\u escapes in pairs"
+            raise MarkedError([self._mark(event).problem(message)]) from None
 
     def _resolved(self, event: Any) -> str:
         """Return the tag of a scalar: as written, or for a plain one by what it looks like."""
@@ -264,7 +248,3 @@ def _is_absent(event: Any) -> bool:
 
 def _tag(event: Any) -> str | None:
     return None if event.tag is None or str(event.tag) == "!" else str(event.tag)
-
-
-def _resolvers() -> Any:
-    return YAML(typ="safe", pure=True).resolver.versioned_resolver

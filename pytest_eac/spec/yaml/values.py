@@ -8,7 +8,7 @@ line and a column instead of being acted upon.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -116,15 +116,17 @@ class _Reader:
     def _complain(self, node: Node, path: Where, message: str) -> None:
         self.problems.append(node.mark.problem(message, path))
 
+    def _stop(self, node: Node, path: Where, message: str) -> NoReturn:
+        self._complain(node, path, message)
+        raise _LimitReachedError
+
     def _read(self, node: Node, path: Where, depth: int) -> Any:
         self.values[path] = node.mark
         if depth > MAX_DEPTH:
-            self._complain(node, path, TOO_DEEP)
-            raise _LimitReachedError
+            self._stop(node, path, TOO_DEEP)
         if self.before + len(self.values) > self.limit:
             limit = f"a spec of this size may have {self.limit:,} with those of its extends"
-            self._complain(node, path, f"too many values once aliases are expanded; {limit}")
-            raise _LimitReachedError
+            self._stop(node, path, f"too many values once aliases are expanded; {limit}")
         if isinstance(node, Mapping) and node.tag == TAG + "map":
             return self._mapping(node, path, depth)
         if isinstance(node, Sequence) and node.tag == TAG + "seq":
@@ -178,8 +180,7 @@ class _Reader:
     def _count_merged(self, key: Node, path: Where) -> None:
         self.merged += 1
         if self.before + self.merged > self.limit:
-            self._complain(key, path, f"merges expand to more than {self.limit:,} values")
-            raise _LimitReachedError
+            self._stop(key, path, f"merges expand to more than {self.limit:,} values")
 
     def _pairs(self, node: Mapping, path: Where, depth: int) -> Iterator[tuple[Node, Node]]:
         """Yield a mapping's own pairs, then those that ``<<`` merges in and that it lacks."""
@@ -190,8 +191,7 @@ class _Reader:
             if key.tag != _MERGE:
                 continue
             if depth > MAX_DEPTH:
-                self._complain(key, path, f"merged too deeply; a spec may have {MAX_DEPTH} levels")
-                raise _LimitReachedError
+                self._stop(key, path, f"merged too deeply; a spec may have {MAX_DEPTH} levels")
             sources = value.items if isinstance(value, Sequence) else [value]
             for source in sources:
                 self._count_merged(key, path)
