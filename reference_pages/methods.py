@@ -47,11 +47,13 @@ def _row(name: str, method: Method) -> tuple[str, ...]:
         ("read, or none" if method.covariance_optional else "read") if method.covariance else "",
         "protected" if method.protects else "",
         ", ".join(
-            code(f"{key}: {_number(value)}") for key, value in method.update().model_dump().items()
+            code(f"{key}: {_shown(value)}") for key, value in method.update().model_dump().items()
         ),
         method.source,
     )
 
 
-def _number(value: float | None) -> str:
-    return "by the model" if value is None else json.dumps(round(value, 6))
+def _shown(value: float | str | None) -> str:
+    if value is None:
+        return "by the model"
+    return value if isinstance(value, str) else json.dumps(round(value, 6))

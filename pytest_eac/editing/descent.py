@@ -77,6 +77,7 @@ class _Walk:
         self._gradients = torch.zeros_like(start)
         self._updates = 0
         self.losses: list[StepLoss] = []
+        self.said = 0
         self.reached = False
 
     def move(self, gradient: Tensor) -> None:
@@ -142,8 +143,9 @@ def descend(
                 what = f"the loss is {losses.total} at step {step + 1} of the search"
                 raise NonFiniteError(what, edit=edit)
             walk.losses.append(losses)
+            walk.said += said
             walk.reached = losses.total < settings.stop_loss or (
-                settings.stop_when == "argmax" and said
+                settings.stop_when == "argmax" and walk.said >= settings.argmax_steps
             )
             moving.append(not walk.reached)
         if any(moving) and (step < steps - 1 or update_last):

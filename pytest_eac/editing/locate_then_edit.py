@@ -56,7 +56,8 @@ def locate_then_edit(
     """Solve an update of one or more edits by a recipe, on the model as it is; changes nothing.
 
     The residual is measured again before each layer, on the model with the layers before it
-    written, and shared out over the layers still to come.
+    written, and shared out over the layers still to come. A filter of the recipe sees the changes
+    of all layers afterwards: no layer makes up for what it takes from another.
 
     Raises:
         EditError: an edit cannot be carried out on this model.
@@ -67,30 +68,40 @@ def locate_then_edit(
     solver = _Solver(loaded, settings, work, recipe)
     prompts = _prepared(loaded, edits, work.contexts)
     state = dict(work.state)
-    if settings.value.norm == "anchored" and _NORM not in state:
-        state[_NORM] = solver.clean_norm(work.edits or edits)
+    norm = settings.value.norm
+    if norm == "anchored":
+        if _NORM not in state:
+            state[_NORM] = solver.clean_norm(work.edits or edits)
+        norm = float(state[_NORM])
     try:
         values = solver.values(prompts, work.done)
     except NonFiniteError as error:
         if len(edits) == 1 or error.edit is None:
             raise  # the sequence names it
         raise _about(edits[error.edit], error) from error
-    if settings.value.norm == "anchored":
-        values = [_rescaled(value, float(state[_NORM])) for value in values]
+    if norm != "free":
+        values = [_rescaled(value, norm) for value in values]
     target = torch.stack([value.init + value.delta for value in values], dim=1)
     residual = torch.stack([value.delta for value in values], dim=1)
     paths = [loaded.layout.down.format(layer) for layer in chosen_layers(settings)]
     protects = find_method(settings.base).protects
     deltas: list[WeightDelta] = []
+    problems: list[Problem] = []
     with restored(loaded.model, paths[:-1]):
         for index, path in enumerate(paths):
             if index:
                 apply_delta(loaded.model, deltas[-1])
                 residual = target - read_outputs(loaded, prompts, solver.site)
             problem = solver.problem(prompts, path, residual / (len(paths) - index))
+            problems.append(problem)
             deltas.append(recipe.rule(problem))
             if protects:
                 state[_keys(path)] = torch.cat([problem.earlier, problem.keys], dim=1)
+    if recipe.filter is not None:
+        deltas = [
+            problem.delta(recipe.filter(delta.dense, problem.weight, problem.options))
+            for delta, problem in zip(deltas, problems, strict=True)
+        ]
     return Solved(deltas=tuple(deltas), values=tuple(values), state=state)
 
 
@@ -185,10 +196,11 @@ class _Solver:
     def clean_norm(self, edits: tuple[Edit, ...]) -> Tensor:
         """Return the mean norm of values solved on the model as it is; scalar, float64.
 
-        Called before the first edit, for the first edits of the sequence. The largest twentieth of
-        the norms is left out. Source: NAS (arXiv 2602.02543), whose code solves 1,000 other edits.
+        Called before the first edit, for the first edits of the sequence, after their bare prompts.
+        The largest twentieth of the norms is left out. Source: NAS (arXiv 2602.02543), whose code
+        solves 1,000 other edits.
         """
-        prompts = _prepared(self.loaded, edits[:_NORM_EDITS], self.work.contexts)
+        prompts = _prepared(self.loaded, edits[:_NORM_EDITS], ("{}",))
         values = self.values(prompts, 0)
         norms = [(value.written + value.delta).norm().double() for value in values]
         every = torch.stack(norms).sort().values

@@ -22,9 +22,15 @@ class TargetLoss:
 
     Call it with weights by name, e.g. ``{"model.layers.9.mlp.down_proj.weight": changed}``, in the
     module's own orientation; the model itself is neither changed nor left with gradients.
+
+    Each token of the target is read after those before it (teacher forcing), or, with
+    ``at_prompt``, all of them where the prompt ends.
     """
 
-    def __init__(self, loaded: LoadedModel, edits: tuple[Edit, ...]) -> None:
+    def __init__(
+        self, loaded: LoadedModel, edits: tuple[Edit, ...], *, at_prompt: bool = False
+    ) -> None:
+        self._at_prompt = at_prompt
         self._model = loaded.model
         prompts = [prepare(loaded, edit, ("{}",)) for edit in edits]
         self._inputs = loaded.pad([each.rows[0] for each in prompts], side="right").as_inputs()
@@ -36,7 +42,12 @@ class TargetLoss:
         logits = torch.func.functional_call(self._model, dict(weights), (), arguments).logits
         likely = logits.float().log_softmax(dim=-1)
         losses = [
-            -likely[row, torch.arange(start, start + len(target)), list(target)].mean()
+            -likely[row, self._read_at(start, len(target)), list(target)].mean()
             for row, (start, target) in enumerate(self._places)
         ]
         return torch.stack(losses).mean()
+
+    def _read_at(self, start: int, count: int) -> Tensor:
+        return (
+            torch.full((count,), start) if self._at_prompt else torch.arange(start, start + count)
+        )

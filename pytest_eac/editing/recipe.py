@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from torch import Tensor
 
@@ -31,11 +32,15 @@ class Recipe:
         whole_layer: the value is the decoder layer's output (MEMIT), not the MLP's (ROME).
         key: how a key is averaged over contexts, (contexts, d_in) -> (d_in,); by default as MEMIT
             does it (:func:`pytest_eac.editing.keys.grouped_key`).
+        filter: what is done to the change of each matrix, (d_out, d_in), once all layers are
+            solved: ``(change, weight, options) -> change``, where ``weight`` is the matrix before
+            the update and ``options`` are the method's own under ``update:``.
     """
 
     rule: Callable[[Problem], WeightDelta]
     whole_layer: bool = True
     key: Callable[[Tensor], Tensor] | None = None
+    filter: Callable[[Tensor, Tensor, Any], Tensor] | None = None
 
     def __call__(
         self, loaded: LoadedModel, edits: tuple[Edit, ...], settings: MethodSettings, work: Work

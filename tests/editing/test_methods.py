@@ -441,7 +441,7 @@ def test_nas_gives_every_value_the_mean_norm_of_values_on_the_unedited_model(
     edits, plain, nas = world[:4], settings_for("alphaedit"), settings_for("nas")
     norms = []
     for edit in edits:
-        work = chain_of(tiny, plain, (edit,), moments)
+        work = chain_of(tiny, plain, (edit,), moments, ("{}",))
         (value,) = solve(tiny, (edit,), plain, work).values
         norms.append(float((value.written + value.delta).norm()))
     anchor = sum(norms) / 4  # of fewer than twenty norms none is left out
@@ -474,7 +474,7 @@ def test_the_largest_twentieth_of_the_norms_is_left_out(
 ) -> None:
     plain, nas, norms = settings_for("alphaedit"), settings_for("nas"), []
     for edit in world[:20]:
-        work = chain_of(tiny_llama, plain, (edit,), llama_moments)
+        work = chain_of(tiny_llama, plain, (edit,), llama_moments, ("{}",))
         (value,) = solve(tiny_llama, (edit,), plain, work).values
         norms.append(float((value.written + value.delta).norm()))
     work = chain_of(tiny_llama, nas, world[:22], llama_moments)

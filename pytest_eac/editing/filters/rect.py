@@ -14,9 +14,6 @@ from pytest_eac.spec.types import Ratio
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from pytest_eac.editing.problem import Problem
-    from pytest_eac.lm.weights import WeightDelta
-
 
 class RectOptions(MemitOptions):
     """Options of RECT on MEMIT's update."""
@@ -24,20 +21,24 @@ class RectOptions(MemitOptions):
     keep: Ratio = Field(0.4, description="Share of the entries kept, largest |dW / W| first")
 
 
-def rect(problem: Problem) -> WeightDelta:
-    """Return MEMIT's update with all but the largest ``|dW / W|`` (option ``keep``) set to zero.
+def rect(change: Tensor, weight: Tensor, options: RectOptions) -> Tensor:
+    """Set all but the largest ``|dW / W|`` of an update to zero (option ``keep``).
 
-    Source: Gu et al. 2024 (arXiv 2401.04700), section 5; on MEMIT, as in AlphaEdit's comparison.
+    Source: Gu et al. 2024 (arXiv 2401.04700), section 5; on MEMIT, after all of its layers are
+    solved, as in the code of AlphaEdit's comparison.
     """
-    change = memit(problem).dense
-    return problem.delta(keep_largest(change, problem.weight, problem.options.keep))
+    return keep_largest(change, weight, options.keep)
 
 
 def keep_largest(change: Tensor, weight: Tensor, share: float) -> Tensor:
-    """Keep the ``share`` of entries with the largest ``|change / weight|``; zero elsewhere."""
+    """Keep the ``share`` of entries with the largest ``|change / weight|``; zero elsewhere.
+
+    The smallest ``int((1 - share) n)`` of ``n`` entries go, but for the largest of these, as in
+    the published code.
+    """
     import torch
 
-    count = max(1, int(share * change.numel()))
+    count = min(change.numel(), change.numel() - int((1 - share) * change.numel()) + 1)
     relative = (change / (weight + 1e-8)).abs().flatten()
     kept = torch.zeros_like(relative, dtype=torch.bool)
     kept[relative.topk(count).indices] = True
@@ -45,7 +46,7 @@ def keep_largest(change: Tensor, weight: Tensor, share: float) -> Tensor:
 
 
 RECT = Method(
-    solve=Recipe(rule=rect),
+    solve=Recipe(rule=memit, filter=rect),
     source="Gu et al. 2024, arXiv 2401.04700",
     takes_value=True,
     covariance=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
@@ -28,6 +28,11 @@ class FtOptions(Strict):
 
     steps: Steps = Field(25, description="Largest number of gradient steps")
     learning_rate: Positive = Field(5e-4, description="Adam's learning rate")
+    objective: Literal["target_new", "prompt_last"] = Field(
+        "target_new",
+        description="target_new: each token of the target is predicted after those before it; "
+        "prompt_last: all of them at the prompt's last token, as in the first published FT-L",
+    )
 
 
 class FtLOptions(FtOptions):
@@ -47,9 +52,9 @@ def fine_tune(
         NonFiniteError: the loss is NaN or infinite.
 
     Source: the FT and FT-L baselines of Meng et al. 2022 (learning rate 5e-4, 25 steps, stop at
-    1e-2). Their code reads every token of the target at the prompt's last token; here the target is
-    teacher-forced, as in EasyEdit's ``target_new`` objective, so that targets of several tokens are
-    learnt in order.
+    1e-2). Their code reads every token of the target at the prompt's last token, which is
+    ``objective: prompt_last``. The default is EasyEdit's ``target_new``, by which targets of
+    several tokens are learnt in order.
     """
     import torch
 
@@ -71,7 +76,7 @@ def fine_tune(
         for path, weight in weights.items()
     }
     optimizer = torch.optim.Adam(list(changes.values()), lr=options.learning_rate)
-    loss_of = TargetLoss(loaded, edits)
+    loss_of = TargetLoss(loaded, edits, at_prompt=options.objective == "prompt_last")
     losses: list[float] = []
     for _step in range(options.steps):
         moved = {

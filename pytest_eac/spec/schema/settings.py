@@ -57,13 +57,18 @@ class ValueSettings(Strict):
     stop_loss: NonNegative = Field(0.05, description="Stop once the loss is below this.")
     stop_when: Literal["loss", "argmax"] = Field(
         "loss",
-        description="loss: stop below stop_loss; argmax: stop as soon as the target is the most "
+        description="loss: stop below stop_loss; argmax: stop also when the target is the most "
         "likely answer in every context (ENCORE).",
     )
-    norm: Literal["free", "anchored"] = Field(
+    argmax_steps: Steps = Field(
+        1,
+        description="With stop_when: argmax, stop at so many steps at which it is (ENCORE's "
+        "prob_cutoff of -4 is 4).",
+    )
+    norm: Literal["free", "anchored"] | Positive = Field(
         "free",
         description="anchored: rescale every solved value to the mean norm of values solved on the "
-        "unedited model (NAS).",
+        "unedited model (NAS); a number: to this norm.",
     )
 
 
