@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import copy
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from pytest_eac.errors import EacWarning
+from pytest_eac.lm.forward.hooks import fed, head_at, passed_through, watched
 from pytest_eac.lm.layout import find_module, text_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from pytest_eac.lm.loading.load import LoadedModel
 
@@ -140,7 +141,7 @@ class TailWindow:
         tails = [row[start:] for row, start in zip(rows, starts, strict=True)]
         tail = loaded.pad(tails, side="right")
         with torch.no_grad(), ExitStack() as stack:
-            seen = {entry: stack.enter_context(_watched(self._layers[entry])) for entry in entries}
+            seen = {entry: stack.enter_context(watched(self._layers[entry])) for entry in entries}
             out = self._model(**whole.as_inputs(), logits_to_keep=1, use_cache=True)
         self._cache_name = loaded.cache_name
         self._cache = getattr(out, self._cache_name)
@@ -175,8 +176,8 @@ class TailWindow:
         """Run the tail against a copy of the cache that shares its tensors."""
         with ExitStack() as stack:
             for module in self._layers[: self._entry]:
-                stack.enter_context(_passed_through(module, self._in_tuples))
-            stack.enter_context(_fed(self._layers[self._entry], self._hidden[self._entry]))
+                stack.enter_context(passed_through(module, self._in_tuples))
+            stack.enter_context(fed(self._layers[self._entry], self._hidden[self._entry]))
             stack.enter_context(head_at(self._model, rows, places - self.offset[rows]))
             logits: Tensor = self._model(
                 **self._inputs, use_cache=True, **{self._cache_name: _copied(self._cache)}
@@ -201,76 +202,3 @@ def _copied(cache: Any) -> Any:
     copied = copy.copy(cache)
     copied.layers = [copy.copy(each) for each in cache.layers]
     return copied
-
-
-@contextmanager
-def head_at(model: nn.Module, rows: Tensor, places: Tensor) -> Iterator[None]:
-    """Let the head read only some tokens' states: the logits come as (1, n, vocabulary).
-
-    Args:
-        model: a causal language model.
-        rows: of the batch; (n,).
-        places: of the tokens in those rows; (n,).
-    """
-
-    def hook(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
-        where = rows.to(args[0].device), places.to(args[0].device)
-        return (args[0][where][None],)
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(hook)  # type: ignore[operator]
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _watched(layer: nn.Module) -> Iterator[list[tuple[Tensor, bool]]]:
-    """Collect the hidden states that enter a layer, and whether it returns a tuple."""
-    seen: list[tuple[Tensor, bool]] = []
-
-    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        entering = args[0] if args else kwargs["hidden_states"]
-        seen.append((entering.detach(), isinstance(output, tuple)))
-
-    handle = layer.register_forward_hook(hook, with_kwargs=True)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _fed(layer: nn.Module, hidden: Tensor) -> Iterator[None]:
-    """Replace the hidden states that enter a layer."""
-
-    def hook(
-        _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if args:
-            return (hidden, *args[1:]), kwargs
-        return args, {**kwargs, "hidden_states": hidden}
-
-    handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _passed_through(layer: nn.Module, in_tuples: bool) -> Iterator[None]:
-    """Let a layer return what it is given, without computing anything."""
-
-    def forward(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor | tuple[Tensor]:
-        return (hidden_states,) if in_tuples else hidden_states
-
-    own = layer.__dict__.get("forward")  # accelerate keeps its own there
-    layer.forward = forward
-    try:
-        yield
-    finally:
-        if own is None:
-            del layer.forward
-        else:
-            layer.forward = own
