@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError, SettingsError
-from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES, require_inside
+from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES
+from pytest_eac.lm.loading.safe_files import files_below, require_inside
 from pytest_eac.records.manifest import SIGNATURE
 from pytest_eac.spec.schema.public_keys import public_key_trouble
 
@@ -82,8 +82,8 @@ def _check(
     try:
         _require_size(folder, listed.get(SIGNATURE))
         signed = _hashes(_verified(folder / SIGNATURE, [Path(key) for key in keys]))
-        here = _files_in(folder)
-    except ValueError as error:
+        here = {name for name, _ in files_below(folder)}
+    except (ValueError, ModelError) as error:
         return {}, (f"{SIGNATURE}: {error}",)
     if files is None:
         signed = {name: each for name, each in signed.items() if name in here}
@@ -168,26 +168,6 @@ def _hashes(signed: manifest.Manifest) -> dict[str, str]:
             "has hashes of another kind; expected SHA-256 of whole files, model-signing's default"
         )
     return {name: digest.digest_hex for name, digest in found.items()}
-
-
-def _files_in(folder: Path) -> set[str]:
-    """Return the names of all that is in a folder and its subfolders, except for folders.
-
-    A link to a folder is not followed, but is one of the names. Raises a ValueError for a subfolder
-    that cannot be read.
-    """
-    found = set()
-    try:
-        for root, folders, names in os.walk(folder, onerror=_refuse):
-            links = [each for each in folders if (Path(root) / each).is_symlink()]
-            found |= {(Path(root) / each).relative_to(folder).as_posix() for each in names + links}
-    except OSError as error:  # or a path that is longer than the system takes
-        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}") from None
-    return found
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise error
 
 
 def _differences(

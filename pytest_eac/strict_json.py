@@ -68,7 +68,7 @@ def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Ty
     data = _json(text)
     found = data.get("schema") if isinstance(data, dict) else None
     if schema is not None and found != schema:
-        raise ValueError(f"found schema {_shown(found)}, expected {schema}")
+        raise ValueError(f"found schema {_kind_or_value(found)}, expected {schema}")
     try:
         # Not from what has been read above: only JSON lets lists stand for tuples in strict mode,
         # and without that, texts and booleans would be taken for numbers.
@@ -86,7 +86,9 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _json(text: str) -> Any:
-    return parse_json(text, parse_constant=_number, parse_float=_number, parse_int=_whole)
+    return parse_json(
+        text, parse_constant=finite_number, parse_float=finite_number, parse_int=_whole
+    )
 
 
 def parse_json(text: str | bytes, **numbers: Any) -> Any:
@@ -101,7 +103,7 @@ def parse_json(text: str | bytes, **numbers: Any) -> Any:
         ValueError: the text is not such JSON; says what was found.
     """
     try:
-        data = json.loads(text, object_pairs_hook=_unique, **numbers)
+        data = json.loads(text, object_pairs_hook=unique_keys, **numbers)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
@@ -112,15 +114,17 @@ def parse_json(text: str | bytes, **numbers: Any) -> Any:
     raise ValueError(f"found lists and objects nested deeper than {_DEEPEST}, expected fewer")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; a ``ValueError`` if it has a key twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"found the key {_shown(twice)} twice in an object, expected it once")
+        raise ValueError(f"found the key {shown(twice)} twice in an object, expected it once")
     return found
 
 
-def _number(text: str) -> float:
+def finite_number(text: str) -> float:
+    """Read a number; a ``ValueError`` if it is not finite."""
     number = float(text)
     if not isfinite(number):
         raise ValueError(f"found {text[:_SHOWN]}, expected a finite number")
@@ -131,7 +135,7 @@ def _whole(text: str) -> int:
     # Python refuses to read, and takes long to compute with, numbers of thousands of digits.
     number = int(text) if len(text) < _SHOWN else _LARGEST
     if not -_LARGEST <= number < _LARGEST:
-        raise ValueError(f"found {_shown(text)}, expected a whole number of 64 bits at most")
+        raise ValueError(f"found {shown(text)}, expected a whole number of 64 bits at most")
     return number
 
 
@@ -164,7 +168,7 @@ def _problem(detail: ErrorDetails) -> str:
     expected = detail["msg"]
     for words, ours in _WORDS.items():
         expected = expected.replace(words, ours)
-    return f"{place}: found {_shown(detail['input'])}, {expected}"
+    return f"{place}: found {_kind_or_value(detail['input'])}, {expected}"
 
 
 def _path(parts: Iterable[str | int]) -> str:
@@ -173,8 +177,13 @@ def _path(parts: Iterable[str | int]) -> str:
     return line(path.removeprefix(".")) or "the file"
 
 
-def _shown(value: object) -> str:
+def _kind_or_value(value: object) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
+    return shown(value)
+
+
+def shown(value: object) -> str:
+    """Write a value for a message, cut off where it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

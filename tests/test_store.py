@@ -14,13 +14,12 @@ import pytest
 import safetensors.torch
 import torch
 
+from pytest_eac.cache.folders import cached_folder, cached_text
 from pytest_eac.errors import RecordError
 from pytest_eac.records.json_files import to_json
 from pytest_eac.records.run import Record
 from pytest_eac.store import (
     append_text,
-    cached_folder,
-    cached_text,
     default_cache_dir,
     locked,
     read_record,

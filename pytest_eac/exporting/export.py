@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from model_signing import signing
+
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.edited import Edited, WeightChange
-    from pytest_eac.exporting.signing import Signer
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.loading.tensors import CheckpointFolder
     from pytest_eac.measuring.chain import Progress
@@ -50,7 +51,7 @@ def export_chain(
     form: Form = "model",
     seed: int = 0,
     rank: int | None = None,
-    signer: Signer | None = None,
+    signer: signing.Config | None = None,
     progress: Progress = lambda *_: None,
     cache_dir: Path | None = None,
     cache: Cache | None = None,

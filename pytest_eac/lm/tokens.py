@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError
-from pytest_eac.lm.library_errors import refusing
+from pytest_eac.lm.library_calls import refusing
 from pytest_eac.text.boundaries import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
@@ -118,18 +118,8 @@ def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = Non
     Raises:
         EditError: the subject is not in the text, or no token holds its end.
     """
-    return subject_span(tokenizer, text, subject, at=at)[-1]
-
-
-def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
-    """Return the indices of the subject's tokens in ``encode(text)``.
-
-    A token that holds any part of the subject belongs to it; arguments as for :func:`subject_end`.
-
-    Raises:
-        EditError: as :func:`subject_end`.
-    """
-    return Located.encode(tokenizer, text).tokens_of(_subject_place(text, subject, at))
+    place = _subject_place(text, subject, at)
+    return Located.encode(tokenizer, text).tokens_of(place)[-1]
 
 
 def _subject_place(text: str, subject: str, at: int | None) -> range:

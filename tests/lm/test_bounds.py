@@ -17,9 +17,9 @@ from tokenizers import Tokenizer, normalizers
 from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints import vocabularies
-from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
-from pytest_eac.lm.loading import load, tokenizer_limits
+from pytest_eac.lm.checkpoints import tokenizer_pair
+from pytest_eac.lm.checkpoints.configuration import compare_tokenizers
+from pytest_eac.lm.loading import pretrained, tokenizer_limits
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
 
@@ -150,7 +150,7 @@ def _unread(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         pytest.fail("was read")
 
-    for module in (load, vocabularies):
+    for module in (pretrained, tokenizer_pair):
         monkeypatch.setattr(module, "AutoTokenizer", SimpleNamespace(from_pretrained=fail))
 
 
@@ -204,7 +204,7 @@ def test_a_release_whose_texts_grow_is_reported(
         read.append(folder)
         return reading(folder, **settings)
 
-    monkeypatch.setattr(vocabularies, "AutoTokenizer", SimpleNamespace(from_pretrained=spy))
+    monkeypatch.setattr(tokenizer_pair, "AutoTokenizer", SimpleNamespace(from_pretrained=spy))
     (said,) = compare_tokenizers(BASE, folder)
     assert said.startswith("tokenizer.json: found normalizer that can make 5,001 bytes of one")
     assert read == [BASE]

@@ -6,6 +6,7 @@ import mmap
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -119,14 +120,14 @@ def test_content_counts_even_where_the_time_of_change_was_put_back(folder: Path)
 def test_a_file_that_changes_while_it_is_loaded_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = load._load_weights
+    reading = load.load_pretrained
 
-    def read(*arguments: object) -> object:
-        model = reading(*arguments)  # type: ignore[arg-type]
+    def read(*arguments: Any, **settings: Any) -> object:
+        found = reading(*arguments, **settings)
         rewrite(folder / WEIGHTS)
-        return model
+        return found
 
-    monkeypatch.setattr(load, "_load_weights", read)
+    monkeypatch.setattr(load, "load_pretrained", read)
     with pytest.raises(
         ModelError, match=f"{WEIGHTS}: was changed, added or removed while it was loaded"
     ):

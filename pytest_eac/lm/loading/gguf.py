@@ -13,26 +13,15 @@ from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.model_folder import require_few_parts
+from pytest_eac.lm.loading.config_limits import require_few_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_SCALARS = {
-    0: "B",
-    1: "b",
-    2: "H",
-    3: "h",
-    4: "I",
-    5: "i",
-    6: "f",
-    7: "?",
-    10: "Q",
-    11: "q",
-    12: "d",
-}
+# The kinds of numbers as :mod:`struct` names them: 0 to 7, and those of 64 bits.
+_SCALARS = {**dict(enumerate("BbHhIif?")), 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _NAME_BYTES = 200  # ggml allows 64 for tensors, 2^16 for keys
 TEXT_SPLITS = 2**30

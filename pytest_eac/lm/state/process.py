@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn.modules import module as torch_module
 
-from pytest_eac.lm.state.library_code import Code
+from pytest_eac.lm.state.library_code import present_code
 from pytest_eac.lm.state.settings import SETTINGS
 from pytest_eac.lm.state.torch_private import GLOBAL_HOOKS
 
@@ -35,7 +35,7 @@ class Process:
     def __init__(self, classes: Iterable[type]) -> None:
         self._settings = [each.read() for each in SETTINGS]
         self._hooks = [copy(getattr(torch_module, name)) for name in GLOBAL_HOOKS]
-        self._code = Code(classes)
+        self._code = present_code(classes)
 
     def differences(self, *, code: bool = True) -> list[str]:
         """Describe what has changed since, of the settings and, if asked for, of the code."""

@@ -1,9 +1,18 @@
-"""Errors of the libraries that read a model's files, as errors of this package."""
+"""Calls of the libraries that read a model's files: what they raise and what they print.
+
+A broken file makes them raise anything, and print what it holds.
+"""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import logging
+import os
+import sys
+import warnings
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
+
+from transformers.utils import logging as hf_logging
 
 from pytest_eac.errors import EacError, ModelError
 from pytest_eac.untrusted_text import line
@@ -36,7 +45,7 @@ def refusing(where: str, remedy: str = "") -> Iterator[None]:
     except EacError:
         raise
     except BaseException as error:
-        if not (isinstance(error, Exception) or is_panic(error)):
+        if not (isinstance(error, Exception) or _is_panic(error)):
             raise  # KeyboardInterrupt and its like
         if "custom code" in str(error):
             raise ModelError(
@@ -46,7 +55,7 @@ def refusing(where: str, remedy: str = "") -> Iterator[None]:
         raise ModelError(f"{where}: {brief(error)}{f'; {remedy}' if remedy else ''}") from error
 
 
-def is_panic(error: BaseException) -> bool:
+def _is_panic(error: BaseException) -> bool:
     """Say whether an exception is a panic of a library written in Rust."""
     return type(error).__name__ == "PanicException"
 
@@ -57,3 +66,50 @@ def brief(error: BaseException) -> str:
     if len(text) > _SHOWN:
         text = f"{text[:_SHOWN]}..."
     return line(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep transformers' progress bars and advice out of the user's terminal.
+
+    They may quote a hostile file as it is. What goes wrong is raised, not only logged.
+    """
+    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
+    hf_logging.set_verbosity(logging.CRITICAL)
+    hf_logging.disable_progress_bar()
+    try:
+        with warnings.catch_warnings(), _unprinted():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        hf_logging.set_verbosity(level)
+        if bars:
+            hf_logging.enable_progress_bar()
+
+
+@contextmanager
+def _unprinted() -> Iterator[None]:
+    """Drop what Rust code prints, which knows nothing of ``sys.stdout``: names of keys, panics."""
+    _flush()
+    try:
+        saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+    except OSError:  # there are none, as in a service
+        yield
+        return
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor in saved:
+            os.dup2(null, descriptor)
+        yield
+    finally:
+        _flush()
+        for descriptor, copy in saved.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
+        os.close(null)
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # there is none, or it is closed
+            stream.flush()
