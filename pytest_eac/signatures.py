@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import file_sha256, open_regular
-from pytest_eac.errors import ModelError, SettingsError
+from pytest_eac.errors import ModelError, SettingsError, first_line
 from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES
 from pytest_eac.lm.loading.safe_files import files_below, require_inside
 from pytest_eac.records.manifest import SIGNATURE
@@ -133,12 +133,12 @@ def _verified(path: Path, keys: Sequence[Path]) -> manifest.Manifest:
     try:
         signature = Signature.read(path)
     except Exception as error:  # whatever reading a file of others comes to
-        raise ValueError(f"is not a signature of model-signing: {_first_line(error)}") from None
+        raise ValueError(f"is not a signature of model-signing: {first_line(error)}") from None
     for key in keys:
         try:
             verifier = Verifier(key)
         except Exception as error:
-            raise SettingsError(f"{key}: is not a usable key: {_first_line(error)}") from None
+            raise SettingsError(f"{key}: is not a usable key: {first_line(error)}") from None
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints advice
                 return verifier.verify(signature)
@@ -146,17 +146,12 @@ def _verified(path: Path, keys: Sequence[Path]) -> manifest.Manifest:
             continue
         except Exception as error:  # likewise
             if not str(error).startswith("Key mismatch"):
-                text = f"is not a signature of model-signing: {_first_line(error)}"
+                text = f"is not a signature of model-signing: {first_line(error)}"
                 raise ValueError(text) from None
     names = " or ".join(key.name for key in keys)
     raise ValueError(
         f"is not a signature by {names}: another key was used, or the signature was altered"
     )
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _hashes(signed: manifest.Manifest) -> dict[str, str]:

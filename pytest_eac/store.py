@@ -61,6 +61,8 @@ def _writing(path: Path) -> Iterator[None]:
 
     try:
         yield
+    except Timeout:
+        raise RecordError(f"{path}: is being written by another process") from None
     except (OSError, SafetensorError) as error:
         why = getattr(error, "strerror", None) or error
         raise RecordError(f"{path}: cannot be written: {why}") from error
@@ -74,13 +76,10 @@ def new_folder(folder: Path, build: Callable[[Path], Result]) -> Result:
             written.
     """
     require_new(folder)
-    try:
-        with _writing(folder), replacing(folder, wait=False) as part:
-            require_new(folder)  # another process may have made it since
-            part.mkdir()
-            return build(part)
-    except Timeout:
-        raise RecordError(f"{folder}: is being written by another process") from None
+    with _writing(folder), replacing(folder, wait=False) as part:
+        require_new(folder)  # another process may have made it since
+        part.mkdir()
+        return build(part)
 
 
 @contextlib.contextmanager

@@ -65,7 +65,9 @@ def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Ty
     from pydantic import ValidationError
 
     wanted: Any = kind
-    data = _json(text)
+    data = parse_json(
+        text, parse_constant=finite_number, parse_float=finite_number, parse_int=_whole
+    )
     found = data.get("schema") if isinstance(data, dict) else None
     if schema is not None and found != schema:
         raise ValueError(f"found schema {_kind_or_value(found)}, expected {schema}")
@@ -83,12 +85,6 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
-
-
-def _json(text: str) -> Any:
-    return parse_json(
-        text, parse_constant=finite_number, parse_float=finite_number, parse_int=_whole
-    )
 
 
 def parse_json(text: str | bytes, **numbers: Any) -> Any:

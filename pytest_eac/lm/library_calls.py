@@ -45,7 +45,8 @@ def refusing(where: str, remedy: str = "") -> Iterator[None]:
     except EacError:
         raise
     except BaseException as error:
-        if not (isinstance(error, Exception) or _is_panic(error)):
+        is_panic = type(error).__name__ == "PanicException"  # of a library written in Rust
+        if not (isinstance(error, Exception) or is_panic):
             raise  # KeyboardInterrupt and its like
         if "custom code" in str(error):
             raise ModelError(
@@ -53,11 +54,6 @@ def refusing(where: str, remedy: str = "") -> Iterator[None]:
                 "not run; --eac-trust-remote-code allows that for a base, and never for a release"
             ) from error
         raise ModelError(f"{where}: {brief(error)}{f'; {remedy}' if remedy else ''}") from error
-
-
-def _is_panic(error: BaseException) -> bool:
-    """Say whether an exception is a panic of a library written in Rust."""
-    return type(error).__name__ == "PanicException"
 
 
 def brief(error: BaseException) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SHOWN = 40  # characters of a text, or ids, in an error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Padded token ids with their mask and positions, each (rows, tokens)."""
 
@@ -35,11 +35,7 @@ class Batch:
 
     def as_inputs(self) -> dict[str, Tensor]:
         """Return the keyword arguments of a model's forward call."""
-        return {
-            "input_ids": self.input_ids,
-            "attention_mask": self.attention_mask,
-            "position_ids": self.position_ids,
-        }
+        return dict(vars(self))
 
 
 def encode(tokenizer: Any, text: str) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading import load
+from pytest_eac.lm.loading import load, pretrained
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.model_folder import TEMPLATES, WEIGHTS
@@ -120,7 +120,7 @@ def test_content_counts_even_where_the_time_of_change_was_put_back(folder: Path)
 def test_a_file_that_changes_while_it_is_loaded_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = load.load_pretrained
+    reading = pretrained.load_pretrained
 
     def read(*arguments: Any, **settings: Any) -> object:
         found = reading(*arguments, **settings)

@@ -44,19 +44,8 @@ class Window(Protocol):
         ...
 
     def narrowed(self, rows: Tensor) -> Window:
-        """Return the window of some of the rows, which are counted anew."""
+        """Return the window of some of the rows, which are numbered from 0 again."""
         ...
-
-
-def open_window(
-    loaded: LoadedModel,
-    rows: Sequence[Sequence[int]],
-    starts: Sequence[int],
-    *,
-    layer: int,
-) -> Window:
-    """Return the tail window where it is exact, else the full one."""
-    return open_windows(loaded, rows, starts, layers=[layer])[layer]
 
 
 def open_windows(
@@ -66,7 +55,7 @@ def open_windows(
     *,
     layers: Sequence[int],
 ) -> dict[int, Window]:
-    """Return a window for each of ``layers``, all from one pass over the whole rows.
+    """Return a window for each of ``layers``: tails where they are exact, all from one full pass.
 
     A sliding attention window is counted in cache slots, and a tail's slots lie behind those of
     the whole row: the tail is exact only while all of them fit into the sliding window.
@@ -82,7 +71,7 @@ def open_windows(
             stacklevel=2,
         )
         return dict.fromkeys(layers, FullWindow(loaded, rows))
-    first = TailWindow(loaded, rows, starts, layer=min(layers), later=layers)
+    first = TailWindow(loaded, rows, starts, layers=layers)
     return {layer: first.entered_at(layer) for layer in layers}
 
 
@@ -110,14 +99,13 @@ class FullWindow:
 
 
 class TailWindow:
-    """Only the tokens from ``starts`` on, only through the layers from ``layer`` on.
+    """Only the tokens from ``starts`` on, only through the layers from the first of ``layers`` on.
 
     Args:
         loaded: the model as it is now; make a new window after every change of its weights.
         rows: token ids of each row.
         starts: for each row, the first token to compute.
-        layer: the first layer to compute.
-        later: other layers that ``entered_at`` will be asked for.
+        layers: the layers that ``entered_at`` takes; the window begins at the first of them.
     """
 
     def __init__(
@@ -126,11 +114,10 @@ class TailWindow:
         rows: Sequence[Sequence[int]],
         starts: Sequence[int],
         *,
-        layer: int,
-        later: Sequence[int] = (),
+        layers: Sequence[int],
     ) -> None:
         device = loaded.device
-        entries = sorted({layer, *later})
+        entries = sorted(set(layers))
         self._model = loaded.model
         self._layers = [
             find_module(loaded.model, loaded.layout.layer.format(index))
@@ -146,7 +133,7 @@ class TailWindow:
         self._cache_name = loaded.cache_name
         self._cache = getattr(out, self._cache_name)
         del out  # its logits are large
-        self._first = entries[0]
+        self._first = self._entry = entries[0]
         for below in self._cache.layers[: self._first]:  # never read, but asked for their length
             below.keys = below.keys.new_zeros(()).expand_as(below.keys)
             below.values = below.values.new_zeros(()).expand_as(below.values)
@@ -157,8 +144,7 @@ class TailWindow:
         self._hidden = {
             entry: states[0][0][rows_index, index.clamp_max(last)] for entry, states in seen.items()
         }
-        self._in_tuples = seen[layer][0][1]
-        self._entry = layer
+        self._in_tuples = seen[self._first][0][1]
         before = torch.arange(last + 1, device=device) < self.offset[:, None]
         self._inputs = {
             "input_ids": tail.input_ids,
@@ -167,7 +153,7 @@ class TailWindow:
         }
 
     def entered_at(self, layer: int) -> TailWindow:
-        """Return the same window from another layer on: the first one, or one of ``later``."""
+        """Return the same window from another of its layers on."""
         window = copy.copy(self)
         window._entry = layer
         return window

@@ -157,7 +157,8 @@ def require_model(folder: Path, *, released: bool = False) -> None:
     names = [each.name for each in list_folder(folder)]
     require_fetched(folder, names)
     require_companions(folder)
-    require_names(folder, names, base=_base_of_adapter(folder), released=released)
+    base = read_object(folder / ADAPTER).get("base_model_name_or_path")
+    require_names(folder, names, base=str(base or ""), released=released)
     single = WEIGHTS in names
     named = read_object(folder / CONFIG).get("transformers_weights")
     if named not in (None, WEIGHTS if single else INDEX):
@@ -171,11 +172,6 @@ def require_model(folder: Path, *, released: bool = False) -> None:
     if not single:
         placed = read_object(folder / INDEX).get("weight_map")
         require_inside(folder, placed_tensors(folder / INDEX, placed).values())
-
-
-def _base_of_adapter(folder: Path) -> str:
-    base = read_object(folder / ADAPTER).get("base_model_name_or_path")
-    return base if isinstance(base, str) else ""
 
 
 def find_in_package(name: str) -> Path:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
+from pytest_eac.errors import EditError, ModelError
+from pytest_eac.lm.devices import find_device, spare_bytes
 from pytest_eac.lm.layout import Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.library_calls import quiet, refusing
 from pytest_eac.lm.loading.find import find_model
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-_CPU_BYTES = 176 * 2**20
 _SHOWN = 12  # tokens of a prompt that show which one it is
 
 
@@ -142,13 +142,8 @@ class LoadedModel:
 
     @property
     def spare_bytes(self) -> int:
-        """How much memory work that can be split may take at once: half of what is free on a GPU.
-
-        On a CPU a fixed amount, chosen so that an edit takes no more than 400 MB beside its model.
-        """
-        if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0]) // 2
-        return _CPU_BYTES
+        """How much memory work that can be split may take at once."""
+        return spare_bytes(self.device)
 
     def require_files(self) -> None:
         """Raise unless the files that the model was loaded from are as they were.
@@ -204,7 +199,7 @@ def load_model(
     """
     if dtype not in {"auto", *DTYPES}:
         raise ModelError(f"found dtype {dtype!r}, expected auto, {', '.join(DTYPES)}")
-    torch_device = _find_device(device)
+    torch_device = find_device(device)
     found = find_model(
         model_id,
         revision=revision,
@@ -244,17 +239,3 @@ def _require_running(loaded: LoadedModel) -> None:
     inputs = loaded.pad([ids], side="right").as_inputs()
     with refusing(f"{loaded.id}: cannot be run as config.json says", SAVE_AGAIN), torch.no_grad():
         loaded.model(**inputs).logits  # noqa: B018 - that it has some
-
-
-def _find_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DeviceUnavailableError(
-            f"device {name!r} cannot be used here ({reason})", remedy="try --eac-device=cpu"
-        ) from None
-    return device

@@ -149,14 +149,15 @@ class CheckpointFolder:
         """
         path = f"{module}.weight".split(".")
         raw = as_bytes(weight.cpu())
-        for name in sorted(self.tensors, key=lambda name: -_common_end(path, name.split("."))):
+        alike = {name: _common_end(path, name.split(".")) for name in self.tensors}
+        for name in sorted(alike, key=lambda name: -alike[name]):
             tensor = self.tensors[name]
-            if tensor.shape != tuple(weight.shape) or _common_end(path, name.split(".")) < 2:
+            if tensor.shape != tuple(weight.shape) or alike[name] < 2:
                 continue
             found = tensor.whole()
             if found.dtype == weight.dtype and torch.equal(as_bytes(found), raw):
                 return tensor
-            if _common_end(path, name.split(".")) == len(path) and found.dtype != weight.dtype:
+            if alike[name] == len(path) and found.dtype != weight.dtype:
                 raise ModelError(
                     f"{tensor.file}: {name} is {found.dtype}, but was edited as {weight.dtype}; "
                     "edit it in its own type (dtype: auto), so that a release changes nothing else"

@@ -20,7 +20,7 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MAX_STEPS = 1_000
@@ -159,7 +159,10 @@ def _require_steps(where: Path, tokenizer: Mapping[str, Any]) -> float:
             raise ModelError(
                 f"{where}: found {part} of {len(steps):,} steps, expected at most {MAX_STEPS:,}"
             )
-        grown = found[part] = _growth(steps)
+        grown = 1.0
+        for factor, more in map(_grows, steps):
+            grown = grown * factor + more
+        found[part] = grown
         if grown > most:
             raise ModelError(
                 f"{where}: found {part} that can make {grown:,.0f} bytes of one, expected at most "
@@ -179,15 +182,6 @@ def _steps(part: Any) -> Iterator[Mapping[str, Any]]:
         left.extend(reversed(inner))
         if not inner or step.keys() - {"type", *_NESTED}:
             yield step
-
-
-def _growth(steps: Iterable[Mapping[str, Any]]) -> float:
-    """Return how many bytes at most the steps make of one."""
-    size = 1.0
-    for step in steps:
-        factor, more = _grows(step)
-        size = size * factor + more
-    return size
 
 
 def _grows(step: Mapping[str, Any]) -> tuple[float, int]:

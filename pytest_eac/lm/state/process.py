@@ -78,15 +78,6 @@ def random_state() -> dict[str, Any]:
     return state
 
 
-def set_random_state(state: Mapping[str, Any]) -> None:
-    """Set all global random generators to states of :func:`random_state`."""
-    torch.set_rng_state(state["torch"])
-    random.setstate(state["random"])
-    np.random.set_state(state["numpy"])  # noqa: NPY002
-    if "torch.cuda" in state:
-        torch.cuda.set_rng_state_all(state["torch.cuda"])
-
-
 def drawn(since: Mapping[str, Any]) -> list[str]:
     """Return the packages whose global random generators have been used since."""
     now = random_state()
@@ -108,4 +99,8 @@ def preserved_random_state() -> Iterator[None]:
     try:
         yield
     finally:
-        set_random_state(state)
+        torch.set_rng_state(state["torch"])
+        random.setstate(state["random"])
+        np.random.set_state(state["numpy"])  # noqa: NPY002
+        if "torch.cuda" in state:
+            torch.cuda.set_rng_state_all(state["torch.cuda"])
