@@ -1,4 +1,4 @@
-"""Signatures over all files of a folder, in the format of OpenSSF model-signing, are verified.
+"""Signatures over all files of a folder, in the format of OpenSSF model-signing: verification.
 
 model-signing (the extra ``sign``) decides whether a signature is one by a given key, without a
 network. What it signs is compared with the files here, because a release may be links into the
@@ -47,7 +47,7 @@ def check_signature(
         keys: PEM files of public keys.
         files: what its repository lists. One that is listed and not in the folder was not fetched,
             because nothing reads it; it is compared by the repository's SHA-256 if there is one.
-            ``None`` if the list is not known, so that no file can be said to be missing.
+            ``None`` if the list is not known: then no file is reported as missing.
 
     Raises:
         SettingsError: model-signing is not installed, or a key cannot be used.
@@ -58,7 +58,7 @@ def check_signature(
 def require_signed(folder: Path, keys: Sequence[Path]) -> dict[str, str]:
     """Raise unless a folder is signed with one of these keys; return the SHA-256 of each file.
 
-    Who reads a file of the folder later must hold it against that: it may have been replaced.
+    A file that is read later must be compared with its hash: it may have been replaced.
 
     Raises:
         ModelError: lists what is wrong with its signature.
@@ -102,7 +102,7 @@ def require_installed() -> None:
 
 
 def _require_size(folder: Path, listed: ListedFile | None) -> None:
-    """Raise a ValueError if there is no signature, or none that can be meant."""
+    """Raise a ValueError if there is no signature, or a file too large to be one."""
     path = folder / SIGNATURE
     size = listed.size if listed else 0
     try:
@@ -132,7 +132,7 @@ def _verified(path: Path, keys: Sequence[Path]) -> manifest.Manifest:
 
     try:
         signature = Signature.read(path)
-    except Exception as error:  # whatever reading a file of others comes to
+    except Exception as error:  # whatever a broken file makes it raise
         raise ValueError(f"is not a signature of model-signing: {first_line(error)}") from None
     for key in keys:
         try:

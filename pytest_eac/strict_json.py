@@ -1,7 +1,7 @@
 """JSON that anybody may have written, read as frozen values of a type.
 
-The types of numbers below are those of files: what is no such number is refused once, where a file
-is read, so that nothing that works on it needs to think of it.
+The types of numbers below are checked once, when a file is read, so that no later code needs to
+handle other numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Ty
     Args:
         kind: a dataclass, of which every field that has no default must be there.
         text: JSON. Numbers must be finite, whole numbers fit in 64 bits, no key may come twice in
-            an object, and nothing lies deeper than 32 lists and objects.
+            an object, and lists and objects are nested at most 32 levels deep.
         schema: what its field ``schema`` must be, where it has one.
 
     Raises:
@@ -72,8 +72,8 @@ def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Ty
     if schema is not None and found != schema:
         raise ValueError(f"found schema {_kind_or_value(found)}, expected {schema}")
     try:
-        # Not from what has been read above: only JSON lets lists stand for tuples in strict mode,
-        # and without that, texts and booleans would be taken for numbers.
+        # Not from the data above: in strict mode pydantic accepts lists as tuples only from JSON,
+        # and without strict mode it would accept texts and booleans as numbers.
         value: Typed = _adapter(wanted).validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_described(error.errors(include_url=False))) from None
@@ -92,8 +92,8 @@ def parse_json(text: str | bytes, **numbers: Any) -> Any:
 
     Args:
         text: JSON. No key may come twice in an object (readers differ in which one counts), and
-            nothing may lie deeper than 32 lists and objects.
-        numbers: what reads its numbers, as ``json.loads`` takes it.
+            lists and objects may be nested at most 32 levels deep.
+        numbers: the functions that read numbers, as in ``json.loads``.
 
     Raises:
         ValueError: the text is not such JSON; says what was found.
@@ -136,7 +136,7 @@ def _whole(text: str) -> int:
 
 
 def _deeper_than(depth: int, value: Any) -> bool:
-    """Say whether lists and objects lie in one another more than ``depth`` times."""
+    """Say whether lists and objects are nested more than ``depth`` levels deep."""
     layer = [value]
     for _ in range(depth):
         layer = [
@@ -168,7 +168,7 @@ def _problem(detail: ErrorDetails) -> str:
 
 
 def _path(parts: Iterable[str | int]) -> str:
-    """Write where a value lies: ``chains[0].known.n``."""
+    """Write the path of a value: ``chains[0].known.n``."""
     path = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in parts)
     return line(path.removeprefix(".")) or "the file"
 

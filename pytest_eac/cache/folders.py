@@ -139,16 +139,16 @@ def seal(folder: Path) -> None:
 def _find_fault(folder: Path) -> str | None:
     """Return what is wrong with a sealed folder; reads all of it, about a second per gigabyte."""
     try:
-        said = json.loads((folder / SEAL).read_bytes())
-        if said["sha256"] != _digest(said["files"]):
+        sealed = json.loads((folder / SEAL).read_bytes())
+        if sealed["sha256"] != _digest(sealed["files"]):
             return f"{SEAL} is damaged"
         there = _describe(folder)
     except (OSError, ValueError, KeyError, TypeError):
         return f"has no readable {SEAL}, or files that cannot be read"
     wrong = sorted(
         name
-        for name in said["files"].keys() | there.keys()
-        if said["files"].get(name) != there.get(name)
+        for name in sealed["files"].keys() | there.keys()
+        if sealed["files"].get(name) != there.get(name)
     )
     return f"is damaged ({', '.join(wrong)})" if wrong else None
 

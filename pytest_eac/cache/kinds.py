@@ -1,7 +1,7 @@
 """What the cache folder holds, by kind: what there is of each, as a table, and how it is removed.
 
-Only what bears a name that this package gives is counted or removed, and no link is followed: a
-file that somebody has put there stays, and so does what a link points to.
+Only files and folders with names that this package gives are counted or removed, and no link is
+followed: a file that somebody has put there stays, and so does the target of a link.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ LIMITED = (EDITS, MEASUREMENTS)
 PARTIAL_SECONDS = 7 * 24 * 3600
 LOCK = "entries.lock"
 
-# Names below the kind's folder, which bears the kind's name; a pattern for each level. Of the
-# limited kinds there may be very many: they are spread over folders.
+# Names below the folder of each kind, a pattern for each level. There may be very many entries of
+# the limited kinds, so they are spread over folders.
 _ENTRY = r"[0-9a-f]{64}\.safetensors"
 _NAMES = {
     MODELS: (r".+-[0-9a-f]{16}",),
@@ -87,7 +87,7 @@ def kept(root: Path, kind: str) -> list[Kept]:
 
 
 def sweep(root: Path) -> None:
-    """Remove what nothing will use any more; the lock must be held.
+    """Remove what is no longer used; the lock must be held.
 
     That is what writes that were cut off have left, and partial sums that are a week old.
 
@@ -147,7 +147,7 @@ def _remove(path: Path) -> None:
 
 
 def _below(folder: Path, pattern: str, *deeper: str) -> Iterator[Path]:
-    """Yield what lies under ``folder`` with names like these, one pattern a level; no links."""
+    """Yield what is below ``folder`` and has such a name, one pattern a level; no links."""
     if folder.is_symlink() or not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):

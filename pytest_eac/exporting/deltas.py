@@ -57,7 +57,7 @@ def put(tensor: Tensor, exact: Tensor, *, reverse: bool) -> Tensor:
 
 
 def write_deltas(changes: Mapping[str, WeightChange], folder: Path) -> None:
-    """Write both files; the tensors have the names, and lie the way, that the checkpoint has them.
+    """Write both files; tensors have the names and the orientation of the checkpoint.
 
     ``NAME.left`` and ``NAME.right`` mean ``W += left @ right.T``; ``NAME.dense``, for a change that
     is not of low rank, ``W += dense``.
@@ -103,7 +103,7 @@ def apply_deltas(
     Raises:
         ModelError: a tensor of the model, edited or not, is not that of the model that the deltas
             are for, a file is not what the manifest says or does not fit the model, or deltas
-            cannot be taken away for want of the exact ones.
+            cannot be taken away because the exact ones are missing.
         RecordError: a file cannot be written.
     """
     manifest = read_manifest(deltas, signed=signed)
@@ -159,7 +159,7 @@ def _other_model(model: Path, what: str, deltas: Path, *, reverse: bool) -> Mode
 
 
 def _read(path: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """Read a file of an export whose content the manifest vouches for, in one reading."""
+    """Read a file of an export, and check the bytes that were read against the manifest."""
     try:
         with open_regular(path) as file:
             data = file.read()

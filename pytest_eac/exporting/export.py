@@ -69,7 +69,7 @@ def export_chain(
         out: a folder that is new or empty.
         form: what to write.
         seed: the chain's.
-        rank: the highest rank of an adapter; by default as high as the edits have it.
+        rank: the highest rank of an adapter; by default that of the edits.
         signer: what to sign the folder with, from :func:`pytest_eac.exporting.signing.open_signer`.
         progress: as for :class:`pytest_eac.measuring.chain.RunOptions`.
         cache_dir: likewise.

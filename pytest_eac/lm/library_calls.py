@@ -27,15 +27,15 @@ _SHOWN = 300  # characters of a library's message
 def refusing(where: str, remedy: str = "") -> Iterator[None]:
     """Turn whatever a library raises into a ``ModelError``, of which it is the cause.
 
-    For a broken file, transformers, tokenizers, gguf and torch raise whatever the first line that
-    cannot go on does: ``KeyError``, ``ZeroDivisionError``, ``RecursionError``, ``MemoryError`` for
-    a size that no machine has, or a panic of Rust, which is no ``Exception``. So there is no list
-    of classes. Only calls of libraries belong inside the block: a mistake of our own would
-    be taken for a broken file there.
+    For a broken file, transformers, tokenizers, gguf and torch raise whatever exception the first
+    failing line happens to raise: ``KeyError``, ``ZeroDivisionError``, ``RecursionError``,
+    ``MemoryError`` for a size that no machine has, or a panic of Rust, which is no ``Exception``.
+    So there is no list of classes. Only calls of libraries belong inside the block: a bug of our own would
+    be reported as a broken file.
 
     Args:
         where: the model or file that is read, and what fails: ``x/config.json: cannot be used``.
-        remedy: what to do, where that can be said.
+        remedy: what to do, where that is known.
 
     Raises:
         ModelError: names both, and the class and text of the library's exception.

@@ -70,7 +70,7 @@ def continuation(tokenizer: Any, text: Continuation) -> tuple[int, ...]:
 
     The text is encoded after a stand-in for the prompt's end, and its ids are found by their
     offsets: a tokenizer that adds a space at the start of every text does not add it here. A
-    stand-in is of use if no token holds a part of it and a part of the text. Without a space
+    stand-in works if no token holds a part of it and a part of the text. Without a space
     between the two, the text's own first character is tried first, so that the text is split as in
     the middle of a word.
 

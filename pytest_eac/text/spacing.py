@@ -115,7 +115,7 @@ def same_form(text: str) -> str:
 def as_continuation(prompt: str, answer: str, space: Space = "auto") -> Continuation:
     """Return an answer as it follows a prompt: with one space before it, or with none.
 
-    White space around the answer is dropped first. ``auto`` goes by both texts: see
+    White space around the answer is dropped first. ``auto`` looks at both texts: see
     :func:`needs_space`.
     """
     bare = answer.strip()

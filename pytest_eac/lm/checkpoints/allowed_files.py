@@ -46,15 +46,15 @@ HARMLESS_FILES = {
 }
 """Patterns of names, with the reason why a file of such a name is no finding.
 
-A ``*`` stands for any part of one name. A pattern without a folder fits names in any folder, a name
-without ``*`` the one at the top alone; ``**`` stands for any folders, or none.
+A ``*`` matches any part of one name. A pattern without a folder matches names in any folder; a name
+without ``*`` matches only the file at the top; ``**`` matches any number of folders.
 """
 
 _PLACES = ("_name_or_path", "name_or_path", "_commit_hash", "is_local", "local_files_only")
 
 HARMLESS_KEYS = {
     "transformers_version": "who wrote the file",
-    **dict.fromkeys(_PLACES, "where the files lay"),
+    **dict.fromkeys(_PLACES, "where the files were"),
     **dict.fromkeys(
         ("_from_model_config", "_attn_implementation_autoset"), "how the file came about"
     ),

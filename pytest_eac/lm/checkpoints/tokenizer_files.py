@@ -1,6 +1,6 @@
 """Each file of a release's tokenizer held against the base's, and against what was loaded.
 
-What loading drops, or overrules by another file, may still be what another program goes by.
+A key that transformers drops, or overrules by another file, may still be read by another program.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 FAST = "tokenizer.json"
 _SPECIAL = "special_tokens_map.json"
-# Of a loaded tokenizer, what is compared in other ways or says nothing of what it does.
+# Attributes of a loaded tokenizer that are compared elsewhere, or do not affect what it does.
 _APART = {
     *("tokenizer", "chat_template", "special_tokens_map", "init_kwargs", "init_inputs"),
     *("vocab", "merges", "vocab_file", "merges_file", "name_or_path", "files_loaded", "verbose"),
@@ -51,7 +51,7 @@ _PLAIN = ("PreTrainedTokenizerFast", "TokenizersBackend")  # its name before, an
 
 
 def settings_of(tokenizer: Any) -> dict[str, Any]:
-    """Return what a loaded tokenizer goes by beside its vocabulary, all defaults filled in."""
+    """Return the settings of a loaded tokenizer except its vocabulary, all defaults filled in."""
     settings = {name.removeprefix("_"): value for name, value in vars(tokenizer).items()}
     settings |= settings.get("special_tokens_map", {})
     settings["tokenizer_class"] = type(tokenizer).__name__
@@ -59,7 +59,7 @@ def settings_of(tokenizer: Any) -> dict[str, Any]:
 
 
 def _defaults(tokenizer: Any) -> dict[str, Any]:
-    """Return what a tokenizer's class assumes of what no file says."""
+    """Return the defaults of a tokenizer's class."""
     kinds: list[Any] = [*reversed(type(tokenizer).__mro__[:-1])]
     return {
         name: parameter.default
@@ -70,7 +70,7 @@ def _defaults(tokenizer: Any) -> dict[str, Any]:
 
 
 def _text(value: Any) -> Any:
-    """Return a token as its text, inside lists too; what else it is, the vocabulary says."""
+    """Return a token as its text, also in lists; its flags are compared with the vocabulary."""
     if isinstance(value, dict) and "content" in value:
         return value["content"]
     if isinstance(value, list | tuple):
@@ -138,7 +138,7 @@ def _flags(token: AddedToken) -> dict[str, Any]:
 
 
 def _is_token(value: Any, flags: Mapping[str, Any] | None) -> bool:
-    """Return whether a token as a file describes it is one of the vocabulary's, and no more."""
+    """Return whether a file describes a token exactly as the vocabulary has it."""
     if not isinstance(value, dict) or flags is None:
         return False
     # Where these two are not written, readers take them from the vocabulary; the others are off.
@@ -173,7 +173,7 @@ class _Tokens:
 
 
 def _bare(value: Any) -> Any:
-    """Return a token, or each of a list, without what only says that it is one."""
+    """Return a token, or each of a list, without the mark that it is one."""
     if isinstance(value, list):
         return [_bare(each) for each in value]
     if isinstance(value, dict) and value.get("__type") == _KIND:

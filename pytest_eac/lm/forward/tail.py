@@ -57,7 +57,7 @@ def open_windows(
 ) -> dict[int, Window]:
     """Return a window for each of ``layers``: tails where they are exact, all from one full pass.
 
-    A sliding attention window is counted in cache slots, and a tail's slots lie behind those of
+    A sliding attention window is counted in cache slots, and a tail's slots come after those of
     the whole row: the tail is exact only while all of them fit into the sliding window.
     """
     lengths = [len(row) for row in rows]

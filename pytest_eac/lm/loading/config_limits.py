@@ -1,4 +1,4 @@
-"""What a configuration may ask for, found out before any library goes by it.
+"""Bounds on what a configuration asks for, checked before any library acts on it.
 
 transformers sets an attribute for each key, reads the files that some keys name, makes lists as
 long as some numbers say, and makes room for all the weights that a configuration claims; only then
@@ -73,8 +73,8 @@ def require_companions(folder: Path) -> None:
 def _require_settings(where: Path, config: Mapping[str, object]) -> None:
     """Raise if a configuration replaces a part of the class that transformers makes of it.
 
-    transformers sets an attribute for each key. ``attribute_map`` would have other keys, which
-    nobody has checked, stand for those that are; a method would no longer be one.
+    transformers sets an attribute for each key. With ``attribute_map``, keys that have not been
+    checked would replace those that have been; a key named like a method would replace the method.
     """
     for name, value in config.items():
         if name == "attribute_map" or callable(getattr(PreTrainedConfig, name, None)):
@@ -87,7 +87,7 @@ def _require_settings(where: Path, config: Mapping[str, object]) -> None:
 
 
 def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX_PARTS) -> None:
-    """Raise if a configuration, or a part of it, claims more layers than a model has.
+    """Raise if a configuration, or a part of it, claims more layers than its model can have.
 
     Args:
         where: its file, for the message.

@@ -103,10 +103,10 @@ def find_model(
 
 
 def find_on_disk(model_id: str, *, revision: str | None, cache_dir: Path) -> Path:
-    """Return where a model lies, its folder or ``.gguf`` file, without converting or fetching it.
+    """Return a model's folder or ``.gguf`` file, without converting or fetching it.
 
     Raises:
-        UnavailableError: it is not there, or not what is needed to read it; has the remedy.
+        UnavailableError: it is not there, or a package that reads it is missing; says the remedy.
         ModelError: it is there, but cannot be used.
     """
     path = find_path(model_id, revision) or find_snapshot(model_id, revision, cache_dir)

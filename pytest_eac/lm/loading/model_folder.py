@@ -1,4 +1,4 @@
-"""What a folder of ``save_pretrained`` must hold to be loaded as it is, and what it must not."""
+"""Which files a model's folder or repository has, and which it must or must not have."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ TEMPLATES = "additional_chat_templates"
 ADAPTER = "adapter_config.json"
 GIT = "git's own"
 HARMLESS_FOLDERS = dict.fromkeys((".git/logs", ".git/lfs", ".git/objects", ".git/refs"), GIT)
-"""Folders on disk that are not looked into, with the reason: nothing in them is run."""
+"""Folders on disk that are skipped, with the reason: nothing in them is run."""
 # Files of tokenizers; a folder must hold at least one of them.
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
-# Configuration, tokenizer and signature. What lies in subfolders belongs to other formats of the
-# same model, except for the templates that transformers keeps in a folder of their own.
+# Configuration, tokenizer and signature. Files in subfolders belong to other formats of the same
+# model, except for the templates that transformers keeps in a folder of their own.
 COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt", SIGNATURE)
 SIGNATURE_BYTES = 4 * 2**20
 """How large a signature may be: one of 10,000 files has about half of that."""
@@ -86,7 +86,7 @@ def files_read(folder: Path) -> tuple[str, ...]:
 
 
 def placed_tensors(path: Path, weight_map: object) -> dict[str, str]:
-    """Return which file each tensor is in, as the index at ``path`` has it.
+    """Return which file each tensor is in, according to the index at ``path``.
 
     transformers reads whatever file an index names, a pickle or one of another folder among them.
 

@@ -1,7 +1,7 @@
-"""What a tokenizer's files may ask for, looked at before any library reads them.
+"""Bounds on what a tokenizer's files ask for, checked before any library reads them.
 
-tokenizers takes every step of a tokenizer at its word, when it is loaded and for each text: 24
-steps that write each letter twice make 16 million letters of one. transformers tries each place
+tokenizers carries out every step of a tokenizer, when it is loaded and for each text: 24 steps
+that write each letter twice make 16 million letters of one. transformers tries each place
 where a token may be split, and tokenizers keeps an entry for each letter of some vocabularies.
 
 A text's growth is bounded by the largest factor of each step, in bytes of UTF-8, so that it holds
@@ -67,7 +67,7 @@ _SQUARED = "tokens whose lengths in bytes, squared, sum to"
 
 
 def require_bounded(folder: Path) -> None:
-    """Raise if a folder's tokenizer asks for what no tokenizer needs.
+    """Raise if a folder's tokenizer asks for more than any tokenizer needs.
 
     Raises:
         ModelError: names the file, what it asks for, and the limit.
@@ -88,7 +88,7 @@ def require_bounded(folder: Path) -> None:
 
 
 def require_bounded_texts(where: Path, tokenizer: Any) -> None:
-    """Raise if a tokenizer that was made from another file than tokenizer.json makes texts grow.
+    """Raise if a tokenizer made from another file than tokenizer.json grows texts too much.
 
     Args:
         where: its folder.
@@ -102,7 +102,7 @@ def require_bounded_texts(where: Path, tokenizer: Any) -> None:
 
 
 def _require_fast(where: Path, tokenizer: Mapping[str, Any]) -> float:
-    """Raise if what tokenizer.json says has no bounds; return how much its normalizer makes."""
+    """Raise if tokenizer.json exceeds a bound; return the growth by its normalizer."""
     growth = _require_steps(where, tokenizer)
     _require_vocabulary(where, tokenizer.get("model"))
     _require_added(where, tokenizer.get("added_tokens"), growth)
@@ -151,7 +151,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
 
 
 def _require_steps(where: Path, tokenizer: Mapping[str, Any]) -> float:
-    """Raise if a part has too many steps, or lets texts grow too much; return the normalizer's."""
+    """Raise if a part has too many steps or grows texts too much; return the first part's growth."""
     found = {}
     for part, most in MOST_GROWTH.items():
         steps = list(_steps(tokenizer.get(part)))
@@ -212,7 +212,7 @@ def _longest(charsmap: Any) -> int:
     try:
         data = base64.b64decode(charsmap)
     except (TypeError, ValueError):
-        return 1  # which tokenizers refuses
+        return 1  # tokenizers refuses it
     trie = 4 + int.from_bytes(data[:4], "little")
     return max(1, *(len(each) for each in data[trie:].split(b"\0")))
 
@@ -233,7 +233,7 @@ def _require_vocabulary(where: Path, model: Any) -> None:
 
 
 def _require_added(where: Path, added: Any, growth: float) -> None:
-    """Raise if added tokens are too long, which are normalized unless they say otherwise."""
+    """Raise if added tokens are too long; they are normalized unless they say otherwise."""
     length, left = 0.0, [added]
     while left:
         part = left.pop()
