@@ -30,8 +30,8 @@ def refusing(where: str, remedy: str = "") -> Iterator[None]:
     For a broken file, transformers, tokenizers, gguf and torch raise whatever exception the first
     failing line happens to raise: ``KeyError``, ``ZeroDivisionError``, ``RecursionError``,
     ``MemoryError`` for a size that no machine has, or a panic of Rust, which is no ``Exception``.
-    So there is no list of classes. Only calls of libraries belong inside the block: a bug of our own would
-    be reported as a broken file.
+    So there is no list of classes. Only calls of libraries belong inside the block: a bug of our
+    own would be reported as a broken file.
 
     Args:
         where: the model or file that is read, and what fails: ``x/config.json: cannot be used``.

@@ -112,16 +112,9 @@ def _special(pair: TokenizerPair) -> Iterator[str]:
 def _unexplained(
     pair: TokenizerPair, file: str, loaded: Any, into: dict[str, Any]
 ) -> Iterator[tuple[str, Any, Any]]:
-    """Yield the keys of a release's file whose values neither the base's file nor loading has.
+    """Yield keys of a release's file with the values of both files, unless these are alike.
 
-    Args:
-        pair: the tokenizers.
-        file: the file's name.
-        loaded: the one of the two whose tokens count.
-        into: what was loaded, by key.
-
-    Yields:
-        A key, its value in the base's file, and in the release's.
+    Left out are also keys that have the value which was loaded (``into``).
     """
     into[_EXTRA[1]] = into.get(_EXTRA[0])
     own = read_json_if_there(pair.base / file)

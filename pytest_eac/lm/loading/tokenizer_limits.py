@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object
+from pytest_eac.lm.loading.sentencepiece_file import is_sentencepiece, token_lengths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -61,8 +62,6 @@ _FACTORS: dict[str, float] = {
 _UNKNOWN = 4
 _DIGITS = 15
 _PIECES = ("*.model", "*.tiktoken")
-# Of protocol buffers: how a message that begins with a token begins, and kinds of fields.
-_TOKEN_FIELD, _VARINT, _DELIMITED, _FIXED = b"\n", 0, 2, {1: 8, 5: 4}
 _SQUARED = "tokens whose lengths in bytes, squared, sum to"
 
 
@@ -115,43 +114,15 @@ def _require_pieces(path: Path) -> None:
         data = file.read(TEXT_BYTES + 1)
     _require(path, "a file of as many bytes as", len(data), TEXT_BYTES)
     total = squares = 0
-    for length in _fields(data) if data[:1] == _TOKEN_FIELD else map(len, BytesIO(data)):
+    for length in token_lengths(data) if is_sentencepiece(data) else map(len, BytesIO(data)):
         total += length
         squares += length**2
     _require(path, _SQUARED, squares, TOKEN_SPLITS)
     _require(path, "tokens of as many bytes as", total, SCORED_BYTES)
 
 
-def _fields(data: bytes) -> Iterator[int]:
-    """Yield the lengths of the tokens of a sentencepiece model, each with its score and type.
-
-    It is a message of protocol buffers, of which field 1 is a token
-    (https://protobuf.dev/programming-guides/encoding/).
-    """
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        kind, size = tag & 7, _FIXED.get(tag & 7, 0)
-        if kind in {_VARINT, _DELIMITED}:
-            number, at = _varint(data, at)
-            size = number if kind == _DELIMITED else 0
-        if tag >> 3 == 1:
-            yield size
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number that begins at a place, and the place after it."""
-    found = 0
-    for shift, byte in enumerate(data[at : at + 10]):
-        found |= (byte & 127) << 7 * shift
-        if byte < 128:
-            return found, at + shift + 1
-    return found, len(data)
-
-
 def _require_steps(where: Path, tokenizer: Mapping[str, Any]) -> float:
-    """Raise if a part has too many steps or grows texts too much; return the first part's growth."""
+    """Raise if a part has too many steps or grows texts too much; return the first growth."""
     found = {}
     for part, most in MOST_GROWTH.items():
         steps = list(_steps(tokenizer.get(part)))
