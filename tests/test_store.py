@@ -302,7 +302,7 @@ def test_a_text_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     assert cached_text(tmp_path, "name", lambda: "text") == "text"
 
 
-def test_a_cached_text_that_is_gone_is_told_with_what_to_remove(tmp_path: Path) -> None:
+def test_a_cached_text_that_is_gone_is_reported_with_what_to_remove(tmp_path: Path) -> None:
     cached_text(tmp_path, "name", lambda: "text")
     (tmp_path / "name" / "text").unlink()
     with pytest.raises(RecordError, match="cannot be read; remove the folder"):
