@@ -19,7 +19,7 @@ from pytest_eac.editing.prompts import make_contexts, prepare
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.sequence import solve, unchanged_by
 from pytest_eac.editing.updates.memit import memit
-from pytest_eac.lm.memory_peak import peak_memory, resident_bytes
+from pytest_eac.lm.devices import peak_memory, resident_bytes
 from pytest_eac.lm.weights import apply_delta, restored
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.spec.hyperparameters import resolve_settings

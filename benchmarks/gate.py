@@ -32,7 +32,7 @@ _COMPARE = """
 import sys
 from pathlib import Path
 import torch
-from pytest_eac.lm.memory_peak import peak_memory, resident_bytes
+from pytest_eac.lm.devices import peak_memory, resident_bytes
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 before = resident_bytes()
 with peak_memory(torch.device("cpu")) as peak:

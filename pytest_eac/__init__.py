@@ -10,26 +10,33 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.editing.interface import Solved, Work
-    from pytest_eac.editing.layers import edited_modules
-    from pytest_eac.editing.locate_then_edit import locate_then_edit
-    from pytest_eac.editing.loss import TargetLoss
-    from pytest_eac.editing.problem import Problem
-    from pytest_eac.editing.prompts import prepare
-    from pytest_eac.editing.recipe import Recipe
-    from pytest_eac.errors import EacError
-    from pytest_eac.judging.checks import judge
-    from pytest_eac.lm.layout import as_out_in, find_module
-    from pytest_eac.lm.loading.load import LoadedModel, load_model
-    from pytest_eac.lm.weights import WeightDelta, restored
-    from pytest_eac.measuring.chain import RunOptions, run_chain
-    from pytest_eac.records.run import Chain, Record
-    from pytest_eac.reporting.causality import deviation_and_abilities
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.load import load_spec
-    from pytest_eac.spec.registry_entries import Method, Metric
-    from pytest_eac.spec.schema.settings import MethodSettings
+    from pytest_eac.cache.entries import Cache as Cache
+    from pytest_eac.editing.interface import Solved as Solved
+    from pytest_eac.editing.interface import Work as Work
+    from pytest_eac.editing.layers import edited_modules as edited_modules
+    from pytest_eac.editing.locate_then_edit import locate_then_edit as locate_then_edit
+    from pytest_eac.editing.loss import TargetLoss as TargetLoss
+    from pytest_eac.editing.problem import Problem as Problem
+    from pytest_eac.editing.prompts import prepare as prepare
+    from pytest_eac.editing.recipe import Recipe as Recipe
+    from pytest_eac.errors import EacError as EacError
+    from pytest_eac.judging.checks import judge as judge
+    from pytest_eac.lm.layout import as_out_in as as_out_in
+    from pytest_eac.lm.layout import find_module as find_module
+    from pytest_eac.lm.loading.load import LoadedModel as LoadedModel
+    from pytest_eac.lm.loading.load import load_model as load_model
+    from pytest_eac.lm.weights import WeightDelta as WeightDelta
+    from pytest_eac.lm.weights import restored as restored
+    from pytest_eac.measuring.chain import RunOptions as RunOptions
+    from pytest_eac.measuring.chain import run_chain as run_chain
+    from pytest_eac.records.run import Chain as Chain
+    from pytest_eac.records.run import Record as Record
+    from pytest_eac.reporting.causality import deviation_and_abilities as deviation_and_abilities
+    from pytest_eac.spec.edits import Edit as Edit
+    from pytest_eac.spec.load import load_spec as load_spec
+    from pytest_eac.spec.registry_entries import Method as Method
+    from pytest_eac.spec.registry_entries import Metric as Metric
+    from pytest_eac.spec.schema.settings import MethodSettings as MethodSettings
 
 __version__ = "0.1.0"
 
@@ -63,36 +70,8 @@ _HOMES = {
     "run_chain": "pytest_eac.measuring.chain",
 }
 
-__all__ = [
-    "Cache",
-    "Chain",
-    "EacError",
-    "Edit",
-    "LoadedModel",
-    "Method",
-    "MethodSettings",
-    "Metric",
-    "Problem",
-    "Recipe",
-    "Record",
-    "RunOptions",
-    "Solved",
-    "TargetLoss",
-    "WeightDelta",
-    "Work",
-    "__version__",
-    "as_out_in",
-    "deviation_and_abilities",
-    "edited_modules",
-    "find_module",
-    "judge",
-    "load_model",
-    "load_spec",
-    "locate_then_edit",
-    "prepare",
-    "restored",
-    "run_chain",
-]
+__all__ = ["__version__"]
+__all__ += list(_HOMES)
 
 
 def __getattr__(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""How an output takes its place: whole and under its name, or into a device or a pipe.
+"""How an output is put in place: whole and under its name, or into a device or a pipe.
 
 :mod:`pytest_eac.store` is the only module that writes, and writes through these.
 """
@@ -29,7 +29,7 @@ _PEEKED = 4096  # bytes
 
 
 class OutputKind(Enum):
-    """What users name a file for, each with how such a file begins."""
+    """The kinds of files that users name as outputs, each with how such a file begins."""
 
     RESULTS = rb'\s*\{\s*"(?:environment|chains|comparisons|releases|unfinished|schema)"'
     SUMMARY = rb"## Edits: "

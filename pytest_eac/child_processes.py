@@ -40,9 +40,9 @@ def answer(found: object) -> None:
 
 
 def limit_memory(more: int) -> None:
-    """Limit what this process may take from now on.
+    """Limit how much more memory this process may take from now on.
 
-    That is the address space, where the system can limit it and says how much is taken.
+    The limit is on the address space, where the system has such limits and reports its size.
     """
     with suppress(ImportError, OSError, ValueError):
         import resource

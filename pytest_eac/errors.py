@@ -19,6 +19,11 @@ def _encodable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of what another library's exception says, or else its class."""
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+
+
 class EacError(Exception):
     """Root of everything this package raises on purpose.
 
@@ -43,20 +48,16 @@ class SpecProblem:
     message: str
 
     def __str__(self) -> str:
-        return line(f"{self._place}: {self._what}")
+        return self._after_place("")
 
     @property
     def as_warning(self) -> str:
         """The same text as a warning: the spec can still be used."""
-        return line(f"{self._place}: warning: {self._what}")
+        return self._after_place("warning: ")
 
-    @property
-    def _place(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}"
-
-    @property
-    def _what(self) -> str:
-        return (f"{self.path}: " if self.path else "") + self.message
+    def _after_place(self, kind: str) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return line(f"{self.file}:{self.line}:{self.column}: {kind}{where}{self.message}")
 
 
 class SpecError(EacError):

@@ -1,4 +1,4 @@
-"""Signatures over all files of a folder, in the format of OpenSSF model-signing, are verified.
+"""Signatures over all files of a folder, in the format of OpenSSF model-signing: verification.
 
 model-signing (the extra ``sign``) decides whether a signature is one by a given key, without a
 network. What it signs is compared with the files here, because a release may be links into the
@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import file_sha256, open_regular
-from pytest_eac.errors import ModelError, SettingsError
-from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES, require_inside
+from pytest_eac.errors import ModelError, SettingsError, first_line
+from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES
+from pytest_eac.lm.loading.safe_files import files_below, require_inside
 from pytest_eac.records.manifest import SIGNATURE
 from pytest_eac.spec.schema.public_keys import public_key_trouble
 
@@ -47,7 +47,7 @@ def check_signature(
         keys: PEM files of public keys.
         files: what its repository lists. One that is listed and not in the folder was not fetched,
             because nothing reads it; it is compared by the repository's SHA-256 if there is one.
-            ``None`` if the list is not known, so that no file can be said to be missing.
+            ``None`` if the list is not known: then no file is reported as missing.
 
     Raises:
         SettingsError: model-signing is not installed, or a key cannot be used.
@@ -58,7 +58,7 @@ def check_signature(
 def require_signed(folder: Path, keys: Sequence[Path]) -> dict[str, str]:
     """Raise unless a folder is signed with one of these keys; return the SHA-256 of each file.
 
-    Who reads a file of the folder later must hold it against that: it may have been replaced.
+    A file that is read later must be compared with its hash: it may have been replaced.
 
     Raises:
         ModelError: lists what is wrong with its signature.
@@ -82,8 +82,8 @@ def _check(
     try:
         _require_size(folder, listed.get(SIGNATURE))
         signed = _hashes(_verified(folder / SIGNATURE, [Path(key) for key in keys]))
-        here = _files_in(folder)
-    except ValueError as error:
+        here = {name for name, _ in files_below(folder)}
+    except (ValueError, ModelError) as error:
         return {}, (f"{SIGNATURE}: {error}",)
     if files is None:
         signed = {name: each for name, each in signed.items() if name in here}
@@ -102,7 +102,7 @@ def require_installed() -> None:
 
 
 def _require_size(folder: Path, listed: ListedFile | None) -> None:
-    """Raise a ValueError if there is no signature, or none that can be meant."""
+    """Raise a ValueError if there is no signature, or a file too large to be one."""
     path = folder / SIGNATURE
     size = listed.size if listed else 0
     try:
@@ -132,13 +132,13 @@ def _verified(path: Path, keys: Sequence[Path]) -> manifest.Manifest:
 
     try:
         signature = Signature.read(path)
-    except Exception as error:  # whatever reading a file of others comes to
-        raise ValueError(f"is not a signature of model-signing: {_first_line(error)}") from None
+    except Exception as error:  # whatever a broken file makes it raise
+        raise ValueError(f"is not a signature of model-signing: {first_line(error)}") from None
     for key in keys:
         try:
             verifier = Verifier(key)
         except Exception as error:
-            raise SettingsError(f"{key}: is not a usable key: {_first_line(error)}") from None
+            raise SettingsError(f"{key}: is not a usable key: {first_line(error)}") from None
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints advice
                 return verifier.verify(signature)
@@ -146,17 +146,12 @@ def _verified(path: Path, keys: Sequence[Path]) -> manifest.Manifest:
             continue
         except Exception as error:  # likewise
             if not str(error).startswith("Key mismatch"):
-                text = f"is not a signature of model-signing: {_first_line(error)}"
+                text = f"is not a signature of model-signing: {first_line(error)}"
                 raise ValueError(text) from None
     names = " or ".join(key.name for key in keys)
     raise ValueError(
         f"is not a signature by {names}: another key was used, or the signature was altered"
     )
-
-
-def _first_line(error: Exception) -> str:
-    text = str(error).strip()
-    return text.splitlines()[0][:200] if text else type(error).__name__
 
 
 def _hashes(signed: manifest.Manifest) -> dict[str, str]:
@@ -168,26 +163,6 @@ def _hashes(signed: manifest.Manifest) -> dict[str, str]:
             "has hashes of another kind; expected SHA-256 of whole files, model-signing's default"
         )
     return {name: digest.digest_hex for name, digest in found.items()}
-
-
-def _files_in(folder: Path) -> set[str]:
-    """Return the names of all that is in a folder and its subfolders, except for folders.
-
-    A link to a folder is not followed, but is one of the names. Raises a ValueError for a subfolder
-    that cannot be read.
-    """
-    found = set()
-    try:
-        for root, folders, names in os.walk(folder, onerror=_refuse):
-            links = [each for each in folders if (Path(root) / each).is_symlink()]
-            found |= {(Path(root) / each).relative_to(folder).as_posix() for each in names + links}
-    except OSError as error:  # or a path that is longer than the system takes
-        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}") from None
-    return found
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise error
 
 
 def _differences(

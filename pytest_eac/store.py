@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -35,55 +34,12 @@ def default_cache_dir() -> Path:
     return Path(named) if named else Path(platformdirs.user_cache_dir("pytest-eac"))
 
 
-def _unusable(folder: Path, error: OSError) -> RecordError:
+def unusable(folder: Path, error: OSError) -> RecordError:
+    """Return the error for a cache folder that cannot be used."""
     return RecordError(
         f"cache folder {folder}: cannot be used: {error.strerror or error}; give another with "
         "--eac-cache-dir"
     )
-
-
-def cached_folder(
-    root: Path,
-    name: str,
-    build: Callable[[Path], None],
-    *,
-    sound: Callable[[Path], bool] = Path.is_dir,
-) -> Path:
-    """Return the folder ``root/name``, built by ``build`` if it is not there yet or not sound.
-
-    ``build`` fills an empty folder beside it, which takes the name only once it is whole: a run
-    that is killed leaves nothing that another one would take for finished. Two runs wait for each
-    other.
-
-    Raises:
-        RecordError: the cache folder cannot be made or written to.
-    """
-    folder = root / name
-    try:
-        if folder.is_dir() and sound(folder):
-            return folder
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unusable(root, error) from error
-    with locked(folder.parent / f".{folder.name}.lock"):
-        if folder.is_dir() and sound(folder):
-            return folder
-        for leftover in folder.parent.glob(f".{folder.name}.part-*"):
-            shutil.rmtree(leftover, ignore_errors=True)
-        part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
-        try:
-            part.mkdir()
-        except OSError as error:
-            raise _unusable(root, error) from error
-        try:
-            build(part)
-            if folder.is_dir():
-                folder.rename(part.with_name(f"{part.name}_broken"))
-            part.rename(folder)
-        finally:
-            for leftover in folder.parent.glob(f".{folder.name}.part-*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-    return folder
 
 
 def require_new(folder: Path) -> None:
@@ -92,17 +48,24 @@ def require_new(folder: Path) -> None:
     Raises:
         RecordError: there is something in its place.
     """
-    try:
+    with _writing(folder):
         taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
-    except OSError as error:
-        raise _unwritable(folder, error) from None
     if taken or folder.is_symlink():
         raise RecordError(f"{folder}: is there already; give a folder that is new or empty")
 
 
-def _unwritable(path: Path, error: Exception) -> RecordError:
-    why = (error.strerror if isinstance(error, OSError) else None) or error
-    return RecordError(f"{path}: cannot be written: {why}")
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Turn the errors of a block that writes a file or folder into a ``RecordError``."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except Timeout:
+        raise RecordError(f"{path}: is being written by another process") from None
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise RecordError(f"{path}: cannot be written: {why}") from error
 
 
 def new_folder(folder: Path, build: Callable[[Path], Result]) -> Result:
@@ -113,15 +76,10 @@ def new_folder(folder: Path, build: Callable[[Path], Result]) -> Result:
             written.
     """
     require_new(folder)
-    try:
-        with replacing(folder, wait=False) as part:
-            require_new(folder)  # another process may have made it since
-            part.mkdir()
-            return build(part)
-    except Timeout:
-        raise RecordError(f"{folder}: is being written by another process") from None
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+    with _writing(folder), replacing(folder, wait=False) as part:
+        require_new(folder)  # another process may have made it since
+        part.mkdir()
+        return build(part)
 
 
 @contextlib.contextmanager
@@ -135,7 +93,7 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         held = acquire_lock(path)
     except OSError as error:
-        raise _unusable(path.parent, error) from error
+        raise unusable(path.parent, error) from error
     with held:
         yield
 
@@ -146,17 +104,13 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str,
     Raises:
         RecordError: the file cannot be written.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
-    try:
-        with replacing(path) as part:
-            part.touch()
-            mode = part.stat().st_mode  # safetensors would have nobody else read the file
-            save_file(dict(tensors), part, metadata=dict(about))
-            part.chmod(mode)
-    except (OSError, SafetensorError) as error:
-        raise _unwritable(path, error) from error
+    with _writing(path), replacing(path) as part:
+        part.touch()
+        mode = part.stat().st_mode  # safetensors lets nobody else read the file
+        save_file(dict(tensors), part, metadata=dict(about))
+        part.chmod(mode)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
@@ -172,19 +126,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
             return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
     except (OSError, SafetensorError):
         return None
-
-
-def cached_text(root: Path, name: str, make: Callable[[], str]) -> str:
-    """Return the text kept under ``root/name``, made by ``make`` if it is not there yet.
-
-    Raises:
-        RecordError: the text cannot be kept, or what is kept cannot be read.
-    """
-    path = cached_folder(root, name, lambda folder: write_text(folder / "text", make())) / "text"
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        raise RecordError(f"{path}: cannot be read; remove the folder {path.parent}") from None
 
 
 def write_record(path: Path, record: Record) -> None:
@@ -205,12 +146,9 @@ def update_record(path: Path, change: Callable[[Record | None], Record]) -> None
     Raises:
         RecordError: the file is no results file, or cannot be written.
     """
-    try:
-        with replacing(target(path)) as part:
-            old = read_record(path) if path.exists() else None
-            part.write_text(to_json(change(old)), encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from error
+    with _writing(path), replacing(target(path)) as part:
+        old = read_record(path) if path.exists() else None
+        part.write_text(to_json(change(old)), encoding="utf-8")
 
 
 def require_writable(path: Path, kind: OutputKind | None = None) -> None:
@@ -223,7 +161,7 @@ def require_writable(path: Path, kind: OutputKind | None = None) -> None:
     Raises:
         RecordError: it cannot, or there is a file of another kind, which would be lost.
     """
-    try:
+    with _writing(path):
         if is_stream(path):
             if path.stat() and not os.access(path, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
@@ -235,8 +173,6 @@ def require_writable(path: Path, kind: OutputKind | None = None) -> None:
         with tempfile.TemporaryFile(dir=folder):
             pass
         is_free = kind is None or kind.may_replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from None
     if kind is not None and not is_free:
         raise RecordError(
             f"{path}: there is a file that does not hold the {kind.name.lower()} of an earlier "
@@ -253,16 +189,11 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         RecordError: the file cannot be written.
     """
-    try:
-        opened = stream(path)
-        if opened is not None:
-            with opened:
-                opened.write(text)
+    with _writing(path):
+        if _is_streamed(path, text):
             return
         with replacing(target(path)) as part:
             part.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise _unwritable(path, error) from error
 
 
 def append_text(path: Path, text: str) -> None:
@@ -271,15 +202,21 @@ def append_text(path: Path, text: str) -> None:
     Raises:
         RecordError: the file cannot be written.
     """
-    try:
-        if opened := stream(path):
-            with opened:
-                opened.write(text)
+    with _writing(path):
+        if _is_streamed(path, text):
             return
         with path.open("ab", buffering=0) as file:
             _append(file, text.encode())
-    except OSError as error:
-        raise _unwritable(path, error) from error
+
+
+def _is_streamed(path: Path, text: str) -> bool:
+    """Write a text to a device or a pipe, and say whether ``path`` is one."""
+    opened = stream(path)
+    if opened is None:
+        return False
+    with opened:
+        opened.write(text)
+    return True
 
 
 def _append(file: FileIO, data: bytes) -> None:

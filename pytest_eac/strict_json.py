@@ -1,7 +1,7 @@
 """JSON that anybody may have written, read as frozen values of a type.
 
-The types of numbers below are those of files: what is no such number is refused once, where a file
-is read, so that nothing that works on it needs to think of it.
+The types of numbers below are checked once, when a file is read, so that no later code needs to
+handle other numbers.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Ty
     Args:
         kind: a dataclass, of which every field that has no default must be there.
         text: JSON. Numbers must be finite, whole numbers fit in 64 bits, no key may come twice in
-            an object, and nothing lies deeper than 32 lists and objects.
+            an object, and lists and objects are nested at most 32 levels deep.
         schema: what its field ``schema`` must be, where it has one.
 
     Raises:
@@ -65,13 +65,15 @@ def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Ty
     from pydantic import ValidationError
 
     wanted: Any = kind
-    data = _json(text)
+    data = parse_json(
+        text, parse_constant=finite_number, parse_float=finite_number, parse_int=_whole
+    )
     found = data.get("schema") if isinstance(data, dict) else None
     if schema is not None and found != schema:
-        raise ValueError(f"found schema {_shown(found)}, expected {schema}")
+        raise ValueError(f"found schema {_kind_or_value(found)}, expected {schema}")
     try:
-        # Not from what has been read above: only JSON lets lists stand for tuples in strict mode,
-        # and without that, texts and booleans would be taken for numbers.
+        # Not from the data above: in strict mode pydantic accepts lists as tuples only from JSON,
+        # and without strict mode it would accept texts and booleans as numbers.
         value: Typed = _adapter(wanted).validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_described(error.errors(include_url=False))) from None
@@ -85,23 +87,19 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _json(text: str) -> Any:
-    return parse_json(text, parse_constant=_number, parse_float=_number, parse_int=_whole)
-
-
 def parse_json(text: str | bytes, **numbers: Any) -> Any:
     """Read JSON that every reader understands in the same way.
 
     Args:
         text: JSON. No key may come twice in an object (readers differ in which one counts), and
-            nothing may lie deeper than 32 lists and objects.
-        numbers: what reads its numbers, as ``json.loads`` takes it.
+            lists and objects may be nested at most 32 levels deep.
+        numbers: the functions that read numbers, as in ``json.loads``.
 
     Raises:
         ValueError: the text is not such JSON; says what was found.
     """
     try:
-        data = json.loads(text, object_pairs_hook=_unique, **numbers)
+        data = json.loads(text, object_pairs_hook=unique_keys, **numbers)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error}") from None
     except RecursionError:
@@ -112,15 +110,17 @@ def parse_json(text: str | bytes, **numbers: Any) -> Any:
     raise ValueError(f"found lists and objects nested deeper than {_DEEPEST}, expected fewer")
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; a ``ValueError`` if it has a key twice."""
     found = dict(pairs)
     if len(found) < len(pairs):
         ((twice, _),) = Counter(name for name, _ in pairs).most_common(1)
-        raise ValueError(f"found the key {_shown(twice)} twice in an object, expected it once")
+        raise ValueError(f"found the key {shown(twice)} twice in an object, expected it once")
     return found
 
 
-def _number(text: str) -> float:
+def finite_number(text: str) -> float:
+    """Read a number; a ``ValueError`` if it is not finite."""
     number = float(text)
     if not isfinite(number):
         raise ValueError(f"found {text[:_SHOWN]}, expected a finite number")
@@ -131,12 +131,12 @@ def _whole(text: str) -> int:
     # Python refuses to read, and takes long to compute with, numbers of thousands of digits.
     number = int(text) if len(text) < _SHOWN else _LARGEST
     if not -_LARGEST <= number < _LARGEST:
-        raise ValueError(f"found {_shown(text)}, expected a whole number of 64 bits at most")
+        raise ValueError(f"found {shown(text)}, expected a whole number of 64 bits at most")
     return number
 
 
 def _deeper_than(depth: int, value: Any) -> bool:
-    """Say whether lists and objects lie in one another more than ``depth`` times."""
+    """Say whether lists and objects are nested more than ``depth`` levels deep."""
     layer = [value]
     for _ in range(depth):
         layer = [
@@ -164,17 +164,22 @@ def _problem(detail: ErrorDetails) -> str:
     expected = detail["msg"]
     for words, ours in _WORDS.items():
         expected = expected.replace(words, ours)
-    return f"{place}: found {_shown(detail['input'])}, {expected}"
+    return f"{place}: found {_kind_or_value(detail['input'])}, {expected}"
 
 
 def _path(parts: Iterable[str | int]) -> str:
-    """Write where a value lies: ``chains[0].known.n``."""
+    """Write the path of a value: ``chains[0].known.n``."""
     path = "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in parts)
     return line(path.removeprefix(".")) or "the file"
 
 
-def _shown(value: object) -> str:
+def _kind_or_value(value: object) -> str:
     if isinstance(value, dict | list):
         return "an object" if isinstance(value, dict) else "a list"
+    return shown(value)
+
+
+def shown(value: object) -> str:
+    """Write a value for a message, cut off where it is long."""
     text = repr(value)
     return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."

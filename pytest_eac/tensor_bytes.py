@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def as_bytes(tensor: Tensor) -> Tensor:
-    """View a tensor as its bytes: what compares them tells NaN from NaN, and 0 from -0."""
+    """View a tensor as its bytes: compared so, NaN equals itself, and 0 differs from -0."""
     import torch
 
     return tensor.detach().contiguous().flatten().view(torch.uint8)
@@ -24,11 +24,11 @@ def tensor_sha256(tensor: Tensor) -> str:
 
 
 def tensors_sha256(described: Iterable[tuple[str, Iterable[Tensor]]]) -> str:
-    """Return one SHA-256 of the bytes of several tensors and of what is said about each.
+    """Return one SHA-256 of the bytes of several tensors and of a text about each.
 
     Args:
-        described: what is said of a tensor (its dtype, its shape, its name), and the tensor in
-            parts, in order.
+        described: for each tensor a text (its dtype, shape or name), and the tensor in parts, in
+            order.
     """
     found = hashlib.sha256()
     for text, parts in described:

@@ -23,11 +23,11 @@ from filelock import Timeout
 
 from pytest_eac.atomic_write import acquire_lock, is_stream
 from pytest_eac.cache.entries import Cache, Entry
+from pytest_eac.cache.folders import cached_text
 from pytest_eac.errors import RecordError
 from pytest_eac.records.run import Record
 from pytest_eac.store import (
     append_text,
-    cached_text,
     new_folder,
     read_record,
     require_writable,

@@ -14,13 +14,12 @@ import pytest
 import safetensors.torch
 import torch
 
+from pytest_eac.cache.folders import cached_folder, cached_text
 from pytest_eac.errors import RecordError
 from pytest_eac.records.json_files import to_json
 from pytest_eac.records.run import Record
 from pytest_eac.store import (
     append_text,
-    cached_folder,
-    cached_text,
     default_cache_dir,
     locked,
     read_record,
@@ -303,7 +302,7 @@ def test_a_text_that_cannot_be_made_leaves_nothing(tmp_path: Path) -> None:
     assert cached_text(tmp_path, "name", lambda: "text") == "text"
 
 
-def test_a_cached_text_that_is_gone_is_told_with_what_to_remove(tmp_path: Path) -> None:
+def test_a_cached_text_that_is_gone_is_reported_with_what_to_remove(tmp_path: Path) -> None:
     cached_text(tmp_path, "name", lambda: "text")
     (tmp_path / "name" / "text").unlink()
     with pytest.raises(RecordError, match="cannot be read; remove the folder"):

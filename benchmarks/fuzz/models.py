@@ -18,8 +18,9 @@ from pytest_eac.lm.chat import TEXT_CHARACTERS
 from pytest_eac.lm.chat_process import render
 from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.layout import LAYOUTS
-from pytest_eac.lm.loading.find import quiet
-from pytest_eac.lm.loading.load import load_model, load_tokenizer
+from pytest_eac.lm.library_calls import quiet
+from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.pretrained import load_tokenizer
 from pytest_eac.lm.tokens import continuation, decode, encode
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 from pytest_eac.text.spacing import Continuation

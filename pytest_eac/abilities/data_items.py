@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_eac.data.files import columns
 from pytest_eac.data.hub_datasets import read_hub
-from pytest_eac.data.tables import read_file, require_text, shown
+from pytest_eac.data.tables import read_file, require_text
 from pytest_eac.errors import DataError
 from pytest_eac.spec.nearest_name import closest, nearest
+from pytest_eac.strict_json import shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -13,9 +13,9 @@ from inspect import signature
 from typing import Any
 
 from pytest_eac.abilities import conditions
-from pytest_eac.data.tables import shown
 from pytest_eac.errors import DataError
 from pytest_eac.spec.nearest_name import closest
+from pytest_eac.strict_json import shown
 
 
 def follows(

@@ -18,7 +18,7 @@ import torch
 
 from pytest_eac.data.hub_datasets import data_sets_offline
 from pytest_eac.errors import DataError, SettingsError, UnavailableError
-from pytest_eac.lm.loading.find import quiet
+from pytest_eac.lm.library_calls import quiet
 from pytest_eac.spec.nearest_name import closest, nearest
 
 if TYPE_CHECKING:

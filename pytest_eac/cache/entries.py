@@ -44,7 +44,7 @@ class CacheWarning(EacWarning):
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Entry:
-    """What is kept: ``data`` as JSON has it, and tensors by name."""
+    """What is kept: ``data``, which JSON can hold, and tensors by name."""
 
     data: Any
     tensors: Mapping[str, Tensor] = field(default_factory=dict)

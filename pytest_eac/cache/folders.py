@@ -1,7 +1,8 @@
-"""Folders in the cache: converted models, which transformers reads as files.
+"""Folders in the cache: each is built once, beside its place, and takes its name when it is whole.
 
-A folder holds a list of its files with their sizes and SHA-256, and is used only if that is right.
-A broken one is built again with a warning.
+Converted models are kept so, as transformers reads them as files. Their folder holds a list of its
+files with their sizes and SHA-256, and is used only if that is right. A broken one is built again
+with a warning.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import atexit
 import hashlib
 import json
+import os
 import shutil
 import tempfile
 import warnings
@@ -19,12 +21,69 @@ from pytest_eac.cache.entries import CacheWarning
 from pytest_eac.cache.kinds import MODELS
 from pytest_eac.data.files import file_sha256
 from pytest_eac.errors import RecordError
-from pytest_eac.store import cached_folder, write_text
+from pytest_eac.store import locked, unusable, write_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SEAL = "sealed-files.json"
+
+
+def cached_folder(
+    root: Path,
+    name: str,
+    build: Callable[[Path], None],
+    *,
+    sound: Callable[[Path], bool] = Path.is_dir,
+) -> Path:
+    """Return the folder ``root/name``, built by ``build`` if it is not there yet or not sound.
+
+    ``build`` fills an empty folder beside it, which takes the name only once it is whole: a run
+    that is killed leaves nothing that another one would take for finished. Two runs wait for each
+    other.
+
+    Raises:
+        RecordError: the cache folder cannot be made or written to.
+    """
+    folder = root / name
+    try:
+        if folder.is_dir() and sound(folder):
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unusable(root, error) from error
+    with locked(folder.parent / f".{folder.name}.lock"):
+        if folder.is_dir() and sound(folder):
+            return folder
+        for leftover in folder.parent.glob(f".{folder.name}.part-*"):
+            shutil.rmtree(leftover, ignore_errors=True)
+        part = folder.with_name(f".{folder.name}.part-{os.getpid()}")
+        try:
+            part.mkdir()
+        except OSError as error:
+            raise unusable(root, error) from error
+        try:
+            build(part)
+            if folder.is_dir():
+                folder.rename(part.with_name(f"{part.name}_broken"))
+            part.rename(folder)
+        finally:
+            for leftover in folder.parent.glob(f".{folder.name}.part-*"):
+                shutil.rmtree(leftover, ignore_errors=True)
+    return folder
+
+
+def cached_text(root: Path, name: str, make: Callable[[], str]) -> str:
+    """Return the text kept under ``root/name``, made by ``make`` if it is not there yet.
+
+    Raises:
+        RecordError: the text cannot be kept, or what is kept cannot be read.
+    """
+    path = cached_folder(root, name, lambda folder: write_text(folder / "text", make())) / "text"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        raise RecordError(f"{path}: cannot be read; remove the folder {path.parent}") from None
 
 
 def take_folder(root: Path, name: str, build: Callable[[Path], None]) -> Path:
@@ -80,16 +139,16 @@ def seal(folder: Path) -> None:
 def _find_fault(folder: Path) -> str | None:
     """Return what is wrong with a sealed folder; reads all of it, about a second per gigabyte."""
     try:
-        said = json.loads((folder / SEAL).read_bytes())
-        if said["sha256"] != _digest(said["files"]):
+        sealed = json.loads((folder / SEAL).read_bytes())
+        if sealed["sha256"] != _digest(sealed["files"]):
             return f"{SEAL} is damaged"
         there = _describe(folder)
     except (OSError, ValueError, KeyError, TypeError):
         return f"has no readable {SEAL}, or files that cannot be read"
     wrong = sorted(
         name
-        for name in said["files"].keys() | there.keys()
-        if said["files"].get(name) != there.get(name)
+        for name in sealed["files"].keys() | there.keys()
+        if sealed["files"].get(name) != there.get(name)
     )
     return f"is damaged ({', '.join(wrong)})" if wrong else None
 

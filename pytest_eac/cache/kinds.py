@@ -1,7 +1,7 @@
-"""What the cache folder holds, by kind; what there is of each, and how it is removed.
+"""What the cache folder holds, by kind: what there is of each, as a table, and how it is removed.
 
-Only what bears a name that this package gives is counted or removed, and no link is followed: a
-file that somebody has put there stays, and so does what a link points to.
+Only files and folders with names that this package gives are counted or removed, and no link is
+followed: a file that somebody has put there stays, and so does the target of a link.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import shutil
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from filelock import Timeout
@@ -43,8 +44,8 @@ LIMITED = (EDITS, MEASUREMENTS)
 PARTIAL_SECONDS = 7 * 24 * 3600
 LOCK = "entries.lock"
 
-# Names below the kind's folder, which bears the kind's name; a pattern for each level. Of the
-# limited kinds there may be very many: they are spread over folders.
+# Names below the folder of each kind, a pattern for each level. There may be very many entries of
+# the limited kinds, so they are spread over folders.
 _ENTRY = r"[0-9a-f]{64}\.safetensors"
 _NAMES = {
     MODELS: (r".+-[0-9a-f]{16}",),
@@ -52,6 +53,7 @@ _NAMES = {
     **dict.fromkeys(LIMITED, (r"[0-9a-f]{2}", _ENTRY)),
 }
 
+_MIB = 2**20
 GIB = 2**30
 # Default of what the limited kinds may take together, in bytes.
 LIMIT = 4 * GIB
@@ -85,7 +87,7 @@ def kept(root: Path, kind: str) -> list[Kept]:
 
 
 def sweep(root: Path) -> None:
-    """Remove what nothing will use any more; the lock must be held.
+    """Remove what is no longer used; the lock must be held.
 
     That is what writes that were cut off have left, and partial sums that are a week old.
 
@@ -145,7 +147,7 @@ def _remove(path: Path) -> None:
 
 
 def _below(folder: Path, pattern: str, *deeper: str) -> Iterator[Path]:
-    """Yield what lies under ``folder`` with names like these, one pattern a level; no links."""
+    """Yield what is below ``folder`` and has such a name, one pattern a level; no links."""
     if folder.is_symlink() or not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
@@ -163,3 +165,27 @@ def _size(path: Path) -> int:
     return sum(
         each.lstat().st_size for each in path.rglob("*") if each.is_file() and not each.is_symlink()
     )
+
+
+def cache_lines(root: Path) -> list[str]:
+    """Return what a cache folder holds, a line for each kind; times are of the last use.
+
+    The time of a converted model is when it was made.
+    """
+    lines = [f"{root}", f"  {'kind':<14}{'entries':>8}{'size':>12}  {'oldest':<18}newest"]
+    for kind in KINDS:
+        found = kept(root, kind)
+        size = sum(each.size for each in found)
+        times = [_when(found[0].used), _when(found[-1].used)] if found else ["-", "-"]
+        lines.append(
+            f"  {kind:<14}{len(found):>8}{_written_size(size):>12}  {times[0]:<18}{times[1]}"
+        )
+    return lines
+
+
+def _written_size(count: int) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / _MIB:.1f} MiB"
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).astimezone().strftime("%Y-%m-%d %H:%M")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_eac.cache.kinds import KINDS, clear
-from pytest_eac.cache.table import cache_lines
+from pytest_eac.cache.kinds import KINDS, cache_lines, clear
 from pytest_eac.store import default_cache_dir
 from pytest_eac.untrusted_text import say_each
 

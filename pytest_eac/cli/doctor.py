@@ -155,7 +155,7 @@ def model(chosen: argparse.Namespace, cache_dir: Path) -> Iterator[Examined]:
         wanted = ModelChoice(id=chosen.model or DEFAULT_MODEL)
         if chosen.spec is not None:
             wanted = choose_model(chosen.read_spec(chosen.spec), chosen.model)
-        from pytest_eac.lm.loading.availability import find_on_disk
+        from pytest_eac.lm.loading.find import find_on_disk
 
         path = find_on_disk(wanted.id, revision=wanted.revision, cache_dir=cache_dir)
     except UnavailableError as error:

@@ -115,7 +115,7 @@ def file_sha256(path: Path) -> str:
 
 
 RECORD_BYTES = 1_000_000
-"""How many bytes a record of a data file may have, where nothing else is said."""
+"""How many bytes a record of a data file may have, unless another limit is given."""
 
 
 def lines(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[tuple[int, str]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
 from pytest_eac.data.files import RECORD_BYTES, require_size
-from pytest_eac.errors import DataError, UnavailableError
+from pytest_eac.errors import DataError, UnavailableError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,8 +76,7 @@ def read_data_set(
         pyarrow.ArrowException,
         datasets.exceptions.DatasetsError,
     ) as error:
-        first = str(error).strip().partition("\n")[0]
-        raise DataError(f"data set {name!r}: {first}") from error
+        raise DataError(f"data set {name!r}: {first_line(error)}") from error
 
 
 def _choose(split: str, there: list[str], name: str) -> str:
@@ -110,9 +109,8 @@ def fetch_data_set(identity: str, *, revision: str | None = None, offline: bool 
     except HFValidationError as error:
         raise DataError(f"found the data set {identity!r}: {error}") from None
     except OSError as error:
-        first = str(error).strip().partition("\n")[0]
         absent = isinstance(error, LocalEntryNotFoundError)  # words it for callers of the library
-        why = "" if absent else f" ({first})"
+        why = "" if absent else f" ({first_line(error)})"
         command = ["hf", "download", "--repo-type", "dataset", identity]
         command += ["--revision", revision] if revision else []
         raise UnavailableError(

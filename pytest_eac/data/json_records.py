@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.data.files import RECORD_BYTES, decoded, lines, opened, require_size
 from pytest_eac.errors import DataError
+from pytest_eac.strict_json import finite_number, unique_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,29 +62,16 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(
-            text, object_pairs_hook=_unique, parse_constant=_number, parse_float=_number
+            text,
+            object_pairs_hook=unique_keys,
+            parse_constant=finite_number,
+            parse_float=finite_number,
         )
     except (ValueError, RecursionError) as error:
         raise DataError(f"{where}: not JSON as expected: {error}") from None
     if not isinstance(found, dict):
         raise DataError(f"{where}: found {json_kind(text.lstrip())}; expected a JSON object")
     return found
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    fields: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"found the key {name!r} twice; expected it once")
-        fields[name] = value
-    return fields
-
-
-def _number(text: str) -> float:
-    number = float(text)
-    if not isfinite(number):
-        raise ValueError(f"found {text}; expected a finite number")
-    return number
 
 
 def elements(

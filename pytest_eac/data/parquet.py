@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.child_processes import answer, limit_memory, started
 from pytest_eac.data.files import columns, opened, require_size
-from pytest_eac.errors import DataError
+from pytest_eac.errors import DataError, first_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def serve(memory: int, limit: int) -> None:
     except DataError as error:
         answer({"error": str(error)})
     except Exception as error:  # whatever a broken file can bring about
-        answer({"error": f" not a parquet file that can be read: {_first_line(error)}"})
+        answer({"error": f" not a parquet file that can be read: {first_line(error)}"})
     else:
         answer({})
 
@@ -122,13 +122,9 @@ def _values(batch: Any, row: int) -> dict[str, Any]:
     except MemoryError:
         raise
     except Exception as error:  # texts that are none, dates beyond Python's, unknown time zones
-        raise DataError(f"{row}: a cell cannot be read: {_first_line(error)}") from None
+        raise DataError(f"{row}: a cell cannot be read: {first_line(error)}") from None
     return dict(fields)
 
 
 def _plain(value: object) -> list[list[str]]:
     return [[type(value).__name__, str(value)]]
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

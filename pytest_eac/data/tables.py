@@ -12,6 +12,7 @@ from pytest_eac.data.files import RECORD_BYTES, columns, lines, require_size
 from pytest_eac.data.json_records import json_lines, json_list, parse_object
 from pytest_eac.data.parquet import read_parquet
 from pytest_eac.errors import DataError
+from pytest_eac.strict_json import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +24,6 @@ JSON_BYTES = 64_000_000
 """How large a ``.json`` file may be, which is read whole."""
 TEXT_COLUMN = "text"
 """The column of a ``.txt`` file, whose rows are its paragraphs."""
-
-_SHOWN = 60
 
 
 def read_file(path: Path, *, limit: int = RECORD_BYTES) -> Rows:
@@ -55,12 +54,6 @@ def reader_of(path: Path) -> Callable[[Path, int], Rows]:
             f"{', '.join(_READERS)}"
         )
     return reader
-
-
-def shown(found: object) -> str:
-    """Write a value for a message, cut off where it is long."""
-    text = repr(found)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
 
 
 def require_text(found: object, where: str) -> str:

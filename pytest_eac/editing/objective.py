@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.lm.forward.hooks import capture, patch
-from pytest_eac.lm.forward.tail import FullWindow, open_window
+from pytest_eac.lm.forward.tail import FullWindow, open_windows
 from pytest_eac.lm.layout import find_module
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ class Objective:
         rows = [row for each in prompts for row in rows_of(each)]
         subjects = [at for each in prompts for at in (*each.subjects, each.essence_subject)]
         self._window: Window = (
-            FullWindow(loaded, rows) if whole else open_window(loaded, rows, subjects, layer=layer)
+            FullWindow(loaded, rows)
+            if whole
+            else open_windows(loaded, rows, subjects, layers=[layer])[layer]
         )
         down = loaded.layout.down.format(layer)
         self._model = loaded.model

@@ -12,7 +12,7 @@ from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
 from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.update_cache import UpdateMemory, open_memory
 from pytest_eac.errors import EditError, NonFiniteError
-from pytest_eac.lm.memory_peak import peak_memory
+from pytest_eac.lm.devices import peak_memory
 from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import apply_delta
 from pytest_eac.spec.methods import BUILT_IN, find_method

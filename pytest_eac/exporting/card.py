@@ -20,6 +20,7 @@ _WHAT = {
     "again to the last bit.",
     "lora": "This folder is a PEFT adapter for the base.",
 }
+_ERROR = "Largest absolute difference of a weight from the edited model's: {:.3g}."
 _USE = {
     "model": 'AutoModelForCausalLM.from_pretrained("THIS_FOLDER")',
     "deltas": "pytest-eac apply THIS_FOLDER BASE --out EDITED\n"
@@ -45,7 +46,7 @@ def model_card(manifest: Manifest) -> str:
         "",
         f"    {_USE[manifest.form]}".replace("\n", "\n    "),
         "",
-        *_error(manifest),
+        *([_ERROR.format(manifest.error), ""] if manifest.form == "lora" else []),
         f"Base weights {base.fingerprint[:12]}, edited weights {manifest.edited_fingerprint[:12]} "
         f"({markdown(base.dtype)}). `edit-manifest.json` has all of this for machines; with the "
         "spec, `pytest --eac-model=BASE --eac-edited=EDITED SPEC` holds the edited model to it.",
@@ -64,12 +65,3 @@ def model_card(manifest: Manifest) -> str:
     lines += ["", "## Edits", "", "| prompt | target |", "|---|---|"]
     lines += [f"| {markdown(each.prompt)} | {markdown(each.target)} |" for each in manifest.edits]
     return "\n".join(lines) + "\n"
-
-
-def _error(manifest: Manifest) -> list[str]:
-    if manifest.form != "lora":
-        return []
-    return [
-        f"Largest absolute difference of a weight from the edited model's: {manifest.error:.3g}.",
-        "",
-    ]

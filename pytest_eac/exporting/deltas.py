@@ -57,7 +57,7 @@ def put(tensor: Tensor, exact: Tensor, *, reverse: bool) -> Tensor:
 
 
 def write_deltas(changes: Mapping[str, WeightChange], folder: Path) -> None:
-    """Write both files; the tensors have the names, and lie the way, that the checkpoint has them.
+    """Write both files; tensors have the names and the orientation of the checkpoint.
 
     ``NAME.left`` and ``NAME.right`` mean ``W += left @ right.T``; ``NAME.dense``, for a change that
     is not of low rank, ``W += dense``.
@@ -103,7 +103,7 @@ def apply_deltas(
     Raises:
         ModelError: a tensor of the model, edited or not, is not that of the model that the deltas
             are for, a file is not what the manifest says or does not fit the model, or deltas
-            cannot be taken away for want of the exact ones.
+            cannot be taken away because the exact ones are missing.
         RecordError: a file cannot be written.
     """
     manifest = read_manifest(deltas, signed=signed)
@@ -128,11 +128,9 @@ def apply_deltas(
         if hashes.get(name) != start:
             raise _other_model(model, name, deltas, reverse=reverse)
         file = checkpoint.tensors[name]
-        added = _exact(file, tensors, source) if exact else _dense(file, tensors, source)
-        weight = file.whole()
-        new = put(weight, added, reverse=reverse) if exact else _sum(weight, added)
+        new = _changed(file, tensors, source, reverse=reverse)
         if exact and file.sha256_of([new]) != end:
-            raise ModelError(f"{deltas / EXACT}: {name} does not give what {MANIFEST} says")
+            raise ModelError(f"{source}: {name} does not give what {MANIFEST} says")
         replaced[name], results[name] = new, end
     before, after = manifest.base.fingerprint, manifest.edited_fingerprint
     if reverse:
@@ -161,7 +159,7 @@ def _other_model(model: Path, what: str, deltas: Path, *, reverse: bool) -> Mode
 
 
 def _read(path: Path, manifest: Manifest) -> dict[str, Tensor]:
-    """Read a file of an export whose content the manifest vouches for, in one reading."""
+    """Read a file of an export, and check the bytes that were read against the manifest."""
     try:
         with open_regular(path) as file:
             data = file.read()
@@ -174,9 +172,15 @@ def _read(path: Path, manifest: Manifest) -> dict[str, Tensor]:
     raise ModelError(f"{path}: is not the file that {MANIFEST} is for")
 
 
-def _exact(file: TensorFile, tensors: Mapping[str, Tensor], source: Path) -> Tensor:
-    """Return the difference of a tensor's bit patterns: as many whole numbers of the same size."""
-    return _fitting(file.name, tensors, source, file.shape, _WHOLE[file.kind.itemsize])
+def _changed(
+    file: TensorFile, tensors: Mapping[str, Tensor], source: Path, *, reverse: bool
+) -> Tensor:
+    """Return a tensor of the model with its delta added, or taken away."""
+    weight = file.whole()
+    if source.name == EXACT:
+        added = _fitting(file.name, tensors, source, file.shape, _WHOLE[file.kind.itemsize])
+        return put(weight, added, reverse=reverse)
+    return (weight.float() + _dense(file, tensors, source)).to(weight.dtype)
 
 
 def _dense(file: TensorFile, tensors: Mapping[str, Tensor], source: Path) -> Tensor:
@@ -190,10 +194,6 @@ def _dense(file: TensorFile, tensors: Mapping[str, Tensor], source: Path) -> Ten
         _fitting(left, tensors, source, (rows, rank))
         @ _fitting(right, tensors, source, (columns, rank)).T
     )
-
-
-def _sum(weight: Tensor, dense: Tensor) -> Tensor:
-    return (weight.float() + dense).to(weight.dtype)
 
 
 def _fitting(

@@ -1,4 +1,4 @@
-"""A chain run to its end, and what its edits came to."""
+"""A chain run to its end, and how its edits changed the weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class WeightChange:
-    """What all edits together made of one weight.
+    """How all edits together changed one weight.
 
     Attributes:
         module: the module's path.
@@ -45,7 +45,7 @@ class WeightChange:
 
     @property
     def dense(self) -> Tensor:
-        """``W_T - W_0`` as the weights have it, (d_out, d_in), in float64."""
+        """``W_T - W_0`` of the weights, (d_out, d_in), in float64."""
         change = self.after.double() - self.before.double()
         return change.T if self.transposed else change
 
@@ -68,7 +68,7 @@ def run_and_keep(
     cache_dir: Path | None = None,
     cache: Cache | None = None,
 ) -> Edited:
-    """Run a chain and keep what it made of the weights; the model is unedited again afterwards.
+    """Run a chain and keep the weights that it changed; the model is unedited again afterwards.
 
     Raises:
         EacError: as :func:`pytest_eac.measuring.chain.run_chain` does.

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from model_signing import signing
+
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.edited import Edited, WeightChange
-    from pytest_eac.exporting.signing import Signer
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.lm.loading.tensors import CheckpointFolder
     from pytest_eac.measuring.chain import Progress
@@ -50,7 +51,7 @@ def export_chain(
     form: Form = "model",
     seed: int = 0,
     rank: int | None = None,
-    signer: Signer | None = None,
+    signer: signing.Config | None = None,
     progress: Progress = lambda *_: None,
     cache_dir: Path | None = None,
     cache: Cache | None = None,
@@ -68,7 +69,7 @@ def export_chain(
         out: a folder that is new or empty.
         form: what to write.
         seed: the chain's.
-        rank: the highest rank of an adapter; by default as high as the edits have it.
+        rank: the highest rank of an adapter; by default that of the edits.
         signer: what to sign the folder with, from :func:`pytest_eac.exporting.signing.open_signer`.
         progress: as for :class:`pytest_eac.measuring.chain.RunOptions`.
         cache_dir: likewise.

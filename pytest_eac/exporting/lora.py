@@ -33,8 +33,8 @@ def write_lora(
     Args:
         changes: of each module.
         folder: where to.
-        base: what PEFT is to call the base.
-        rank: keep only so many singular directions of each change; by default all.
+        base: the name of the base in PEFT's configuration.
+        rank: how many singular directions of each change to keep; by default all.
 
     Returns:
         The largest absolute difference between the edited weights and those of the base with the

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -24,15 +23,8 @@ PASSWORD = "PYTEST_EAC_SIGN_PASSWORD"  # noqa: S105, the name of a variable
 _CURVE_NAMES = {"secp256r1", "secp384r1", "secp521r1"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Signer:
-    """A private key that has been read and can sign."""
-
-    config: signing.Config
-
-
-def open_signer(path: Path) -> Signer:
-    """Read a private key, so that one that cannot be used is an error before any work is done.
+def open_signer(path: Path) -> signing.Config:
+    """Read a private key and return what signs with it: an unusable key is an error at once.
 
     The password of an encrypted key is in the environment, in ``PYTEST_EAC_SIGN_PASSWORD``.
 
@@ -48,14 +40,13 @@ def open_signer(path: Path) -> Signer:
 
     password = _password_of(path)
     # Declared as text, but handed on to cryptography, which takes bytes alone.
-    config = signing.Config().use_elliptic_key_signer(
+    return signing.Config().use_elliptic_key_signer(
         private_key=path,
         password=password,  # type: ignore[arg-type]
     )
-    return Signer(config=config)
 
 
-def sign_folder(folder: Path, signer: Signer, *, name: str) -> None:
+def sign_folder(folder: Path, signer: signing.Config, *, name: str) -> None:
     """Sign all files of a folder, and write the signature to ``model.sig`` in it.
 
     Left out are the model card and what git and the clients of the hub add; the signature lists
@@ -90,7 +81,7 @@ def sign_folder(folder: Path, signer: Signer, *, name: str) -> None:
 
     hashed = Named()  # type: ignore[no-untyped-call]
     hashed.set_ignored_paths(paths=[*UNSIGNED, SIGNATURE])
-    signer.config.set_hashing_config(hashed).sign(folder, folder / SIGNATURE)
+    signer.set_hashing_config(hashed).sign(folder, folder / SIGNATURE)
 
 
 def _password_of(path: Path) -> bytes | None:

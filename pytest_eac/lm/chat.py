@@ -60,20 +60,16 @@ def rendered(tokenizer: Any, messages: list[dict[str, str]], *, answer: bool = T
         template = tokenizer.get_chat_template()
     except ValueError as error:
         raise ModelError(f"chat template: {error}") from None
-    renderer = _renderer(template, json.dumps(tokenizer.special_tokens_map, default=str))
+    setting = {"template": template, "special": tokenizer.special_tokens_map}
+    renderer = _renderer(json.dumps(setting, default=str))
     return renderer.render({"messages": messages, "answer": answer})
-
-
-@lru_cache(maxsize=2)  # the base's and the release's
-def _renderer(template: str, special: str) -> _Renderer:
-    return _Renderer(template, special)
 
 
 class _Renderer:
     """A child process for one template; it ends when this object or this process does."""
 
-    def __init__(self, template: str, special: str) -> None:
-        self._setting = json.dumps({"template": template, "special": json.loads(special)})
+    def __init__(self, setting: str) -> None:
+        self._setting = setting
         self._child: subprocess.Popen[str] | None = None
 
     def render(self, asked: dict[str, Any]) -> str:
@@ -125,3 +121,6 @@ class _Renderer:
 
     def __del__(self) -> None:
         self.close()
+
+
+_renderer = lru_cache(maxsize=2)(_Renderer)  # the base's and the release's

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def identify(loaded: LoadedModel) -> dict[str, str]:
-    """Return all that tells a model's outputs from another's, as texts.
+    """Return everything that a model's outputs depend on, as texts.
 
-    Two models with the same identity give the same answers. The weights are meant as they were
-    loaded, before any edit.
+    Two models with the same identity give the same answers. The weights are those that were loaded,
+    before any edit.
     """
     kind = type(loaded.model)
-    # Where the files lay, and who wrote them, is not what they say.
+    # Without where the files were, and which version wrote them.
     config = {
         name: value
         for name, value in loaded.model.config.to_dict().items()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from pytest_eac.errors import EditError, ModelError
-from pytest_eac.lm.library_errors import refusing
+from pytest_eac.lm.library_calls import refusing
 from pytest_eac.text.boundaries import divides_word, is_inside_word, last_character, occurrences
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _SHOWN = 40  # characters of a text, or ids, in an error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Batch:
     """Padded token ids with their mask and positions, each (rows, tokens)."""
 
@@ -35,11 +35,7 @@ class Batch:
 
     def as_inputs(self) -> dict[str, Tensor]:
         """Return the keyword arguments of a model's forward call."""
-        return {
-            "input_ids": self.input_ids,
-            "attention_mask": self.attention_mask,
-            "position_ids": self.position_ids,
-        }
+        return dict(vars(self))
 
 
 def encode(tokenizer: Any, text: str) -> tuple[int, ...]:
@@ -74,7 +70,7 @@ def continuation(tokenizer: Any, text: Continuation) -> tuple[int, ...]:
 
     The text is encoded after a stand-in for the prompt's end, and its ids are found by their
     offsets: a tokenizer that adds a space at the start of every text does not add it here. A
-    stand-in is of use if no token holds a part of it and a part of the text. Without a space
+    stand-in works if no token holds a part of it and a part of the text. Without a space
     between the two, the text's own first character is tried first, so that the text is split as in
     the middle of a word.
 
@@ -118,18 +114,8 @@ def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = Non
     Raises:
         EditError: the subject is not in the text, or no token holds its end.
     """
-    return subject_span(tokenizer, text, subject, at=at)[-1]
-
-
-def subject_span(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> range:
-    """Return the indices of the subject's tokens in ``encode(text)``.
-
-    A token that holds any part of the subject belongs to it; arguments as for :func:`subject_end`.
-
-    Raises:
-        EditError: as :func:`subject_end`.
-    """
-    return Located.encode(tokenizer, text).tokens_of(_subject_place(text, subject, at))
+    place = _subject_place(text, subject, at)
+    return Located.encode(tokenizer, text).tokens_of(place)[-1]
 
 
 def _subject_place(text: str, subject: str, at: int | None) -> range:

@@ -25,17 +25,17 @@ def attention_of(model: PreTrainedModel) -> str:
 
 
 def unwritten_settings(config: PreTrainedConfig) -> dict[str, Any]:
-    """Return what a configuration was read with, and keeps under names that it does not write."""
+    """Return what a configuration was read with, and does not write when it is saved."""
     names = ("attn_implementation", "experts_implementation")
     return {name: getattr(config, f"_{name}", None) for name in names}
 
 
 def generation_from_config(folder: Any, file: str) -> GenerationConfig:
-    """Return what a model without a file for it generates by: what its configuration says."""
+    """Return the generation settings of a model that has them in its configuration only."""
     return GenerationConfig.from_pretrained(folder, config_file_name=file, _from_model_config=True)
 
 
 def generation_defaults() -> dict[str, Any]:
-    """Return what stands for a parameter of generation that is null, or not there."""
+    """Return the defaults of parameters of generation that are null or missing."""
     found: dict[str, Any] = getattr(GenerationConfig, "_get_default_generation_params", dict)()
     return found

@@ -57,7 +57,7 @@ class WeightDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """What became of a delta: how many weights it meant to move, and how many stayed."""
+    """The effect of a delta: how many weights it was to change, and how many did not."""
 
     moved: int
     swallowed: int

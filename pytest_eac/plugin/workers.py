@@ -32,7 +32,7 @@ class SharedFolder:
         """Return a text that the first worker to ask for it makes."""
         if self._folder is None or not self._folder.is_dir():
             return make()
-        from pytest_eac.store import cached_text
+        from pytest_eac.cache.folders import cached_text
 
         return cached_text(self._folder, sha256(repr(key).encode()).hexdigest(), make)
 

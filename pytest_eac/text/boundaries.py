@@ -8,25 +8,26 @@ are canonically equivalent: composed or decomposed, they read alike.
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
-import regex
+from pytest_eac.text.spacing import CHARACTER, KATAKANA_LETTER, UNSPACED, compiled, same_form
 
-from pytest_eac.text.spacing import KATAKANA_LETTER, UNSPACED, same_form
+if TYPE_CHECKING:
+    import regex
 
-_CHARACTER = regex.compile(r"\X")
 # A zero-width non-joiner divides a stem from its suffix (Persian), so a subject may end before it.
 _NON_JOINER = "\u200c"
-_PIECE = regex.compile(rf"[^{_NON_JOINER}]+|{_NON_JOINER}")
-_GAPLESS = regex.compile(UNSPACED, flags=regex.VERSION1)
-_KATAKANA = regex.compile(KATAKANA_LETTER, flags=regex.VERSION1)
-_LETTER_OR_DIGIT = regex.compile(r"[\p{Alphabetic}\p{N}]")
+_PIECE = compiled(rf"[^{_NON_JOINER}]+|{_NON_JOINER}")
+_GAPLESS = compiled(UNSPACED)
+_KATAKANA = compiled(KATAKANA_LETTER)
+_LETTER_OR_DIGIT = compiled(r"[\p{Alphabetic}\p{N}]")
 # Marks and invisible characters between two letters do not divide a word; this space does.
-_INVISIBLE = regex.compile(r"[\p{M}\p{Cf}--\u200B]", flags=regex.VERSION1)
+_INVISIBLE = compiled(r"[\p{M}\p{Cf}--\u200B]")
 
 
 def last_character(text: str) -> int:
     """Return where the last character of a text begins; the text must not be empty."""
-    starts: list[int] = [match.start() for match in _CHARACTER.finditer(text)]
+    starts: list[int] = [match.start() for match in CHARACTER.finditer(text)]
     return starts[-1]
 
 
@@ -94,5 +95,5 @@ def _characters(text: str) -> list[range]:
     return [
         range(piece.start() + match.start(), piece.start() + match.end())
         for piece in _PIECE.finditer(text)
-        for match in _CHARACTER.finditer(piece.group())
+        for match in CHARACTER.finditer(piece.group())
     ]

@@ -40,41 +40,42 @@ _WIDE_PUNCTUATION = r"[\p{P}&&[\p{ea=W}\p{ea=F}]]"
 _HAN_NUMERALS = "〇零一二三四五六七八九十百千万萬亿億兆"
 
 
-def _compiled(pattern: str) -> regex.Pattern[str]:
+def compiled(pattern: str) -> regex.Pattern[str]:
+    """Compile an expression, in which classes of characters may be intersected (``&&``)."""
     return regex.compile(pattern, regex.V1)
 
 
-_GRAPHEME = _compiled(r"\X")
-_MARK = _compiled(r"\p{M}")
-_WORD_CHARACTER = _compiled(r"[\p{L}\p{M}\p{N}]")
-_VARIATION = _compiled(r"\p{Variation_Selector}+")
+CHARACTER = compiled(r"\X")  # as a reader counts them: a grapheme cluster
+_MARK = compiled(r"\p{M}")
+_WORD_CHARACTER = compiled(r"[\p{L}\p{M}\p{N}]")
+_VARIATION = compiled(r"\p{Variation_Selector}+")
 # Joiners, direction marks, soft hyphens. A zero-width space, also invisible, does end a word.
-_INVISIBLE = _compiled(r"[\p{Cf}--\u200b]*")
-_TRAILING = _compiled(r"(?r)[\p{M}\p{Cf}]*\Z")
-_IDENTIFIER_GOES_ON = _compiled(r"_+[\p{L}\p{M}\p{N}]")
-_NUMBER_GOES_ON = _compiled(r"[.,'\u2019\u066b\u066c]\p{Nd}")
-_NUMBER = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]+(?:[.,][\p{{Nd}}{_HAN_NUMERALS}]+)*")
-_DIGIT = _compiled(r"\p{Nd}")
-_NUMERAL = _compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]")
-_UNSPACED_LETTER = _compiled(UNSPACED_LETTER)
-_KATAKANA = _compiled(KATAKANA_LETTER)
+_INVISIBLE = compiled(r"[\p{Cf}--\u200b]*")
+_TRAILING = compiled(r"(?r)[\p{M}\p{Cf}]*\Z")
+_IDENTIFIER_GOES_ON = compiled(r"_+[\p{L}\p{M}\p{N}]")
+_NUMBER_GOES_ON = compiled(r"[.,'\u2019\u066b\u066c]\p{Nd}")
+_NUMBER = compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]+(?:[.,][\p{{Nd}}{_HAN_NUMERALS}]+)*")
+_DIGIT = compiled(r"\p{Nd}")
+_NUMERAL = compiled(rf"[\p{{Nd}}{_HAN_NUMERALS}]")
+_UNSPACED_LETTER = compiled(UNSPACED_LETTER)
+_KATAKANA = compiled(KATAKANA_LETTER)
 # No word starts with these: a small kana, a length mark, a sign that repeats a character, a vowel
 # that is written after or above its consonant. (A small tsu may: "って" is a particle.)
-_NO_START = _compiled(
+_NO_START = compiled(
     r"[ぁぃぅぇぉゃゅょゎゕゖー々〻ゝゞヽヾ]|(?!\p{InPC=Visual_Order_Left})\p{InSC=Vowel_Dependent}"
 )
 # No word ends in a vowel that is written before its consonant, or in a sign that stacks the next.
-_NO_END = _compiled(r"[\p{InPC=Visual_Order_Left}\p{InSC=Invisible_Stacker}]")
+_NO_END = compiled(r"[\p{InPC=Visual_Order_Left}\p{InSC=Invisible_Stacker}]")
 # A consonant that has lost its vowel closes the syllable before it.
-_CLOSES_SYLLABLE = _compiled(
+_CLOSES_SYLLABLE = compiled(
     r"\p{L}\p{M}*[\p{InSC=Pure_Killer}\p{InSC=Consonant_Killer}\p{InSC=Invisible_Stacker}]"
 )
-_TIBETAN = _compiled(r"[\p{L}\p{M}&&\p{scx=Tibetan}]+")
-_TIBETAN_PARTICLES = _compiled("(?:འ[ིོུ]ས?|འ[ངམ]|ར|ས)")
-_HANGUL = _compiled(r"[\p{L}&&\p{scx=Hangul}]+")
+_TIBETAN = compiled(r"[\p{L}\p{M}&&\p{scx=Tibetan}]+")
+_TIBETAN_PARTICLES = compiled("(?:འ[ིོུ]ས?|འ[ངམ]|ར|ས)")
+_HANGUL = compiled(r"[\p{L}&&\p{scx=Hangul}]+")
 # Particles, alone or several, and the forms of the copula. Other suffixes make another word:
 # 인도 (India), 인도네시아 (Indonesia).
-_KOREAN_PARTICLES = _compiled(
+_KOREAN_PARTICLES = compiled(
     "(?:은|는|이|가|을|를|의|에|에서|에게|에게서|께|께서|한테|한테서|와|과|하고|랑|이랑"
     "|로|으로|로서|으로서|로써|으로써|로부터|으로부터|도|만|뿐|까지|부터|보다|처럼|같이|마저"
     "|조차|마다|밖에|나|이나|든|이든|든지|이든지|라도|이라도|야|이야|야말로|이야말로|대로|만큼"
@@ -82,28 +83,28 @@ _KOREAN_PARTICLES = _compiled(
     "|이었습니다|였습니다|입니다|입니까|이에요|예요|인|인데|인가|인지|일|임)+"
 )
 _MOST_PARTICLES = 12  # characters, more than any particles in a row have
-_LINE_END = _compiled(r"[\n\v\f\r\x85\u2028\u2029]")
+_LINE_END = compiled(r"[\n\v\f\r\x85\u2028\u2029]")
 # A quotation mark opens at the start, after a space or another opening mark; after a letter only
 # where no spaces are written, and only if it looks like one.
-_OPEN = _compiled(
+_OPEN = compiled(
     rf"""(?r)\p{{Ps}}\Z|(?:\A|[\s\p{{Ps}}\p{{Pi}}])["'`\p{{Pi}}\p{{Pf}}]+\Z|{UNSPACED}\p{{Pi}}\Z"""
 )
 # Signs that open a question in Spanish, or join what follows to themselves or the word before.
-_JOINS = _compiled(r"[¿¡]\Z|[\p{L}\p{N}][-\u2010\u2011/]\Z|//\Z|@\Z|(?:\A|\s)#\Z")
-_CURRENCY = _compiled(r"\p{Sc}\Z")
+_JOINS = compiled(r"[¿¡]\Z|[\p{L}\p{N}][-\u2010\u2011/]\Z|//\Z|@\Z|(?:\A|\s)#\Z")
+_CURRENCY = compiled(r"\p{Sc}\Z")
 # An article, pronoun or conjunction that has lost its vowel: l'Italie, qu'elle, dell'anno.
-_ELIDED = _compiled(
+_ELIDED = compiled(
     r"(?i)(?<![\p{L}\p{M}'\u2019])"
     r"(?:[cdjlmnst]|(?:jus|lors|puis|quoi)?qu|[cdns]?ell|[cdns]?all|sull|un|quest)['\u2019]\Z"
 )
-_CLOSING = _compiled(r"[\p{Pe}\p{Pf},.;:!?%…]+(?:\s|\Z)")
-_WIDE = _compiled(_WIDE_PUNCTUATION)
-_ENDS_WIDE = _compiled(rf"{_WIDE_PUNCTUATION}\Z")
-_ENDS_EAST_ASIAN = _compiled(rf"[\p{{L}}&&{_EAST_ASIAN}][\p{{M}}\p{{Cf}}]*\Z")
-_LAST_LETTER = _compiled(r"(?r)\p{L}")
-_LETTER = _compiled(r"\p{L}")
-_FIRST_LETTER = _compiled(r"[\p{L}\p{N}]")
-_PIECE = _compiled(rf"{UNSPACED_LETTER}\p{{M}}*|(?:(?!{UNSPACED_LETTER}).)+")
+_CLOSING = compiled(r"[\p{Pe}\p{Pf},.;:!?%…]+(?:\s|\Z)")
+_WIDE = compiled(_WIDE_PUNCTUATION)
+_ENDS_WIDE = compiled(rf"{_WIDE_PUNCTUATION}\Z")
+_ENDS_EAST_ASIAN = compiled(rf"[\p{{L}}&&{_EAST_ASIAN}][\p{{M}}\p{{Cf}}]*\Z")
+_LAST_LETTER = compiled(r"(?r)\p{L}")
+_LETTER = compiled(r"\p{L}")
+_FIRST_LETTER = compiled(r"[\p{L}\p{N}]")
+_PIECE = compiled(rf"{UNSPACED_LETTER}\p{{M}}*|(?:(?!{UNSPACED_LETTER}).)+")
 
 
 def same_form(text: str) -> str:
@@ -114,7 +115,7 @@ def same_form(text: str) -> str:
 def as_continuation(prompt: str, answer: str, space: Space = "auto") -> Continuation:
     """Return an answer as it follows a prompt: with one space before it, or with none.
 
-    White space around the answer is dropped first. ``auto`` goes by both texts: see
+    White space around the answer is dropped first. ``auto`` looks at both texts: see
     :func:`needs_space`.
     """
     bare = answer.strip()
@@ -176,7 +177,8 @@ def ends_word(text: str, at: int) -> bool:
         return True
     before = text[: at - len(_TRAILING.search(text[:at])[0])]
     rest = text[after:]
-    if not _starts_grapheme(text, after) or _MARK.match(rest):
+    starts_character = any(found.start() == after for found in CHARACTER.finditer(text))
+    if not starts_character or _MARK.match(rest):
         return False
     left = before[-1:]
     if not _WORD_CHARACTER.match(left):
@@ -185,11 +187,6 @@ def ends_word(text: str, at: int) -> bool:
         number_goes_on = _DIGIT.match(left) and _NUMBER_GOES_ON.match(rest)
         return not (number_goes_on or _IDENTIFIER_GOES_ON.match(rest))
     return _may_end(text[:at], left, rest)
-
-
-def _starts_grapheme(text: str, at: int) -> bool:
-    """Return whether a character, as a reader counts them, starts at ``at``."""
-    return any(found.start() == at for found in _GRAPHEME.finditer(text))
 
 
 def _may_end(word: str, left: str, rest: str) -> bool:

@@ -9,8 +9,16 @@ from filelock import FileLock
 
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.folders import take_folder
-from pytest_eac.cache.kinds import EDITS, ENTRIES, KINDS, MEASUREMENTS, PARTIAL, clear, kept
-from pytest_eac.cache.table import cache_lines
+from pytest_eac.cache.kinds import (
+    EDITS,
+    ENTRIES,
+    KINDS,
+    MEASUREMENTS,
+    PARTIAL,
+    cache_lines,
+    clear,
+    kept,
+)
 from pytest_eac.errors import RecordError
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pytest_eac.editing.interface import Work
 from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.prompts import make_contexts
 from pytest_eac.editing.sequence import edit_in_sequence
-from pytest_eac.lm.memory_peak import resident_bytes
+from pytest_eac.lm.devices import resident_bytes
 from pytest_eac.lm.weights import restored
 from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.load import load_spec

@@ -22,7 +22,7 @@ from pytest_eac.editing.updates.memit import MemitOptions
 from pytest_eac.errors import EacWarning, ModelError, SettingsError
 from pytest_eac.lm.forward.generate import greedy, sample
 from pytest_eac.lm.forward.hooks import capture, patch
-from pytest_eac.lm.forward.tail import FullWindow, TailWindow, Window, open_window
+from pytest_eac.lm.forward.tail import FullWindow, TailWindow, Window, open_windows
 from pytest_eac.lm.layout import LAYOUTS, as_out_in, find_layout, find_module, shape_of, text_config
 from pytest_eac.lm.loading.load import LoadedModel, load_model
 from pytest_eac.lm.weights import fingerprint, restored
@@ -270,7 +270,10 @@ def test_the_tail_gives_the_whole_forwards_logits_and_gradients(
     loaded: LoadedModel, starts: tuple[int, ...], layer: int
 ) -> None:
     results = []
-    for window in (FullWindow(loaded, ROWS), open_window(loaded, ROWS, starts, layer=layer)):
+    for window in (
+        FullWindow(loaded, ROWS),
+        open_windows(loaded, ROWS, starts, layers=[layer])[layer],
+    ):
         delta = torch.linspace(-3, 3, WIDTH).requires_grad_()
         for _ in range(2):  # a second pass finds the constants unharmed
             logits = _with_delta(loaded, window, delta, starts, layer=layer)
@@ -287,10 +290,14 @@ def test_the_tail_gives_the_whole_forwards_logits_and_gradients(
 def test_rows_that_outgrow_a_sliding_window_are_run_whole(loaded: LoadedModel) -> None:
     slides = getattr(text_config(loaded.model.config), "sliding_window", None) is not None
     if not slides:
-        assert isinstance(open_window(loaded, [range(1, 11)], (0,), layer=LAYER), TailWindow)
+        assert isinstance(
+            open_windows(loaded, [range(1, 11)], (0,), layers=[LAYER])[LAYER], TailWindow
+        )
         return
     with pytest.warns(EacWarning, match="do not fit into the model's sliding window"):
-        assert isinstance(open_window(loaded, [range(1, 11)], (0,), layer=LAYER), FullWindow)
+        assert isinstance(
+            open_windows(loaded, [range(1, 11)], (0,), layers=[LAYER])[LAYER], FullWindow
+        )
 
 
 @torch.no_grad()

@@ -17,10 +17,11 @@ from tokenizers import Tokenizer, normalizers
 from transformers import AutoTokenizer
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints import vocabularies
-from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
-from pytest_eac.lm.loading import load, tokenizer_limits
+from pytest_eac.lm.checkpoints import tokenizer_pair
+from pytest_eac.lm.checkpoints.configuration import compare_tokenizers
+from pytest_eac.lm.loading import pretrained, tokenizer_limits
 from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.sentencepiece_file import token_lengths
 from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
@@ -150,7 +151,7 @@ def _unread(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         pytest.fail("was read")
 
-    for module in (load, vocabularies):
+    for module in (pretrained, tokenizer_pair):
         monkeypatch.setattr(module, "AutoTokenizer", SimpleNamespace(from_pretrained=fail))
 
 
@@ -204,7 +205,7 @@ def test_a_release_whose_texts_grow_is_reported(
         read.append(folder)
         return reading(folder, **settings)
 
-    monkeypatch.setattr(vocabularies, "AutoTokenizer", SimpleNamespace(from_pretrained=spy))
+    monkeypatch.setattr(tokenizer_pair, "AutoTokenizer", SimpleNamespace(from_pretrained=spy))
     (said,) = compare_tokenizers(BASE, folder)
     assert said.startswith("tokenizer.json: found normalizer that can make 5,001 bytes of one")
     assert read == [BASE]
@@ -337,7 +338,7 @@ def test_tokens_of_other_files_are_as_short_as_those_of_json(
 
 @given(st.binary(max_size=200), st.booleans())
 def test_a_broken_list_of_tokens_is_left_to_its_library(data: bytes, begins: bool) -> None:
-    lengths = [*tokenizer_limits._fields(b"\n" * begins + data)]
+    lengths = [*token_lengths(b"\n" * begins + data)]
     assert all(length >= 0 for length in lengths)
 
 

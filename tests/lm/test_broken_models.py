@@ -15,10 +15,9 @@ from benchmarks.fuzz import gguf, tiny
 from pytest_eac.cache.folders import take_folder
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.checkpoints.configuration import compare_companions
-from pytest_eac.lm.library_errors import refusing
-from pytest_eac.lm.loading import find
+from pytest_eac.lm.library_calls import quiet, refusing
 from pytest_eac.lm.loading import gguf as header
-from pytest_eac.lm.loading.find import quiet
+from pytest_eac.lm.loading import gguf_conversion
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.tokens import decode, encode
 
@@ -161,7 +160,7 @@ def test_a_gguf_file_that_is_replaced_before_it_is_converted_is_an_error(
         path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
         return take_folder(root, name, build)
 
-    monkeypatch.setattr("pytest_eac.lm.loading.find.take_folder", take)
+    monkeypatch.setattr("pytest_eac.lm.loading.gguf_conversion.take_folder", take)
     with pytest.raises(ModelError, match=r"x\.gguf: was changed while it was converted"):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")
     assert [each.name for each in (tmp_path / "cache" / "models").iterdir() if each.is_dir()] == []
@@ -217,7 +216,7 @@ def test_tokens_of_a_gguf_file_are_as_long_in_sum_as_splitting_them_may_cost(
     monkeypatch.setattr(header, "TEXT_SPLITS", sum(words))
     assert header.read_header(path).layers == 1
     monkeypatch.setattr(header, "TEXT_SPLITS", sum(words) - 1)
-    monkeypatch.setattr(find, "_convert", lambda *_: pytest.fail("was converted"))
+    monkeypatch.setattr(gguf_conversion, "_convert", lambda *_: pytest.fail("was converted"))
     message = rf"whose lengths squared sum to {sum(words)}, expected at most {sum(words) - 1}: "
     with pytest.raises(ModelError, match=message):
         load_model(str(path), device="cpu", cache_dir=tmp_path / "cache")

@@ -43,7 +43,7 @@ def renamed(loaded: LoadedModel, name: str) -> LoadedModel:
 def test_a_model_is_asked_by_the_name_that_it_has(tiny_llama: LoadedModel, name: str) -> None:
     found = []
     for loaded in (tiny_llama, renamed(tiny_llama, name)):
-        window = TailWindow(loaded, ROWS, [2, 2], layer=1)
+        window = TailWindow(loaded, ROWS, [2, 2], layers=[1])
         logits = window.logits(torch.tensor([0, 1]), torch.tensor([3, 3]))
         found.append((sample(loaded, ROWS, tokens=3), greedy(loaded, ROWS, tokens=3), logits))
     assert found[0][:2] == found[1][:2]

@@ -10,15 +10,12 @@ import pytest
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.checkpoints import configuration, vocabularies
+from pytest_eac.lm.checkpoints import configuration, tokenizer_pair
 from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.checkpoints.contrast import differences
-from pytest_eac.lm.loading.model_folder import (
-    TEXT_BYTES,
-    read_object,
-    require_companions,
-    require_model,
-)
+from pytest_eac.lm.loading.config_limits import require_companions
+from pytest_eac.lm.loading.find import require_model
+from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object
 from tests.conftest import FIXTURES
 
 BASE = FIXTURES / "tiny-llama"
@@ -497,7 +494,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any, **__: Any) -> None:
         pytest.fail("transformers was given a file that cannot be meant")
 
-    for module, name in ((configuration, "AutoConfig"), (vocabularies, "AutoTokenizer")):
+    for module, name in ((configuration, "AutoConfig"), (tokenizer_pair, "AutoTokenizer")):
         monkeypatch.setattr(module, name, SimpleNamespace(from_pretrained=fail))
 
 

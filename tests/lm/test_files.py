@@ -6,12 +6,13 @@ import mmap
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading import load
+from pytest_eac.lm.loading import load, pretrained
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.model_folder import TEMPLATES, WEIGHTS
@@ -119,14 +120,14 @@ def test_content_counts_even_where_the_time_of_change_was_put_back(folder: Path)
 def test_a_file_that_changes_while_it_is_loaded_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = load._load_weights
+    reading = pretrained.load_pretrained
 
-    def read(*arguments: object) -> object:
-        model = reading(*arguments)  # type: ignore[arg-type]
+    def read(*arguments: Any, **settings: Any) -> object:
+        found = reading(*arguments, **settings)
         rewrite(folder / WEIGHTS)
-        return model
+        return found
 
-    monkeypatch.setattr(load, "_load_weights", read)
+    monkeypatch.setattr(load, "load_pretrained", read)
     with pytest.raises(
         ModelError, match=f"{WEIGHTS}: was changed, added or removed while it was loaded"
     ):

@@ -14,8 +14,7 @@ from safetensors.torch import load_file, save_file
 from pytest_eac.cli import main
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.configuration import compare_companions
-from pytest_eac.lm.loading.availability import find_on_disk
-from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.find import find_model, find_on_disk
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_folder import CONFIG, INDEX, TEMPLATES, WEIGHTS
 from pytest_eac.lm.loading.tensors import open_checkpoint

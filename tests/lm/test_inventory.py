@@ -20,13 +20,13 @@ from pytest_eac.lm.checkpoints.allowed_files import (
 )
 from pytest_eac.lm.checkpoints.inventory import COMPARED, side, take_inventory
 from pytest_eac.lm.loading import model_folder as folders
+from pytest_eac.lm.loading.config_limits import require_companions
 from pytest_eac.lm.loading.model_folder import (
     HARMLESS_FOLDERS,
     INDEX,
     WEIGHTS,
     ListedFile,
     list_tree,
-    require_companions,
 )
 from pytest_eac.lm.loading.tensors import open_checkpoint
 from tests.conftest import FIXTURES, ROOT

@@ -14,7 +14,7 @@ from transformers.utils import import_utils
 
 from benchmarks.fuzz import gguf, tiny
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading import find, load
+from pytest_eac.lm.loading import gguf_conversion, pretrained
 from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
 from pytest_eac.lm.loading.load import load_model
 
@@ -104,7 +104,7 @@ def test_what_gets_past_the_names_is_not_fetched_either(
     folder: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _change(folder, attn_implementation="flash_attention_2")
-    monkeypatch.setattr(load, "require_own_code", lambda *_: None)
+    monkeypatch.setattr(pretrained, "require_own_code", lambda *_: None)
     with pytest.raises(ModelError, match=r"cannot be read as config\.json says"):
         load_model(str(folder), device="cpu")
     assert fetched == []
@@ -129,7 +129,7 @@ def test_a_gguf_file_is_converted_without_kernels(
         found.append(hub_kernels.is_kernels_available())
         raise ModelError("seen enough")
 
-    monkeypatch.setattr(find, "_convert", convert)
+    monkeypatch.setattr(gguf_conversion, "_convert", convert)
     (tmp_path / "x.gguf").write_bytes(gguf.sound())
     with pytest.raises(ModelError, match="seen enough"):
         load_model(str(tmp_path / "x.gguf"), device="cpu", cache_dir=tmp_path / "cache")

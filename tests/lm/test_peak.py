@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from pytest_eac.lm import memory_peak
-from pytest_eac.lm.memory_peak import peak_memory, resident_bytes
+from pytest_eac.lm import devices
+from pytest_eac.lm.devices import peak_memory, resident_bytes
 
 CPU = torch.device("cpu")
 SIZE = 200 * 2**20
@@ -39,8 +39,8 @@ def test_the_peak_is_that_of_the_block_alone() -> None:
 
 
 def test_a_platform_without_the_counter_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory_peak, "_RESET", Path("/nowhere/clear_refs"))
-    monkeypatch.setattr(memory_peak, "_STATUS", Path("/nowhere/status"))
+    monkeypatch.setattr(devices, "_RESET", Path("/nowhere/clear_refs"))
+    monkeypatch.setattr(devices, "_STATUS", Path("/nowhere/status"))
     with peak_memory(CPU) as unknown:
         _use(2**20)
     assert unknown.bytes is None

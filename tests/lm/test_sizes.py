@@ -13,9 +13,9 @@ from transformers import AutoConfig
 
 from benchmarks.fuzz import gguf
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading import find, load, sizes
+from pytest_eac.lm.loading import config_limits, gguf_conversion, pretrained
+from pytest_eac.lm.loading.config_limits import require_sizes
 from pytest_eac.lm.loading.load import load_model
-from pytest_eac.lm.loading.sizes import require_sizes
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 _SMALL = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 760}
@@ -30,7 +30,7 @@ def unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         pytest.fail("room was made")
 
-    for module in (find, load):
+    for module in (gguf_conversion, pretrained):
         monkeypatch.setattr(module.AutoModelForCausalLM, "from_pretrained", fail)
 
 
@@ -88,7 +88,7 @@ def test_only_what_is_out_of_all_proportion_is_refused(monkeypatch: pytest.Monke
         "llama", **_SMALL, intermediate_size=64, tie_word_embeddings=False, head_dim=16
     )
     numbers = 2 * 760 * 64 + 2 * (4 * 64 * 64 + 3 * 64 * 64 + 2 * 64) + 64
-    monkeypatch.setattr(sizes, "SPARE_NUMBERS", 100)
+    monkeypatch.setattr(config_limits, "SPARE_NUMBERS", 100)
     require_sizes("config.json", config, (numbers - 100) // 2)
     with pytest.raises(ModelError, match=rf"describes a model of {numbers:,} numbers"):
         require_sizes("config.json", config, (numbers - 100) // 2 - 1)

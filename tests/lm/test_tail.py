@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 
 from pytest_eac.errors import EacWarning
 from pytest_eac.lm.forward.hooks import capture, patch
-from pytest_eac.lm.forward.tail import FullWindow, TailWindow, Window, open_window, open_windows
+from pytest_eac.lm.forward.tail import FullWindow, TailWindow, Window, open_windows
 from pytest_eac.lm.layout import find_layout, find_module
 from pytest_eac.lm.loading.load import LoadedModel
 
@@ -74,10 +74,10 @@ def test_one_pass_serves_windows_from_every_layer_on(name: str) -> None:
 def test_a_text_longer_than_the_sliding_window_is_run_whole_and_said_to_be() -> None:
     loaded = _model("mistral")
     loaded.model.config.sliding_window = 64
-    assert isinstance(open_window(loaded, [(1, 2, 3, 4)], (1,), layer=2), TailWindow)
+    assert isinstance(open_windows(loaded, [(1, 2, 3, 4)], (1,), layers=[2])[2], TailWindow)
     loaded.model.config.sliding_window = 4
     with pytest.warns(EacWarning, match="sliding window of 4"):
-        assert isinstance(open_window(loaded, [(1, 2, 3, 4)], (1,), layer=2), FullWindow)
+        assert isinstance(open_windows(loaded, [(1, 2, 3, 4)], (1,), layers=[2])[2], FullWindow)
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -86,7 +86,7 @@ def test_a_narrowed_window_has_the_numbers_of_its_rows(whole: bool) -> None:
     rows, starts = [(1, 2, 3, 4, 5, 6, 7), (11, 12, 13), (21, 22, 23, 24)], (4, 1, 0)
     delta, places, at = torch.linspace(-3, 3, 32), torch.tensor([6, 2, 3]), torch.tensor(starts)
     window: Window = (
-        FullWindow(loaded, rows) if whole else TailWindow(loaded, rows, starts, layer=2)
+        FullWindow(loaded, rows) if whole else TailWindow(loaded, rows, starts, layers=[2])
     )
     every = _run(loaded, window, 2, delta, places, at)
     kept = torch.tensor([2, 0])
@@ -102,7 +102,7 @@ def test_a_tail_in_bfloat16_differs_by_its_rounding_alone() -> None:
     delta, places, at = torch.linspace(-3, 3, 32), torch.tensor([6, 2]), torch.tensor(starts)
     delta = delta.bfloat16()
     whole = _run(loaded, FullWindow(loaded, rows), 2, delta, places, at)
-    tail = _run(loaded, TailWindow(loaded, rows, starts, layer=2), 2, delta, places, at)
+    tail = _run(loaded, TailWindow(loaded, rows, starts, layers=[2]), 2, delta, places, at)
     assert tail.dtype == torch.bfloat16
     torch.testing.assert_close(tail, whole, rtol=2**-6, atol=2**-6)
 
@@ -117,7 +117,7 @@ def test_a_tail_runs_through_a_model_that_accelerate_has_shared_out() -> None:
     dispatch_model(loaded.model, device_map=dict.fromkeys(parts, "cpu"), force_hooks=True)
     hooked = [name for name, each in loaded.model.named_modules() if "forward" in vars(each)]
     assert loaded.layout.layer.format(0) in hooked
-    tail = _run(loaded, TailWindow(loaded, rows, starts, layer=2), 2, delta, places, at)
+    tail = _run(loaded, TailWindow(loaded, rows, starts, layers=[2]), 2, delta, places, at)
     torch.testing.assert_close(tail, expected, rtol=1e-4, atol=1e-5)
     assert [
         name for name, each in loaded.model.named_modules() if "forward" in vars(each)
@@ -126,7 +126,7 @@ def test_a_tail_runs_through_a_model_that_accelerate_has_shared_out() -> None:
 
 def test_the_head_reads_only_the_tokens_that_are_asked_for() -> None:
     loaded = _model("llama")
-    window = TailWindow(loaded, [(1, 2, 3, 4), (5, 6, 7, 8)], (1, 2), layer=2)
+    window = TailWindow(loaded, [(1, 2, 3, 4), (5, 6, 7, 8)], (1, 2), layers=[2])
     with capture(loaded.model.get_output_embeddings()) as seen:
         window.logits(torch.tensor([0, 1, 1]), torch.tensor([3, 2, 3]))
     assert seen.input.shape == (1, 3, 32)
@@ -134,7 +134,7 @@ def test_the_head_reads_only_the_tokens_that_are_asked_for() -> None:
 
 def test_the_constants_below_the_first_layer_take_no_memory() -> None:
     loaded = _model("llama")
-    window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layer=2)
+    window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layers=[2])
     sizes = [each.keys.untyped_storage().nbytes() for each in window._cache.layers]
     assert max(sizes[:2]) <= 4 < min(sizes[2:])
 
@@ -143,7 +143,7 @@ def test_a_tail_leaves_the_model_as_it_was() -> None:
     loaded = _model("llama")
     ids = torch.arange(1, 9)[None]
     before = loaded.model(ids).logits
-    window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layer=2)
+    window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layers=[2])
     window.logits(torch.tensor([0]), torch.tensor([3]))
     assert torch.equal(loaded.model(ids).logits, before)
     assert not any(
@@ -155,7 +155,7 @@ def test_a_tail_that_raises_leaves_the_model_as_it_was(monkeypatch: pytest.Monke
     loaded = _model("llama")
     ids = torch.arange(1, 9)[None]
     before = loaded.model(ids).logits
-    window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layer=2)
+    window = TailWindow(loaded, [(1, 2, 3, 4)], (1,), layers=[2])
     with pytest.raises(IndexError):
         window.logits(torch.tensor([0]), torch.tensor([99]))
     assert torch.equal(loaded.model(ids).logits, before)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pytest_eac.errors import EditError
-from pytest_eac.lm.tokens import continuation, encode, pad, subject_end, subject_span
+from pytest_eac.lm.tokens import Located, continuation, encode, pad, subject_end
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
@@ -76,11 +76,13 @@ def test_a_subjects_tokens_are_those_that_hold_its_characters(
 ) -> None:
     for edit in world:
         ids = encode(tiny.tokenizer, edit.prompt)
-        span = subject_span(tiny.tokenizer, edit.prompt, edit.subject)
+        start = edit.prompt.index(edit.subject)
+        place = range(start, start + len(edit.subject))
+        span = Located.encode(tiny.tokenizer, edit.prompt).tokens_of(place)
         assert tiny.tokenizer.decode(ids[span.start : span.stop]).strip() == edit.subject
         assert span[-1] == subject_end(tiny.tokenizer, edit.prompt, edit.subject)
 
 
 def test_a_subject_that_is_not_there_has_no_tokens(tiny: LoadedModel) -> None:
     with pytest.raises(EditError, match="does not occur"):
-        subject_span(tiny.tokenizer, "Nobody is here", "Odalys")
+        subject_end(tiny.tokenizer, "Nobody is here", "Odalys")

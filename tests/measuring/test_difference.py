@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.devices import peak_memory, resident_bytes
 from pytest_eac.lm.loading import tensors
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
-from pytest_eac.lm.memory_peak import peak_memory, resident_bytes
 from pytest_eac.measuring import checkpoint_diff
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 from tests.conftest import FIXTURES

@@ -18,64 +18,46 @@ if TYPE_CHECKING:
 
 _CHECKED = "written by git or git-lfs, if nothing in it runs another program"
 _DOWNLOAD = "notes of a download (hf download)"
+_GIT_FILES = (
+    *("HEAD", "FETCH_HEAD", "ORIG_HEAD", "COMMIT_EDITMSG", "description", "index", "packed-refs"),
+    *("shallow", "info/exclude", "hooks/*.sample"),
+)
+_GIT_PROGRAMS = (
+    *("config", "hooks/post-checkout", "hooks/post-commit", "hooks/post-merge", "hooks/pre-push"),
+)
+_DOWNLOAD_FILES = (
+    *(".gitignore", ".gitignore.lock", "CACHEDIR.TAG"),
+    *("**/*.metadata", "**/*.lock", "**/*.incomplete"),
+)
 
 HARMLESS_FILES = {
     "*.md": "text for readers; the model card",
-    "LICENSE": "text for readers",
-    "LICENSE.txt": "text for readers",
-    "NOTICE": "text for readers",
-    "NOTICE.txt": "text for readers",
-    "*.png": "an image",
-    "*.jpg": "an image",
-    "*.jpeg": "an image",
-    "*.gif": "an image",
-    "*.webp": "an image",
-    ".gitattributes": GIT,
-    ".gitignore": GIT,
-    ".git/HEAD": GIT,
-    ".git/FETCH_HEAD": GIT,
-    ".git/ORIG_HEAD": GIT,
-    ".git/COMMIT_EDITMSG": GIT,
-    ".git/description": GIT,
-    ".git/index": GIT,
-    ".git/packed-refs": GIT,
-    ".git/shallow": GIT,
-    ".git/info/exclude": GIT,
-    ".git/hooks/*.sample": GIT,
-    ".git/config": _CHECKED,
-    ".git/hooks/post-checkout": _CHECKED,
-    ".git/hooks/post-commit": _CHECKED,
-    ".git/hooks/post-merge": _CHECKED,
-    ".git/hooks/pre-push": _CHECKED,
-    ".cache/huggingface/.gitignore": _DOWNLOAD,
-    ".cache/huggingface/.gitignore.lock": _DOWNLOAD,
-    ".cache/huggingface/CACHEDIR.TAG": _DOWNLOAD,
-    ".cache/huggingface/**/*.metadata": _DOWNLOAD,
-    ".cache/huggingface/**/*.lock": _DOWNLOAD,
-    ".cache/huggingface/**/*.incomplete": _DOWNLOAD,
+    **dict.fromkeys(("LICENSE", "LICENSE.txt", "NOTICE", "NOTICE.txt"), "text for readers"),
+    **dict.fromkeys(("*.png", "*.jpg", "*.jpeg", "*.gif", "*.webp"), "an image"),
+    **dict.fromkeys((".gitattributes", ".gitignore"), GIT),
+    **{f".git/{name}": GIT for name in _GIT_FILES},
+    **{f".git/{name}": _CHECKED for name in _GIT_PROGRAMS},
+    **{f".cache/huggingface/{name}": _DOWNLOAD for name in _DOWNLOAD_FILES},
     MANIFEST: "checked on its own, below",
     SIGNATURE: "the signature of all files, verified where the spec asks for it (signed_by)",
     "trainer_state.json": "log of a training",
-    "all_results.json": "scores of a training",
-    "train_results.json": "scores of a training",
-    "eval_results.json": "scores of a training",
+    **{f"{part}_results.json": "scores of a training" for part in ("all", "train", "eval")},
     "events.out.tfevents.[0-9]*[0-9]": "log of a training, for TensorBoard",
 }
 """Patterns of names, with the reason why a file of such a name is no finding.
 
-A ``*`` stands for any part of one name. A pattern without a folder fits names in any folder, a name
-without ``*`` the one at the top alone; ``**`` stands for any folders, or none.
+A ``*`` matches any part of one name. A pattern without a folder matches names in any folder; a name
+without ``*`` matches only the file at the top; ``**`` matches any number of folders.
 """
+
+_PLACES = ("_name_or_path", "name_or_path", "_commit_hash", "is_local", "local_files_only")
 
 HARMLESS_KEYS = {
     "transformers_version": "who wrote the file",
-    "_name_or_path": "where the files lay",
-    "name_or_path": "where the files lay",
-    "_commit_hash": "where the files lay",
-    "is_local": "where the files lay",
-    "local_files_only": "where the files lay",
-    "_from_model_config": "how the file came about",
-    "_attn_implementation_autoset": "how the file came about",
+    **dict.fromkeys(_PLACES, "where the files were"),
+    **dict.fromkeys(
+        ("_from_model_config", "_attn_implementation_autoset"), "how the file came about"
+    ),
 }
 """Keys of a configuration, with the reason why they do not count; :func:`counted` says where."""
 

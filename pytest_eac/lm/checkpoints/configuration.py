@@ -8,18 +8,21 @@ another program, or another version of transformers, may go by it.
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from transformers import AutoConfig, GenerationConfig
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.allowed_files import counted
-from pytest_eac.lm.checkpoints.contrast import alike, described, differences
-from pytest_eac.lm.checkpoints.vocabularies import compare_tokenizers
-from pytest_eac.lm.library_errors import refusing
-from pytest_eac.lm.loading.find import quiet
-from pytest_eac.lm.loading.model_folder import CONFIG, require_companions, same_bytes
-from pytest_eac.lm.loading.tensors import read_json
+from pytest_eac.lm.checkpoints.chat_templates import compare_file, compare_loaded, template_files
+from pytest_eac.lm.checkpoints.contrast import alike, described, differences, reported
+from pytest_eac.lm.checkpoints.tokenizer_files import COMPARISONS, FAST, settings_of
+from pytest_eac.lm.checkpoints.tokenizer_pair import SETTINGS, TokenizerPair, load_tokenizer
+from pytest_eac.lm.library_calls import quiet, refusing
+from pytest_eac.lm.loading.config_limits import require_companions
+from pytest_eac.lm.loading.model_folder import CONFIG
+from pytest_eac.lm.loading.safe_files import read_json, read_json_if_there, same_bytes
 from pytest_eac.lm.transformers_private import (
     generation_defaults,
     generation_from_config,
@@ -27,7 +30,7 @@ from pytest_eac.lm.transformers_private import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
 _GENERATION = "generation_config.json"
@@ -53,33 +56,64 @@ def compare_companions(base: Path, edited: Path, as_written: Sequence[str] = ())
         require_companions(edited)
     except ModelError as error:
         return [str(error).removeprefix(f"{edited}/")]
-    found: list[str] = []
-    for name, read in ((CONFIG, _config), (_GENERATION, _generation)):
-        was = read(base)
-        try:
-            own = same_bytes(base / name, edited / name)
-            written = {} if own else _written(edited / name)
-            now = read(edited)
-        except ModelError as error:
-            found.append(f"{name}: {str(error).removeprefix(f'{edited / name}: ')}")
-            continue
-        was_written = {} if own else _written(base / name)
-        lines = [*differences(was, now), *_dropped(written, now, was_written)]
-        found += [f"{name}: {line}" for line in lines]
-    found += compare_tokenizers(base, edited)
+    found = [
+        *_compare_loaded(base, edited, CONFIG, _config),
+        *_compare_loaded(base, edited, _GENERATION, _generation),
+        *compare_tokenizers(base, edited),
+    ]
     for name in as_written:
-        try:
-            was, now = read_json(base / name), read_json(edited / name)
-            every_key = not name.endswith("config.json")
-            lines = [*differences(was, now, every_key=every_key)]
-        except ModelError as error:
-            lines = [str(error).removeprefix(f"{edited / name}: ")]
-        found += [f"{name}: {line}" for line in lines]
+        found += reported(edited, name, partial(_compare_written, base / name, edited / name))
     return found
 
 
-def _written(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
+def _compare_loaded(
+    base: Path, edited: Path, name: str, read: Callable[[Path], dict[str, Any]]
+) -> list[str]:
+    own = same_bytes(base / name, edited / name)
+    was = read(base)
+    was_written = {} if own else read_json_if_there(base / name)
+
+    def compare() -> list[str]:
+        written = {} if own else read_json_if_there(edited / name)
+        now = read(edited)
+        return [*differences(was, now), *_dropped(written, now, was_written)]
+
+    return reported(edited, name, compare)
+
+
+def _compare_written(base: Path, edited: Path) -> Iterator[str]:
+    every_key = not edited.name.endswith("config.json")
+    return differences(read_json(base), read_json(edited), every_key=every_key)
+
+
+def compare_tokenizers(base: Path, edited: Path) -> list[str]:
+    """Return what differs between two checkpoints' tokenizers, a line each, the file first.
+
+    Raises:
+        ModelError: the base's cannot be read.
+    """
+    one = load_tokenizer(base)
+    try:
+        two = load_tokenizer(edited)
+    except ModelError as error:
+        named = str(error).removeprefix(f"{edited}/")
+        return [f"{FAST}: {error}" if named == str(error) else named]
+    pair = TokenizerPair(base=base, edited=edited, was=one, now=two)
+    texts = [each.backend_tokenizer.to_str() for each in (one, two)]
+    was, now = map(json.loads, texts) if len(set(texts)) > 1 else ({}, {})
+    found = [
+        *(f"{FAST}: {line}" for line in differences(was, now, every_key=True)),
+        *(f"{SETTINGS}: {line}" for line in differences(settings_of(one), settings_of(two))),
+        *compare_loaded(pair),
+    ]
+    files = {name: partial(compare_file, pair, name) for name in template_files(edited)}
+    # What is wrong as it loads need not be repeated as it is written.
+    for name, compare in {**{n: partial(c, pair) for n, c in COMPARISONS.items()}, **files}.items():
+        if same_bytes(base / name, edited / name):
+            continue
+        if (edited / name).is_file() and not any(line.startswith(f"{name}: ") for line in found):
+            found += reported(edited, name, compare)
+    return found
 
 
 def _config(folder: Path) -> dict[str, Any]:

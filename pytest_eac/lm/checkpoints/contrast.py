@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.allowed_files import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
 _SHOWN = 60  # characters of a value
 _BEFORE = 20  # of those, the ones before the place where two values differ
@@ -82,23 +84,39 @@ def _by_key(value: Any) -> dict[Any, Any]:
 def described(key: str, old: Any, new: Any) -> str:
     """Return the line for a key that has another value than in the base."""
     code = "; it names code, which was not run: release no code"
-    told = f"{key} {contrast(old, new)}"
-    return f"{told}{code}" if new and key.rpartition(".")[2] in _CODE else told
+    line = f"{key} {contrast(old, new)}"
+    return f"{line}{code}" if new and key.rpartition(".")[2] in _CODE else line
+
+
+def reported(folder: Path, name: str, compare: Callable[[], Iterable[str]]) -> list[str]:
+    """Return lines about a file of a folder, with its name; that it cannot be read is one of them.
+
+    Args:
+        folder: the release's.
+        name: the file's path in it.
+        compare: returns the lines, or raises a ``ModelError``.
+    """
+    try:
+        lines = list(compare())
+    except ModelError as error:
+        lines = [str(error).removeprefix(f"{folder / name}: ")]
+    return [f"{name}: {line}" for line in lines]
 
 
 def contrast(old: Any, new: Any) -> str:
     """Show two values from where they begin to differ; for long texts, with line and column."""
     one, two = (_shown(value) for value in (old, new))
-    at = _first_difference(one, two)
+    at = first_difference(one, two)
     place = ""
     if isinstance(old, str) and isinstance(new, str) and max(len(old), len(new)) > _SHOWN:
-        before = new[: _first_difference(old, new)]
+        before = new[: first_difference(old, new)]
         column = len(before) - (before.rfind("\n") + 1) + 1
         place = f"differs at line {before.count(chr(10)) + 1}, column {column}: it "
     return f"{place}is {_excerpt(two, at)}, in the base {_excerpt(one, at)}"
 
 
-def _first_difference(one: str, two: str) -> int:
+def first_difference(one: Sequence[Any], two: Sequence[Any]) -> int:
+    """Return the first index at which two sequences differ; where one ends, if that is earlier."""
     pairs = zip(one, two, strict=False)
     return next((n for n, pair in enumerate(pairs) if pair[0] != pair[1]), min(len(one), len(two)))
 

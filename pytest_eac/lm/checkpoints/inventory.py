@@ -21,10 +21,8 @@ from pytest_eac.lm.loading.model_folder import (
     TEMPLATES,
     WEIGHTS,
     list_tree,
-    require_inside,
-    same_bytes,
 )
-from pytest_eac.lm.loading.tensors import read_json
+from pytest_eac.lm.loading.safe_files import read_json, require_inside, same_bytes
 from pytest_eac.records.checkpoint_diff import ExtraFile
 
 if TYPE_CHECKING:
@@ -33,19 +31,11 @@ if TYPE_CHECKING:
 
     from pytest_eac.lm.loading.model_folder import ListedFile
 
-# What companions.py compares with the base's, whether or not that has a file of the same name.
+# What configuration.py compares with the base's, whether or not that has a file of the same name.
 COMPARED = (
-    "config.json",
-    "generation_config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-    "chat_template.json",
-    f"{TEMPLATES}/*.jinja",
+    *("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json"),
+    *("special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt"),
+    *("chat_template.jinja", "chat_template.json", f"{TEMPLATES}/*.jinja"),
 )
 _SHA256_DIGITS = 64
 _CONTRADICTION = (

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import described, differences
-from pytest_eac.lm.loading.model_folder import INDEX, same_bytes
-from pytest_eac.lm.loading.tensors import METADATA, read_json
+from pytest_eac.lm.loading.model_folder import INDEX
+from pytest_eac.lm.loading.safe_files import read_json, read_json_if_there, same_bytes
+from pytest_eac.lm.loading.tensors import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,7 +50,7 @@ def _compare_index(base: Path, edited: Path) -> list[str]:
     path = edited / INDEX
     if not path.is_file() or same_bytes(base / INDEX, path):
         return []
-    was = _notes(read_json(base / INDEX) if (base / INDEX).is_file() else {})
+    was = _notes(read_json_if_there(base / INDEX))
     try:
         now = _notes(read_json(path))
     except ModelError:

@@ -21,7 +21,7 @@ _LEVELS = 4
 # What a pass costs however little it computes (weights are read, modules are called), counted in
 # tokens: about 35 ms against 0.8 ms a token for 135M parameters on two cores.
 _PASS_TOKENS = 40
-# A row that is continued keeps what it grows by in every layer: so many times a pass's tokens.
+# A row that is continued keeps its new tokens in every layer: at most this many times a pass's.
 _GROWN = 4
 
 

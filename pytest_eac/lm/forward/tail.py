@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import copy
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 
 from pytest_eac.errors import EacWarning
+from pytest_eac.lm.forward.hooks import fed, head_at, passed_through, watched
 from pytest_eac.lm.layout import find_module, text_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from pytest_eac.lm.loading.load import LoadedModel
 
@@ -43,19 +44,8 @@ class Window(Protocol):
         ...
 
     def narrowed(self, rows: Tensor) -> Window:
-        """Return the window of some of the rows, which are counted anew."""
+        """Return the window of some of the rows, which are numbered from 0 again."""
         ...
-
-
-def open_window(
-    loaded: LoadedModel,
-    rows: Sequence[Sequence[int]],
-    starts: Sequence[int],
-    *,
-    layer: int,
-) -> Window:
-    """Return the tail window where it is exact, else the full one."""
-    return open_windows(loaded, rows, starts, layers=[layer])[layer]
 
 
 def open_windows(
@@ -65,9 +55,9 @@ def open_windows(
     *,
     layers: Sequence[int],
 ) -> dict[int, Window]:
-    """Return a window for each of ``layers``, all from one pass over the whole rows.
+    """Return a window for each of ``layers``: tails where they are exact, all from one full pass.
 
-    A sliding attention window is counted in cache slots, and a tail's slots lie behind those of
+    A sliding attention window is counted in cache slots, and a tail's slots come after those of
     the whole row: the tail is exact only while all of them fit into the sliding window.
     """
     lengths = [len(row) for row in rows]
@@ -81,7 +71,7 @@ def open_windows(
             stacklevel=2,
         )
         return dict.fromkeys(layers, FullWindow(loaded, rows))
-    first = TailWindow(loaded, rows, starts, layer=min(layers), later=layers)
+    first = TailWindow(loaded, rows, starts, layers=layers)
     return {layer: first.entered_at(layer) for layer in layers}
 
 
@@ -109,14 +99,13 @@ class FullWindow:
 
 
 class TailWindow:
-    """Only the tokens from ``starts`` on, only through the layers from ``layer`` on.
+    """Only the tokens from ``starts`` on, only through the layers from the first of ``layers`` on.
 
     Args:
         loaded: the model as it is now; make a new window after every change of its weights.
         rows: token ids of each row.
         starts: for each row, the first token to compute.
-        layer: the first layer to compute.
-        later: other layers that ``entered_at`` will be asked for.
+        layers: the layers that ``entered_at`` takes; the window begins at the first of them.
     """
 
     def __init__(
@@ -125,11 +114,10 @@ class TailWindow:
         rows: Sequence[Sequence[int]],
         starts: Sequence[int],
         *,
-        layer: int,
-        later: Sequence[int] = (),
+        layers: Sequence[int],
     ) -> None:
         device = loaded.device
-        entries = sorted({layer, *later})
+        entries = sorted(set(layers))
         self._model = loaded.model
         self._layers = [
             find_module(loaded.model, loaded.layout.layer.format(index))
@@ -140,12 +128,12 @@ class TailWindow:
         tails = [row[start:] for row, start in zip(rows, starts, strict=True)]
         tail = loaded.pad(tails, side="right")
         with torch.no_grad(), ExitStack() as stack:
-            seen = {entry: stack.enter_context(_watched(self._layers[entry])) for entry in entries}
+            seen = {entry: stack.enter_context(watched(self._layers[entry])) for entry in entries}
             out = self._model(**whole.as_inputs(), logits_to_keep=1, use_cache=True)
         self._cache_name = loaded.cache_name
         self._cache = getattr(out, self._cache_name)
         del out  # its logits are large
-        self._first = entries[0]
+        self._first = self._entry = entries[0]
         for below in self._cache.layers[: self._first]:  # never read, but asked for their length
             below.keys = below.keys.new_zeros(()).expand_as(below.keys)
             below.values = below.values.new_zeros(()).expand_as(below.values)
@@ -156,8 +144,7 @@ class TailWindow:
         self._hidden = {
             entry: states[0][0][rows_index, index.clamp_max(last)] for entry, states in seen.items()
         }
-        self._in_tuples = seen[layer][0][1]
-        self._entry = layer
+        self._in_tuples = seen[self._first][0][1]
         before = torch.arange(last + 1, device=device) < self.offset[:, None]
         self._inputs = {
             "input_ids": tail.input_ids,
@@ -166,7 +153,7 @@ class TailWindow:
         }
 
     def entered_at(self, layer: int) -> TailWindow:
-        """Return the same window from another layer on: the first one, or one of ``later``."""
+        """Return the same window from another of its layers on."""
         window = copy.copy(self)
         window._entry = layer
         return window
@@ -175,8 +162,8 @@ class TailWindow:
         """Run the tail against a copy of the cache that shares its tensors."""
         with ExitStack() as stack:
             for module in self._layers[: self._entry]:
-                stack.enter_context(_passed_through(module, self._in_tuples))
-            stack.enter_context(_fed(self._layers[self._entry], self._hidden[self._entry]))
+                stack.enter_context(passed_through(module, self._in_tuples))
+            stack.enter_context(fed(self._layers[self._entry], self._hidden[self._entry]))
             stack.enter_context(head_at(self._model, rows, places - self.offset[rows]))
             logits: Tensor = self._model(
                 **self._inputs, use_cache=True, **{self._cache_name: _copied(self._cache)}
@@ -201,76 +188,3 @@ def _copied(cache: Any) -> Any:
     copied = copy.copy(cache)
     copied.layers = [copy.copy(each) for each in cache.layers]
     return copied
-
-
-@contextmanager
-def head_at(model: nn.Module, rows: Tensor, places: Tensor) -> Iterator[None]:
-    """Let the head read only some tokens' states: the logits come as (1, n, vocabulary).
-
-    Args:
-        model: a causal language model.
-        rows: of the batch; (n,).
-        places: of the tokens in those rows; (n,).
-    """
-
-    def hook(_: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
-        where = rows.to(args[0].device), places.to(args[0].device)
-        return (args[0][where][None],)
-
-    handle = model.get_output_embeddings().register_forward_pre_hook(hook)  # type: ignore[operator]
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _watched(layer: nn.Module) -> Iterator[list[tuple[Tensor, bool]]]:
-    """Collect the hidden states that enter a layer, and whether it returns a tuple."""
-    seen: list[tuple[Tensor, bool]] = []
-
-    def hook(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], output: Any) -> None:
-        entering = args[0] if args else kwargs["hidden_states"]
-        seen.append((entering.detach(), isinstance(output, tuple)))
-
-    handle = layer.register_forward_hook(hook, with_kwargs=True)
-    try:
-        yield seen
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _fed(layer: nn.Module, hidden: Tensor) -> Iterator[None]:
-    """Replace the hidden states that enter a layer."""
-
-    def hook(
-        _: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        if args:
-            return (hidden, *args[1:]), kwargs
-        return args, {**kwargs, "hidden_states": hidden}
-
-    handle = layer.register_forward_pre_hook(hook, with_kwargs=True)
-    try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def _passed_through(layer: nn.Module, in_tuples: bool) -> Iterator[None]:
-    """Let a layer return what it is given, without computing anything."""
-
-    def forward(hidden_states: Tensor, *_: Any, **__: Any) -> Tensor | tuple[Tensor]:
-        return (hidden_states,) if in_tuples else hidden_states
-
-    own = layer.__dict__.get("forward")  # accelerate keeps its own there
-    layer.forward = forward
-    try:
-        yield
-    finally:
-        if own is None:
-            del layer.forward
-        else:
-            layer.forward = own

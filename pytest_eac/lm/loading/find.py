@@ -3,47 +3,32 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
-import os
 import shlex
-import shutil
-import sys
-import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as hf_logging
-
-from pytest_eac.cache.folders import take_folder
 from pytest_eac.data.files import exists, expanded, is_gguf
-from pytest_eac.errors import ModelError, RecordError, UnavailableError
-from pytest_eac.lm.layout import find_layout
-from pytest_eac.lm.library_errors import refusing
-from pytest_eac.lm.loading.gguf import Described, read_header
+from pytest_eac.errors import ModelError, UnavailableError
+from pytest_eac.lm.loading.config_limits import require_companions
+from pytest_eac.lm.loading.gguf_conversion import converted, require_gguf_packages
 from pytest_eac.lm.loading.hub_models import fetch_model, find_snapshot, read_listing
-from pytest_eac.lm.loading.kernels import no_kernels
-from pytest_eac.lm.loading.model_files import model_file_sha256
 from pytest_eac.lm.loading.model_folder import (
+    ADAPTER,
+    CONFIG,
+    INDEX,
+    WEIGHTS,
     ListedFile,
     list_folder,
-    require_fetched,
-    require_few_parts,
-    require_model,
+    placed_tensors,
     require_names,
 )
-from pytest_eac.lm.loading.sizes import require_sizes
+from pytest_eac.lm.loading.safe_files import read_object, require_fetched, require_inside
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
-
-_log = logging.getLogger(__name__)
-_COPY = "model.gguf"
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,9 +97,24 @@ def find_model(
         )
     digest = None
     if path.is_file():
-        path, digest = _converted(path, cache)
+        path, digest = converted(path, cache)
     require_model(path, released=released)
     return FoundModel(folder=path, revision=digest, files=list_folder(path))
+
+
+def find_on_disk(model_id: str, *, revision: str | None, cache_dir: Path) -> Path:
+    """Return a model's folder or ``.gguf`` file, without converting or fetching it.
+
+    Raises:
+        UnavailableError: it is not there, or a package that reads it is missing; says the remedy.
+        ModelError: it is there, but cannot be used.
+    """
+    path = find_path(model_id, revision) or find_snapshot(model_id, revision, cache_dir)
+    if path.is_file():
+        require_gguf_packages(path)
+    else:
+        require_model(path)
+    return path
 
 
 def find_path(model_id: str, revision: str | None) -> Path | None:
@@ -142,6 +142,36 @@ def find_path(model_id: str, revision: str | None) -> Path | None:
             f"{path}: found a file, expected a folder of save_pretrained or a .gguf file"
         )
     return path
+
+
+def require_model(folder: Path, *, released: bool = False) -> None:
+    """Raise unless a folder holds a model that transformers loads as it is.
+
+    Args:
+        folder: of ``save_pretrained``.
+        released: as for :func:`require_names`; what its index names, the gate reports, too.
+
+    Raises:
+        ModelError: says what was found, what was expected and what to do.
+    """
+    names = [each.name for each in list_folder(folder)]
+    require_fetched(folder, names)
+    require_companions(folder)
+    base = read_object(folder / ADAPTER).get("base_model_name_or_path")
+    require_names(folder, names, base=str(base or ""), released=released)
+    single = WEIGHTS in names
+    named = read_object(folder / CONFIG).get("transformers_weights")
+    if named not in (None, WEIGHTS if single else INDEX):
+        raise ModelError(
+            f"{folder / CONFIG}: found transformers_weights: {named!r}, but weights are read from "
+            f"{WEIGHTS if single else INDEX}; save the model again with model.save_pretrained"
+        )
+    if released:
+        return
+    require_inside(folder, [WEIGHTS] if single else [INDEX])
+    if not single:
+        placed = read_object(folder / INDEX).get("weight_map")
+        require_inside(folder, placed_tensors(folder / INDEX, placed).values())
 
 
 def find_in_package(name: str) -> Path:
@@ -180,133 +210,3 @@ def find_in_package(name: str) -> Path:
     raise ModelError(
         f"package {package!r} holds {len(found)} models ({names}); name one: package:{package}/FILE"
     )
-
-
-def _converted(path: Path, cache: Path) -> tuple[Path, str]:
-    """Convert a GGUF file to float32 safetensors, once; return the folder and the file's hash."""
-    require_fetched(path.parent, [path.name])
-    described = read_header(path)
-    digest = model_file_sha256(path)
-
-    def build(folder: Path) -> None:
-        _log.info("converting %s; this is done once", path.name)
-        alone = folder / "alone"
-        alone.mkdir()
-        _copy(path, alone / _COPY, digest)
-        with quiet(), no_kernels():
-            _convert(path, alone, folder, described)
-        shutil.rmtree(alone)
-
-    folder = take_folder(cache, f"{path.stem}-{digest[:16]}", build)
-    return folder, f"sha256:{digest}"
-
-
-def _copy(path: Path, copy: Path, digest: str) -> None:
-    """Copy a file that has been hashed, so that nobody can replace it while it is read.
-
-    Raises:
-        ModelError: its content is no longer what was hashed.
-    """
-    shutil.copyfile(path, copy)
-    if model_file_sha256(copy) != digest:
-        raise ModelError(
-            f"{path}: was changed while it was converted; leave the file alone during a run, and "
-            "run again"
-        )
-
-
-def _convert(path: Path, alone: Path, folder: Path, described: Described) -> None:
-    """Convert the copy in ``alone`` of a file whose header was read.
-
-    transformers would read files beside it.
-    """
-    missing = [name for name in ("gguf", "accelerate") if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UnavailableError(
-            f"reading {path.name} needs {' and '.join(missing)}",
-            remedy="pip install 'pytest-eac[gguf]'",
-        )
-    source: dict[str, Any] = {
-        "pretrained_model_name_or_path": str(alone),
-        "gguf_file": _COPY,
-        "trust_remote_code": False,
-    }
-    with refusing(f"{path}: cannot be read as GGUF", "fetch or convert it again"):
-        config = AutoConfig.from_pretrained(**source)
-        find_layout(config)
-        require_few_parts(path, config.to_dict(), described.layers)
-        require_sizes(path, config, described.numbers)
-        model, info = AutoModelForCausalLM.from_pretrained(
-            **source, dtype=torch.float32, output_loading_info=True
-        )
-        require_all_weights(path, info)
-        tokenizer = AutoTokenizer.from_pretrained(**source)
-    # The dequantised model still carries its quantizer's mark, which makes it refuse to be saved.
-    for mark in ("hf_quantizer", "is_quantized", "quantization_method"):
-        if hasattr(model, mark):
-            delattr(model, mark)
-    if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
-    try:
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    except (OSError, SafetensorError) as error:
-        raise RecordError(f"{folder}: cannot be written: {error}") from error
-
-
-def require_all_weights(model: object, info: Mapping[str, Collection[str]]) -> None:
-    """Raise if transformers made up weights, as what it says of its loading has it.
-
-    Raises:
-        ModelError: names some of them.
-    """
-    if info["missing_keys"]:
-        names = ", ".join(sorted(info["missing_keys"])[:5])
-        raise ModelError(f"{model}: the checkpoint lacks weights that the model needs: {names}")
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' progress bars and advice out of the user's terminal.
-
-    They may quote a hostile file as it is. What goes wrong is raised, not only logged.
-    """
-    level, bars = hf_logging.get_verbosity(), hf_logging.is_progress_bar_enabled()
-    hf_logging.set_verbosity(logging.CRITICAL)
-    hf_logging.disable_progress_bar()
-    try:
-        with warnings.catch_warnings(), _unprinted():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        hf_logging.set_verbosity(level)
-        if bars:
-            hf_logging.enable_progress_bar()
-
-
-@contextmanager
-def _unprinted() -> Iterator[None]:
-    """Drop what Rust code prints, which knows nothing of ``sys.stdout``: names of keys, panics."""
-    _flush()
-    try:
-        saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
-    except OSError:  # there are none, as in a service
-        yield
-        return
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        for descriptor in saved:
-            os.dup2(null, descriptor)
-        yield
-    finally:
-        _flush()
-        for descriptor, copy in saved.items():
-            os.dup2(copy, descriptor)
-            os.close(copy)
-        os.close(null)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError, OSError, ValueError):  # there is none, or it is closed
-            stream.flush()

@@ -1,8 +1,8 @@
-"""The header of a GGUF file, looked at before any library reads it.
+"""The header of a GGUF file, checked before any library reads it.
 
-What reads GGUF files for transformers takes every length in them at its word: past the end of the
-file it goes on with nothing, for as long as a count of 2^60 says, and it makes a layer for each
-that the header claims. Format: ggml, docs/gguf.md.
+The reader of GGUF files that transformers uses trusts every length in them: past the end of the
+file it reads nothing, as many times as a count of 2^60 says, and it makes a layer for each that the
+header claims. Format: ggml, docs/gguf.md.
 """
 
 from __future__ import annotations
@@ -13,26 +13,15 @@ from math import prod
 from typing import TYPE_CHECKING, BinaryIO
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.model_folder import require_few_parts
+from pytest_eac.lm.loading.config_limits import require_few_parts
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)
-_SCALARS = {
-    0: "B",
-    1: "b",
-    2: "H",
-    3: "h",
-    4: "I",
-    5: "i",
-    6: "f",
-    7: "?",
-    10: "Q",
-    11: "q",
-    12: "d",
-}
+# The kinds of numbers as :mod:`struct` names them: 0 to 7, and those of 64 bits.
+_SCALARS = {**dict(enumerate("BbHhIif?")), 10: "Q", 11: "q", 12: "d"}
 _STRING, _ARRAY = 8, 9
 _NAME_BYTES = 200  # ggml allows 64 for tensors, 2^16 for keys
 TEXT_SPLITS = 2**30
@@ -55,7 +44,7 @@ class _Header:
         self.left = size
 
     def skip(self, count: int) -> None:
-        """Pass over bytes."""
+        """Skip bytes."""
         self._take(count)
         self._file.seek(count, 1)
 
@@ -89,7 +78,7 @@ class _Header:
         return start
 
     def value(self) -> int | float | None:
-        """Read a value and its type; what is no number is passed over."""
+        """Read a value and its type; return numbers, and skip anything else."""
         kind = int(self.number("I"))
         if kind in _SCALARS:
             return self.number(_SCALARS[kind])
@@ -138,7 +127,7 @@ class _Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _TensorHeader:
-    """What a header says of a tensor; ``end`` is where its bytes end, at the earliest."""
+    """The description of a tensor; ``end`` is where its bytes end, at the earliest."""
 
     name: str
     numbers: int
@@ -147,7 +136,7 @@ class _TensorHeader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Described:
-    """What the header of a GGUF file describes: all of it has its place in the file.
+    """What the header of a GGUF file describes, all of which fits into the file.
 
     Attributes:
         layers: how many layers have tensors.
@@ -162,7 +151,8 @@ def read_header(path: Path) -> Described:
     """Read the header of a GGUF file.
 
     Raises:
-        ModelError: something has no place there, or it claims more layers than a model has.
+        ModelError: the file is shorter than its header claims, or claims more layers than a model
+            has.
     """
     size = path.stat().st_size
     values: dict[str, object] = {}

@@ -35,9 +35,9 @@ from pytest_eac.lm.loading.model_folder import (
     ListedFile,
     list_folder,
     placed_tensors,
-    read_object,
     require_names,
 )
+from pytest_eac.lm.loading.safe_files import read_object
 from pytest_eac.records.manifest import SIGNATURE
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from transformers.utils import import_utils
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.model_folder import items_of
+from pytest_eac.lm.loading.config_limits import items_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -6,43 +6,28 @@ import inspect
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from math import prod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from pytest_eac.errors import DeviceUnavailableError, EditError, ModelError
-from pytest_eac.lm.layout import LAYOUTS, Layout, find_layout, shape_of, text_config
-from pytest_eac.lm.library_errors import brief, refusing
-from pytest_eac.lm.loading.find import find_model, quiet, require_all_weights
-from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
+from pytest_eac.errors import EditError, ModelError
+from pytest_eac.lm.devices import find_device, spare_bytes
+from pytest_eac.lm.layout import Layout, find_layout, shape_of, text_config
+from pytest_eac.lm.library_calls import quiet, refusing
+from pytest_eac.lm.loading.find import find_model
+from pytest_eac.lm.loading.kernels import no_kernels
 from pytest_eac.lm.loading.model_files import ModelFiles, files_of
-from pytest_eac.lm.loading.model_folder import (
-    CONFIG,
-    read_object,
-    require_few_parts,
-    require_tokenizer,
-)
-from pytest_eac.lm.loading.sizes import require_sizes
-from pytest_eac.lm.loading.tensors import open_checkpoint
-from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
+from pytest_eac.lm.loading.pretrained import DTYPES, SAVE_AGAIN, load_pretrained
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
-    from pytest_eac.lm.loading.tensors import TensorFile
+    from torch import Tensor
 
-_CPU_BYTES = 176 * 2**20
-_TOLD = 12  # tokens of a prompt that tell which one it is
-_SAVE_AGAIN = "fetch the files again, or save the model again with model.save_pretrained"
-_UNREADABLE = "{}: weights cannot be read as config.json says"
-_SAVE_TOKENIZER = "save it again, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_SHOWN = 12  # tokens of a prompt that show which one it is
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,29 +53,28 @@ class LoadedModel:
     offline: bool = False
 
     @property
+    def _embeddings(self) -> Tensor:
+        """(tokens, width): a row for each token id."""
+        embeddings: Tensor = self.model.get_input_embeddings().weight
+        return embeddings
+
+    @property
     def device(self) -> torch.device:
         """The device that takes the inputs."""
-        device: torch.device = self.model.get_input_embeddings().weight.device
-        return device
+        return self._embeddings.device
 
     @property
     def dtype(self) -> torch.dtype:
         """The weights' dtype."""
-        dtype: torch.dtype = self.model.get_input_embeddings().weight.dtype
-        return dtype
+        return self._embeddings.dtype
 
     @property
     def pad_id(self) -> int:
         """The id to fill padding with; masks come from lengths, so any id would do."""
         for token in (self.tokenizer.pad_token_id, self.tokenizer.eos_token_id):
-            if token is not None and token < self._rows:
+            if token is not None and token < len(self._embeddings):
                 return int(token)
         return 0
-
-    @property
-    def _rows(self) -> int:
-        """How many token ids have an embedding."""
-        return int(self.model.get_input_embeddings().weight.shape[0])
 
     @cached_property
     def cache_name(self) -> str:
@@ -142,29 +126,24 @@ class LoadedModel:
         self._require_embedded(row)
         limit = getattr(text_config(self.model.config), "max_position_embeddings", None)
         if limit is not None and len(row) + more > limit:
-            start = decode(self.tokenizer, row[:_TOLD], special=False)
+            start = decode(self.tokenizer, row[:_SHOWN], special=False)
             raise EditError(
                 f"the prompt {f'{start}...'!r} has {len(row) + more} tokens, but the model takes "
                 f"{limit}"
             )
 
     def _require_embedded(self, row: Sequence[int]) -> None:
-        if (highest := max(row, default=0)) >= self._rows:
+        if (highest := max(row, default=0)) >= (count := len(self._embeddings)):
             raise ModelError(
                 f"{self.id}: the tokenizer gives the id {highest}, but the model has embeddings "
-                f"for {self._rows} tokens: they do not belong together; take the tokenizer that "
+                f"for {count} tokens: they do not belong together; take the tokenizer that "
                 "was saved with the model"
             )
 
     @property
     def spare_bytes(self) -> int:
-        """How much memory work that can be split may take at once: half of what is free on a GPU.
-
-        On a CPU a fixed amount, chosen so that an edit takes no more than 400 MB beside its model.
-        """
-        if self.device.type == "cuda":
-            return int(torch.cuda.mem_get_info(self.device)[0]) // 2
-        return _CPU_BYTES
+        """How much memory work that can be split may take at once."""
+        return spare_bytes(self.device)
 
     def require_files(self) -> None:
         """Raise unless the files that the model was loaded from are as they were.
@@ -209,9 +188,9 @@ def load_model(
         device: ``auto`` (a GPU if there is one), or a torch device name.
         cache_dir: where a converted GGUF file is kept; by default the user's cache folder.
         offline: take hub models from the local cache only.
-        trust_remote_code: run the code that the model brings, or has fetched from elsewhere; never
-            for a release.
-        report: called with how far the download of a hub model is.
+        trust_remote_code: run code that comes with the model or that it has fetched from elsewhere;
+            never for a release.
+        report: called with the progress of a hub model's download.
 
     Raises:
         UnavailableError: the model or the device is not on this machine.
@@ -220,7 +199,7 @@ def load_model(
     """
     if dtype not in {"auto", *DTYPES}:
         raise ModelError(f"found dtype {dtype!r}, expected auto, {', '.join(DTYPES)}")
-    torch_device = _find_device(device)
+    torch_device = find_device(device)
     found = find_model(
         model_id,
         revision=revision,
@@ -229,45 +208,28 @@ def load_model(
         code=trust_remote_code,
         report=report,
     )
-    # From the folder, also for a hub model: given its id, transformers looks for other files too.
-    where = {
-        "pretrained_model_name_or_path": str(found.folder),
-        "trust_remote_code": trust_remote_code,
-    }
     files = files_of(found.folder)
-    with quiet(), _code_of_others(trusted=trust_remote_code):
-        config = _load_config(model_id, where)
-        layout = find_layout(config)
-        if not trust_remote_code:
-            require_own_code(found.folder / CONFIG, read_object(found.folder / CONFIG))
-        tensors = open_checkpoint(found.folder).tensors
-        require_few_parts(found.folder / CONFIG, config.to_dict(), len(tensors))
-        require_tokenizer(found.folder, [each.name for each in found.files])
-        if not trust_remote_code:
-            _require_sizes(model_id, found.folder / CONFIG, config, tensors.values())
-        model = _load_weights(model_id, config, dtype, where)
-        tokenizer = load_tokenizer(model_id, where)
-    model.to(torch_device).eval().requires_grad_(requires_grad=False)
-    own_memory(model)
-    loaded = LoadedModel(
-        model=model,
-        tokenizer=tokenizer,
-        layout=layout,
-        id=model_id,
-        revision=found.revision,
-        files=files.hashed(),
-        offline=offline,
-    )
-    if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
-        raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
-    require_finite(model)
-    with quiet(), _code_of_others(trusted=trust_remote_code):
+    with quiet(), nullcontext() if trust_remote_code else no_kernels():
+        names = [each.name for each in found.files]
+        model, tokenizer = load_pretrained(
+            model_id, found.folder, names, dtype=dtype, trusted=trust_remote_code
+        )
+        model.to(torch_device).eval().requires_grad_(requires_grad=False)
+        own_memory(model)
+        loaded = LoadedModel(
+            model=model,
+            tokenizer=tokenizer,
+            layout=find_layout(model.config),
+            id=model_id,
+            revision=found.revision,
+            files=files.hashed(),
+            offline=offline,
+        )
+        if dtype != "auto" and loaded.dtype != DTYPES[dtype]:
+            raise ModelError(f"{model_id}: found weights in {loaded.dtype}, expected {dtype}")
+        require_finite(model)
         _require_running(loaded)
     return loaded
-
-
-def _code_of_others(*, trusted: bool) -> AbstractContextManager[None]:
-    return nullcontext() if trusted else no_kernels()
 
 
 def _require_running(loaded: LoadedModel) -> None:
@@ -275,74 +237,5 @@ def _require_running(loaded: LoadedModel) -> None:
     ids = encode(loaded.tokenizer, "a")[-1:]
     loaded.stop_ids  # noqa: B018 - that they are ids
     inputs = loaded.pad([ids], side="right").as_inputs()
-    with refusing(f"{loaded.id}: cannot be run as config.json says", _SAVE_AGAIN), torch.no_grad():
+    with refusing(f"{loaded.id}: cannot be run as config.json says", SAVE_AGAIN), torch.no_grad():
         loaded.model(**inputs).logits  # noqa: B018 - that it has some
-
-
-def _find_device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise DeviceUnavailableError(
-            f"device {name!r} cannot be used here ({reason})", remedy="try --eac-device=cpu"
-        ) from None
-    return device
-
-
-def _load_config(model_id: str, where: dict[str, Any]) -> Any:
-    with refusing(f"{model_id}: config.json cannot be used", _SAVE_AGAIN):
-        try:
-            return AutoConfig.from_pretrained(**where)
-        except ValueError as error:
-            if "model type" not in str(error) and "model_type" not in str(error):
-                raise
-            known = ", ".join(sorted(LAYOUTS))
-            raise ModelError(
-                f"{model_id}: transformers does not know this architecture ({brief(error)}); "
-                f"pytest-eac knows {known}"
-            ) from error
-
-
-def _require_sizes(model_id: str, path: Path, config: Any, tensors: Iterable[TensorFile]) -> None:
-    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
-        require_sizes(path, config, sum(prod(each.shape) for each in tensors))
-
-
-def _load_weights(model_id: str, config: Any, dtype: str, where: dict[str, Any]) -> Any:
-    with refusing(_UNREADABLE.format(model_id), _SAVE_AGAIN):
-        model, info = AutoModelForCausalLM.from_pretrained(
-            config=config,
-            dtype=DTYPES.get(dtype, "auto"),
-            use_safetensors=True,
-            output_loading_info=True,
-            **where,
-        )
-    require_all_weights(model_id, info)
-    return model
-
-
-def load_tokenizer(model_id: str, where: dict[str, Any]) -> Any:
-    """Load a fast tokenizer by the arguments of ``from_pretrained``, and encode a letter with it.
-
-    Raises:
-        ModelError: names the model; there is none, it is a slow one, or it fails.
-    """
-    folder = Path(where["pretrained_model_name_or_path"])
-    require_bounded(folder)
-    with refusing(f"{model_id}: no usable tokenizer", _SAVE_TOKENIZER):
-        tokenizer = AutoTokenizer.from_pretrained(**where)
-        require_bounded_texts(folder, tokenizer)
-        ids = tokenizer("a")["input_ids"]
-        tokenizer.decode(ids[-1:])
-    if not ids:
-        raise ModelError(f"{model_id}: the tokenizer is empty; is tokenizer.json missing?")
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"{model_id}: {type(tokenizer).__name__} gives no character offsets; "
-            "expected a fast tokenizer (tokenizer.json)"
-        )
-    return tokenizer

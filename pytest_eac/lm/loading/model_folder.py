@@ -1,21 +1,19 @@
-"""What a folder of ``save_pretrained`` must hold to be loaded as it is, and what it must not."""
+"""Which files a model's folder or repository has, and which it must or must not have."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
+from pytest_eac.lm.loading.safe_files import files_below
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Collection
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -23,36 +21,17 @@ INDEX = "model.safetensors.index.json"
 TEMPLATES = "additional_chat_templates"
 ADAPTER = "adapter_config.json"
 GIT = "git's own"
-HARMLESS_FOLDERS = {
-    ".git/logs": GIT,
-    ".git/lfs": GIT,
-    ".git/objects": GIT,
-    ".git/refs": GIT,
-}
-"""Folders on disk that are not looked into, with the reason: nothing in them is run."""
+HARMLESS_FOLDERS = dict.fromkeys((".git/logs", ".git/lfs", ".git/objects", ".git/refs"), GIT)
+"""Folders on disk that are skipped, with the reason: nothing in them is run."""
 # Files of tokenizers; a folder must hold at least one of them.
 _TOKENIZERS = ("tokenizer.json", "vocab.json", "vocab.txt", "tekken.json", "*.model", "*.tiktoken")
-# Configuration, tokenizer and signature. What lies in subfolders belongs to other formats of the
-# same model, except for the templates that transformers keeps in a folder of their own.
+# Configuration, tokenizer and signature. Files in subfolders belong to other formats of the same
+# model, except for the templates that transformers keeps in a folder of their own.
 COMPANIONS = ("*.json", "*.jinja", "*.model", "*.tiktoken", "vocab.txt", "merges.txt", SIGNATURE)
-TEXT_BYTES = 64 * 2**20
-"""How large a file of configuration or tokenizer may be, and the header of a file of weights."""
 SIGNATURE_BYTES = 4 * 2**20
 """How large a signature may be: one of 10,000 files has about half of that."""
-MAX_PARTS = 10_000
-"""How many layers, experts or labels a configuration may claim: a list is made of each."""
-_PARTS = re.compile(r"(layers?|experts|labels|depth|block_count|expert_count)$")
-_LAYERS = re.compile(r"(^num_hidden_layers|^n_layers?|block_count)$")
 MAX_FILES = 10_000
 """How many files of a folder with subfolders are looked at."""
-# Keys by which transformers reads files of other names, or of other folders.
-_ELSEWHERE = {
-    CONFIG: ("configuration_files",),
-    "tokenizer_config.json": ("fast_tokenizer_files", "vocab", "merges"),
-}
-_LOGS = {"trainer_state.json"}  # of a training: as long as that took, and read by nobody here
-_BLOCK = 2**20
-_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,47 +62,11 @@ def list_folder(folder: Path) -> tuple[ListedFile, ...]:
 def list_tree(folder: Path) -> tuple[ListedFile, ...]:
     """Return the files of a folder and its subfolders, the first ``MAX_FILES`` and one more.
 
-    Links to folders are not followed; they, and what is no regular file, are listed with no bytes.
-    Folders that are known to be harmless are not looked into.
-
-    Raises:
-        ModelError: a subfolder cannot be read, or its path is longer than the system takes.
+    Folders that are known to be harmless are not looked into; otherwise as
+    :func:`pytest_eac.lm.loading.safe_files.files_below`.
     """
-    found: list[ListedFile] = []
-    try:
-        for place, folders, files in os.walk(folder, onerror=_refuse):
-            inside = Path(place).relative_to(folder)
-            links = [each for each in folders if Path(place, each).is_symlink()]
-            folders[:] = sorted(
-                each for each in folders if (inside / each).as_posix() not in HARMLESS_FOLDERS
-            )
-            for name in sorted([*files, *links]):
-                path = Path(place, name)
-                size = path.stat().st_size if path.is_file() else 0
-                found.append(ListedFile(name=(inside / name).as_posix(), size=size))
-                if len(found) > MAX_FILES:
-                    return tuple(found)
-    except OSError as error:
-        raise ModelError(f"{error.filename}: cannot be read: {error.strerror}") from None
-    return tuple(found)
-
-
-def _refuse(error: OSError) -> NoReturn:
-    raise error
-
-
-def same_bytes(one: Path, two: Path) -> bool:
-    """Return whether two files are there and are the same, byte for byte."""
-    try:
-        with open_regular(one) as first, open_regular(two) as second:
-            while True:
-                blocks = first.read(_BLOCK), second.read(_BLOCK)
-                if blocks[0] != blocks[1]:
-                    return False
-                if not blocks[0]:
-                    return True
-    except OSError:
-        return False
+    found = islice(files_below(folder, HARMLESS_FOLDERS), MAX_FILES + 1)
+    return tuple(ListedFile(name=name, size=size) for name, size in found)
 
 
 def files_read(folder: Path) -> tuple[str, ...]:
@@ -142,142 +85,8 @@ def files_read(folder: Path) -> tuple[str, ...]:
     )
 
 
-def require_companions(folder: Path) -> None:
-    """Raise if a configuration or tokenizer must not be read.
-
-    transformers follows links, reads these files whole, and makes lists as long as the
-    configuration says, so the files are checked before it sees them.
-
-    Raises:
-        ModelError: a file is a link out of the folder or is larger than ``TEXT_BYTES``, or
-            ``config.json`` claims more than ``MAX_PARTS`` layers, experts or labels, has other
-            files read, or replaces a part of the class that transformers makes of it.
-    """
-    names = [name for name in files_read(folder) if not name.endswith(".safetensors")]
-    require_inside(folder, names)
-    for path in (folder / name for name in names if name not in _LOGS):
-        if path.is_file() and path.stat().st_size > TEXT_BYTES:
-            raise ModelError(
-                f"{path}: found {path.stat().st_size:,} bytes, expected at most "
-                f"{TEXT_BYTES:,}, which no such file of a model has"
-            )
-    for name, keys in _ELSEWHERE.items():
-        for key in sorted(read_object(folder / name).keys() & keys):
-            raise ModelError(
-                f"{folder / name}: found {key}, by which other files are read than those of a "
-                "model; expected config.json and tokenizer.json: remove the key"
-            )
-    config = read_object(folder / CONFIG)
-    _require_settings(folder / CONFIG, config)
-    require_few_parts(folder / CONFIG, config)
-
-
-def _require_settings(where: Path, config: Mapping[str, object]) -> None:
-    """Raise if a configuration replaces a part of the class that transformers makes of it.
-
-    transformers sets an attribute for each key. ``attribute_map`` would have other keys, which
-    nobody has checked, stand for those that are; a method would no longer be one.
-    """
-    from transformers import PreTrainedConfig
-
-    for name, value in config.items():
-        if name == "attribute_map" or callable(getattr(PreTrainedConfig, name, None)):
-            raise ModelError(
-                f"{where}: found {name}, which is a part of the program and no setting; remove the "
-                "key"
-            )
-        if name.endswith("_config") and isinstance(value, dict):
-            _require_settings(where, value)
-
-
-def require_few_parts(where: Path, config: Mapping[str, object], most: int = MAX_PARTS) -> None:
-    """Raise if a configuration, or a part of it, claims more layers than a model has.
-
-    Args:
-        where: its file, for the message.
-        config: what is in it.
-        most: how many layers its weights can be enough for, where these are known.
-
-    Raises:
-        ModelError: names the key and what it claims.
-    """
-    for name, value in items_of(config):
-        if not isinstance(value, int | float) or not _PARTS.search(str(name)):
-            continue
-        if value > MAX_PARTS:
-            raise ModelError(f"{where}: found {name}: {value:,}, expected at most {MAX_PARTS:,}")
-        if value > most and _LAYERS.search(name):
-            raise ModelError(
-                f"{where}: found {name}: {value:,}, but the weights are those of {most:,} layers "
-                "at most; they do not belong together: fetch the files again"
-            )
-
-
-def items_of(config: Mapping[str, object]) -> Iterator[tuple[str, object]]:
-    """Yield the keys and values of a configuration and of all that is nested in it."""
-    parts: list[object] = [config]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, dict):
-            yield from part.items()
-        if isinstance(part, dict | list):
-            parts.extend(part.values() if isinstance(part, dict) else part)
-
-
-def is_pointer(path: Path) -> bool:
-    """Return whether a file is a git-lfs pointer, in place of a file that was not fetched."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_POINTER)) == _POINTER
-    except OSError:
-        return False
-
-
-def require_fetched(folder: Path, names: Iterable[str]) -> None:
-    """Raise if one of these files is a git-lfs pointer.
-
-    Raises:
-        ModelError: names each pointer and the command that fetches the files.
-    """
-    pointers = [name for name in names if is_pointer(folder / name)]
-    if pointers:
-        raise ModelError(
-            f"{folder}: {', '.join(pointers)}: found a git-lfs pointer, expected the file itself; "
-            f"run: git lfs pull (in {folder})"
-        )
-
-
-def require_model(folder: Path, *, released: bool = False) -> None:
-    """Raise unless a folder holds a model that transformers loads as it is.
-
-    Args:
-        folder: of ``save_pretrained``.
-        released: as for :func:`require_names`; what its index names, the gate reports, too.
-
-    Raises:
-        ModelError: says what was found, what was expected and what to do.
-    """
-    names = [each.name for each in list_folder(folder)]
-    require_fetched(folder, names)
-    require_companions(folder)
-    require_names(folder, names, base=_base_of_adapter(folder), released=released)
-    single = WEIGHTS in names
-    named = read_object(folder / CONFIG).get("transformers_weights")
-    if named not in (None, WEIGHTS if single else INDEX):
-        raise ModelError(
-            f"{folder / CONFIG}: found transformers_weights: {named!r}, but weights are read from "
-            f"{WEIGHTS if single else INDEX}; save the model again with model.save_pretrained"
-        )
-    if released:
-        return
-    require_inside(folder, [WEIGHTS] if single else [INDEX])
-    if not single:
-        placed = read_object(folder / INDEX).get("weight_map")
-        require_inside(folder, placed_tensors(folder / INDEX, placed).values())
-
-
 def placed_tensors(path: Path, weight_map: object) -> dict[str, str]:
-    """Return which file each tensor is in, as the index at ``path`` has it.
+    """Return which file each tensor is in, according to the index at ``path``.
 
     transformers reads whatever file an index names, a pickle or one of another folder among them.
 
@@ -297,31 +106,6 @@ def placed_tensors(path: Path, weight_map: object) -> dict[str, str]:
                 "can run code when they are loaded: save the model with model.save_pretrained"
             )
     return weight_map
-
-
-def require_inside(folder: Path, names: Iterable[str]) -> None:
-    """Raise if one of these files is a link to a file outside the folder, or its folder is one.
-
-    A snapshot in the hub's cache links to the blobs of its own repository; those are inside.
-
-    Raises:
-        ModelError: names the link and its target.
-    """
-    inside = folder.resolve()
-    own = [inside]
-    if inside.parent.name == "snapshots" and inside.parents[1].name.startswith("models--"):
-        own.append(inside.parents[1] / "blobs")
-    for name in dict.fromkeys(names):
-        path = folder / name
-        try:
-            target = path.resolve()
-        except (OSError, RuntimeError):  # links in a circle, or a name that is too long
-            raise ModelError(f"{path}: is a link that leads nowhere; remove it") from None
-        if not any(target.is_relative_to(each) for each in own):
-            raise ModelError(
-                f"{path}: is a link to {target}, expected a file of the same folder; copy "
-                "the file there, or give the folder that it is in"
-            )
 
 
 def require_names(
@@ -385,22 +169,3 @@ def require_tokenizer(place: object, names: Collection[str]) -> None:
             "vocab.json and merges.txt, or tokenizer.model): save the tokenizer beside the "
             "weights, with AutoTokenizer.from_pretrained(BASE).save_pretrained(FOLDER)"
         )
-
-
-def _base_of_adapter(folder: Path) -> str:
-    base = read_object(folder / ADAPTER).get("base_model_name_or_path")
-    return base if isinstance(base, str) else ""
-
-
-def read_object(path: Path) -> dict[str, object]:
-    """Return a file's JSON object; an empty one if it has none, which its reader reports.
-
-    A file larger than ``TEXT_BYTES`` is not read.
-    """
-    try:
-        with open_regular(path) as file:
-            data = file.read(TEXT_BYTES + 1)
-        found = json.loads(data) if len(data) <= TEXT_BYTES else {}
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}

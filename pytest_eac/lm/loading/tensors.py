@@ -14,11 +14,10 @@ from safetensors import SafetensorError, safe_open
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.model_folder import (
-    INDEX,
+from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS, placed_tensors
+from pytest_eac.lm.loading.safe_files import (
     TEXT_BYTES,
-    WEIGHTS,
-    placed_tensors,
+    read_json,
     require_fetched,
     require_inside,
 )
@@ -150,14 +149,15 @@ class CheckpointFolder:
         """
         path = f"{module}.weight".split(".")
         raw = as_bytes(weight.cpu())
-        for name in sorted(self.tensors, key=lambda name: -_common_end(path, name.split("."))):
+        alike = {name: _common_end(path, name.split(".")) for name in self.tensors}
+        for name in sorted(alike, key=lambda name: -alike[name]):
             tensor = self.tensors[name]
-            if tensor.shape != tuple(weight.shape) or _common_end(path, name.split(".")) < 2:
+            if tensor.shape != tuple(weight.shape) or alike[name] < 2:
                 continue
             found = tensor.whole()
             if found.dtype == weight.dtype and torch.equal(as_bytes(found), raw):
                 return tensor
-            if _common_end(path, name.split(".")) == len(path) and found.dtype != weight.dtype:
+            if alike[name] == len(path) and found.dtype != weight.dtype:
                 raise ModelError(
                     f"{tensor.file}: {name} is {found.dtype}, but was edited as {weight.dtype}; "
                     "edit it in its own type (dtype: auto), so that a release changes nothing else"
@@ -261,37 +261,3 @@ def _described(path: Path, start: int, name: str, found: dict[str, Any]) -> Tens
         shape=tuple(map(int, found["shape"])),
         dtype=found["dtype"],
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object of a checkpoint.
-
-    Raises:
-        ModelError: the file is none, gives a key twice (readers differ in which one counts), is
-            nested too deeply, or is larger than any such file is.
-    """
-    try:
-        found = parse_json(read_text(path))
-    except ValueError as error:
-        raise ModelError(f"{path}: cannot be read: {error}") from None
-    if not isinstance(found, dict):
-        raise ModelError(f"{path}: found a {type(found).__name__}, expected a JSON object")
-    return found
-
-
-def read_text(path: Path) -> str:
-    """Read a text that comes with a checkpoint.
-
-    Raises:
-        ModelError: it cannot be read, or is larger than any such file is.
-    """
-    try:
-        with open_regular(path) as file:
-            found = file.read(TEXT_BYTES + 1)
-        if len(found) > TEXT_BYTES:
-            raise ModelError(f"{path}: is larger than {TEXT_BYTES:,} bytes, which no such file is")
-        return found.decode("utf-8-sig")
-    except OSError as error:
-        raise ModelError(f"{path}: cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise ModelError(f"{path}: cannot be read: {error}") from None

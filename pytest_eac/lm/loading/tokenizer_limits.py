@@ -1,7 +1,7 @@
-"""What a tokenizer's files may ask for, looked at before any library reads them.
+"""Bounds on what a tokenizer's files ask for, checked before any library reads them.
 
-tokenizers takes every step of a tokenizer at its word, when it is loaded and for each text: 24
-steps that write each letter twice make 16 million letters of one. transformers tries each place
+tokenizers carries out every step of a tokenizer, when it is loaded and for each text: 24 steps
+that write each letter twice make 16 million letters of one. transformers tries each place
 where a token may be split, and tokenizers keeps an entry for each letter of some vocabularies.
 
 A text's growth is bounded by the largest factor of each step, in bytes of UTF-8, so that it holds
@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.model_folder import TEXT_BYTES, read_object
+from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object
+from pytest_eac.lm.loading.sentencepiece_file import is_sentencepiece, token_lengths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
 MAX_STEPS = 1_000
@@ -61,13 +62,11 @@ _FACTORS: dict[str, float] = {
 _UNKNOWN = 4
 _DIGITS = 15
 _PIECES = ("*.model", "*.tiktoken")
-# Of protocol buffers: how a message that begins with a token begins, and kinds of fields.
-_TOKEN_FIELD, _VARINT, _DELIMITED, _FIXED = b"\n", 0, 2, {1: 8, 5: 4}
 _SQUARED = "tokens whose lengths in bytes, squared, sum to"
 
 
 def require_bounded(folder: Path) -> None:
-    """Raise if a folder's tokenizer asks for what no tokenizer needs.
+    """Raise if a folder's tokenizer asks for more than any tokenizer needs.
 
     Raises:
         ModelError: names the file, what it asks for, and the limit.
@@ -88,7 +87,7 @@ def require_bounded(folder: Path) -> None:
 
 
 def require_bounded_texts(where: Path, tokenizer: Any) -> None:
-    """Raise if a tokenizer that was made from another file than tokenizer.json makes texts grow.
+    """Raise if a tokenizer made from another file than tokenizer.json grows texts too much.
 
     Args:
         where: its folder.
@@ -102,7 +101,7 @@ def require_bounded_texts(where: Path, tokenizer: Any) -> None:
 
 
 def _require_fast(where: Path, tokenizer: Mapping[str, Any]) -> float:
-    """Raise if what tokenizer.json says has no bounds; return how much its normalizer makes."""
+    """Raise if tokenizer.json exceeds a bound; return the growth by its normalizer."""
     growth = _require_steps(where, tokenizer)
     _require_vocabulary(where, tokenizer.get("model"))
     _require_added(where, tokenizer.get("added_tokens"), growth)
@@ -115,43 +114,15 @@ def _require_pieces(path: Path) -> None:
         data = file.read(TEXT_BYTES + 1)
     _require(path, "a file of as many bytes as", len(data), TEXT_BYTES)
     total = squares = 0
-    for length in _fields(data) if data[:1] == _TOKEN_FIELD else map(len, BytesIO(data)):
+    for length in token_lengths(data) if is_sentencepiece(data) else map(len, BytesIO(data)):
         total += length
         squares += length**2
     _require(path, _SQUARED, squares, TOKEN_SPLITS)
     _require(path, "tokens of as many bytes as", total, SCORED_BYTES)
 
 
-def _fields(data: bytes) -> Iterator[int]:
-    """Yield the lengths of the tokens of a sentencepiece model, each with its score and type.
-
-    It is a message of protocol buffers, of which field 1 is a token
-    (https://protobuf.dev/programming-guides/encoding/).
-    """
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        kind, size = tag & 7, _FIXED.get(tag & 7, 0)
-        if kind in {_VARINT, _DELIMITED}:
-            number, at = _varint(data, at)
-            size = number if kind == _DELIMITED else 0
-        if tag >> 3 == 1:
-            yield size
-        at += size
-
-
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """Return the number that begins at a place, and the place after it."""
-    found = 0
-    for shift, byte in enumerate(data[at : at + 10]):
-        found |= (byte & 127) << 7 * shift
-        if byte < 128:
-            return found, at + shift + 1
-    return found, len(data)
-
-
 def _require_steps(where: Path, tokenizer: Mapping[str, Any]) -> float:
-    """Raise if a part has too many steps, or lets texts grow too much; return the normalizer's."""
+    """Raise if a part has too many steps or grows texts too much; return the first growth."""
     found = {}
     for part, most in MOST_GROWTH.items():
         steps = list(_steps(tokenizer.get(part)))
@@ -159,7 +130,10 @@ def _require_steps(where: Path, tokenizer: Mapping[str, Any]) -> float:
             raise ModelError(
                 f"{where}: found {part} of {len(steps):,} steps, expected at most {MAX_STEPS:,}"
             )
-        grown = found[part] = _growth(steps)
+        grown = 1.0
+        for factor, more in map(_grows, steps):
+            grown = grown * factor + more
+        found[part] = grown
         if grown > most:
             raise ModelError(
                 f"{where}: found {part} that can make {grown:,.0f} bytes of one, expected at most "
@@ -179,15 +153,6 @@ def _steps(part: Any) -> Iterator[Mapping[str, Any]]:
         left.extend(reversed(inner))
         if not inner or step.keys() - {"type", *_NESTED}:
             yield step
-
-
-def _growth(steps: Iterable[Mapping[str, Any]]) -> float:
-    """Return how many bytes at most the steps make of one."""
-    size = 1.0
-    for step in steps:
-        factor, more = _grows(step)
-        size = size * factor + more
-    return size
 
 
 def _grows(step: Mapping[str, Any]) -> tuple[float, int]:
@@ -218,7 +183,7 @@ def _longest(charsmap: Any) -> int:
     try:
         data = base64.b64decode(charsmap)
     except (TypeError, ValueError):
-        return 1  # which tokenizers refuses
+        return 1  # tokenizers refuses it
     trie = 4 + int.from_bytes(data[:4], "little")
     return max(1, *(len(each) for each in data[trie:].split(b"\0")))
 
@@ -239,7 +204,7 @@ def _require_vocabulary(where: Path, model: Any) -> None:
 
 
 def _require_added(where: Path, added: Any, growth: float) -> None:
-    """Raise if added tokens are too long, which are normalized unless they say otherwise."""
+    """Raise if added tokens are too long; they are normalized unless they say otherwise."""
     length, left = 0.0, [added]
     while left:
         part = left.pop()

@@ -41,14 +41,14 @@ _Copy = tuple[dict[Any, Any], tuple[FunctionType, ...]]  # entries, the Python f
 _PARTS = ("__code__", "__defaults__")
 
 
-class _PlacesState:
-    """What was found in places at one time.
+class Code:
+    """What code was found in places at one time.
 
     All objects are compared in one pass over flat lists, which takes some milliseconds; only if
     one is another are places looked at one by one.
     """
 
-    def __init__(self, places: tuple[Place, ...], before: _PlacesState | None) -> None:
+    def __init__(self, places: tuple[Place, ...], before: Code | None) -> None:
         self.places = places
         known = before.copies if before else {}
         self.copies: dict[Place, _Copy] = {
@@ -64,9 +64,24 @@ class _PlacesState:
 
     def is_current(self) -> bool:
         """Say whether everything is the very same object as it was."""
-        return self._holds_the_same() and not any(self.rewritten())
+        return self._holds_the_same() and not any(self._rewritten())
 
-    def replaced(self) -> Iterator[tuple[Place, Any, Any]]:
+    def differences(self) -> list[str]:
+        """Describe what has been replaced since."""
+        found = [f"{place.called(entry)} (replaced)" for place, entry, _ in self._replaced()]
+        return found + [
+            f"{function.__module__}.{function.__qualname__} (its {part.strip('_')} replaced)"
+            for function, part, _ in self._rewritten()
+        ]
+
+    def put_back(self) -> None:
+        """Restore everything."""
+        for place, entry, then in list(self._replaced()):
+            place.put_back(entry, then)
+        for function, part, then in list(self._rewritten()):
+            setattr(function, part, then)
+
+    def _replaced(self) -> Iterator[tuple[Place, Any, Any]]:
         """Yield where there is something else now, under which name, and what was there."""
         if self._holds_the_same():
             return
@@ -84,7 +99,7 @@ class _PlacesState:
                 if _hides(place, name, now[name]):
                     yield place, name, ABSENT
 
-    def rewritten(self) -> Iterator[tuple[FunctionType, str, Any]]:
+    def _rewritten(self) -> Iterator[tuple[FunctionType, str, Any]]:
         """Yield functions that consist of something else now, what of them, and what it was."""
         for part, then in self._parts.items():
             if _are_same(now := self._read(part), then):
@@ -122,36 +137,19 @@ def _are_same(now: list[Any], then: list[Any]) -> bool:
 
 
 # Shared, as nearly always nothing has changed since; in a list, as this module is a place as well.
-_LATEST: list[_PlacesState | None] = [None]
+_LATEST: list[Code | None] = [None]
 
 
-class Code:
-    """The present code of the libraries that results pass through.
+def present_code(classes: Iterable[type]) -> Code:
+    """Return the present code of the libraries that results pass through.
 
     Args:
         classes: further classes whose code the model and its tokenizer run.
     """
-
-    def __init__(self, classes: Iterable[type]) -> None:
-        places, latest = places_of(classes), _LATEST[0]
-        if latest is None or latest.places is not places or not latest.is_current():
-            latest = _LATEST[0] = _PlacesState(places, latest)
-        self._then = latest
-
-    def differences(self) -> list[str]:
-        """Describe what has been replaced since."""
-        found = [f"{place.called(entry)} (replaced)" for place, entry, _ in self._then.replaced()]
-        return found + [
-            f"{function.__module__}.{function.__qualname__} (its {part.strip('_')} replaced)"
-            for function, part, _ in self._then.rewritten()
-        ]
-
-    def put_back(self) -> None:
-        """Restore everything."""
-        for place, entry, then in list(self._then.replaced()):
-            place.put_back(entry, then)
-        for function, part, then in list(self._then.rewritten()):
-            setattr(function, part, then)
+    places, latest = places_of(classes), _LATEST[0]
+    if latest is None or latest.places is not places or not latest.is_current():
+        latest = _LATEST[0] = Code(places, latest)
+    return latest
 
 
 def _counts(place: Place, name: object, then: Any, new: Any) -> bool:

@@ -49,7 +49,7 @@ class Place:
         name: in messages.
         entries: what is there now; a live view of the attributes of ``owner``, or a dictionary.
         owner: the module or class, if it is one.
-        layered: a new entry hides one that lies below, as a class's hides what it inherits.
+        layered: a new entry hides another one, as an attribute of a class hides an inherited one.
     """
 
     name: str
@@ -59,7 +59,7 @@ class Place:
 
     @property
     def values(self) -> ValuesView[Any]:
-        """A live view; dictionaries that import what is asked of them are not asked."""
+        """A live view, which does not make lazy dictionaries import anything."""
         entries = self.entries
         return dict.values(entries) if isinstance(entries, dict) else entries.values()
 

@@ -7,7 +7,6 @@ may leave more behind than weights: hooks, modules, buffers, flags, configuratio
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,6 +26,7 @@ from pytest_eac.lm.state.model_contents import (
     tensor_facts,
 )
 from pytest_eac.lm.state.process import Process
+from pytest_eac.lm.state.tokenizer_state import TokenizerState
 from pytest_eac.lm.state.torch_private import HOOKS
 from pytest_eac.lm.weights import checksum
 
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 6
 _SMALL = 4096
-_PIPELINE = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 _ATOMS = frozenset({bool, int, float, str, type(None)})
 
 
@@ -62,6 +61,7 @@ class Snapshot:
             (path, module, type(module), hooks_of(module), self._freeze_module(path, module))
             for path, module in loaded.model.named_modules()
         ]
+        self._tokenizer = TokenizerState(loaded.tokenizer, whole=whole)
         self._texts = self._flatten()
         self._writable = {
             id(getattr(find_module(loaded.model, path), "weight", None)) for path in modules
@@ -72,9 +72,6 @@ class Snapshot:
             for key, (_, tensor, _) in self._tensors.items()
             if whole or key in self._writable or _is_small_buffer(tensor)
         }
-        self._backend = loaded.tokenizer.backend_tokenizer
-        self._asked = self._backend.padding, self._backend.truncation
-        self._vocabulary = self._backend.to_str() if whole else ""
         kinds = [type(loaded.tokenizer), *(each[2] for each in self._modules)]
         self._process = Process(dict.fromkeys(kinds))
 
@@ -98,7 +95,7 @@ class Snapshot:
             found += self._of_tensor(key, edited=edited)
         found += entry_differences(self._texts, self._flatten())
         if self._whole and not edited:
-            found += self._of_vocabulary()
+            found += self._tokenizer.differences()
         return [*found, *self._process.differences(code=not edited)]
 
     def require(self, who: str, *, edited: bool = False, remedy: str = "") -> None:
@@ -111,20 +108,9 @@ class Snapshot:
             raise SpoiledModelError(_complaint(who, found, remedy))
 
     def put_back(self) -> None:
-        """Put back what loading the model again does not: the settings of the process.
-
-        Also put back is the tokenizer's padding and truncation. Every call sets them for itself, so
-        that a change of them does not count as a difference.
-        """
+        """Restore what loading the model again does not: settings of process and tokenizer."""
         self._process.put_back()
-        padding, truncation = self._asked
-        if self._backend.padding != padding:
-            self._backend.enable_padding(**padding) if padding else self._backend.no_padding()
-        if self._backend.truncation != truncation:
-            if truncation:
-                self._backend.enable_truncation(**truncation)
-            else:
-                self._backend.no_truncation()
+        self._tokenizer.put_back()
 
     def _freeze_module(self, path: str, module: nn.Module) -> dict[str, Any]:
         frozen = dict(vars(module))
@@ -161,12 +147,7 @@ class Snapshot:
         seen: set[int] = set()
         for name, configuration in self._configurations.values():
             flatten(configuration, name, found, seen)
-        about = vars(self._loaded.tokenizer)
-        about = {name: each for name, each in about.items() if name != "deprecation_warnings"}
-        flatten(about, "tokenizer", found, seen)
-        backend = self._loaded.tokenizer.backend_tokenizer
-        found["tokenizer.vocabulary size"] = backend.get_vocab_size()
-        found |= {f"tokenizer.{name}": repr(getattr(backend, name)) for name in _PIPELINE}
+        self._tokenizer.flatten(found, seen)
         flatten(vars(self._loaded), "loaded", found, seen)
         return found
 
@@ -187,18 +168,6 @@ class Snapshot:
             return
         if checksum(tensor) != self._sums[key]:
             yield f"the values of {name}"
-
-    def _of_vocabulary(self) -> list[str]:
-        """Compare the tokenizer in full, but for padding and truncation; see `put_back`."""
-        now = self._backend.to_str()
-        if now == self._vocabulary:
-            return []
-        then_parts, now_parts = json.loads(self._vocabulary), json.loads(now)
-        return [
-            f"the tokenizer's {name}"
-            for name, then in then_parts.items()
-            if name not in {"padding", "truncation"} and now_parts.get(name) != then
-        ]
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""How much memory a piece of work takes at its peak."""
+"""The device that a model is on, and its memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,43 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.errors import DeviceUnavailableError, first_line
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _STATUS = Path("/proc/self/status")
 _RESET = Path("/proc/self/clear_refs")
+_CPU_BYTES = 176 * 2**20
+
+
+def find_device(name: str) -> torch.device:
+    """Return the device of this name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        DeviceUnavailableError: it cannot be used on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DeviceUnavailableError(
+            f"device {name!r} cannot be used here ({first_line(error)})",
+            remedy="try --eac-device=cpu",
+        ) from None
+    return device
+
+
+def spare_bytes(device: torch.device) -> int:
+    """Return how much memory work that can be split may take at once: half of what a GPU has free.
+
+    On a CPU it is a fixed amount, chosen so that an edit takes at most 400 MB beside its model.
+    """
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0]) // 2
+    return _CPU_BYTES
 
 
 @dataclass(slots=True)
@@ -50,7 +82,7 @@ def peak_memory(device: torch.device) -> Iterator[Peak]:
 
 
 def resident_bytes() -> int | None:
-    """Return the resident memory of the process now; ``None`` where the platform does not tell."""
+    """Return the resident memory of the process now; ``None`` where the platform does not say."""
     try:
         return _resident("VmRSS")
     except OSError:
