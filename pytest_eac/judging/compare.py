@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import ceil, isclose, log, log2
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.edited_matrices import different_matrices
+from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import interval
 from pytest_eac.judging.paired_edits import Pairs, final_number, pair

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_eac.judging.checks import judge_one
-from pytest_eac.judging.edited_matrices import different_matrices
+from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.order_search import Draws, OrderSearch
 from pytest_eac.judging.paired_edits import final_number

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -14,9 +14,7 @@ from pytest_eac.untrusted_text import line, safe_warnings, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_eac.plugin.baseline_records import Baseline
-    from pytest_eac.plugin.options import Options
-    from pytest_eac.plugin.verdicts import Verdicts
+    from pytest_eac.plugin.session import EacSession
     from pytest_eac.records.run import Verdict
     from pytest_eac.spec.spec import Spec
 
@@ -44,26 +42,6 @@ class NotJudgedError(EacError):
         return f"not judged: stopped by the error of {self.first}"
 
 
-class CheckRun(Protocol):
-    """What nodes and items know of the run that they belong to."""
-
-    options: Options
-    baseline: Baseline | None
-
-    @property
-    def verdicts(self) -> Verdicts:
-        """What judges the checks."""
-
-    def adapt(self, spec: Spec) -> Spec:
-        """Return a collected spec with what the options override, and keep it."""
-
-    def read_files(self) -> None:
-        """Read the records that stand for the run, and those that it is compared with."""
-
-    def first_to_show(self, error: Exception, node: str) -> str:
-        """Return the id of the item that shows an error in full."""
-
-
 class ChecksNode(pytest.Collector):
     """Checks of a spec that go together.
 
@@ -75,7 +53,7 @@ class ChecksNode(pytest.Collector):
     method_name: str | None = None
     properties: tuple[tuple[str, object], ...] = ()
 
-    def __init__(self, *, eac: CheckRun, spec: Spec, **kwargs: Any) -> None:
+    def __init__(self, *, eac: EacSession, spec: Spec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.eac = eac
         self.spec = spec
@@ -93,7 +71,7 @@ class ChecksNode(pytest.Collector):
 class CheckItem(pytest.Function):
     """One check. Being a ``Function`` it takes part in fixtures, marks, ``--lf`` and JUnit."""
 
-    eac: CheckRun
+    eac: EacSession
     spec: Spec
     chain_properties: tuple[tuple[str, object], ...]
     judge: Callable[[], Verdict]

@@ -10,13 +10,12 @@ from pytest_eac.plugin.chains import Chains
 from pytest_eac.plugin.collection_order import CollectionOrder
 from pytest_eac.plugin.models import Models
 from pytest_eac.plugin.overrides import overridden
-from pytest_eac.plugin.releases import NAME as EDITED
 from pytest_eac.plugin.releases import Releases
 from pytest_eac.plugin.run_outputs import RunFiles
 from pytest_eac.plugin.stopping import EarlyEnd
 from pytest_eac.plugin.verdicts import Verdicts
 from pytest_eac.plugin.workers import SharedFolder
-from pytest_eac.records.run import Record
+from pytest_eac.records.run import EDITED, Record
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pytest_eac.judging.edited_matrices import different_matrices
+from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.reporting.terminal import wrapped
 
 if TYPE_CHECKING:

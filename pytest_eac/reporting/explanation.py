@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.stored_chains import find_chain
+from pytest_eac.records.run import EDITED
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
 from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.spec import comparison_id
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.spec import Spec
 
 COMPARE = "compare"
-EDITED = "edited"
 _SHOWN = 5
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.paired_edits import metrics_of
+from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.untrusted_text import fenced, line, markdown, markup
 
 if TYPE_CHECKING:
@@ -96,12 +96,11 @@ def _cell(chain: Chain, metric: Metric) -> str:
 
 
 def _abilities(chains: Sequence[Chain]) -> list[str]:
-    rows = []
-    for chain in chains:
-        last: dict[str, Ability] = {}
-        for point in chain.checkpoints:
-            last |= point.abilities
-        rows += [_ability_row(chain.name, name, each) for name, each in last.items()]
+    rows = [
+        _ability_row(chain.name, name, each)
+        for chain in chains
+        for name, each in last_abilities(chain).items()
+    ]
     names = ("chain", "ability", "unedited", "edited", "kept", "n")
     return [*table(names, rows), ""] if rows else []
 

@@ -9,7 +9,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.paired_edits import metrics_of
+from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.spec.metrics import BUILT_IN
 
 if TYPE_CHECKING:
@@ -112,21 +112,15 @@ def _abilities(chains: Sequence[Chain]) -> list[str]:
     unedited = {name: each for chain in chains for name, each in chain.abilities.items()}
     rows = [_ability_row("unedited", name, each) for name, each in unedited.items()]
     rows += [
-        _ability_row(chain.name, name, _last(chain, name))
+        _ability_row(chain.name, name, each)
         for chain in chains
-        for name in chain.abilities
+        for name, each in (chain.abilities | last_abilities(chain)).items()
     ]
     heading = (
         f"{'chain':<23} {'ability':<15}{'base':>7}{'edited':>8}{'kept':>6} "
         f"{_level(chains[0]):<14}{'n':>5}"
     )
     return [heading, *rows] if rows else []
-
-
-def _last(chain: Chain, name: str) -> Ability:
-    """Return an ability at the last checkpoint that has it; the unedited one if none has."""
-    found = [point.abilities[name] for point in chain.checkpoints if name in point.abilities]
-    return found[-1] if found else chain.abilities[name]
 
 
 def _ability_row(chain: str, name: str, ability: Ability) -> str:

@@ -62,16 +62,6 @@ def headline(outcomes: Sequence[Outcome]) -> Headline:
     )
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number as it is read; a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}g}"
-
-
-def percent(value: float | None) -> str:
-    """Return a share as a percentage; a dash where there is none."""
-    return "-" if value is None else f"{value:.1%}"
-
-
 def span(low: float | None, high: float | None, *, share: bool = False) -> str:
     """Return an interval; empty where there is none. Shares are rounded outward, to percents."""
     if low is None or high is None:
