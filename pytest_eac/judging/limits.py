@@ -164,7 +164,9 @@ def verdict(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Decision:
+class Decision:
+    """An outcome, what to say first of it, and how many edits or items it takes to decide."""
+
     outcome: str
     reason: str = ""
     needs: int | None = None
@@ -172,21 +174,21 @@ class _Decision:
 
 def _decide(
     case: Case, p: float | None, confidence: float | None, correction: Correction | None
-) -> _Decision:
+) -> Decision:
     """Say what a number that is within its limit is worth."""
     if confidence is None:
-        return _Decision(outcome="passed")
+        return Decision(outcome="passed")
     if p is None:
         reason = "undecided: there are no scores between 0 and 1 to be confident by; "
-        return _Decision(outcome="undecided", reason=reason)
+        return Decision(outcome="undecided", reason=reason)
     level = rest(confidence)
     if (correction.p if correction else p) <= level:
-        return _Decision(outcome="passed")
+        return Decision(outcome="passed")
     needs = case.needs(level / (correction.factor if correction else 1.0))
     reason = f"undecided: no number of {case.unit} decides what is so near to the limit; "
     if needs is not None:
         reason = f"undecided: needs about {needs:,} {case.unit}; "
-    return _Decision(outcome="undecided", reason=reason, needs=needs)
+    return Decision(outcome="undecided", reason=reason, needs=needs)
 
 
 def _place(chain: Chain, case: Case) -> str:
