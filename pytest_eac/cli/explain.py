@@ -1,4 +1,4 @@
-"""``pytest-eac explain``: what a check means, what it is measured on, and what became of it."""
+"""``pytest-eac explain``: what a check means, what it is measured on, and its results."""
 
 from __future__ import annotations
 
@@ -82,6 +82,6 @@ def _chain(spec: Spec, name: str) -> tuple[str, int]:
         try:
             return spec.with_methods((method,)).methods[0].name, int(seed)
         except ValueError:
-            pass  # told below, with the chains that there are
+            pass  # reported below, with the chains that there are
     known = [f"{each.name}-s{seed}" for each in spec.methods for seed in spec.seeds]
     raise SettingsError(f"{spec.file}: {name!r} is not a chain of this spec{closest(name, known)}")

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.schema.settings import MethodSettings
     from pytest_eac.text.spacing import Continuation
 
-
 _UNUSUAL_SEED = 738_019  # that no method sets
 
 
@@ -49,8 +48,7 @@ _UNUSUAL_SEED = 738_019  # that no method sets
 class SequenceResult:
     """What a sequence did: log-probabilities of the targets, changes, and weights at its end.
 
-    ``asked`` are the edits whose targets were scored; ``after`` has one row for each update, with
-    one entry for each of them.
+    ``asked`` are the edits whose targets were scored; ``after`` has a row of them for each update.
     """
 
     asked: tuple[Edit, ...]
@@ -70,10 +68,10 @@ class Trial:
 
     Attributes:
         name: the method's.
-        bench: has the model.
+        bench: of the model.
         trouble: what is wrong with a plain edit, if anything; all other tests are then skipped.
-        left: what a plain edit leaves behind; likewise.
-        spoils: whether a later edit has left something behind; likewise.
+        left: what a plain edit leaves behind; all other tests are then skipped.
+        spoils: whether a later edit has left something behind; the rest is then skipped.
     """
 
     name: str
@@ -94,8 +92,7 @@ class Trial:
     def prepare(self) -> None:
         """Fill in the settings, measure what the method needs, and make a plain edit.
 
-        Raises:
-            EacError, ValidationError: the method cannot be used.
+        Raises whatever shows that the method cannot be used.
         """
         self.method = find_method(self.name)
         choice = MethodChoice.model_validate(self.bench.choice(self.name, self.method))

@@ -1,4 +1,4 @@
-"""Is a stored chain of the same thing as another one, or as what a spec asks for?"""
+"""Can a stored chain be compared with another one, or judged by a spec?"""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Mismatch:
 def mismatches(there: Chain, here: Chain) -> tuple[Mismatch, ...]:
     """Return why the numbers of two chains cannot be compared; nothing if they can.
 
-    The weights tell models apart, whatever they are called. The environment is another matter
+    Models are compared by their weights, not by their names. The environment is another matter
     (:func:`environment_changes`).
     """
     found = [*_differences("sequence.batch", there.batch, here.batch)]
@@ -74,9 +74,9 @@ def mismatches(there: Chain, here: Chain) -> tuple[Mismatch, ...]:
 
 
 def mismatches_with_spec(there: Chain, spec: Spec, method: SpecMethod) -> tuple[Mismatch, ...]:
-    """Return what a spec asks for otherwise than a stored chain has it; limits may differ.
+    """Return where a spec differs from a stored chain; limits may differ.
 
-    What only the model could tell is taken as it was: which layers ``auto`` stands for, the
+    What only the model could show is taken as it was: which layers ``auto`` stands for, the
     revision that a branch points to.
     """
     found: list[Mismatch] = []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 # Draws in a row that give nothing new or affordable, before the search gives up.
 _MOST_VAIN = 300
-# After so many, an order may cost as much more as is due to one order.
+# After this many, an order may cost as much more as is due to one order.
 _PATIENCE = 50
 # What the cheapest new order costs: the last two edits, swapped.
 _LEAST = 2
@@ -29,7 +29,7 @@ _SIMPLIFYING = 4
 
 
 class _Enough(BaseException):
-    """Ends a search at once: Hypothesis takes no other exception for more than a broken order."""
+    """Ends a search at once: any other exception means a broken order to Hypothesis."""
 
 
 @dataclass(kw_only=True)

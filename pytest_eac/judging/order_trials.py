@@ -91,7 +91,7 @@ class OrderTrial:
         return f"at most {self.worst():.4g} from the written order"
 
     def counterpart(self, order: Order) -> Order:
-        """Return the order to hold this one against: the same edits as written, each once."""
+        """Return the order to compare this one with: the same edits as written, each once."""
         return tuple(sorted({abs(number) for number in order}))
 
     def extremes(self, drawn: Sequence[Order]) -> tuple[Order, Order] | None:  # noqa: ARG002

@@ -64,8 +64,8 @@ def _obstacle(change: Change | None) -> str:
         advice = "edit the same layers, or give the deviation a max of its own in the spec"
         return f"{_described(change)}; {advice}"
     return (
-        f"{change.new:.4g}, was {change.old:.4g}; it has no scores in pairs, so noise cannot be "
-        "told from change, and which way is better is not known; give it a limit in the spec"
+        f"{change.new:.4g}, was {change.old:.4g}; it has no scores in pairs, so nothing shows "
+        "what is noise, and which way is better is not known; give it a limit in the spec"
     )
 
 

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from pytest_eac.records.run import Ability, Chain, Measurement
 
-# What noise alone would make at least so often is not held against anybody.
+# A change that noise alone would make at least this often is not counted as one.
 LEVEL = 0.05
-# A mean of several full scores may miss 1 by so much.
+# A mean of several full scores may miss 1 by this much.
 _ROUNDING = 1e-9
 # A deviation that differs by less, as a share, is the same one.
 _RELATIVE = 1e-4
@@ -49,7 +49,7 @@ class Change:
     Attributes:
         metric: its name.
         kind: ``edits`` and ``items`` have a score each, in pairs; ``relative`` is the change of a
-            single number as a share of it; of a plain ``number`` nobody has said which way is
+            single number as a share of it; of a plain ``number`` it is not known which way is
             better.
         rising_is_worse: whether the metric is better the lower it is.
         old: the older number; a mean over the pairs.

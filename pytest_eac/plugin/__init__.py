@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks by which a project brings its own methods, metrics and so on."""
+    """Declare the hooks by which a project registers its own methods, metrics and so on."""
     from pytest_eac.plugin import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
@@ -176,7 +176,7 @@ def pytest_make_collect_report(
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a check tell its skips and errors in its own words."""
+    """Let a check report its skips and errors in its own words."""
     report = yield
     if _SESSION in item.config.stash:
         from pytest_eac.plugin.check_items import CheckItem
@@ -223,7 +223,7 @@ def _session(config: pytest.Config) -> EacSession:
 
 
 def register_from_hooks(config: pytest.Config) -> None:
-    """Make known what the project's ``conftest.py`` files bring.
+    """Register what the project's ``conftest.py`` files define.
 
     Raises:
         pytest.Collector.CollectError: a method has the name of a built-in one.

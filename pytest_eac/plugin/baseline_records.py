@@ -27,12 +27,11 @@ if TYPE_CHECKING:
     from pytest_eac.judging.run_diff import Change
     from pytest_eac.spec.spec import Spec
 
-
 _SHOWN_DIFFERENCES = 10
 
 
 def _listed(allowed: Sequence[Mismatch]) -> list[str]:
-    """Return the differences that a comparison was made across, a line each."""
+    """Return the differences that were allowed, a line each."""
     lines = [f"compared across {each.moved}" for each in allowed[:_SHOWN_DIFFERENCES]]
     more = len(allowed) - _SHOWN_DIFFERENCES
     return [*lines, f"and across {more} more"] if more > 0 else lines
@@ -56,9 +55,8 @@ class Baseline:
     Args:
         file: where they are; need not be there yet if they are to be stored.
         tolerated: the metrics that must not become worse, and by how much they may.
-        update: whether this run takes their place. It is still compared with them, and may differ
-            in all that ``ACROSS`` lists, but no check can fail: the user has
-            accepted the change.
+        update: whether this run replaces them. It is still compared with them, and may differ in
+            all that ``ACROSS`` lists, but no check fails: the user has accepted the change.
         across: what may differ, by the names of :data:`pytest_eac.judging.comparable.ACROSS`.
     """
 
@@ -88,16 +86,15 @@ class Baseline:
         Raises:
             RecordError: the file is missing, or is none of ours.
         """
+        if self._record is None and self.update and not self.file.exists():
+            self._record = Record(environment={}, chains=())
         if self._record is None:
-            if self.file.exists():
-                self._record = read_record(self.file)
-            elif self.update:
-                self._record = Record(environment={}, chains=())
-            else:
+            if not self.file.exists():
                 raise RecordError(
                     f"--eac-baseline: {self.file} is not there; run once with "
                     "--eac-update-baseline to make it"
                 )
+            self._record = read_record(self.file)
         return self._record
 
     def require_known(self, spec: Spec) -> None:
@@ -198,8 +195,7 @@ class Baseline:
         for metric, tolerance in self.tolerated.items() if self.update else ():
             verdict = judge_regression(old, chain, metric, tolerance)
             if verdict.outcome == "failed":
-                first = verdict.message.partition("\n")[0]
-                yield f"accepted by --eac-update-baseline: {first}"
+                yield f"accepted by --eac-update-baseline: {verdict.message.splitlines()[0]}"
 
     def store(self, record: Record, *, complete: bool) -> str:
         """Store a run's chains and releases; those that did not run this time stay in the file.
@@ -239,7 +235,7 @@ class Baseline:
         return f"baseline written to {self.file}: {done}"
 
     def _describe(self, there: Record, record: Record) -> str:
-        """Say what becomes of the chains in the file, those of other runs included."""
+        """Say how many chains of the file are replaced, added and kept."""
         before, now, ran = _by_key(self.read()), _by_key(there), _by_key(record)
         replaced = [key for key in ran if key in now]
         done = f"chains: {len(replaced)} replaced, {len(ran) - len(replaced)} added"

@@ -113,8 +113,7 @@ class Models:
     def naming(self, choice: ModelChoice) -> Iterator[None]:
         """Name the option in an error about the model that it names.
 
-        The user asked for this model: to skip its checks, as for a spec's own model that is
-        missing, would be a green run that tested nothing.
+        The user asked for this model: skipping its checks would be a green run that tested nothing.
 
         Raises:
             NamedModelError: the model cannot be used.

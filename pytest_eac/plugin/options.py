@@ -102,10 +102,7 @@ def _ini(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options in force: the command line overrides the ini file.
-
-    ``None`` stands for what is not given; ``cache_size`` is in GiB.
-    """
+    """The options in force (the command line overrides the ini file); ``cache_size`` is in GiB."""
 
     model: str | None
     revision: str | None
@@ -207,12 +204,12 @@ def _require_consistent(config: pytest.Config, options: Options) -> None:
         )
     if options.methods or options.seeds:
         raise pytest.UsageError(
-            "--eac-edited: nothing is edited then, so that --eac-method and --eac-seed have no use"
+            "--eac-edited: nothing is edited then, so --eac-method and --eac-seed have no effect"
         )
     if config.getoption("--eac-compare-fail"):
         raise pytest.UsageError(
-            "--eac-edited: a released model has no baseline checks, so that --eac-compare-fail has "
-            "no use; give limits in the spec"
+            "--eac-edited: a released model has no baseline checks, so --eac-compare-fail has no "
+            "effect; give limits in the spec"
         )
 
 
@@ -228,8 +225,8 @@ def _require_writable(config: pytest.Config, options: Options) -> None:
 
     if replaced and replaced.exists() and not replaced.is_file():
         raise pytest.UsageError(
-            f"--eac-baseline: {replaced}: is no file; --eac-update-baseline reads the old records "
-            "from a file and writes the new ones into it"
+            f"--eac-baseline: {replaced}: is not a file; --eac-update-baseline reads the old "
+            "records from a file and writes the new ones into it"
         )
     written: dict[str, Path | None] = {}
     for name, file, kind in (

@@ -203,6 +203,6 @@ def _base_choice(spec: Spec) -> ModelChoice:
     """
     if spec.model is None:
         raise SettingsError(
-            f"{spec.file}: no base to hold it against; give --eac-model or add model: to the spec"
+            f"{spec.file}: no base to compare it with; give --eac-model or add model: to the spec"
         )
     return spec.model

@@ -91,7 +91,7 @@ class Verdicts:
         spec, chain = planned.spec, self.chain(planned)
         if self.stored:
             raise UnavailableError(
-                f"{self.stored.file}: the orders of {chain.name} are edited anew, not stored",
+                f"{self.stored.file}: the orders of {chain.name} are not stored",
                 remedy="run the spec without --eac-from-results",
             )
 

@@ -29,7 +29,7 @@ def summary(
 
     Args:
         chains: the chains that ran to their end.
-        outcomes: what became of each check.
+        outcomes: of the checks.
         unfinished: the chains that an error stopped.
     """
     lines = [f"## {_verdict(outcomes)}", ""]
@@ -58,7 +58,9 @@ def summary(
         if outcome.is_bad and not outcome.refers:
             lines += _details(outcome)
     lines += _listed("Not judged", [each for each in outcomes if each.refers])
-    lines += _listed("Not decided", [each for each in outcomes if each.outcome == "skipped"])
+    lines += _listed(
+        "Undecided or skipped", [each for each in outcomes if each.outcome == "skipped"]
+    )
     passed = [each for each in outcomes if each.outcome == "passed" and each.message]
     if passed:
         lines += ["", f"<details><summary>passed: {len(passed)}</summary>", ""]
@@ -78,8 +80,8 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
         counts[each.outcome] = counts.get(each.outcome, 0) + 1
     bad = any(each.is_bad for each in outcomes)
     held = "passed" if counts.get("passed") else "nothing decided"
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return f"Edits: {'failed' if bad else held}" + (f" ({told})" if told else "")
+    found = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return f"Edits: {'failed' if bad else held}" + (f" ({found})" if found else "")
 
 
 def _cell(chain: Chain, metric: Metric) -> str:

@@ -29,7 +29,7 @@ class _Column:
 
 
 def summary_lines(chains: Sequence[Chain]) -> list[str]:
-    """Return a table of chains x metrics at the end of their sequences, and those of what else is.
+    """Return a table of chains x metrics at the end of their sequences, and further tables.
 
     Shares are percentages, with their intervals below them, and the number of edits where it is not
     that of all; ``dev`` is the relative L1 deviation of the edited matrices. Metrics of other
@@ -65,7 +65,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
 
 
 def _cached_line(chains: Sequence[Chain]) -> list[str]:
-    """Say how much of the chains was at hand from earlier runs, if any edit was."""
+    """Say how much of the chains came from the cache, if any edit did."""
     edits = [cost.cached for chain in chains for cost in chain.per_edit]
     if not any(edits):
         return []
@@ -79,12 +79,12 @@ def _cached_line(chains: Sequence[Chain]) -> list[str]:
 def _growth(chain: Chain) -> Iterator[str]:
     """Say how the deviation grows, where that was asked for and has not failed."""
     for each in chain.verdicts:
-        told = each.message.splitlines()
+        lines = each.message.splitlines()
         if each.outcome != "passed" or not each.check.startswith("deviation"):
             continue
         if each.check == "deviation":  # the table has it; when it would be crossed comes after it
-            told = [f"deviation of {chain.name}: {line}" for line in told[1:]]
-        for line in told:
+            lines = [f"deviation of {chain.name}: {line}" for line in lines[1:]]
+        for line in lines:
             yield from wrapped(line)
 
 
@@ -102,7 +102,7 @@ def _orders(chain: Chain) -> str:
 
 
 def fit(text: str, width: int) -> str:
-    """Leave out the middle of a text that is too long: both ends tell things apart."""
+    """Leave out the middle of a text that is too long: names differ at both ends."""
     half = (width - 3) // 2
     return text if len(text) <= width else f"{text[: width - 3 - half]}...{text[-half:]}"
 
@@ -179,7 +179,7 @@ def _rows(chain: Chain, columns: Sequence[_Column]) -> list[str]:
         _row(f"  {_level(chain)} interval", "", intervals),
     ]
     if any(text not in {"", count} for _, text in counts):
-        rows.append(_row("  of so many edits", "", counts))
+        rows.append(_row("  number of edits", "", counts))
     return rows
 
 

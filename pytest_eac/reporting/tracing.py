@@ -61,21 +61,21 @@ def _count(number: int, of: str) -> str:
 def _facts(tracing: Tracing) -> Iterator[str]:
     yield f"{'probability of the answer':<65}  clean  noisy"
     for fact in tracing.facts:
-        yield _fact_row(f"{fact.edit + 1:>4} {_told(fact)}", fact.clean, fact.corrupted)
+        yield _fact_row(f"{fact.edit + 1:>4} {_fact(fact)}", fact.clean, fact.corrupted)
     clean = fmean(fact.clean for fact in tracing.facts)
     noisy = fmean(fact.corrupted for fact in tracing.facts)
     yield _fact_row("     mean", clean, noisy)
     if any(fact.own for fact in tracing.facts):
         yield "* the edit has no truth: this is the model's own next token"
     if tracing.skipped:
-        yield "left out:"
+        yield "skipped:"
     for each in tracing.skipped:
         yield from wrap(
             f"{each.edit + 1:>4} {each.prompt}: {each.reason}", _WIDTH, subsequent_indent=" " * 5
         )
 
 
-def _told(fact: TracedFact) -> str:
+def _fact(fact: TracedFact) -> str:
     return f"{fact.prompt} -> {fact.answer}{'*' if fact.own else ''}"
 
 
@@ -87,9 +87,9 @@ def _chart(tracing: Tracing) -> Iterator[str]:
     effects = [each.mlp for each in tracing.layers]
     low = min(0.0, *(_ends(effect)[0] for effect in effects))
     high = max(0.0, *(_ends(effect)[1] for effect in effects))
-    yield f"mlp: what returns with the MLP outputs of {_window(tracing)} put back at the subject's"
+    yield f"mlp: probability restored by the MLP outputs of {_window(tracing)} at the subject's"
     yield "last token; bar: # to the lower end of its 95% interval, = to the mean, - to"
-    yield "the upper end; state: what returns with the layer's whole output"
+    yield "the upper end; state: restored by the layer's whole output"
     yield " layer    mlp     95% interval   state"
     for each in tracing.layers:
         mark = "*" if each.layer == tracing.best_layer else " "
@@ -155,8 +155,8 @@ def _first_layer(tracing: Tracing) -> list[str]:
     if not over:
         return []
     text = (
-        f"passed over, though larger: {', '.join(map(str, over))}; the MLP of layer 0 is put back "
-        "with them, which undoes part of the noise itself"
+        f"larger, but not advised: {', '.join(map(str, over))}; restoring them restores "
+        "the MLP of layer 0, which undoes part of the noise itself"
     )
     return wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
@@ -193,7 +193,7 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
     picture = template("tracing.svg.j2").render(
         title=f"Causal tracing of {model}",
         fit=fit,
-        effect=f"MLP outputs of {_window(tracing)} put back, mean of "
+        effect=f"MLP outputs of {_window(tracing)} restored, mean of "
         f"{_count(len(tracing.facts), 'fact')}, 95 % interval",
         tracing=tracing,
         frame=frame,

@@ -73,7 +73,7 @@ def test_the_page_names_no_other_place() -> None:
         (["passed", "passed"], "passed", "All 2 checks passed"),
         (["passed", "skipped"], "passed", "1 checks passed, 1 could not be decided"),
         (["skipped"], "undecided", "No check has passed: 1 could not be decided"),
-        (["passed", "xfailed"], "passed", "1 checks passed, 1 failed as known"),
+        (["passed", "xfailed"], "passed", "1 checks passed, 1 failed as expected"),
         (["passed", "error", "failed", "skipped"], "failed", "2 of 4 checks failed"),
     ],
 )

@@ -58,8 +58,8 @@ def test_bad_checks_are_told_in_full_and_skipped_ones_in_a_line() -> None:
 
 
 def test_what_passed_is_told_with_its_numbers_folded_away() -> None:
-    text = summary([], [outcome("passed", "0.9 (n=3)\nif it goes on so"), outcome("passed", "")])
-    assert "<details><summary>passed: 1</summary>\n\n- 0.9 (n=3); if it goes on so\n" in text
+    text = summary([], [outcome("passed", "0.9 (n=3)\nif this continues"), outcome("passed", "")])
+    assert "<details><summary>passed: 1</summary>\n\n- 0.9 (n=3); if this continues\n" in text
 
 
 @pytest.mark.parametrize(("kind", "message"), [("passed", ""), ("xfailed", "secret")])

@@ -1,4 +1,4 @@
-"""Numbers and verdicts as the page says them."""
+"""Numbers and verdicts as the page shows them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "Stopped": ("stopped",),
     "Failed": ("failed", "error"),
-    "Undecided or left out": ("skipped",),
+    "Undecided or skipped": ("skipped",),
     "Known issues": ("xfailed",),
     "Passed": ("passed", "xpassed"),
 }
@@ -28,7 +28,7 @@ class Headline:
     Attributes:
         outcome: ``failed``, ``undecided`` or ``passed``; ``none`` where nothing was judged.
         text: the same in words.
-        groups: the checks, by what became of them; empty groups are left out.
+        groups: the checks by their outcomes; empty groups are left out.
     """
 
     outcome: str
@@ -44,7 +44,7 @@ def headline(outcomes: Sequence[Outcome]) -> Headline:
     }
     stopped, failed, undecided, known, passed = map(len, groups.values())
     beside = [f"{undecided} could not be decided"] if undecided else []
-    beside += [f"{known} failed as known"] if known else []
+    beside += [f"{known} failed as expected"] if known else []
     if not outcomes:
         outcome, text = "none", "Nothing was judged"
     elif stopped:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPart:
-    """What the page tells of one spec on one model: the chains, and what is drawn of them."""
+    """What the page shows of one spec on one model: the chains, and what is drawn of them."""
 
     spec: str
     chains: tuple[Chain, ...]
@@ -45,16 +45,16 @@ class ModelPart:
         return chain_charts.ability_names(self.chains)
 
     def shown(self, name: str) -> Ability:
-        """Return an ability of whatever chain: base and number of items are those of all."""
+        """Return an ability of any chain: base and number of items are the same in all."""
         return next(found[name] for found in map(last_abilities, self.chains) if name in found)
 
 
 def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, version: str) -> str:
-    """Return a page that tells all of a record; it fetches nothing.
+    """Return a page that shows a whole record; it loads nothing from elsewhere.
 
     Args:
         record: what was measured.
-        outcomes: what became of each check.
+        outcomes: of the checks.
         command: the command that made it, or that makes it again.
         version: the package's.
     """
