@@ -70,7 +70,7 @@ def _limits(name: str, bounds: AbilityBounds) -> dict[str, Limit]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Number:
+class _AbilityNumber:
     """A number of an ability that has a limit, with its interval where it has one."""
 
     value: float | None
@@ -78,19 +78,19 @@ class _Number:
     high: float | None = None
 
 
-def _number(edited: Ability, base: Ability, kind: str) -> _Number:
+def _number(edited: Ability, base: Ability, kind: str) -> _AbilityNumber:
     if kind == "value":
-        return _Number(value=edited.value, low=edited.low, high=edited.high)
+        return _AbilityNumber(value=edited.value, low=edited.low, high=edited.high)
     if kind == "kept":
-        return _Number(value=edited.kept, low=edited.kept_low, high=edited.kept_high)
+        return _AbilityNumber(value=edited.kept, low=edited.kept_low, high=edited.kept_high)
     if kind == "margin":
         room = edited.base - edited.floor
-        return _Number(value=(edited.value - edited.floor) / room if room else None)
+        return _AbilityNumber(value=(edited.value - edited.floor) / room if room else None)
     after, before = (each.about.get("perplexity_unedited") for each in (edited, base))
-    return _Number(value=after / before if after is not None and before else None)
+    return _AbilityNumber(value=after / before if after is not None and before else None)
 
 
-def _shown(edited: Ability, number: _Number, kind: str, limit: Limit, level: float) -> str:
+def _shown(edited: Ability, number: _AbilityNumber, kind: str, limit: Limit, level: float) -> str:
     value = number.value
     if value is None:
         return "nothing to compare with"

@@ -30,7 +30,7 @@ def diagnose(chain: Chain) -> tuple[str, ...]:
 
 
 def _findings(chain: Chain) -> Iterator[str]:
-    options = _Options(chain)
+    options = _MethodOptions(chain)
     if options.base in CONTROLS:
         return  # it makes no edits, so that none can fail to take
     outcomes = {verdict.check: verdict.outcome for verdict in chain.verdicts}
@@ -54,9 +54,9 @@ def _findings(chain: Chain) -> Iterator[str]:
             _more_constraint(options),
         )
     elif taken == "failed":
-        cause = "anchors too few or the net too strong" if options.anchors else "too weak"
+        cause = "too few anchors, or too strong a penalty" if options.anchors else "too weak"
         yield _line(
-            f"edits do not take: {cause}",
+            f"edits do not take effect: {cause}",
             options.moved(
                 *("anchors.ratio up", "anchors.l1 down", "anchors.steps up", "value.steps up"),
                 *("value.clamp up", "update.weight down", "update.l2 down"),
@@ -66,7 +66,7 @@ def _findings(chain: Chain) -> Iterator[str]:
     if kept == "failed" and taken == "passed":
         more = f", and with them {_listed(around)}" if around else ""
         yield _line(
-            f"edits take but are lost later on{more}: edits overwrite each other",
+            f"edits take effect but are lost later on{more}: edits overwrite each other",
             _less_interference(options.method),
         )
     if "failed" in (taken, kept):
@@ -83,7 +83,7 @@ def _findings(chain: Chain) -> Iterator[str]:
         )
 
 
-class _Options:
+class _MethodOptions:
     """The options that a chain's method has, and the values that they had."""
 
     def __init__(self, chain: Chain) -> None:
@@ -120,7 +120,7 @@ class _Options:
         return found
 
 
-def _more_constraint(options: _Options) -> list[str]:
+def _more_constraint(options: _MethodOptions) -> list[str]:
     fewer = options.moved("anchors.ratio down", "anchors.l1 up")
     method = options.method
     can = method is not None and method.covariance and options.values.get("covariance") is None
@@ -144,7 +144,7 @@ def _less_interference(method: Method | None) -> list[str]:
     ]
 
 
-def _searches_cut_short(chain: Chain, options: _Options) -> Iterator[str]:
+def _searches_cut_short(chain: Chain, options: _MethodOptions) -> Iterator[str]:
     made = zip(chain.per_edit, chain.edits, strict=False)
     searches = [cost.reached for cost, edit in made if edit.excluded is None]
     searches = [reached for reached in searches if reached is not None]

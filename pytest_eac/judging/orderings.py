@@ -103,12 +103,14 @@ def _search(trial: OrderTrial, orderings: Orderings) -> OrderSearch:
 def _counted(search: OrderSearch, *, given: bool, broken: bool) -> str:
     if given:
         return f"{_orders(search.drawn)} given, none drawn"
+    if broken and not search.drawn:
+        return "no orders drawn: the written one breaks it"
     asked = sum(map(len, search.drawn))
     text = f"{_orders(search.drawn)} drawn: {search.spent} of {asked} edits to solve"
     if search.shares:
         text += ", common beginnings counted once"
     if broken:
-        return f"{text}; further ones simplified the last"
+        return f"{text}; further orders were run to simplify the last"
     if len(search.drawn) < search.examples and search.stopped:
         text += f" ({search.stopped})"
     return text
