@@ -180,7 +180,7 @@ def test_near_the_bottom_there_are_fewer_layers_to_spread_over() -> None:
 def test_layers_whose_windows_hold_layer_0_are_passed_over() -> None:
     low = " ".join(" ".join(tracing_lines(tracing(0.5, 0.6, 0.1, 0.2, 0.9), "x")).split())
     assert "* the largest effect is at layer 3, its window holds layers 2 to 4" in low
-    assert "larger, but not advised: 0, 1; the MLP of layer 0" in low
+    assert "larger, but not advised: 0, 1; restoring them restores the MLP of layer 0" in low
     assert "undoes part of the noise" not in " ".join(tracing_lines(EIGHT, "x"))
     whole = tracing(0.5, 0.6, 0.1, window=9)
     assert "undoes part of the noise" not in " ".join(tracing_lines(whole, "x"))
