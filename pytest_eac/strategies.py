@@ -27,9 +27,9 @@ __all__ = ["edits", "orderings"]
 
 Thing = TypeVar("Thing")
 _FAR = 987_654_321_012_345
-# 1 of so many edits is left out of a subsequence; 1 of so many orders is shuffled whole.
+# One edit in eight is left out of a subsequence; one order in eight is shuffled whole.
 _RARE = 8
-# Limits are drawn from a range so many times an order's length: few of them bind.
+# Limits are drawn from a range 16 times an order's length, so that few of them bind.
 _WIDE = 16
 _MOST_EXTRA = 2
 

@@ -19,14 +19,14 @@ before it knows the option, and may read its settings there (such a run ends wit
 """
 
 
-class _Told:
-    """Stands in for pytest's parser and keeps what it is told."""
+class _Declared:
+    """Stands in for pytest's parser and keeps what is declared."""
 
     def __init__(self) -> None:
         self.options: list[tuple[str, dict[str, Any]]] = []
         self.ini: list[str] = []
 
-    def getgroup(self, *_: str) -> _Told:
+    def getgroup(self, *_: str) -> _Declared:
         return self
 
     def addoption(self, name: str, **about: Any) -> None:
@@ -38,11 +38,11 @@ class _Told:
 
 def options_page() -> str:
     """Return the page."""
-    told = _Told()
-    add_options(cast("pytest.Parser", told))
+    declared = _Declared()
+    add_options(cast("pytest.Parser", declared))
     rows = (
         (code(_written(name, about.get("metavar"))), code(ini), _plain(about["help"]))
-        for (name, about), ini in zip(told.options, told.ini, strict=True)
+        for (name, about), ini in zip(declared.options, declared.ini, strict=True)
     )
     return f"{_INTRO}\n{table(('option', 'ini name', 'meaning'), rows)}"
 

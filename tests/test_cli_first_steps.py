@@ -140,7 +140,7 @@ def test_explain_tells_meaning_formula_limit_and_data(
         "  meaning   Did each edit work, asked right after it was made? (docs/metrics.md)",
         "  formula   mean over edits i ≤ k that count of s(W_i, prompt_i, target_i)",
         "  required  min: 0.9 (my.eac.yaml:12)",
-        "  measured  rome, seed 0: 2 edits, 1 an update, looked at after 2; match: accuracy",
+        "  measured  rome, seed 0: 2 edits, 1 an update, measured after 2; match: accuracy",
         "  data      2 edits, 1 with a truth; 1 paraphrases, 1 neighbours",
         "    my.eac.yaml:4: Oslo lies in Norway -> Peru",
         "    my.eac.yaml:10: Bergen is in ... -> Chile",
@@ -206,7 +206,7 @@ def test_explain_tells_what_became_of_a_check_in_earlier_runs(
     lines = out.splitlines()
     history = lines[lines.index("  in monday.json") :]
     assert code == 0
-    assert history[:2] == ["  in monday.json", "    nothing of it"]
+    assert history[:2] == ["  in monday.json", "    no result of this check"]
     assert history[2:4] == ["  in today.json", "    failed: efficacy: 0.5"]
     assert [line.split(":")[0] for line in history[4:6]] == ["    after 1", "    after 2"]
     _, out, _ = run(capsys, "explain", f"{spec}::rome-s0::deviation", *files)

@@ -19,8 +19,9 @@ from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, unrecorded
 from pytest_eac.plugin.baseline_records import Baseline
 from pytest_eac.records.json_files import from_json
+from pytest_eac.records.run import EDITED
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.explanation import COMPARE, EDITED, NamedCheck, explanation
+from pytest_eac.reporting.explanation import COMPARE, NamedCheck, explanation
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome

@@ -21,15 +21,15 @@ COMMANDS = {
     "init": "write a first spec, with comments, that runs as it is",
     "validate": "check specs without running them",
     "schema": "print the JSON Schema of a spec, for editors",
-    "ask": "put a spec's prompts to the unedited model: which of the facts does it know?",
-    "explain": "say what a check means, what it is measured on, and what became of it",
-    "doctor": "look at this machine: what works, what is missing, and the command that brings it",
+    "ask": "ask the unedited model a spec's prompts: which of the facts does it know?",
+    "explain": "explain a check: what it means, what it is measured on, and its results",
+    "doctor": "check this machine: what works, what is missing, and the command that installs it",
     "locate": "find the layers where a model keeps a spec's facts (causal tracing; docs/locate.md)",
-    "compare": "hold results files against the first of them (docs/baselines.md)",
+    "compare": "compare results files with the first of them (docs/baselines.md)",
     "export": "edit a model as a spec says, and write it out (docs/export.md)",
     "apply": "add an export's deltas to its base, or take them away again (docs/export.md)",
-    "stats": "statistics of a model that methods read",
-    "cache": "what is kept from run to run (docs/cache.md)",
+    "stats": "measure the statistics of a model that methods use",
+    "cache": "show or clear what is kept from run to run (docs/cache.md)",
 }
 
 

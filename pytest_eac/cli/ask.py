@@ -36,7 +36,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Put the prompts to the model, and hold its words against the truths and answers."""
+    """Ask the model the prompts, and compare its words with the truths and answers."""
     from pytest_eac.measuring.feasibility import require_askable
     from pytest_eac.measuring.probes import exclude, make_questions
     from pytest_eac.scoring.answers import force, generate, generation_length

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.schema.methods import ModelChoice
@@ -29,7 +30,7 @@ def text(given: str) -> str:
     return given
 
 
-MODEL = ("model", text, "ID", "hub id, folder, .gguf file, or package:NAME (over the spec's)")
+MODEL = ("model", text, "ID", "hub id, folder, .gguf file, or package:NAME (overrides the spec)")
 Option = tuple[str, Any, str, str]
 
 
@@ -76,6 +77,21 @@ def choose_model(spec: Spec, given: str | None) -> ModelChoice:
             f"{spec.file}: no model is named; give --model or add model: to the spec"
         )
     return spec.model
+
+
+@contextmanager
+def progress_bar(doing: str, unit: str) -> Iterator[Callable[..., None]]:
+    """Show a bar on a terminal; yields what moves it, given ``done``, ``total`` and ``doing``."""
+    from tqdm import tqdm
+
+    with tqdm(unit=unit, leave=False, disable=None) as bar:
+
+        def report(done: int, total: int, doing: str = doing) -> None:
+            bar.total = total
+            bar.set_description(doing, refresh=False)
+            bar.update(done - bar.n)
+
+        yield report
 
 
 def load(model: ModelChoice, chosen: argparse.Namespace) -> LoadedModel:

@@ -1,4 +1,4 @@
-"""``pytest-eac compare``: results files held against the first, or the chains of one."""
+"""``pytest-eac compare``: results files compared with the first, or the chains of one."""
 
 from __future__ import annotations
 

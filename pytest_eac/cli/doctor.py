@@ -1,4 +1,4 @@
-"""``pytest-eac doctor``: what works on this machine, what is missing, and what brings it."""
+"""``pytest-eac doctor``: what works on this machine, what is missing, and how to install it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Examined:
         what: in words.
         there: whether it is as it should be.
         essential: whether nothing runs without it.
-        remedy: the command that brings it.
+        remedy: the command that installs it.
     """
 
     what: str

@@ -1,4 +1,4 @@
-"""``pytest-eac explain``: what a check means, what it is measured on, and what became of it."""
+"""``pytest-eac explain``: what a check means, what it is measured on, and its results."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
         SpecError: the spec cannot be read.
         SettingsError: it has no such chain or check.
     """
-    from pytest_eac.reporting.explanation import COMPARE, EDITED, NamedCheck
+    from pytest_eac.records.run import EDITED
+    from pytest_eac.reporting.explanation import COMPARE, NamedCheck
     from pytest_eac.spec.nearest_name import closest
     from pytest_eac.spec.spec import comparison_id
 
@@ -81,6 +82,6 @@ def _chain(spec: Spec, name: str) -> tuple[str, int]:
         try:
             return spec.with_methods((method,)).methods[0].name, int(seed)
         except ValueError:
-            pass  # told below, with the chains that there are
+            pass  # reported below, with the chains that there are
     known = [f"{each.name}-s{seed}" for each in spec.methods for seed in spec.seeds]
     raise SettingsError(f"{spec.file}: {name!r} is not a chain of this spec{closest(name, known)}")

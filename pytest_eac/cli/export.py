@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
+from pytest_eac.cli import common
 from pytest_eac.errors import SettingsError
 from pytest_eac.records.manifest import Form
 from pytest_eac.untrusted_text import say
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Declare its arguments."""
-    add_spec(parser)
+    common.add_spec(parser)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new folder")
     parser.add_argument(
         "--as",
@@ -32,18 +32,18 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="run the lm-eval task files that the spec includes, which can run code",
     )
-    add_options(
+    common.add_options(
         parser,
         (
             ("method", str, "NAME", "one of the spec's methods, or a built-in one"),
-            ("seed", count_from(0), "N", "the chain's seed (default: the spec's first)"),
+            ("seed", common.count_from(0), "N", "the chain's seed (default: the spec's first)"),
             (
                 "rank",
-                count_from(1),
+                common.count_from(1),
                 "R",
                 "highest rank of an adapter (default: the edits' own)",
             ),
-            MODEL,
+            common.MODEL,
             (
                 "sign",
                 Path,
@@ -51,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
                 "sign the folder with this private key, a PEM file; if it is encrypted, its "
                 "password is in PYTEST_EAC_SIGN_PASSWORD",
             ),
-            ("limit-edits", count_from(1), "N", "make only the first N edits"),
+            ("limit-edits", common.count_from(1), "N", "make only the first N edits"),
             ("cache-dir", Path, "DIR", "where edits and converted models are kept"),
         ),
     )
@@ -63,8 +63,6 @@ def run(chosen: argparse.Namespace) -> int:
     Raises:
         EacError: the chain cannot be run, or its outcome not be written.
     """
-    from tqdm import tqdm
-
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.export import export_chain
     from pytest_eac.exporting.signing import open_signer
@@ -74,22 +72,16 @@ def run(chosen: argparse.Namespace) -> int:
     spec: Spec = chosen.read_spec(chosen.spec)
     if not chosen.trust_task_files:
         spec.require_trusted_tasks("--trust-task-files")
-    model = choose_model(spec, chosen.model)
+    model = common.choose_model(spec, chosen.model)
     require_new(chosen.out)
     signer = None if chosen.sign is None else open_signer(chosen.sign)
     method = _choose_method(spec, chosen.method)
     if chosen.limit_edits is not None:
         spec = spec.limited(chosen.limit_edits)
     seed = spec.seeds[0] if chosen.seed is None else chosen.seed
-    with tqdm(desc="editing", unit="edit", leave=False, disable=None) as bar:
-
-        def report(done: int, total: int, doing: str) -> None:
-            bar.total = total
-            bar.set_description(doing, refresh=False)
-            bar.update(done - bar.n)
-
+    with common.progress_bar("editing", "edit") as report:
         exported = export_chain(
-            load(model, chosen),
+            common.load(model, chosen),
             spec,
             method,
             chosen.out,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
@@ -43,7 +44,7 @@ def run(chosen: argparse.Namespace) -> int:
     say(
         f"written to {file}; next:\n"
         "  pytest-eac doctor                # is everything there that it needs?\n"
-        f"  pytest {_quoted(file)}"
+        f"  pytest {quote(str(file))}"
     )
     return 0
 
@@ -51,9 +52,3 @@ def run(chosen: argparse.Namespace) -> int:
 def template() -> str:
     """Return the text of the spec."""
     return resources.files("pytest_eac.cli").joinpath(NAME).read_text("utf-8")
-
-
-def _quoted(file: Path) -> str:
-    from shlex import quote
-
-    return quote(str(file))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import ValidationError
 
 from pytest_eac.conformance.bench import Bench
 from pytest_eac.conformance.trial import Trial
@@ -62,10 +61,8 @@ def trial(request: pytest.FixtureRequest, bench: Bench) -> Trial:
     try:
         _skip_without_options(found.name)
         found.prepare()
-    except (EacError, ValidationError) as error:
-        found.trouble = f"{found.name}, making one edit: {error}"
     except Exception as error:
-        found.trouble = f"{found.name}, making one edit: {found.crash(error)}"
+        found.trouble = found.reason("making one edit", error)
     bench.tidy()
     return found
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,15 +10,17 @@ import torch
 
 from pytest_eac.conformance.bench import seeded
 from pytest_eac.conformance.example_edits import CONFLICT, EDITS, FACT, RENAMED, REWORDED
-from pytest_eac.conformance.trial import LEAST_RISE
+from pytest_eac.conformance.requirements import (
+    LEAST_RISE,
+    difference,
+    require_kept,
+    require_rise,
+    require_state,
+)
 from pytest_eac.lm.weights import apply_delta, restored
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from pytest_eac.conformance.trial import Trial
-    from pytest_eac.editing.interface import Solved
-    from pytest_eac.lm.weights import WeightDelta
 
 _SHOWN = 6
 
@@ -43,9 +44,9 @@ def test_deterministic_under_a_seed(trial: Trial) -> None:
     for seed in (1, 2):
         with seeded(seed):
             runs.append(trial.sequence(EDITS[:2]).deltas)
-    if difference := _differ(*runs):
+    if apart := difference(*runs):
         trial.fail(
-            f"made the same two edits twice with the same seed, and they differ: {difference}",
+            f"made the same two edits twice with the same seed, and they differ: {apart}",
             "the same changes, bit for bit, whatever the global random numbers are",
             "draw from torch.Generator().manual_seed(work.seed); keep nothing between calls "
             "but what you return as Solved(state=...)",
@@ -75,12 +76,12 @@ def test_batch_raises_every_target(trial: Trial) -> None:
     if not trial.method.many_edits:
         pytest.skip(f"{trial.name} takes one edit at a time")
     run = trial.sequence(EDITS, batch=len(EDITS))
-    for edit, before, after in zip(EDITS, run.before, run.after[-1], strict=True):
-        trial.require_rise(
-            edit,
-            before,
-            after,
+    for number in range(len(EDITS)):
+        require_rise(
+            trial,
+            run,
             f"made {len(EDITS)} edits in one update",
+            number=number,
             expected="every edit's target becomes likelier",
             remedy="use all of the edits that solve() is given; a method that takes one at a time "
             "says so by Method(many_edits=False)",
@@ -93,10 +94,9 @@ def test_survives_duplicate_edits(trial: Trial) -> None:
     for batch in trial.batches():
         run = trial.sequence((EDITS[0], EDITS[0]), batch=batch)
         how = "one after the other" if batch == 1 else "in one update"
-        trial.require_rise(
-            EDITS[0],
-            run.before[0],
-            run.after[-1][0],
+        require_rise(
+            trial,
+            run,
             f"made the same edit twice, {how}",
             expected="its target is likelier than before both",
             remedy="see what a residual of zero, or two equal keys, do to the formula",
@@ -110,11 +110,12 @@ def test_survives_conflicting_edits(trial: Trial) -> None:
         run = trial.sequence(CONFLICT, batch=batch)  # fails if anything is not finite
         if batch > 1:
             continue  # in one update neither is the later one
-        trial.require_rise(
-            CONFLICT[1],
-            run.after[0][1],
-            run.after[1][1],
+        require_rise(
+            trial,
+            run,
             "made an edit and then one that contradicts it",
+            number=1,
+            since=0,
             expected="the later edit makes its target likelier",
             remedy="protect earlier edits, but not from a later one of the same subject",
         )
@@ -124,10 +125,9 @@ def test_raises_the_targets_probability(trial: Trial) -> None:
     """An edit makes its target likelier."""
     trial.ready()
     run = trial.sequence(EDITS[:1])
-    trial.require_rise(
-        EDITS[0],
-        run.before[0],
-        run.after[0][0],
+    require_rise(
+        trial,
+        run,
         "made one edit",
         expected="the target becomes likelier",
         remedy="see that the change is not zero and has the right sign; a method that cannot edit "
@@ -139,14 +139,14 @@ def test_repeating_an_edit_leaves_it_in_place(trial: Trial) -> None:
     """An edit that is made again keeps at least half of what it had gained."""
     trial.ready()
     run = trial.sequence((EDITS[0], EDITS[0]))
-    trial.keeps(EDITS[0], "made the same edit again", run, expected="an edit made twice holds")
+    require_kept(trial, run, "made the same edit again", "an edit made twice holds")
 
 
 def test_an_unrelated_edit_leaves_the_first_in_place(trial: Trial) -> None:
     """After an edit of something else, an edit keeps at least half of what it had gained."""
     trial.ready()
     run = trial.sequence((EDITS[0], EDITS[2]))
-    trial.keeps(EDITS[0], f"then edited {EDITS[2].subject}", run, expected="the first edit holds")
+    require_kept(trial, run, f"then edited {EDITS[2].subject}", "the first edit holds")
 
 
 def test_an_edit_that_is_taken_back_leaves_the_truth(trial: Trial) -> None:
@@ -156,7 +156,7 @@ def test_an_edit_that_is_taken_back_leaves_the_truth(trial: Trial) -> None:
     """
     trial.ready()
     run = trial.sequence(CONFLICT)
-    edited, back = (row[1] - run.before[1] for row in run.after)
+    edited, back = run.gain(1, update=0), run.gain(1)
     if back < max(0.0, edited) + LEAST_RISE:
         trial.fail(
             "made an edit and then took it back: the log-probability of the truth moved by "
@@ -172,8 +172,7 @@ def test_renaming_the_subject_makes_an_edit_that_works_as_well(trial: Trial) -> 
     Half, since a model of random weights reads every name differently.
     """
     trial.ready()
-    plain, renamed = (trial.sequence((edit,)) for edit in (EDITS[0], RENAMED))
-    gains = [run.after[0][0] - run.before[0] for run in (plain, renamed)]
+    gains = [trial.sequence((edit,)).gain() for edit in (EDITS[0], RENAMED)]
     if gains[1] < gains[0] / 2:
         trial.fail(
             f"edited {EDITS[0].subject} and, by itself, {RENAMED.subject} in its place: the "
@@ -189,10 +188,9 @@ def test_an_edit_in_other_words_answers_the_prompt(trial: Trial) -> None:
     if not trial.bench.is_trained:
         pytest.skip("a model of random weights knows no paraphrases: give a trained --eac-model")
     run = trial.sequence((REWORDED,), asked=(FACT,))
-    trial.require_rise(
-        FACT,
-        run.before[0],
-        run.after[0][0],
+    require_rise(
+        trial,
+        run,
         f"edited by the prompt {REWORDED.prompt!r}",
         expected="who edits a fact in one wording has edited it in others",
         remedy="let the change depend on the subject, not on the words around it: see contexts",
@@ -205,13 +203,16 @@ def test_reports_its_state(trial: Trial) -> None:
     with trial.working("making two edits"), restored(loaded.model, trial.modules) as originals:
         work = trial.work(EDITS[:2], originals)
         first = trial.solve(EDITS[:1], work)
-        _check_state(trial, first)
+        require_state(trial, first)
         kept = {name: tensor.clone() for name, tensor in first.state.items()}
         for delta in first.deltas:
             apply_delta(loaded.model, delta)
         work = replace(work, state=first.state, done=1)
         second = trial.solve(EDITS[1:2], work)
-        changed = [name for name, old in kept.items() if not _same(old, first.state.get(name))]
+        now = first.state
+        changed = [
+            name for name, old in kept.items() if name not in now or not torch.equal(old, now[name])
+        ]
         again = trial.solve(EDITS[1:2], replace(work, state=kept))
     if changed:
         trial.fail(
@@ -219,10 +220,9 @@ def test_reports_its_state(trial: Trial) -> None:
             "work.state and the model's weights may be read, never written to",
             "build new tensors: state = {**work.state, 'keys': torch.cat([old, new])}",
         )
-    if difference := _differ(second.deltas, again.deltas):
+    if apart := difference(second.deltas, again.deltas):
         trial.fail(
-            "was given the same model, edit and state twice, and answered differently: "
-            + difference,
+            "was given the same model, edit and state twice, and answered differently: " + apart,
             "the same changes, bit for bit",
             "keep what later edits need in Solved(state=...), never outside of it",
         )
@@ -240,36 +240,3 @@ def test_does_not_leak(trial: Trial) -> None:
             "remove hooks in `finally`; take gradients of copies, by torch.func.functional_call; "
             "detach what you return; draw from a torch.Generator of your own",
         )
-
-
-def _check_state(trial: Trial, solved: Solved) -> None:
-    """Fail unless the state is a mapping of names to finite tensors."""
-    state: object = solved.state
-    wrong = f"a {type(state).__name__}" if not isinstance(state, Mapping) else ""
-    for name, value in state.items() if isinstance(state, Mapping) else ():
-        if not isinstance(value, torch.Tensor):
-            wrong = f"{name!r} as a {type(value).__name__}"
-        elif value.is_floating_point() and not bool(torch.isfinite(value).all()):
-            wrong = f"{name!r} with a NaN or an infinity in it"
-    if wrong:
-        trial.fail(
-            f"returned as its state: {wrong}",
-            "a mapping of names to finite tensors",
-            "return Solved(deltas=..., state={'keys': keys}); scalars as torch.tensor(3.0)",
-        )
-
-
-def _same(one: Tensor, other: Tensor | None) -> bool:
-    return other is not None and torch.equal(one, other)
-
-
-def _differ(one: tuple[WeightDelta, ...], other: tuple[WeightDelta, ...]) -> str:
-    """Say how two lists of changes differ, if they do."""
-    paths = [[delta.module for delta in deltas] for deltas in (one, other)]
-    if paths[0] != paths[1]:
-        return f"changes of {', '.join(paths[0])}, then of {', '.join(paths[1])}"
-    for a, b in zip(one, other, strict=True):
-        if not torch.equal(a.dense, b.dense):
-            most = float((a.dense - b.dense).abs().max())
-            return f"the changes of {a.module} are up to {most:.3g} apart"
-    return ""

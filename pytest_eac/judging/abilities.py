@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.hypotheses import of_ability
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 _STRANGE = 10.0
-"""So many times the perplexity of the unedited model's own texts are no language any more. Edits
-that leave the model whole make it 1.0 to 1.1 times (docs/abilities.md)."""
+"""Texts with this many times the perplexity of the unedited model's own are no language any more.
+Edits that leave the model whole make it 1.0 to 1.1 times (docs/abilities.md)."""
 
 
 def judge_ability(
@@ -31,24 +32,28 @@ def judge_ability(
     if not _signal(base, bounds.confidence):
         reason = _no_signal(base, bounds.confidence or 0.95)
         return undecided(name, f"{name} of {chain.name}: {reason}", required)
-    cases = [
-        Case(
-            at=point.at,
-            value=_values(point.abilities[name], base)[kind],
-            shown=_shown(point.abilities[name], base, kind, limit, chain.confidence),
-            limit=limit,
-            more=(_numbers(point.abilities[name], chain.confidence),),
-            n=base.n,
-            low=_ends(point.abilities[name], kind)[0],
-            high=_ends(point.abilities[name], kind)[1],
-            claims=of_ability(base, point.abilities[name], kind, limit.low or 0.0),
-            unit="items",
-        )
-        for point in chosen(chain, bounds.at)
-        if name in point.abilities
-        for kind, limit in limits.items()
-        if kind != "strange" or _is_strange(point.abilities[name], base, limit)
-    ]
+    cases = []
+    for point in chosen(chain, bounds.at):
+        if name not in point.abilities:
+            continue
+        edited = point.abilities[name]
+        for kind, limit in limits.items():
+            number = _number(edited, base, kind)
+            if kind == "strange" and (number.value is None or limit.allows(number.value)):
+                continue  # texts that keep this limit are no news beside the other limits
+            case = Case(
+                at=point.at,
+                value=number.value,
+                shown=_shown(edited, number, kind, limit, chain.confidence),
+                limit=limit,
+                more=(_numbers(edited, chain.confidence),),
+                n=base.n,
+                low=number.low,
+                high=number.high,
+                claims=of_ability(base, edited, kind, limit.low or 0.0),
+                unit="items",
+            )
+            cases.append(case)
     return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
 
 
@@ -64,48 +69,41 @@ def _limits(name: str, bounds: AbilityBounds) -> dict[str, Limit]:
     return limits
 
 
-def _is_strange(ability: Ability, base: Ability, limit: Limit) -> bool:
-    """Say whether texts miss their limit; one that they keep is no news beside the other limits."""
-    value = _values(ability, base)["strange"]
-    return value is not None and not limit.allows(value)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AbilityNumber:
+    """A number of an ability that has a limit, with its interval where it has one."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
-def _values(ability: Ability, base: Ability) -> dict[str, float | None]:
-    room = ability.base - ability.floor
-    after, before = (each.about.get("perplexity_unedited") for each in (ability, base))
-    return {
-        "strange": after / before if after is not None and before else None,
-        "kept": ability.kept,
-        "value": ability.value,
-        "margin": (ability.value - ability.floor) / room if room else None,
-    }
+def _number(edited: Ability, base: Ability, kind: str) -> _AbilityNumber:
+    if kind == "value":
+        return _AbilityNumber(value=edited.value, low=edited.low, high=edited.high)
+    if kind == "kept":
+        return _AbilityNumber(value=edited.kept, low=edited.kept_low, high=edited.kept_high)
+    if kind == "margin":
+        room = edited.base - edited.floor
+        return _AbilityNumber(value=(edited.value - edited.floor) / room if room else None)
+    after, before = (each.about.get("perplexity_unedited") for each in (edited, base))
+    return _AbilityNumber(value=after / before if after is not None and before else None)
 
 
-def _ends(ability: Ability, kind: str) -> tuple[float | None, float | None]:
-    """Return the interval of a number; the margin above chance has none."""
-    ends = {
-        "value": (ability.low, ability.high),
-        "kept": (ability.kept_low, ability.kept_high),
-    }
-    return ends.get(kind, (None, None))
-
-
-def _shown(ability: Ability, base: Ability, kind: str, limit: Limit, level: float) -> str:
-    value = _values(ability, base)[kind]
+def _shown(edited: Ability, number: _AbilityNumber, kind: str, limit: Limit, level: float) -> str:
+    value = number.value
     if value is None:
         return "nothing to compare with"
+    shown, n = interval(number.low, number.high, level), f"n={edited.n} items"
     if kind == "value":
-        told = interval(ability.low, ability.high, level)
-        return f"{limit.digits(value, 'f', 3)} ({told}, n={ability.n} items)"
-    if kind == "strange":
-        times = limit.digits(value, "g", 4)
-        return f"texts of {times} times the perplexity, by the unedited model, of its own"
-    of = f"of {ability.base:.4g} (n={ability.n} items)"
+        return f"{limit.digits(value, 'f', 3)} ({shown}, {n})"
+    if kind == "kept":
+        return f"kept {limit.digits(value, 'f', 2)} ({shown}) of {edited.base:.4g} ({n})"
     if kind == "margin":
-        of = f"of {ability.base - ability.floor:.3f} above chance (n={ability.n} items)"
-        return f"kept {limit.digits(value, 'f', 2)} {of}"
-    told = interval(ability.kept_low, ability.kept_high, level)
-    return f"kept {limit.digits(value, 'f', 2)} ({told}) {of}"
+        above = f"{edited.base - edited.floor:.3f} above chance"
+        return f"kept {limit.digits(value, 'f', 2)} of {above} ({n})"
+    times = limit.digits(value, "g", 4)
+    return f"perplexity of the texts by the unedited model {times} times that of its own"
 
 
 def _signal(base: Ability, confidence: float | None) -> bool:
@@ -118,7 +116,7 @@ def _signal(base: Ability, confidence: float | None) -> bool:
 def _no_signal(base: Ability, level: float) -> str:
     return (
         f"no signal: the unedited model scores {base.value:.3f} (n={base.n} items), not above "
-        f"{_levels(base)} at {100 * level:g}%, so that there is nothing to keep; take more "
+        f"{_levels(base)} at {100 * level:g}%, so there is nothing to keep; take more "
         "items or examples (shots), or a model that can do it"
     )
 
@@ -126,7 +124,7 @@ def _no_signal(base: Ability, level: float) -> str:
 def _levels(ability: Ability) -> str:
     levels = {"chance": ability.chance, "majority": ability.majority}
     known = [f"{name} {level:.3f}" for name, level in levels.items() if level is not None]
-    return " and ".join(known) or "what a single item by accident makes"
+    return " and ".join(known) or "one item right by accident"
 
 
 def _numbers(ability: Ability, level: float) -> str:

@@ -30,8 +30,8 @@ _SHOWN_MISSES = 5
 def judge(chain: Chain, checks: Checks, stats: Stats | None = None) -> tuple[Verdict, ...]:
     """Judge a recorded chain; needs no model.
 
-    Checks with a confidence are judged by themselves first, for their p-values, and then by what
-    these are worth together.
+    Checks with a confidence are judged by themselves first, for their p-values, and then again
+    with these corrected.
 
     Args:
         chain: what was measured.
@@ -66,7 +66,7 @@ def judge_one(
         chain: what was measured.
         name: the check.
         bounds: what must hold.
-        correction: what the chain's other checks make of its p-value; by default there are none.
+        correction: of its p-value, for the chain's other checks; by default there are none.
         grown: how the chain's deviation grows, in a norm; by default it is found out.
     """
     if isinstance(bounds, AbilityBounds):

@@ -1,4 +1,4 @@
-"""Is a stored chain of the same thing as another one, or as what a spec asks for?"""
+"""Can a stored chain be compared with another one, or judged by a spec?"""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.spec.hyperparameters import resolve_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from pytest_eac.records.run import Chain, EditRecord, Record
     from pytest_eac.spec.edits import Edit
@@ -27,6 +27,7 @@ ability, there would be no pairs of scores to compare."""
 
 # The last part of the name of what may be a file; any other text that looks like a path is a text.
 _FILES = ("model", "corpus", "data", "include")
+_SHOWN = 3
 _TEXTS = ("subject", "start", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
 
@@ -55,7 +56,7 @@ class Mismatch:
 def mismatches(there: Chain, here: Chain) -> tuple[Mismatch, ...]:
     """Return why the numbers of two chains cannot be compared; nothing if they can.
 
-    The weights tell models apart, whatever they are called. The environment is another matter
+    Models are compared by their weights, not by their names. The environment is another matter
     (:func:`environment_changes`).
     """
     found = [*_differences("sequence.batch", there.batch, here.batch)]
@@ -73,9 +74,9 @@ def mismatches(there: Chain, here: Chain) -> tuple[Mismatch, ...]:
 
 
 def mismatches_with_spec(there: Chain, spec: Spec, method: SpecMethod) -> tuple[Mismatch, ...]:
-    """Return what a spec asks for otherwise than a stored chain has it; limits may differ.
+    """Return where a spec differs from a stored chain; limits may differ.
 
-    What only the model could tell is taken as it was: which layers ``auto`` stands for, the
+    What only the model could show is taken as it was: which layers ``auto`` stands for, the
     revision that a branch points to.
     """
     found: list[Mismatch] = []
@@ -163,3 +164,35 @@ def _texts(edit: EditRecord | Edit) -> dict[str, Any]:
 
 def _shown(value: Any) -> str:
     return "nothing" if value is None else repr(value)
+
+
+def different_matrices(chains: Mapping[str, Chain]) -> str | None:
+    """Return which matrices only some chains have edited by their end; ``None`` if there are none.
+
+    A relative deviation is a share of the norm of the edited matrices, so that two of them can be
+    compared only if the matrices are the same. A chain that has changed nothing has deviation 0
+    whatever the norm, and can be compared with any.
+
+    Args:
+        chains: the chains, by their names in the message.
+    """
+    edited = {
+        name: set(chain.checkpoints[-1].deviation.by_parameter)
+        for name, chain in chains.items()
+        if chain.checkpoints[-1].deviation.by_parameter
+    }
+    if len({frozenset(each) for each in edited.values()}) < 2:
+        return None
+    by_all = set.intersection(*edited.values())
+    by_set: dict[frozenset[str], list[str]] = {}
+    for name, each in edited.items():
+        by_set.setdefault(frozenset(each - by_all), []).append(name)
+    parts = [f"{', '.join(names)}: {_listed(own)}" for own, names in by_set.items()]
+    common = f" (besides {_listed(by_all)})" if by_all else ""
+    return f"the chains edit different matrices{common}: {'; '.join(parts)}"
+
+
+def _listed(matrices: Iterable[str]) -> str:
+    names = sorted(matrices)
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return (", ".join(names[:_SHOWN]) + more) or "nothing else"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.errors import EacError
@@ -20,8 +21,7 @@ _LEAST_EDITS = 8
 def diagnose(chain: Chain) -> tuple[str, ...]:
     """Say what a judged chain's failures point to.
 
-    Only verdicts count: what no check looks at is neither held nor lost. Options are named if the
-    chain's method has them.
+    Only verdicts count: what no check looks at is neither held nor lost.
 
     Returns:
         Lines, each a finding with what to change; empty where the failures show no pattern.
@@ -30,85 +30,107 @@ def diagnose(chain: Chain) -> tuple[str, ...]:
 
 
 def _findings(chain: Chain) -> Iterator[str]:
-    if chain.hyperparameters.get("base", chain.method) in CONTROLS:
+    options = _MethodOptions(chain)
+    if options.base in CONTROLS:
         return  # it makes no edits, so that none can fail to take
     outcomes = {verdict.check: verdict.outcome for verdict in chain.verdicts}
     lost = [check for check, outcome in outcomes.items() if outcome == "failed"]
     abilities = [check for check in lost if check in chain.abilities]
     around = [check for check in lost if check == "locality"] + abilities
     taken, kept = outcomes.get("efficacy"), outcomes.get("retention")
-    settings, method = chain.hyperparameters, _method(chain)
     if around and taken == "failed":
         yield _line(
             f"{_listed(around)} and the edits themselves are lost: the wrong layer, or steps too "
             "large",
             [
-                *_if(_has_layers(method), "layers: auto, or see pytest-eac locate"),
-                *_step_size(settings, method),
+                *_if(options.has_layers, "layers: auto, or see pytest-eac locate"),
+                *options.moved("value.learning_rate down", "value.clamp down"),
+                *options.moved("update.learning_rate down"),
             ],
         )
     elif around and "failed" not in (taken, kept) and "passed" in (taken, kept):
         yield _line(
             f"{_listed(around)} lost while the edits hold: too little holds them back",
-            _more_constraint(chain, settings, method),
+            _more_constraint(options),
         )
     elif taken == "failed":
-        cause = "anchors too few or the net too strong" if settings.get("anchors") else "too weak"
-        yield _line(f"edits do not take: {cause}", _less_constraint(settings, method))
+        cause = "too few anchors, or too strong a penalty" if options.anchors else "too weak"
+        yield _line(
+            f"edits do not take effect: {cause}",
+            options.moved(
+                *("anchors.ratio up", "anchors.l1 down", "anchors.steps up", "value.steps up"),
+                *("value.clamp up", "update.weight down", "update.l2 down"),
+                *("update.steps up", "update.radius up"),
+            ),
+        )
     if kept == "failed" and taken == "passed":
         more = f", and with them {_listed(around)}" if around else ""
         yield _line(
-            f"edits take but are lost later on{more}: edits overwrite each other",
-            _less_interference(method),
+            f"edits take effect but are lost later on{more}: edits overwrite each other",
+            _less_interference(options.method),
         )
     if "failed" in (taken, kept):
-        yield from _searches_cut_short(chain, settings)
+        yield from _searches_cut_short(chain, options)
     if abilities and _faster_than_linear(chain):
         yield _line(
             f"deviation grows faster than the number of edits while abilities are lost "
             f"({_listed(abilities)}): "
             "each edit is larger than the last",
             [
-                *_if(_takes(method), "value.norm: anchored"),
-                *_down(settings, method, "value.clamp"),
+                *_if(options.takes_value, "value.norm: anchored"),
+                *options.moved("value.clamp down"),
             ],
         )
 
 
-def _method(chain: Chain) -> Method | None:
-    """Return what the chain was edited by; ``None`` if its package is not on this machine."""
-    try:
-        return find_method(chain.hyperparameters.get("base", chain.method))
-    except (KeyError, EacError):
-        return None
+class _MethodOptions:
+    """The options that a chain's method has, and the values that they had."""
+
+    def __init__(self, chain: Chain) -> None:
+        self.base: str = chain.hyperparameters.get("base", chain.method)
+        self.values: dict[str, Any] = chain.hyperparameters
+        self.anchors = bool(self.values.get("anchors"))
+        self.method: Method | None = None  # if its package is not on this machine
+        with suppress(KeyError, EacError):
+            self.method = find_method(self.base)
+        self.takes_value = self.method is not None and self.method.takes_value
+
+    @property
+    def has_layers(self) -> bool:
+        return self.takes_value or self._has("update", "learning_rate")
+
+    def _has(self, group: str, name: str) -> bool:
+        if group == "update":
+            return self.method is not None and name in self.method.update.model_fields
+        return self.anchors if group == "anchors" else self.takes_value
+
+    def moved(self, *changes: str) -> list[str]:
+        """Return those changes whose option the method has, each with the value that it had.
+
+        Args:
+            changes: such as ``value.clamp down``.
+        """
+        found = []
+        for change in changes:
+            group, name = change.split()[0].split(".")
+            now = (self.values.get(group) or {}).get(name)
+            if self._has(group, name):
+                is_number = isinstance(now, int | float) and not isinstance(now, bool)
+                found.append(change + (f" (now {now:g})" if is_number else ""))
+        return found
 
 
-def _more_constraint(chain: Chain, settings: Any, method: Method | None) -> list[str]:
-    fewer = [*_down(settings, method, "anchors.ratio"), *_up(settings, method, "anchors.l1")]
-    eac = f"{chain.hyperparameters.get('base', chain.method)}-eac"
-    can = method is not None and method.covariance and settings.get("covariance") is None
+def _more_constraint(options: _MethodOptions) -> list[str]:
+    fewer = options.moved("anchors.ratio down", "anchors.l1 up")
+    method = options.method
+    can = method is not None and method.covariance and options.values.get("covariance") is None
     return [
-        *_down(settings, method, "value.clamp"),
-        *_up(settings, method, "value.weight_decay"),
-        *(fewer or _if(_takes(method), f"the method {eac}")),
+        *options.moved("value.clamp down", "value.weight_decay up"),
+        *(fewer or _if(options.takes_value, f"the method {options.base}-eac")),
         *_if(can, "covariance: {}"),
-        *_up(settings, method, "update.weight", "update.l2"),
-        *_down(settings, method, "update.radius", "update.learning_rate"),
+        *options.moved("update.weight up", "update.l2 up"),
+        *options.moved("update.radius down", "update.learning_rate down"),
     ]
-
-
-def _less_constraint(settings: Any, method: Method | None) -> list[str]:
-    return [
-        *_up(settings, method, "anchors.ratio"),
-        *_down(settings, method, "anchors.l1"),
-        *_up(settings, method, "anchors.steps", "value.steps", "value.clamp"),
-        *_down(settings, method, "update.weight", "update.l2"),
-        *_up(settings, method, "update.steps", "update.radius"),
-    ]
-
-
-def _step_size(settings: Any, method: Method | None) -> list[str]:
-    return _down(settings, method, "value.learning_rate", "value.clamp", "update.learning_rate")
 
 
 def _less_interference(method: Method | None) -> list[str]:
@@ -122,20 +144,16 @@ def _less_interference(method: Method | None) -> list[str]:
     ]
 
 
-def _searches_cut_short(chain: Chain, settings: Any) -> Iterator[str]:
-    made = (
-        cost
-        for cost, edit in zip(chain.per_edit, chain.edits, strict=False)
-        if edit.excluded is None
-    )
-    searched = [cost for cost in made if cost.reached is not None]
-    missed = sum(not cost.reached for cost in searched)
-    if 2 * missed > len(searched):
-        stage = "anchors.steps" if settings.get("anchors") else "value.steps"
-        method = _method(chain)
+def _searches_cut_short(chain: Chain, options: _MethodOptions) -> Iterator[str]:
+    made = zip(chain.per_edit, chain.edits, strict=False)
+    searches = [cost.reached for cost, edit in made if edit.excluded is None]
+    searches = [reached for reached in searches if reached is not None]
+    missed = searches.count(False)
+    if 2 * missed > len(searches):
+        stage = "anchors.steps" if options.anchors else "value.steps"
         yield _line(
-            f"{missed} of {len(searched)} searches for a value never reached their stopping point",
-            _up(settings, method, stage, "value.learning_rate", "value.clamp"),
+            f"{missed} of {len(searches)} searches for a value never reached their stopping point",
+            options.moved(f"{stage} up", "value.learning_rate up", "value.clamp up"),
         )
 
 
@@ -144,41 +162,6 @@ def _faster_than_linear(chain: Chain) -> bool:
     deviations = [cost.deviation.l1 for cost in chain.per_edit]
     half = len(deviations) // 2
     return len(deviations) >= _LEAST_EDITS and deviations[2 * half - 1] > 2 * deviations[half - 1]
-
-
-def _takes(method: Method | None) -> bool:
-    return method is not None and method.takes_value
-
-
-def _has_layers(method: Method | None) -> bool:
-    return method is not None and (
-        method.takes_value or "learning_rate" in method.update.model_fields
-    )
-
-
-def _up(settings: Any, method: Method | None, *paths: str) -> list[str]:
-    return _moved(settings, method, paths, "up")
-
-
-def _down(settings: Any, method: Method | None, *paths: str) -> list[str]:
-    return _moved(settings, method, paths, "down")
-
-
-def _moved(settings: Any, method: Method | None, paths: Sequence[str], way: str) -> list[str]:
-    """Return the options that the method has, each with the value that it had and where to go."""
-    found = []
-    for path in paths:
-        group, name = path.split(".")
-        there = {
-            "value": _takes(method),
-            "anchors": bool(settings.get("anchors")),
-            "update": method is not None and name in method.update.model_fields,
-        }[group]
-        now = (settings.get(group) or {}).get(name)
-        if there:
-            is_number = isinstance(now, int | float) and not isinstance(now, bool)
-            found.append(f"{path} {way}" + (f" (now {now:g})" if is_number else ""))
-    return found
 
 
 def _if(condition: bool, change: str) -> list[str]:

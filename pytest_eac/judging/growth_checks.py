@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.schema.deviation import DeviationBounds, GrowthBounds
 
 COLLAPSE_FACTOR = 2.0
-"""An edit moves the weights at least so many times as much, once a collapse has begun."""
+"""Once a collapse has begun, an edit moves the weights at least this many times as much."""
 _ALARM = 0.05
 """The level of an alarm without a confidence."""
 _ALIKE = 2.0
@@ -42,7 +42,7 @@ def judge_growth(
         name: the check.
         limits: what must hold.
         found: how the chain's deviation grows.
-        correction: what the other checks of the chain make of its p-value.
+        correction: of its p-value, for the other checks of the chain.
     """
     alarm = _ALARM if limits.confidence is None else rest(limits.confidence)
     if name == "deviation-acceleration":
@@ -61,35 +61,27 @@ def _exponent(found: Growth, limits: GrowthBounds) -> Case:
     limit = Limit(low=None, high=limits.max_exponent)
     power = found.power
     if power is None:
-        return _case(found, None, limit)
-    p = p_reaches(found.series, power, limits.max_exponent or 0.0)
+        return Case(at=0, value=None, shown="", limit=limit)
     number = Interval(value=power.parameter, low=power.low, high=power.high)
-    return _case(found, number, limit, p=p, freedom=power.freedom)
+    p = p_reaches(found.series, power, limits.max_exponent or 0.0)
+    return _case(found, number, limit, p, power.freedom)
 
 
 def _slope(found: Growth, limits: GrowthBounds) -> Case:
-    unit = f" of ||W_0|| per edit ({found.norm})"
-    limit = Limit(low=None, high=limits.max_slope, unit=unit)
+    limit = Limit(low=None, high=limits.max_slope, unit=f" of ||W_0|| per edit ({found.norm})")
     slope = found.slope
     if slope is None:
-        return _case(found, None, limit)
-    p = slope.p_reaches(limits.max_slope or 0.0)
-    return _case(found, slope, limit, p=p, freedom=slope.freedom)
+        return Case(at=0, value=None, shown="", limit=limit)
+    return _case(found, slope, limit, slope.p_reaches(limits.max_slope or 0.0), slope.freedom)
 
 
-def _case(
-    found: Growth, number: Interval | None, limit: Limit, *, p: float = 1.0, freedom: int = 1
-) -> Case:
-    """Put an exponent or a slope, if there is one, next to its limit."""
-    edits = found.series.at[-1] if found.series.at else 0
-    if number is None:
-        return Case(at=edits, value=None, shown="", limit=limit)
-    shown = limit.digits(number.value, "g", 3)
+def _case(found: Growth, number: Interval, limit: Limit, p: float, freedom: int) -> Case:
+    edits = found.series.at[-1]
     batches = f", {found.updates} updates" if found.updates != edits else ""
     return Case(
         at=edits,
         value=number.value,
-        shown=f"{shown} ({_interval(found, number)}{batches})",
+        shown=f"{limit.digits(number.value, 'g', 3)} ({_interval(found, number)}{batches})",
         limit=limit,
         low=number.low,
         high=number.high,
@@ -106,7 +98,7 @@ def outlook(bounds: DeviationBounds, found: Growth) -> list[str]:
         return []
     high = f"to {crossing.high}" if crossing.high else f"to beyond {crossing.horizon}"
     return [
-        f"if it goes on so, {bounds.max_relative:g} is crossed after about {crossing.at} edits "
+        f"if this continues, {bounds.max_relative:g} is crossed after about {crossing.at} edits "
         f"({_level(found)} interval {crossing.low} {high}; {_weights(found)})"
     ]
 
@@ -120,25 +112,25 @@ def _level(found: Growth) -> str:
 
 
 def _interval(found: Growth, number: Interval) -> str:
-    low = "below what is tried" if number.low is None else f"{number.low:.3g}"
-    high = "above what is tried" if number.high is None else f"{number.high:.3g}"
+    low = "below the range tried" if number.low is None else f"{number.low:.3g}"
+    high = "above the range tried" if number.high is None else f"{number.high:.3g}"
     return f"{_level(found)} interval {low} to {high}"
 
 
 def _shapes(found: Growth) -> str:
     rate = found.exponential
-    told = f"; exponential rate {rate.parameter:.3g} per edit" if rate else ""
+    rates = f"; exponential rate {rate.parameter:.3g} per edit" if rate else ""
     if rate and rate.low is not None and rate.high is not None:
-        told += f" ({rate.low:.3g} to {rate.high:.3g})"
-    return f"weights of the shapes (AICc): {_weights(found)}{told}"
+        rates += f" ({rate.low:.3g} to {rate.high:.3g})"
+    return f"weights of the shapes (AICc): {_weights(found)}{rates}"
 
 
 def _doubts(found: Growth) -> list[str]:
     if found.alike is None or found.alike < _ALIKE:
         return []
     return [
-        "edits next to one another move the weights alike, so that all of this is less certain "
-        "than it looks; shuffle the edits"
+        "neighbouring edits move the weights by similar amounts, so these numbers are less "
+        "certain than they look; shuffle the edits"
     ]
 
 
@@ -151,63 +143,58 @@ def _no_fit(found: Growth) -> str:
 
 
 def _more(found: Growth, updates: int) -> str:
-    """Say about how many edits make so many updates."""
+    """Say about how many edits make this many updates."""
     done = found.updates
     each = found.series.at[-1] / done if done else 1
     return f"needs about {math.ceil(updates * each)} edits"
 
 
 def _acceleration(chain: Chain, name: str, found: Growth, alarm: float) -> Verdict:
-    required = "no acceleration"
-    trend = found.trend
+    required, head, trend = "no acceleration", f"{name} of {chain.name}: ", found.trend
     if trend is None or trend.smallest_p > alarm:
         updates = next(n for n in range(2, 20) if 1 / math.factorial(n) <= alarm)
-        text = f"{name} of {chain.name}: undecided: {_more(found, updates)}"
-        return undecided(name, text, required)
+        return undecided(name, f"{head}undecided: {_more(found, updates)}", required)
     failed = trend.p <= alarm
     seen = "an edit moves the weights more the later it comes" if failed else "none seen"
     text = (
-        f"{name} of {chain.name}: {seen} (Mann-Kendall on {found.updates} increments: "
+        f"{head}{seen} (Mann-Kendall on {found.updates} increments: "
         f"tau {trend.tau:.2f}, one-sided p={trend.p:.2g}, level {alarm:.3g})"
     )
-    return Verdict(
-        check=name,
-        outcome="failed" if failed else "passed",
-        observed=trend.tau,
-        required=required,
-        message="\n".join([text, *_doubts(found)]),
-    )
+    return _alarm(name, found, text, required, failed=failed, observed=trend.tau)
 
 
 def _collapse(chain: Chain, name: str, found: Growth, before: int, alarm: float) -> Verdict:
-    required = f"no collapse before edit {before}"
-    heading, done = f"{name} of {chain.name}: ", found.updates
+    required, head = f"no collapse before edit {before}", f"{name} of {chain.name}: "
     seen = found.onset
-    clear = seen is not None and seen.p <= alarm and seen.factor >= COLLAPSE_FACTOR
-    first = found.first_of(seen.index) if seen else None
+    if seen is not None and seen.p <= alarm and seen.factor >= COLLAPSE_FACTOR:
+        first = found.first_of(seen.index)
+        text = (
+            f"{head}from edit {first} on, each moves the weights {seen.factor:.1f} times as much "
+            f"as before (p={seen.p:.2g}, level {alarm:.3g}), required {required}"
+        )
+        return _alarm(name, found, text, required, failed=first < before, observed=float(first))
+    if seen is None or seen.smallest_p > alarm:
+        return undecided(name, f"{head}undecided: {_more(found, _regimes(alarm))}", required)
     needed = _updates_for(found, before)
-    if seen is not None and clear:
-        text = (
-            f"from edit {first} on, each moves the weights {seen.factor:.1f} times as much as "
-            f"before (p={seen.p:.2g}, level {alarm:.3g}), required {required}"
-        )
-    elif seen is None or seen.smallest_p > alarm:
-        return undecided(name, f"{heading}undecided: {_more(found, _regimes(alarm))}", required)
-    elif done < needed:
+    if found.updates < needed:
         why = f"undecided: a collapse shows {SHORTEST_REGIME} updates after it begins"
-        return undecided(name, f"{heading}{why}: {_more(found, needed)}", required)
-    else:
-        text = (
-            f"none seen in {len(chain.per_edit)} edits (p={seen.p:.2g} for the clearest rise, "
-            f"level {alarm:.3g}), required {required}"
-        )
-    failed = clear and first is not None and first < before
+        return undecided(name, f"{head}{why}: {_more(found, needed)}", required)
+    text = (
+        f"{head}none seen in {len(chain.per_edit)} edits (p={seen.p:.2g} for the clearest rise, "
+        f"level {alarm:.3g}), required {required}"
+    )
+    return _alarm(name, found, text, required, failed=False, observed=None)
+
+
+def _alarm(
+    name: str, found: Growth, text: str, required: str, *, failed: bool, observed: float | None
+) -> Verdict:
     return Verdict(
         check=name,
         outcome="failed" if failed else "passed",
-        observed=float(first) if clear and first is not None else None,
+        observed=observed,
         required=required,
-        message="\n".join([heading + text, *_doubts(found)]),
+        message="\n".join([text, *_doubts(found)]),
     )
 
 

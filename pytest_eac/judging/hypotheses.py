@@ -1,4 +1,4 @@
-"""What is claimed of other edits than those at hand, and what the other claims make of it."""
+"""The hypotheses that a confidence is about, and their multiple-testing correction."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
 
 class Claim(Protocol):
-    """What a confidence is in."""
+    """A hypothesis that a check tests."""
 
     @property
     def p(self) -> float:
@@ -74,7 +74,7 @@ def rest(confidence: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Correction:
-    """What a check's p-value is worth among those of its chain.
+    """The multiple-testing correction of a check's p-value among those of its chain.
 
     Attributes:
         method: ``holm``, ``bh`` or ``none``.

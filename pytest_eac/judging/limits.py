@@ -1,4 +1,4 @@
-"""Limits, what is held against them, and the verdict that comes of it."""
+"""Limits, the numbers that must be within them, and the verdict on these."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Case:
         at: after how many edits.
         value: the number; ``None`` where there is nothing to measure.
         shown: the number in words.
-        limit: what it is held against.
+        limit: that it must be within.
         more: lines for a message that it fails with.
         n: how many edits or items it is the mean of; ``None`` where it is no mean.
         low: lower end of its interval.
@@ -117,8 +117,7 @@ def verdict(
         name: the check.
         cases: its numbers.
         confidence: with which it must hold; by default the numbers alone are judged.
-        correction: what the other checks of the chain make of its p-value; by default it stands
-            alone.
+        correction: of its p-value, for the other checks of the chain; by default, none.
     """
     measured = [case for case in cases if case.value is not None]
     if not measured:
@@ -164,7 +163,9 @@ def verdict(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Decision:
+class Decision:
+    """An outcome, what to say first of it, and how many edits or items it takes to decide."""
+
     outcome: str
     reason: str = ""
     needs: int | None = None
@@ -172,21 +173,21 @@ class _Decision:
 
 def _decide(
     case: Case, p: float | None, confidence: float | None, correction: Correction | None
-) -> _Decision:
-    """Say what a number that is within its limit is worth."""
+) -> Decision:
+    """Decide whether a number that is within its limit passes, by its confidence."""
     if confidence is None:
-        return _Decision(outcome="passed")
+        return Decision(outcome="passed")
     if p is None:
-        reason = "undecided: there are no scores between 0 and 1 to be confident by; "
-        return _Decision(outcome="undecided", reason=reason)
+        reason = "undecided: a confidence needs scores between 0 and 1; "
+        return Decision(outcome="undecided", reason=reason)
     level = rest(confidence)
     if (correction.p if correction else p) <= level:
-        return _Decision(outcome="passed")
+        return Decision(outcome="passed")
     needs = case.needs(level / (correction.factor if correction else 1.0))
-    reason = f"undecided: no number of {case.unit} decides what is so near to the limit; "
+    reason = f"undecided: too close to the limit for any number of {case.unit} to decide; "
     if needs is not None:
         reason = f"undecided: needs about {needs:,} {case.unit}; "
-    return _Decision(outcome="undecided", reason=reason, needs=needs)
+    return Decision(outcome="undecided", reason=reason, needs=needs)
 
 
 def _place(chain: Chain, case: Case) -> str:

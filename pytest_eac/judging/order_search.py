@@ -21,20 +21,24 @@ if TYPE_CHECKING:
 
 # Draws in a row that give nothing new or affordable, before the search gives up.
 _MOST_VAIN = 300
-# After so many, an order may cost as much more as is due to one order.
+# After this many, an order may cost as much more as is due to one order.
 _PATIENCE = 50
 # What the cheapest new order costs: the last two edits, swapped.
 _LEAST = 2
 _SIMPLIFYING = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draws:
-    """What to draw, and how much it may take.
+class _Enough(BaseException):
+    """Ends a search at once: any other exception means a broken order to Hypothesis."""
+
+
+@dataclass(kw_only=True)
+class OrderSearch:
+    """Draws orders until one breaks something, and simplifies that one.
 
     Attributes:
         count: edits in the written order.
-        kinds: of orders.
+        kinds: of orders to draw.
         batch: edits in an update.
         examples: orders to draw, all different.
         pace: edits that may be solved for them, common beginnings counted once: dearer orders are
@@ -43,8 +47,13 @@ class Draws:
             simplify an order that breaks something; four times the pace, if there is none.
         seconds: when to stop, if ever.
         shares: whether orders with a common beginning share its edits.
-        seed: of the draws.
+        seed: of the self.
         key: names the search, for Hypothesis's database of what broke earlier.
+        orders: returns the orders that a drawn one needs run; none if it is of no use.
+        breaks: says whether a drawn order breaks what must hold.
+        drawn: the orders that were tried, simplifying excluded.
+        spent: edits that had to be solved for them.
+        stopped: what ended the drawing before there were enough orders.
     """
 
     count: int
@@ -57,26 +66,6 @@ class Draws:
     shares: bool
     seed: int
     key: str
-
-
-class _Enough(BaseException):
-    """Ends a search at once: Hypothesis takes no other exception for more than a broken order."""
-
-
-@dataclass(kw_only=True)
-class OrderSearch:
-    """Draws orders until one breaks something, and simplifies that one.
-
-    Attributes:
-        draws: what to draw.
-        orders: returns the orders that a drawn one needs run; none if it is of no use.
-        breaks: says whether a drawn order breaks what must hold.
-        drawn: the orders that were tried, simplifying excluded.
-        spent: edits that had to be solved for them.
-        stopped: what ended the drawing before there were enough orders.
-    """
-
-    draws: Draws
     orders: Callable[[Order], Sequence[Order]]
     breaks: Callable[[Order], bool]
     drawn: list[Order] = field(default_factory=list)
@@ -95,17 +84,16 @@ class OrderSearch:
         Raises:
             Exception: what running an order has raised; nothing more is drawn then.
         """
-        draws = self.draws
-        self._left = draws.edits or _SIMPLIFYING * draws.pace
-        self._solve([tuple(range(1, draws.count + 1))])  # the chain itself has run
+        self._left = self.edits or _SIMPLIFYING * self.pace
+        self._solve([tuple(range(1, self.count + 1))])  # the chain itself has run
         found: Order | None = None
         with suppress(NoSuchExample, Unsatisfiable, _Enough):
             found = find(
-                any_ordering(draws.count, kinds=draws.kinds, batch=draws.batch),
+                any_ordering(self.count, kinds=self.kinds, batch=self.batch),
                 self._try,
-                settings=_settings(draws.examples),
-                random=Random(draws.seed),  # noqa: S311
-                database_key=draws.key.encode(),
+                settings=_settings(self.examples),
+                random=Random(self.seed),  # noqa: S311
+                database_key=self.key.encode(),
             )
         if self._trouble is not None:
             raise self._trouble
@@ -143,39 +131,36 @@ class OrderSearch:
         return broken
 
     def _late(self) -> bool:
-        seconds = self.draws.seconds
-        if seconds is None or monotonic() - self._start < seconds:
+        if self.seconds is None or monotonic() - self._start < self.seconds:
             return False
-        self.stopped = f"the budget of {seconds:g} seconds is spent"
+        self.stopped = f"the budget of {self.seconds:g} seconds is spent"
         return True
 
     def _too_dear(self, cost: int) -> bool:
         """Hand out the edits evenly, beginning with one whole order; more after draws in vain."""
-        draws = self.draws
         spent = self.spent + cost
-        if draws.edits is not None and spent > draws.edits:
-            self.stopped = f"the budget of {draws.edits} edits leaves no more"
+        if self.edits is not None and spent > self.edits:
+            self.stopped = f"the budget of {self.edits} edits leaves no more"
             return True
-        steps = max(1, draws.examples - 1)
+        steps = max(1, self.examples - 1)
         done = len(self.drawn) + self._vain / _PATIENCE
-        return spent > draws.count + max(_LEAST, (draws.pace - draws.count) / steps) * done
+        return spent > self.count + max(_LEAST, (self.pace - self.count) / steps) * done
 
     def _cost(self, orders: Iterable[Order]) -> int:
-        known = self._known
-        return sum(size for part, size in self._parts(orders).items() if part not in known)
+        parts = self._parts(orders)
+        return sum(size for part, size in parts.items() if part not in self._known)
 
     def _solve(self, orders: Iterable[Order]) -> None:
         self._known.update(self._parts(orders))
 
     def _parts(self, orders: Iterable[Order]) -> dict[Order, int]:
         """Return the updates of orders by all that comes before them, with their edits."""
-        if not self.draws.shares:
+        if not self.shares:
             return {order: len(order) for order in orders}
-        batch = self.draws.batch
         return {
-            order[: start + batch]: len(order[start : start + batch])
+            order[: start + self.batch]: len(order[start : start + self.batch])
             for order in orders
-            for start in range(0, len(order), batch)
+            for start in range(0, len(order), self.batch)
         }
 
 

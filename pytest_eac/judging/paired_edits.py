@@ -12,7 +12,7 @@ from pytest_eac.spec.metrics import DEVIATION, in_order
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from pytest_eac.records.run import Chain, EditRecord
+    from pytest_eac.records.run import Ability, Chain, EditRecord
     from pytest_eac.spec.registry_entries import Metric
 
 PairKey = tuple[str, str, str, int]
@@ -73,18 +73,21 @@ def _pairs(unit: str, rows: Sequence[tuple[float, float]], *, shares: bool = Tru
     return Pairs(unit=unit, one=one, two=two, shares=shares)
 
 
-def final_deviation(chain: Chain, *, absolute: bool = False) -> float:
-    """Return the L1 deviation at the end of a chain: relative, or ``||W_t - W_0||`` itself."""
-    last = chain.checkpoints[-1].deviation
-    return last.l1 if absolute else last.l1_relative
-
-
 def final_number(chain: Chain, metric: str, *, absolute: bool = False) -> float | None:
-    """Return a metric at the end of a chain; ``None`` where there is nothing of it."""
+    """Return a metric at the end of a chain; ``None`` where there is nothing of it.
+
+    A deviation is L1: relative, or with ``absolute`` ``||W_t - W_0||`` itself.
+    """
     if metric == DEVIATION:
-        return final_deviation(chain, absolute=absolute)
+        last = chain.checkpoints[-1].deviation
+        return last.l1 if absolute else last.l1_relative
     measured = chain.measured(metric)
     return measured.value if measured else None
+
+
+def last_abilities(chain: Chain) -> dict[str, Ability]:
+    """Return each ability of a chain at the last checkpoint that has it."""
+    return {name: each for point in chain.checkpoints for name, each in point.abilities.items()}
 
 
 def metrics_of(chains: Iterable[Chain]) -> tuple[Metric, ...]:

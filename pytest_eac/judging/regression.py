@@ -10,7 +10,7 @@ from pytest_eac.records.run import Verdict
 from pytest_eac.spec.metrics import DEVIATION, described
 
 if TYPE_CHECKING:
-    from pytest_eac.judging.run_diff import Change, Flip
+    from pytest_eac.judging.run_diff import Change, PairedScore
     from pytest_eac.records.run import Chain
 
 _SHOWN_EDITS = 5
@@ -34,22 +34,11 @@ def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> V
     """
     change = change_of(metric, old, new)
     check, required = f"baseline-{metric}", _required(metric, change, tolerance)
-    if change is None:
-        found = f"{metric} of {new.name}: undecided: not measured in both this run and the baseline"
-        return undecided(check, found, required)
-    if change.kind == "number":
-        found = (
-            f"{metric} of {new.name}: undecided: {change.new:.4g}, was {change.old:.4g}; it has no "
-            "scores in pairs, so that nobody knows what is noise or which way is better; give it a "
-            "limit in the spec"
-        )
-        return undecided(check, found, required)
-    if change.reason:
-        found = f"{metric} of {new.name}: undecided: {told(change)}; edit the same layers, or give "
-        found += "the deviation a max of its own in the spec"
-        return undecided(check, found, required)
+    if change is None or change.kind == "number" or change.reason:
+        text = f"{metric} of {new.name}: undecided: {_obstacle(change)}"
+        return undecided(check, text, required)
     outcome = _outcome(change, tolerance)
-    lines = [f"{metric} of {new.name} against the baseline: {told(change)}, {required}"]
+    lines = [f"{metric} of {new.name} against the baseline: {_described(change)}, {required}"]
     if outcome == "undecided":
         lines.append("undecided: that could be chance; take more edits or items, or tolerate more")
     if outcome != "passed":
@@ -67,7 +56,20 @@ def judge_regression(old: Chain, new: Chain, metric: str, tolerance: float) -> V
     )
 
 
-def told(change: Change) -> str:
+def _obstacle(change: Change | None) -> str:
+    """Say why a metric cannot be judged."""
+    if change is None:
+        return "not measured in both this run and the baseline"
+    if change.reason:
+        advice = "edit the same layers, or give the deviation a max of its own in the spec"
+        return f"{_described(change)}; {advice}"
+    return (
+        f"{change.new:.4g}, was {change.old:.4g}; it has no scores in pairs, so nothing shows "
+        "what is noise, and which way is better is not known; give it a limit in the spec"
+    )
+
+
+def _described(change: Change) -> str:
     """Say in words how a metric has moved."""
     if change.change is None:
         reason = f"; {change.reason}" if change.reason else ""
@@ -109,7 +111,7 @@ def _lost_lines(change: Change, chain: Chain) -> list[str]:
     return [*lines, f"  and {more} more"] if more > 0 else lines
 
 
-def _lost_line(flip: Flip, change: Change, chain: Chain) -> str:
+def _lost_line(flip: PairedScore, change: Change, chain: Chain) -> str:
     scores = f"scores {flip.new:.3g}, was {flip.old:.3g}"
     if change.kind == "items":
         return f"  item {flip.item + 1}: {scores}"

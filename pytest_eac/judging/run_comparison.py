@@ -1,4 +1,4 @@
-"""Results files held against the first of them, or the chains of one against each other."""
+"""Results files compared with the first of them, or the chains of one with each other."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Pair:
     Attributes:
         spec: the spec's file.
         chain: the newer chain's name.
-        to: the name of the chain that it is held against.
+        to: the name of the chain that it is compared with.
         there: the file of that one.
         here: the file of the newer one.
         differs: what makes the two something else than the same thing run again; for two chains of
@@ -62,9 +62,9 @@ class RunComparison:
 
 
 def compare_runs(runs: Sequence[NamedRun], *, metrics: Collection[str] = ()) -> RunComparison:
-    """Hold every run against the first, chain by chain; one alone, against itself.
+    """Compare every run with the first, chain by chain; one alone, with itself.
 
-    Of a single run, each chain is held against that of its method's first seed, and against that of
+    Of a single run, each chain is compared with that of its method's first seed, and with that of
     the first method with its own seed.
 
     Args:
@@ -79,10 +79,10 @@ def compare_runs(runs: Sequence[NamedRun], *, metrics: Collection[str] = ()) -> 
         if metric not in known:
             raise SettingsError(f"--metric: no run has {metric!r}{closest(metric, known)}")
     first, *others = runs
-    if not others:
-        return _within(first, metrics)
     pairs: list[Pair] = []
     unmatched: list[str] = []
+    if not others:
+        pairs += _within(first, metrics)
     for run in others:
         environment = environment_changes(first.record, run.record)
         found = []
@@ -101,20 +101,16 @@ def compare_runs(runs: Sequence[NamedRun], *, metrics: Collection[str] = ()) -> 
             for chain in first.record.chains
             if chain not in found
         ]
-    unmatched += _stopped(runs)
-    return RunComparison(runs=tuple(runs), pairs=tuple(pairs), unmatched=tuple(unmatched))
-
-
-def _stopped(runs: Sequence[NamedRun]) -> list[str]:
-    return [
+    unmatched += [
         f"{each} (of {each.chain.spec}, in {run.file}: not compared)"
         for run in runs
         for each in run.record.unfinished
     ]
+    return RunComparison(runs=tuple(runs), pairs=tuple(pairs), unmatched=tuple(unmatched))
 
 
-def _within(run: NamedRun, metrics: Collection[str]) -> RunComparison:
-    """Hold the seeds of each method against its first, and the methods against the first one."""
+def _within(run: NamedRun, metrics: Collection[str]) -> list[Pair]:
+    """Compare the seeds of each method with its first, and the methods with the first one."""
     pairs = []
     for chain in run.record.chains:
         mine = [each for each in run.record.chains if each.spec == chain.spec]
@@ -130,7 +126,7 @@ def _within(run: NamedRun, metrics: Collection[str]) -> RunComparison:
             f"{run.file}: has no two chains of the same spec to compare; run with two methods or "
             "seeds, or give another file"
         )
-    return RunComparison(runs=(run,), pairs=tuple(pairs), unmatched=tuple(_stopped([run])))
+    return pairs
 
 
 def _pair(
@@ -139,7 +135,7 @@ def _pair(
     differs: Sequence[Mismatch],
     metrics: Collection[str],
 ) -> Pair:
-    """Hold a chain of one file against a chain of another."""
+    """Compare a chain of one file with a chain of another."""
     (old_file, old), (file, chain) = there, here
     moved = (each for each in changes(old, chain) if not metrics or each.metric in metrics)
     return Pair(

@@ -1,14 +1,14 @@
-"""Two records of the same chain held against each other: what has moved, and in which edits."""
+"""How the metrics of a chain have changed from one record to another, and in which edits."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from pytest_eac.judging.edited_matrices import different_matrices
-from pytest_eac.judging.paired_edits import edit_keys, final_deviation, metrics_of
+from pytest_eac.judging.comparable import different_matrices
+from pytest_eac.judging.paired_edits import edit_keys, final_number, last_abilities, metrics_of
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.stats.differences import difference
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
     from pytest_eac.records.run import Ability, Chain, Measurement
 
-# What noise alone would make at least so often is not held against anybody.
+# A change that noise alone would make at least this often is not counted as one.
 LEVEL = 0.05
-# A mean of several full scores may miss 1 by so much.
+# A mean of several full scores may miss 1 by this much.
 _ROUNDING = 1e-9
 # A deviation that differs by less, as a share, is the same one.
 _RELATIVE = 1e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flip:
-    """An item whose score is full in one record and not in the other.
+class PairedScore:
+    """The scores of one edit, or one item of an ability, in two records.
 
     Attributes:
         item: which edit of the newer chain, or item of the ability, counted from 0.
@@ -49,7 +49,7 @@ class Change:
     Attributes:
         metric: its name.
         kind: ``edits`` and ``items`` have a score each, in pairs; ``relative`` is the change of a
-            single number as a share of it; of a plain ``number`` nobody has said which way is
+            single number as a share of it; of a plain ``number`` it is not known which way is
             better.
         rising_is_worse: whether the metric is better the lower it is.
         old: the older number; a mean over the pairs.
@@ -74,8 +74,8 @@ class Change:
     low: float | None = None
     high: float | None = None
     chance: float | None = None
-    lost: tuple[Flip, ...] = ()
-    gained: tuple[Flip, ...] = ()
+    lost: tuple[PairedScore, ...] = ()
+    gained: tuple[PairedScore, ...] = ()
     reason: str = ""
     rising_is_worse: bool = False
 
@@ -124,39 +124,24 @@ def change_of(metric: str, old: Chain, new: Chain) -> Change | None:
     Edits are paired by their texts, the items of an ability by their order, if both chains were
     asked the same ones.
     """
-    if metric == DEVIATION:
-        return _of_deviation(old, new)
-    abilities = last_ability(old, metric), last_ability(new, metric)
-    if abilities[0] is not None and abilities[1] is not None:
-        return _of_items(metric, abilities[0], abilities[1])
+    before, after = last_abilities(old).get(metric), last_abilities(new).get(metric)
+    if before is not None and after is not None:
+        return _of_items(metric, before, after)
     one, two = old.measured(metric), new.measured(metric)
-    if one is None or two is None:
+    if metric == DEVIATION or (one and two and one.is_number and two.is_number):
+        found = _of_numbers(metric, final_number(old, metric), final_number(new, metric))
+        reason = different_matrices({"there": old, "here": new}) if metric == DEVIATION else None
+        return replace(found, change=None, reason=reason) if found and reason else found
+    return _of_edits(metric, old, one, new, two) if one and two else None
+
+
+def _of_numbers(metric: str, old: float | None, new: float | None) -> Change | None:
+    """Compare single numbers: as a share of the older, if one way is known to be better."""
+    if old is None or new is None:
         return None
-    if one.is_number and two.is_number and one.value is not None and two.value is not None:
-        return _of_numbers(metric, one.value, two.value)
-    return _of_edits(metric, old, one, new, two)
-
-
-def last_ability(chain: Chain, name: str) -> Ability | None:
-    """Return an ability at the last checkpoint that has it, if any has."""
-    found = [point.abilities[name] for point in chain.checkpoints if name in point.abilities]
-    return found[-1] if found else None
-
-
-def _of_deviation(old: Chain, new: Chain) -> Change:
-    before, after = final_deviation(old), final_deviation(new)
-    if reason := different_matrices({"there": old, "here": new}):
-        return Change(
-            metric=DEVIATION, kind="relative", old=before, new=after, change=None, reason=reason
-        )
-    return _of_numbers(DEVIATION, before, after)
-
-
-def _of_numbers(metric: str, old: float, new: float) -> Change:
-    """Hold single numbers against each other: as a share, if one way is known to be better."""
     better = described(metric).better
     if better is None:
-        return _plain(metric, old, new)
+        return Change(metric=metric, kind="number", old=old, new=new, change=new - old)
     change = (new - old) / abs(old) if old else 0.0 if old == new else None
     lower = better == "lower"
     return Change(
@@ -164,17 +149,11 @@ def _of_numbers(metric: str, old: float, new: float) -> Change:
     )
 
 
-def _plain(metric: str, old: float, new: float) -> Change:
-    return Change(metric=metric, kind="number", old=old, new=new, change=new - old)
-
-
-def _of_items(metric: str, old: Ability, new: Ability) -> Change:
+def _of_items(metric: str, old: Ability, new: Ability) -> Change | None:
     if (old.sha256, old.template, old.n) != (new.sha256, new.template, new.n):
-        return _plain(metric, old.value, new.value)
-    pairs = [
-        (index, "", *scores)
-        for index, scores in enumerate(zip(old.scores, new.scores, strict=True))
-    ]
+        return _of_numbers(metric, old.value, new.value)
+    scores = enumerate(zip(old.scores, new.scores, strict=True))
+    pairs = [PairedScore(item=item, name="", old=was, new=now) for item, (was, now) in scores]
     return _paired(metric, "items", pairs)
 
 
@@ -184,24 +163,19 @@ def _of_edits(
     before = dict(zip(edit_keys(old.edits), one.scores, strict=False))
     after = zip(edit_keys(new.edits), two.scores, strict=False)
     pairs = [
-        (index, key[1], was, score)
+        PairedScore(item=index, name=key[1], old=was, new=score)
         for index, (key, score) in enumerate(after)
         if score is not None and (was := before.get(key)) is not None
     ]
     return _paired(metric, "edits", pairs) if pairs else None
 
 
-def _paired(
-    metric: str,
-    kind: Literal["edits", "items"],
-    pairs: Sequence[tuple[int, str, float, float]],
-) -> Change:
-    old, new = [pair[2] for pair in pairs], [pair[3] for pair in pairs]
+def _paired(metric: str, kind: Literal["edits", "items"], pairs: Sequence[PairedScore]) -> Change:
+    old, new = [pair.old for pair in pairs], [pair.new for pair in pairs]
     shares = all(0 <= score <= 1 for score in (*old, *new))  # log-likelihoods are not
     falls = fmean(new) < fmean(old)
     moved = difference(*((old, new) if falls else (new, old)), shares=shares)
     mean = -moved.mean if falls else moved.mean
-    flips = [Flip(item=item, name=name, old=was, new=now) for item, name, was, now in pairs]
     return Change(
         metric=metric,
         kind=kind,
@@ -213,8 +187,8 @@ def _paired(
         high=mean.high,
         chance=moved.p,
         rising_is_worse=kind == "edits" and described(metric).better == "lower",
-        lost=tuple(flip for flip in flips if _is_full(flip.old) and not _is_full(flip.new)),
-        gained=tuple(flip for flip in flips if _is_full(flip.new) and not _is_full(flip.old)),
+        lost=tuple(pair for pair in pairs if _is_full(pair.old) and not _is_full(pair.new)),
+        gained=tuple(pair for pair in pairs if _is_full(pair.new) and not _is_full(pair.old)),
     )
 
 

@@ -35,7 +35,7 @@ def find_chain(chains: Sequence[Chain], *, spec: str, method: str, seed: int) ->
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredRecord:
-    """A results file whose chains stand for a run of today's specs."""
+    """A results file whose chains are judged in place of a run."""
 
     file: Path
     record: Record

@@ -19,7 +19,7 @@ from pytest_eac.measuring.manifest_check import broken_promises, other_base
 from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited
 from pytest_eac.records.manifest import MANIFEST, Manifest, manifest_from_json
-from pytest_eac.records.run import Chain, Deviation, Norms, Release
+from pytest_eac.records.run import EDITED, Chain, Deviation, Norms, Release
 from pytest_eac.scoring.asker import as_loaded
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from pytest_eac.measuring.chain import Progress
     from pytest_eac.records.checkpoint_diff import TensorDifference
     from pytest_eac.spec.spec import Spec
-
-METHOD = "edited"
 
 
 def inspect_release(
@@ -180,7 +178,7 @@ def measure_release(
     )
     edited.require_files()
     return replace(
-        unedited.record(spec, METHOD, seed=0),
+        unedited.record(spec, EDITED, seed=0),
         released=edited_record,
         checkpoints=(point,),
         seconds=perf_counter() - start,

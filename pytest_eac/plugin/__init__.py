@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _OPTIONS: pytest.StashKey[Options] = pytest.StashKey()
 _CHAINS = "eac_chains"  # of a worker's input: where workers find each other's chains
-_HANDED = "eac_record"  # of a report: pytest-xdist carries plain attributes over
+_RECORD = "eac_record"  # of a worker's output, and of a report, whose attributes xdist carries over
 _SESSION: pytest.StashKey[EacSession] = pytest.StashKey()
 _SHARED: pytest.StashKey[str] = pytest.StashKey()
 
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Declare the hooks by which a project brings its own methods, metrics and so on."""
+    """Declare the hooks by which a project registers its own methods, metrics and so on."""
     from pytest_eac.plugin import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
@@ -102,7 +102,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if hasattr(session.config, "workeroutput"):
         from pytest_eac.records.json_files import to_json
 
-        session.config.workeroutput["eac_record"] = to_json(eac.record())
+        session.config.workeroutput[_RECORD] = to_json(eac.record())
         return
     from pytest_eac.plugin.outcomes import outcomes
 
@@ -136,23 +136,16 @@ def pytest_testnodedown(node: Any, error: object) -> None:
     eac = node.config.stash.get(_SESSION, None)
     if eac and error and error != "keyboard-interrupt":
         eac.early_end.workers_died += 1
-    text = getattr(node, "workeroutput", {}).get("eac_record")
-    if text:
-        from pytest_eac.records.json_files import from_json
-
-        _session(node.config).absorb(from_json(text))
+    if text := getattr(node, "workeroutput", {}).get(_RECORD):
+        _take_over(node.config, text)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     """Take over a chain as soon as a worker of pytest-xdist has ended it."""
     node = getattr(report, "node", None)
-    text = report.__dict__.pop(_HANDED, None)
+    text = report.__dict__.pop(_RECORD, None)
     if node is not None and text:
-        from pytest_eac.records.json_files import from_json
-
-        eac = _session(node.config)
-        eac.absorb(from_json(text))
-        eac.write_results()
+        _take_over(node.config, text).write_results()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -183,7 +176,7 @@ def pytest_make_collect_report(
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Let a check tell its skips and errors in its own words."""
+    """Let a check report its skips and errors in its own words."""
     report = yield
     if _SESSION in item.config.stash:
         from pytest_eac.plugin.check_items import CheckItem
@@ -194,7 +187,7 @@ def pytest_runtest_makereport(
             if hand_over and (fresh := item.config.stash[_SESSION].chains.take_fresh()):
                 from pytest_eac.records.json_files import to_json
 
-                setattr(report, _HANDED, to_json(fresh))
+                setattr(report, _RECORD, to_json(fresh))
     return report
 
 
@@ -203,6 +196,15 @@ def _has_spec(config: pytest.Config) -> bool:
 
     paths = (config.invocation_params.dir / each.partition("::")[0] for each in config.args)
     return any(has_spec(path) for path in paths)
+
+
+def _take_over(config: pytest.Config, text: str) -> EacSession:
+    """Add what a worker of pytest-xdist has measured, a record as JSON."""
+    from pytest_eac.records.json_files import from_json
+
+    eac = _session(config)
+    eac.absorb(from_json(text))
+    return eac
 
 
 def _session(config: pytest.Config) -> EacSession:
@@ -221,7 +223,7 @@ def _session(config: pytest.Config) -> EacSession:
 
 
 def register_from_hooks(config: pytest.Config) -> None:
-    """Make known what the project's ``conftest.py`` files bring.
+    """Register what the project's ``conftest.py`` files define.
 
     Raises:
         pytest.Collector.CollectError: a method has the name of a built-in one.

@@ -1,8 +1,8 @@
-"""A run held against stored records, or stored in their place."""
+"""A run compared with stored records, or stored in their place."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import MismatchError, RecordError, SettingsError
@@ -24,29 +24,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pytest_eac.judging.comparable import Mismatch
+    from pytest_eac.judging.run_diff import Change
     from pytest_eac.spec.spec import Spec
-
 
 _SHOWN_DIFFERENCES = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Held:
-    """How a chain differs from its baseline.
+def _listed(allowed: Sequence[Mismatch]) -> list[str]:
+    """Return the differences that were allowed, a line each."""
+    lines = [f"compared across {each.moved}" for each in allowed[:_SHOWN_DIFFERENCES]]
+    more = len(allowed) - _SHOWN_DIFFERENCES
+    return [*lines, f"and across {more} more"] if more > 0 else lines
 
-    Attributes:
-        across: the differences that are allowed.
-        forbidding: those that forbid the comparison.
-    """
 
-    across: tuple[Mismatch, ...]
-    forbidding: tuple[Mismatch, ...]
-
-    def told(self) -> tuple[str, ...]:
-        """Return the differences that are allowed, a line each."""
-        lines = [f"compared across {each.moved}" for each in self.across[:_SHOWN_DIFFERENCES]]
-        more = len(self.across) - _SHOWN_DIFFERENCES
-        return (*lines, f"and across {more} more") if more > 0 else tuple(lines)
+def _remedy(forbidding: Sequence[Mismatch]) -> str | None:
+    """Return the option that allows what forbids a comparison, if there is one."""
+    needed = [name for name in ACROSS if any(each.is_of([name]) for each in forbidding)]
+    if not all(each.is_of(needed) for each in forbidding):
+        return None
+    return f"--eac-compare-across={','.join(needed)}"
 
 
 def _by_key(record: Record) -> dict[ChainKey, Chain]:
@@ -59,9 +55,8 @@ class Baseline:
     Args:
         file: where they are; need not be there yet if they are to be stored.
         tolerated: the metrics that must not become worse, and by how much they may.
-        update: whether this run takes their place. It is still compared with them, and may differ
-            in all that ``ACROSS`` lists, but no check can fail: the user has
-            accepted the change.
+        update: whether this run replaces them. It is still compared with them, and may differ in
+            all that ``ACROSS`` lists, but no check fails: the user has accepted the change.
         across: what may differ, by the names of :data:`pytest_eac.judging.comparable.ACROSS`.
     """
 
@@ -91,16 +86,15 @@ class Baseline:
         Raises:
             RecordError: the file is missing, or is none of ours.
         """
+        if self._record is None and self.update and not self.file.exists():
+            self._record = Record(environment={}, chains=())
         if self._record is None:
-            if self.file.exists():
-                self._record = read_record(self.file)
-            elif self.update:
-                self._record = Record(environment={}, chains=())
-            else:
+            if not self.file.exists():
                 raise RecordError(
                     f"--eac-baseline: {self.file} is not there; run once with "
                     "--eac-update-baseline to make it"
                 )
+            self._record = read_record(self.file)
         return self._record
 
     def require_known(self, spec: Spec) -> None:
@@ -127,74 +121,73 @@ class Baseline:
         if old is None:
             reason = f"undecided: no such chain in {self.file}; --eac-update-baseline adds it"
             return undecided(f"baseline-{metric}", f"{metric} of {chain.name}: {reason}", "")
-        held = self._hold(old, chain)
-        if held.forbidding:
-            raise self._wrong.setdefault(chain.key, self._mismatch(chain, held))
+        allowed, forbidding = self._differences(old, chain)
+        if forbidding:
+            raise self._wrong.setdefault(chain.key, self._mismatch(chain, forbidding))
         verdict = judge_regression(old, chain, metric, self.tolerated[metric])
-        return replace(verdict, message="\n".join([verdict.message, *held.told()]))
+        return replace(verdict, message="\n".join([verdict.message, *_listed(allowed)]))
 
     def lines(self, record: Record) -> Iterator[str]:
         """Yield the tables of what has changed in the chains that ran, if they can be compared."""
         if not (record.chains and self.read().chains):
             return
         yield f"against the baseline {self.file}"
-        yield from (f"  {each} (only told)" for each in environment_changes(self.read(), record))
-        for chain, old, held in self._pairs(record.chains):
-            if held.forbidding:
-                yield f"{chain.name}: {self._reason(held)}"
+        yield from (f"  {each}" for each in self._environment(record))
+        for name, refused, found, notes in self._compared(record):
+            if refused:
+                yield f"{name}: {refused}"
                 continue
-            yield from change_lines(chain.name, changes(old, chain))
-            yield from (f"  {line}" for line in held.told())
-            yield from (f"  {line}" for line in self._accepted(old, chain))
+            yield from change_lines(name, found)
+            yield from (f"  {each}" for each in notes)
 
     def markdown(self, record: Record) -> str:
         """Return the same as Markdown."""
         if not (record.chains and self.read().chains):
             return ""
         lines = ["", f"### Against the baseline {markdown(str(self.file))}"]
-        found = environment_changes(self.read(), record)
-        lines += ["", *(f"- {markdown(str(each))} (only told)" for each in found)]
-        for chain, old, held in self._pairs(record.chains):
-            if held.forbidding:
-                lines += ["", markdown(f"{chain.name}: {self._reason(held)}")]
+        lines += ["", *(f"- {markdown(each)}" for each in self._environment(record))]
+        for name, refused, found, notes in self._compared(record):
+            if refused:
+                lines += ["", markdown(f"{name}: {refused}")]
                 continue
-            lines += ["", markdown(chain.name), "", *changes_table(changes(old, chain)), ""]
-            more = (*held.told(), *self._accepted(old, chain))
-            lines += [f"- {markdown(line)}" for line in more]
+            lines += ["", markdown(name), "", *changes_table(found), ""]
+            lines += [f"- {markdown(each)}" for each in notes]
         return "\n".join(lines).rstrip("\n") + "\n"
 
-    def _pairs(self, chains: Sequence[Chain]) -> Iterator[tuple[Chain, Chain, _Held]]:
-        """Yield each chain that has a baseline, that baseline, and how they differ."""
-        for chain in chains:
-            if old := self._find(chain):
-                yield chain, old, self._hold(old, chain)
+    def _environment(self, record: Record) -> Iterator[str]:
+        for each in environment_changes(self.read(), record):
+            yield f"{each} (for information only)"
 
-    def _hold(self, old: Chain, chain: Chain) -> _Held:
+    def _compared(
+        self, record: Record
+    ) -> Iterator[tuple[str, str, tuple[Change, ...], tuple[str, ...]]]:
+        """Yield each chain with a baseline: its name, why it is not compared, changes, notes."""
+        for chain in record.chains:
+            old = self._find(chain)
+            if old is None:
+                continue
+            allowed, forbidding = self._differences(old, chain)
+            if forbidding:
+                remedy = _remedy(forbidding)
+                more = f"; {remedy} compares them anyway" if remedy else ""
+                yield chain.name, f"not compared: {describe(forbidding)}{more}", (), ()
+                continue
+            notes = (*_listed(allowed), *self._accepted(old, chain))
+            yield chain.name, "", changes(old, chain), notes
+
+    def _differences(self, old: Chain, chain: Chain) -> tuple[list[Mismatch], list[Mismatch]]:
+        """Return how a chain differs from its baseline: as is allowed, and as forbids comparing."""
         found = mismatches(old, chain)
-        return _Held(
-            across=tuple(each for each in found if each.is_of(self._across)),
-            forbidding=tuple(each for each in found if not each.is_of(self._across)),
-        )
+        allowed = [each for each in found if each.is_of(self._across)]
+        return allowed, [each for each in found if each not in allowed]
 
-    def _remedy(self, held: _Held) -> str | None:
-        """Return the option that allows what forbids a comparison, if there is one."""
-        needed = [name for name in ACROSS if any(each.is_of([name]) for each in held.forbidding)]
-        if not all(each.is_of(needed) for each in held.forbidding):
-            return None
-        return f"--eac-compare-across={','.join(needed)}"
-
-    def _reason(self, held: _Held) -> str:
-        remedy = self._remedy(held)
-        more = f"; {remedy} compares them anyway" if remedy else ""
-        return f"not compared: {describe(held.forbidding)}{more}"
-
-    def _mismatch(self, chain: Chain, held: _Held) -> MismatchError:
-        remedy = self._remedy(held)
+    def _mismatch(self, chain: Chain, forbidding: Sequence[Mismatch]) -> MismatchError:
+        remedy = _remedy(forbidding)
         ways = [f"compare anyway by {remedy}"] if remedy else []
         ways += ["undo the change", "or store the new one by --eac-update-baseline"]
         return MismatchError(
             f"{self.file}: the baseline of {chain.name} was made with another spec, model or "
-            f"scoring: {describe(held.forbidding)}; {', '.join(ways)}"
+            f"scoring: {describe(forbidding)}; {', '.join(ways)}"
         )
 
     def _accepted(self, old: Chain, chain: Chain) -> Iterator[str]:
@@ -202,8 +195,7 @@ class Baseline:
         for metric, tolerance in self.tolerated.items() if self.update else ():
             verdict = judge_regression(old, chain, metric, tolerance)
             if verdict.outcome == "failed":
-                first = verdict.message.partition("\n")[0]
-                yield f"accepted by --eac-update-baseline: {first}"
+                yield f"accepted by --eac-update-baseline: {verdict.message.splitlines()[0]}"
 
     def store(self, record: Record, *, complete: bool) -> str:
         """Store a run's chains and releases; those that did not run this time stay in the file.
@@ -223,12 +215,12 @@ class Baseline:
         if not complete or not record.chains:
             why = "nothing was measured" if complete else "the run did not come to its end"
             return f"baseline {self.file} left as it was: {why}"
-        told = ""
+        done = ""
 
         def merge(there: Record | None) -> Record:
-            nonlocal told
+            nonlocal done
             there = there or Record(environment={}, chains=())
-            told = self._describe(there, record)
+            done = self._describe(there, record)
             chains = _by_key(there) | _by_key(record)
             releases = {each.spec: each for each in (*there.releases, *record.releases)}
             return replace(
@@ -240,18 +232,18 @@ class Baseline:
             )
 
         update_record(self.file, merge)
-        return f"baseline written to {self.file}: {told}"
+        return f"baseline written to {self.file}: {done}"
 
     def _describe(self, there: Record, record: Record) -> str:
-        """Say what becomes of the chains in the file, those of other runs included."""
+        """Say how many chains of the file are replaced, added and kept."""
         before, now, ran = _by_key(self.read()), _by_key(there), _by_key(record)
         replaced = [key for key in ran if key in now]
-        told = f"chains: {len(replaced)} replaced, {len(ran) - len(replaced)} added"
-        told += f", {len(now) - len(replaced)} of other runs kept"
+        done = f"chains: {len(replaced)} replaced, {len(ran) - len(replaced)} added"
+        done += f", {len(now) - len(replaced)} of other runs kept"
         twice = [ran[key].name for key in replaced if now[key] != before.get(key)]
         if twice:
-            told += f"; another run had stored {', '.join(twice)} since this one began"
-        return told
+            done += f"; another run had stored {', '.join(twice)} since this one began"
+        return done
 
     def _find(self, chain: Chain) -> Chain | None:
         chains = self.read().chains

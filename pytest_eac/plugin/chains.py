@@ -1,4 +1,4 @@
-"""What has become of each chain of a run: its record, or the error that stopped it."""
+"""The outcome of each chain of a run: its record, or the error that stopped it."""
 
 from __future__ import annotations
 

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_eac.errors import EacError, ModelError, NamedModelError, UnavailableError
-from pytest_eac.plugin.outcomes import make_safe, set_place, set_referring, set_told
+from pytest_eac.plugin.outcomes import make_safe, set_message, set_place, set_referring
 from pytest_eac.untrusted_text import line, safe_warnings, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from pytest_eac.plugin.baseline_records import Baseline
-    from pytest_eac.plugin.options import Options
-    from pytest_eac.plugin.verdicts import Verdicts
+    from pytest_eac.plugin.session import EacSession
     from pytest_eac.records.run import Verdict
     from pytest_eac.spec.spec import Spec
 
 
 # What says how far a verdict's number can be trusted; only what there is goes into JUnit.
-_WORTH = ("n", "low", "high", "p", "p_adjusted", "correction", "corrected_over", "needs")
+_NUMBERS = ("n", "low", "high", "p", "p_adjusted", "correction", "corrected_over", "needs")
 
 
 class CheckFailedError(Exception):
@@ -44,26 +42,6 @@ class NotJudgedError(EacError):
         return f"not judged: stopped by the error of {self.first}"
 
 
-class CheckRun(Protocol):
-    """What nodes and items know of the run that they belong to."""
-
-    options: Options
-    baseline: Baseline | None
-
-    @property
-    def verdicts(self) -> Verdicts:
-        """What judges the checks."""
-
-    def adapt(self, spec: Spec) -> Spec:
-        """Return a collected spec with what the options override, and keep it."""
-
-    def read_files(self) -> None:
-        """Read the records that stand for the run, and those that it is compared with."""
-
-    def first_to_show(self, error: Exception, node: str) -> str:
-        """Return the id of the item that shows an error in full."""
-
-
 class ChecksNode(pytest.Collector):
     """Checks of a spec that go together.
 
@@ -75,7 +53,7 @@ class ChecksNode(pytest.Collector):
     method_name: str | None = None
     properties: tuple[tuple[str, object], ...] = ()
 
-    def __init__(self, *, eac: CheckRun, spec: Spec, **kwargs: Any) -> None:
+    def __init__(self, *, eac: EacSession, spec: Spec, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.eac = eac
         self.spec = spec
@@ -93,9 +71,7 @@ class ChecksNode(pytest.Collector):
 class CheckItem(pytest.Function):
     """One check. Being a ``Function`` it takes part in fixtures, marks, ``--lf`` and JUnit."""
 
-    eac: CheckRun
-    spec: Spec
-    chain_properties: tuple[tuple[str, object], ...]
+    node: ChecksNode
     judge: Callable[[], Verdict]
     verdict: Verdict | None = None
     missing: EacError | None = None
@@ -108,8 +84,7 @@ class CheckItem(pytest.Function):
             item.check()
 
         item: CheckItem = cls.from_parent(parent, name=name, callobj=check)
-        item.eac, item.spec, item.judge = parent.eac, parent.spec, judge
-        item.chain_properties = parent.properties
+        item.node, item.judge = parent, judge
         for issue in parent.spec.known_issues:
             if issue.check == name and issue.method in {None, parent.method_name}:
                 xfail = pytest.mark.xfail(reason=issue.reason, strict=True, raises=CheckFailedError)
@@ -129,7 +104,7 @@ class CheckItem(pytest.Function):
             with safe_warnings():
                 self.verdict = self.judge()
         except UnavailableError as error:
-            if not self.eac.options.require:
+            if not self.node.eac.options.require:
                 pytest.skip(str(error))
             self.missing = error
         except Exception as error:
@@ -141,7 +116,7 @@ class CheckItem(pytest.Function):
 
         Where an option names a model that cannot be used, nothing was tried: other checks skip.
         """
-        first = self.eac.first_to_show(error, self.nodeid)
+        first = self.node.eac.first_to_show(error, self.nodeid)
         if first == self.nodeid:
             return
         if isinstance(error, NamedModelError):
@@ -160,24 +135,22 @@ class CheckItem(pytest.Function):
         if verdict.outcome == "failed":
             raise CheckFailedError(f"{verdict.message}\n{self._line()}")
         if verdict.outcome == "undecided":
-            if self.eac.options.require:
+            if self.node.eac.options.require:
                 raise RequiredError(f"{verdict.message} (--eac-require)")
             pytest.skip(verdict.message)
 
     def _set_properties(self, verdict: Verdict) -> None:
         """Put the verdict into JUnit's properties; a rerun replaces those of the run before."""
+        numbers = {f"eac_{name}": getattr(verdict, name) for name in _NUMBERS}
         own = (
-            *self.chain_properties,
+            *self.node.properties,
             ("eac_observed", verdict.observed),
             ("eac_required", visible(verdict.required)),
             ("eac_outcome", verdict.outcome),
-            *((f"eac_{name}", getattr(verdict, name)) for name in _worth(verdict)),
+            *((name, value) for name, value in numbers.items() if value is not None),
         )
-        names = {*(name for name, _ in own), *(f"eac_{name}" for name in _WORTH)}
-        self.user_properties[:] = [
-            *(pair for pair in self.user_properties if pair[0] not in names),
-            *own,
-        ]
+        kept = [pair for pair in self.user_properties if pair[0] not in {*dict(own), *numbers}]
+        self.user_properties[:] = [*kept, *own]
 
     @property
     def title(self) -> str:
@@ -187,7 +160,7 @@ class CheckItem(pytest.Function):
     @property
     def line(self) -> int:
         """The line of the spec that asks for the check; the first for what no line asks for."""
-        lines = self.spec.lines
+        lines = self.node.spec.lines
         return lines.get(self.name) or lines.get(self.name.removeprefix("baseline-"), 1)
 
     def _line(self) -> str:
@@ -195,14 +168,14 @@ class CheckItem(pytest.Function):
 
     @property
     def _file(self) -> str:
-        return line(str(self.spec.file))
+        return line(str(self.node.spec.file))
 
     def _with_place(self, error: EacError) -> str:
         """Return an error's text and the line of the spec that it belongs to."""
-        place = self.spec.lines.get("model")
-        if about := self.spec.lines.get(error.check or ""):
+        place = self.node.spec.lines.get("model")
+        if about := self.node.spec.lines.get(error.check or ""):
             return f"{error}\n{self._file}:{about}: the check"
-        options = self.eac.options
+        options = self.node.eac.options
         named = options.model or options.edited
         if isinstance(error, ModelError | UnavailableError) and place and not named:
             return f"{error}\n{self._file}:{place}: the model"
@@ -213,9 +186,9 @@ class CheckItem(pytest.Function):
 
         ``repr_failure`` is asked for neither.
         """
-        set_place(report, self.spec.file.as_posix(), self.line)
+        set_place(report, self.node.spec.file.as_posix(), self.line)
         if self.verdict:
-            set_told(report, self.verdict.message)
+            set_message(report, self.verdict.message)
         if report.skipped and isinstance(report.longrepr, tuple):
             place = self.line if self.verdict else 1
             report.longrepr = (str(self.path), place, report.longrepr[2])
@@ -227,7 +200,7 @@ class CheckItem(pytest.Function):
         elif call.excinfo and isinstance(call.excinfo.value, pytest.FixtureLookupError):
             name = call.excinfo.value.argname
             reason = call.excinfo.value.msg or "no such fixture, or one that needs parameters"
-            report.longrepr = f"{self.spec.file}: fixture {name!r}: {reason}"
+            report.longrepr = f"{self.node.spec.file}: fixture {name!r}: {reason}"
         make_safe(report)
 
     def reportinfo(self) -> tuple[Path, int, str]:
@@ -239,8 +212,3 @@ class CheckItem(pytest.Function):
         if isinstance(excinfo.value, CheckFailedError | RequiredError | EacError):
             return str(excinfo.value)
         return super().repr_failure(excinfo)
-
-
-def _worth(verdict: Verdict) -> list[str]:
-    """Return what a verdict has of the numbers that say how far it can be trusted."""
-    return [name for name in _WORTH if getattr(verdict, name) is not None]

@@ -10,9 +10,9 @@ import pytest
 
 from pytest_eac.errors import EacError, SpecError
 from pytest_eac.plugin.chains import PlannedChain
-from pytest_eac.plugin.check_items import CheckRun, ChecksNode
+from pytest_eac.plugin.check_items import ChecksNode
 from pytest_eac.plugin.outcomes import make_safe, set_place
-from pytest_eac.plugin.releases import NAME as EDITED
+from pytest_eac.records.run import EDITED
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.spec import comparison_id
 from pytest_eac.untrusted_text import line, safe_warnings
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from pytest_eac.plugin.session import EacSession
     from pytest_eac.records.run import Verdict
     from pytest_eac.spec.schema import checks
     from pytest_eac.spec.spec import Spec
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 class SpecNode(pytest.Module):
     """A spec file. Being a ``Module`` it gives fixtures of module scope a place to live."""
 
-    def __init__(self, *, eac: CheckRun, **kwargs: Any) -> None:
+    def __init__(self, *, eac: EacSession, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.eac = eac
         self.obj = ModuleType(self.path.stem)
         self._wrong_at = 1
 
     @classmethod
-    def of(cls, path: Path, parent: pytest.Collector, eac: CheckRun) -> SpecNode:
+    def of(cls, path: Path, parent: pytest.Collector, eac: EacSession) -> SpecNode:
         """Make the node of a file; pytest prints names and ids as they are, so they are escaped."""
         root = parent.config.rootpath
         shown = path.relative_to(root) if path.is_relative_to(root) else path
@@ -98,7 +99,7 @@ class SpecNode(pytest.Module):
 class ChainNode(ChecksNode):
     """One chain: a method with a seed."""
 
-    def __init__(self, *, eac: CheckRun, planned: PlannedChain, **kwargs: Any) -> None:
+    def __init__(self, *, eac: EacSession, planned: PlannedChain, **kwargs: Any) -> None:
         super().__init__(eac=eac, spec=planned.spec, **kwargs)
         self.planned = planned
         self.method_name = planned.method.name

@@ -10,8 +10,16 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.cache.kinds import GIB, LIMIT
-from pytest_eac.errors import EacError, ModelError, SettingsError, SpoiledModelError
-from pytest_eac.plugin.named_models import NamedModels
+from pytest_eac.errors import (
+    DeviceUnavailableError,
+    EacError,
+    ModelError,
+    NamedModelError,
+    NonFiniteError,
+    SettingsError,
+    SpoiledModelError,
+    UnavailableError,
+)
 from pytest_eac.plugin.progress import ProgressLine
 
 if TYPE_CHECKING:
@@ -19,7 +27,6 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_eac.errors import UnavailableError
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.measuring.other_orders import OrderRunner
     from pytest_eac.measuring.unedited import AskOptions, Unedited
@@ -45,7 +52,6 @@ class Models:
     """Loads models and runs chains on them; never holds two models at once."""
 
     def __init__(self, config: pytest.Config, options: Options, early_end: EarlyEnd) -> None:
-        self.named = NamedModels(config, options)
         size = int(options.cache_size * GIB) if options.cache_size else LIMIT
         self.cache = None if options.no_cache else Cache(options.cache_dir, limit=size)
         self._config = config
@@ -84,7 +90,7 @@ class Models:
         if self._loaded is None or self._loaded[0] != choice:
             self.drop()
             try:
-                with self.named.naming(choice):
+                with self.naming(choice):
                     loaded = load_model(
                         choice.id,
                         revision=choice.revision,
@@ -102,6 +108,39 @@ class Models:
         if isinstance(found, EacError):
             raise found
         return found
+
+    @contextmanager
+    def naming(self, choice: ModelChoice) -> Iterator[None]:
+        """Name the option in an error about the model that it names.
+
+        The user asked for this model: skipping its checks would be a green run that tested nothing.
+
+        Raises:
+            NamedModelError: the model cannot be used.
+        """
+        try:
+            yield
+        except DeviceUnavailableError:
+            raise
+        except (UnavailableError, ModelError, NonFiniteError) as error:
+            option = self._option(choice)
+            if option is None or isinstance(error, NamedModelError):
+                raise
+            raise NamedModelError(option, str(error)) from error
+
+    def _option(self, choice: ModelChoice) -> str | None:
+        """Return the option that names a model, or its key in the ini file; ``None`` for a spec."""
+        options = self._options
+        if options.edited == choice.id and options.edited_revision == choice.revision:
+            name = "edited"
+        elif options.model == choice.id:
+            name = "model"
+        else:
+            return None
+        if self._config.getoption(f"--eac-{name}"):
+            return f"--eac-{name}"
+        ini = self._config.inipath
+        return f"eac_{name} in {ini.name}" if ini else f"eac_{name}"
 
     def run(self, planned: PlannedChain, stopped: Callable[[Unfinished], None]) -> Chain:
         """Run a chain; ``stopped`` gets what it has recorded if an error stops it."""

@@ -2,53 +2,73 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_eac.plugin import option_values as read
 from pytest_eac.plugin.project_settings import require_own_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from pathlib import Path
+    from collections.abc import Callable
 
     from pytest_eac.spec.orders import Order
 
-_TEXT = {
+# What stands for a value in the help, what reads it, and the help.
+_VALUES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "model": (
         "ID",
+        str,
         "model to edit: hub id, folder, .gguf file, or package:NAME (overrides the spec)",
     ),
-    "revision": ("REV", "branch, tag or commit of a hub model"),
-    "dtype": ("DTYPE", "auto, float32, bfloat16 or float16 (overrides the spec)"),
-    "device": ("DEVICE", "auto, cpu, cuda, cuda:1, ... (overrides the spec)"),
-    "edited": ("PATH_OR_ID", "gate a model that is edited already; --eac-model is its base"),
-    "edited-revision": ("REV", "branch, tag or commit of an edited hub model"),
-    "limit-edits": ("N", "use only the first N edits of each spec"),
-    "orderings": ("N", "draw N orders of the edits where a spec has orderings; 0 draws none"),
-    "results": ("FILE", "write the records of all chains to FILE (JSON)"),
-    "from-results": ("FILE", "judge the records in FILE with today's specs; no model is loaded"),
-    "summary": ("FILE", "write verdicts and tables to FILE as Markdown (docs/ci.md)"),
-    "report": ("FILE", "write all of it to FILE as one page of HTML (docs/report.md)"),
-    "baseline": ("FILE", "compare with the records in FILE, made by --eac-update-baseline"),
-    "cache-dir": ("DIR", "where models, covariances, edits and measurements are kept"),
-    "cache-size": ("GIB", "keep at most GIB GiB of edits and measurements (default: 4)"),
+    "revision": ("REV", str, "branch, tag or commit of a hub model"),
+    "dtype": ("DTYPE", read.dtype, "auto, float32, bfloat16 or float16 (overrides the spec)"),
+    "device": ("DEVICE", str, "auto, cpu, cuda, cuda:1, ... (overrides the spec)"),
+    "edited": ("PATH_OR_ID", str, "gate an already edited model; --eac-model is its base"),
+    "edited-revision": ("REV", str, "branch, tag or commit of an edited hub model"),
+    "limit-edits": ("N", read.whole_number(1), "use only the first N edits of each spec"),
+    "orderings": (
+        "N",
+        read.whole_number(0),
+        "draw N orders of the edits where a spec has orderings; 0 draws none",
+    ),
+    "results": ("FILE", Path, "write the records of all chains to FILE (JSON)"),
+    "from-results": (
+        "FILE",
+        Path,
+        "judge the records in FILE with today's specs; no model is loaded",
+    ),
+    "summary": ("FILE", Path, "write verdicts and tables to FILE as Markdown (docs/ci.md)"),
+    "report": ("FILE", Path, "write a report to FILE, as one HTML page (docs/report.md)"),
+    "baseline": ("FILE", Path, "compare with the records in FILE, made by --eac-update-baseline"),
+    "cache-dir": ("DIR", Path, "where models, covariances, edits and measurements are kept"),
+    "cache-size": (
+        "GIB",
+        read.gibibytes,
+        "keep at most GIB GiB of edits and measurements (default: 4)",
+    ),
 }
-_LISTS = {
-    "method": ("NAME", "run only this method (repeatable; overrides the spec)"),
-    "seed": ("N", "use only this seed (repeatable; overrides the spec)"),
-    "order": ("ORDER", "try this order of the edits, such as 3,1, instead of drawing orders"),
+_LISTS: dict[str, tuple[str, Callable[[str], Any], str]] = {
+    "method": ("NAME", str, "run only this method (repeatable; overrides the spec)"),
+    "seed": ("N", read.whole_number(0), "use only this seed (repeatable; overrides the spec)"),
+    "order": (
+        "ORDER",
+        read.order,
+        "try this order of the edits, such as 3,1, instead of drawing orders (repeatable)",
+    ),
     "compare-fail": (
         "METRIC:TOLERANCE",
-        "fail if METRIC has become worse than in the baseline by more than TOLERANCE, such as "
+        read.tolerance,
+        "fail if METRIC is worse than in the baseline by more than TOLERANCE, such as "
         "locality:2%% (repeatable)",
     ),
     "compare-across": (
         "WHAT",
-        "compare with a baseline that was made with other hyperparameters, or another batch "
-        "(repeatable, or separated by commas)",
+        read.across,
+        "compare also with a baseline of other hyperparameters, or of another batch (repeatable, "
+        "or separated by commas)",
     ),
 }
 _FLAGS = {
@@ -59,17 +79,16 @@ _FLAGS = {
     "trust-remote-code": "run the code that a base model brings; that of a release is never run",
     "trust-task-files": "run the lm-eval task files that specs include, which can run code",
 }
-
-_EMPTY = "found an empty value; is a variable of the shell not set? Leave out what is not given"
+_FIELDS = {"method": "methods", "seed": "seeds", "order": "orders"}
 
 
 def add_options(parser: pytest.Parser) -> None:
     """Declare every option, and every ini value of the same name."""
     group = parser.getgroup("eac", "editing language models (pytest-eac)")
-    for name, (metavar, text) in _TEXT.items():
+    for name, (metavar, _, text) in _VALUES.items():
         group.addoption(f"--eac-{name}", metavar=metavar, default=None, help=text)
         parser.addini(_ini(name), text, default=None)
-    for name, (metavar, text) in _LISTS.items():
+    for name, (metavar, _, text) in _LISTS.items():
         group.addoption(f"--eac-{name}", metavar=metavar, action="append", default=[], help=text)
         parser.addini(_ini(name), text, type="args", default=[])
     for name, text in _FLAGS.items():
@@ -83,10 +102,7 @@ def _ini(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options in force: the command line over the ini file.
-
-    ``cache_size`` is in GiB; ``None`` stands for the usual.
-    """
+    """The options in force (the command line overrides the ini file); ``cache_size`` is in GiB."""
 
     model: str | None
     revision: str | None
@@ -126,199 +142,108 @@ class Options:
 
 
 def read_options(config: pytest.Config) -> Options:
-    """Collect the options.
+    """Read all options.
 
     Raises:
-        pytest.UsageError: a value is not of its option's kind.
+        pytest.UsageError: a value is not of its option's kind, or options do not go together.
     """
-
-    def value(name: str) -> Any:
-        given = config.getoption(f"--eac-{name}")
-        return given if given not in (None, [], False) else config.getini(_ini(name)) or None
-
     _require_values(config)
-    require_own_settings(config, {f"--eac-{name}" for name in (*_TEXT, *_LISTS)})
-    limit = value("limit-edits")
-    orderings = value("orderings")
-    cache_dir = value("cache-dir")
-    baseline = _baseline(config, value)
-    if value("from-results") and value("edited"):
-        raise pytest.UsageError(
-            "--eac-from-results: stored records are of edits; a released model (--eac-edited) has "
-            "to be measured"
-        )
-    cache_size = value("cache-size")
-    if value("edited") and (value("method") or value("seed")):
-        raise pytest.UsageError(
-            "--eac-edited: nothing is edited then, so that --eac-method and --eac-seed have no use"
-        )
-    if value("edited") and config.getoption("--eac-compare-fail"):
-        raise pytest.UsageError(
-            "--eac-edited: a released model has no baseline checks, so that --eac-compare-fail has "
-            "no use; give limits in the spec"
-        )
-    texts = ("model", "revision", "device", "edited", "edited-revision")
-    plain: dict[str, Any] = {name: value(name) for name in texts}
-    plain |= {name: bool(value(name)) for name in _FLAGS}
-    options = Options(
-        **{name.replace("-", "_"): each for name, each in plain.items()},
-        dtype=_one_of("dtype", value("dtype"), ("auto", "float32", "bfloat16", "float16")),
-        limit_edits=_number("limit-edits", limit, least=1) if limit is not None else None,
-        orderings=_number("orderings", orderings, least=0) if orderings is not None else None,
-        orders=tuple(dict.fromkeys(_order(order) for order in value("order") or ())),
-        results=_writable(config, "results", value("results")),
-        from_results=_path(config, value("from-results")),
-        summary=_writable(config, "summary", value("summary")),
-        report=_writable(config, "report", value("report")),
-        baseline=baseline,
-        compare_fail=tuple(_tolerance(each) for each in value("compare-fail") or ()),
-        compare_across=_across(value("compare-across") or ()),
-        cache_dir=_path(config, cache_dir),
-        cache_size=_size("cache-size", cache_size) if cache_size is not None else None,
-        methods=tuple(dict.fromkeys(value("method") or ())),
-        seeds=tuple(dict.fromkeys(_number("seed", seed, least=0) for seed in value("seed") or ())),
-    )
-    if not hasattr(config, "workerinput"):  # workers write none of these
-        _require_own_files(config, options)
+    require_own_settings(config, {f"--eac-{name}" for name in (*_VALUES, *_LISTS)})
+    found: dict[str, Any] = {}
+    for name in (*_VALUES, *_LISTS, *_FLAGS):
+        given = config.getoption(f"--eac-{name}") or config.getini(_ini(name))
+        field = _FIELDS.get(name, name.replace("-", "_"))
+        if name in _FLAGS:
+            found[field] = bool(given)
+        elif name in _VALUES:
+            found[field] = _read(config, name, given) if given else None
+        else:
+            if name == "compare-across":
+                given = [each.strip() for text in given for each in text.split(",")]
+            found[field] = tuple(dict.fromkeys(_read(config, name, text) for text in given))
+    options = Options(**found)
+    _require_consistent(config, options)
+    if not hasattr(config, "workerinput"):  # workers write none of the files
+        _require_writable(config, options)
     return options
+
+
+def _read(config: pytest.Config, name: str, text: str) -> Any:
+    reader = (_VALUES | _LISTS)[name][1]
+    try:
+        value = reader(text)
+    except ValueError as error:
+        raise pytest.UsageError(f"--eac-{name}: {error}") from None
+    return config.invocation_params.dir / value if isinstance(value, Path) else value
 
 
 def _require_values(config: pytest.Config) -> None:
     """Refuse an option without a value: a run that did without it would test something else."""
-    for name in (*_TEXT, *_LISTS):
+    for name in (*_VALUES, *_LISTS):
         given = config.getoption(f"--eac-{name}")
         texts = given if isinstance(given, list) else [] if given is None else [given]
         if not all(text.strip() for text in texts):
-            raise pytest.UsageError(f"--eac-{name}: {_EMPTY}")
+            raise pytest.UsageError(
+                f"--eac-{name}: found an empty value; is a variable of the shell not set? Leave "
+                "out what is not given"
+            )
 
 
-def _path(config: pytest.Config, text: str | None) -> Path | None:
-    return config.invocation_params.dir / text if text else None
-
-
-def _require_own_files(config: pytest.Config, options: Options) -> None:
-    outputs = {
-        "--eac-results": options.results,
-        "--eac-summary": options.summary,
-        "--eac-report": options.report,
-        "--eac-baseline": options.baseline if options.update_baseline else None,
-    }
-    if not any(outputs.values()):
+def _require_consistent(config: pytest.Config, options: Options) -> None:
+    for name in ("compare_fail", "compare_across", "update_baseline"):
+        if getattr(options, name) and options.baseline is None:
+            raise pytest.UsageError(
+                f"--eac-{name.replace('_', '-')}: there is no baseline; give --eac-baseline=FILE"
+            )
+    if options.edited is None:
         return
-    from pytest_eac.plugin.output_conflicts import require_own_files
+    if options.from_results:
+        raise pytest.UsageError(
+            "--eac-from-results: stored records are of edits; a released model (--eac-edited) has "
+            "to be measured"
+        )
+    if options.methods or options.seeds:
+        raise pytest.UsageError(
+            "--eac-edited: nothing is edited then, so --eac-method and --eac-seed have no effect"
+        )
+    if config.getoption("--eac-compare-fail"):
+        raise pytest.UsageError(
+            "--eac-edited: a released model has no baseline checks, so --eac-compare-fail has no "
+            "effect; give limits in the spec"
+        )
 
-    compared = options.baseline if not options.update_baseline else None
-    require_own_files(
-        read={"--eac-from-results": options.from_results, "--eac-baseline": compared},
-        written={
-            **outputs,
-            "--junit-xml": _path(config, config.getoption("xmlpath", None)),
-            "--log-file": _path(config, config.getoption("log_file", None)),
-        },
-    )
 
-
-def _writable(config: pytest.Config, name: str, text: str | None) -> Path | None:
-    """Find out before any work is done whether a file can be written; workers write none."""
-    file = _path(config, text)
-    if file is None or hasattr(config, "workerinput"):
-        return file
+def _require_writable(config: pytest.Config, options: Options) -> None:
+    """Find out before any work is done whether each output can be written to a file of its own."""
+    replaced = options.baseline if options.update_baseline else None
+    if not any((options.results, options.summary, options.report, replaced)):
+        return
     from pytest_eac.atomic_write import OutputKind
     from pytest_eac.errors import RecordError
-    from pytest_eac.plugin.output_conflicts import is_shared
+    from pytest_eac.plugin.output_conflicts import is_shared, require_own_files
     from pytest_eac.store import require_writable
 
-    kinds = {
-        "results": OutputKind.RESULTS,
-        "summary": OutputKind.SUMMARY,
-        "report": OutputKind.REPORT,
-    }
-    try:
-        require_writable(file, kinds.get(name) if not is_shared(file) else None)
-    except RecordError as error:
-        raise pytest.UsageError(f"--eac-{name}: {error}") from None
-    return file
-
-
-def _baseline(config: pytest.Config, value: Callable[[str], Any]) -> Path | None:
-    for name in ("compare-fail", "compare-across", "update-baseline"):
-        if value(name) and not value("baseline"):
-            raise pytest.UsageError(f"--eac-{name}: there is no baseline; give --eac-baseline=FILE")
-    file = _path(config, value("baseline"))
-    if file is None or not value("update-baseline"):
-        return file
-    if file.exists() and not file.is_file():
+    if replaced and replaced.exists() and not replaced.is_file():
         raise pytest.UsageError(
-            f"--eac-baseline: {file}: is no file; --eac-update-baseline reads the old records from "
-            "a file and writes the new ones into it"
+            f"--eac-baseline: {replaced}: is not a file; --eac-update-baseline reads the old "
+            "records from a file and writes the new ones into it"
         )
-    return _writable(config, "baseline", value("baseline"))
-
-
-def _across(given: Iterable[str]) -> tuple[str, ...]:
-    names = dict.fromkeys(name.strip() for text in given for name in text.split(","))
-    if not names:
-        return ()
-    from pytest_eac.judging.comparable import ACROSS
-
-    for name in names:
-        if name not in ACROSS:
-            raise pytest.UsageError(
-                f"--eac-compare-across: found {name!r}, expected {' or '.join(ACROSS)}"
-            )
-    return tuple(names)
-
-
-def _tolerance(text: str) -> tuple[str, float]:
-    """Read ``locality:2%`` or ``locality:0.02``; an ability may have a colon in its name."""
-    metric, _, amount = text.rpartition(":")
-    try:
-        tolerance = float(amount.removesuffix("%")) / (100 if amount.endswith("%") else 1)
-    except ValueError:
-        tolerance = math.nan
-    if not metric or not 0 <= tolerance < math.inf:
-        raise pytest.UsageError(
-            f"--eac-compare-fail: found {text!r}, expected a metric and what is tolerated, such as "
-            "locality:2% or locality:0.02"
-        )
-    return metric, tolerance
-
-
-def _one_of(name: str, value: str | None, known: tuple[str, ...]) -> str | None:
-    if value is not None and value not in known:
-        raise pytest.UsageError(f"--eac-{name}: found {value!r}, expected {', '.join(known)}")
-    return value
-
-
-def _order(text: str) -> Order:
-    from pytest_eac.spec.orders import read_order
-
-    try:
-        return read_order(text)
-    except ValueError as error:
-        raise pytest.UsageError(f"--eac-order: {error}") from None
-
-
-def _number(name: str, text: str, *, least: int) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = least - 1
-    if not least <= number < 2**32:
-        raise pytest.UsageError(
-            f"--eac-{name}: found {text!r}, expected a whole number from {least}"
-        )
-    return number
-
-
-def _size(name: str, text: str) -> float:
-    """Read a number of GiB."""
-    try:
-        size = float(text)
-    except ValueError:
-        size = math.nan
-    if not 0 < size < math.inf:
-        raise pytest.UsageError(
-            f"--eac-{name}: found {text!r}, expected a number of GiB above 0, such as 4 or 0.5"
-        )
-    return size
+    written: dict[str, Path | None] = {}
+    for name, file, kind in (
+        ("--eac-results", options.results, OutputKind.RESULTS),
+        ("--eac-summary", options.summary, OutputKind.SUMMARY),
+        ("--eac-report", options.report, OutputKind.REPORT),
+        ("--eac-baseline", replaced, None),
+    ):
+        written[name] = file
+        try:
+            if file is not None:
+                require_writable(file, None if is_shared(file) else kind)
+        except RecordError as error:
+            raise pytest.UsageError(f"{name}: {error}") from None
+    for name, option in (("--junit-xml", "xmlpath"), ("--log-file", "log_file")):
+        text = config.getoption(option, None)
+        written[name] = config.invocation_params.dir / text if text else None
+    compared = None if replaced else options.baseline
+    read_too = {"--eac-from-results": options.from_results, "--eac-baseline": compared}
+    require_own_files(read=read_too, written=written)

@@ -1,4 +1,4 @@
-"""What became of a run's checks, read off pytest's own reports and told to a CI system."""
+"""The outcomes of a run's checks, read from pytest's own reports and shown by a CI system."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Set on the reports of checks; pytest-xdist carries plain attributes over from its workers.
 _PLACE = "eac_place"
-_TOLD = "eac_told"
+_MESSAGE = "eac_message"
 _REFERS = "eac_refers"
 _REASON = "wasxfail"  # pytest's own name for that of an expected failure
 _KINDS = ("failed", "error", "passed", "skipped", "xfailed", "xpassed")
@@ -33,9 +33,9 @@ def set_place(report: pytest.TestReport | pytest.CollectReport, file: str, line:
     setattr(report, _PLACE, [file, line])
 
 
-def set_told(report: pytest.TestReport, message: str) -> None:
-    """Let a report say what its check has found; pytest itself tells nothing of what passes."""
-    setattr(report, _TOLD, message)
+def set_message(report: pytest.TestReport, message: str) -> None:
+    """Let a report say what its check found; pytest itself reports nothing for what passes."""
+    setattr(report, _MESSAGE, message)
 
 
 def set_referring(report: pytest.TestReport) -> None:
@@ -60,7 +60,7 @@ def make_safe(report: pytest.TestReport | pytest.CollectReport) -> None:
 
 
 def outcomes(config: pytest.Config) -> tuple[Outcome, ...]:
-    """Return what became of each check, those that went wrong first; nothing without a terminal.
+    """Return the outcome of each check, those that went wrong first; nothing without a terminal.
 
     A spec that could not be used is one error.
     """
@@ -104,7 +104,7 @@ def write_report(
     Args:
         file: where to.
         record: the run.
-        outcomes: what became of each check.
+        outcomes: of the checks.
         arguments: pytest's, as they were given.
 
     Raises:
@@ -123,4 +123,4 @@ def _message(report: pytest.TestReport) -> str:
         return str(report.longrepr[2]).removeprefix("Skipped: ")
     if isinstance(report.longrepr, str):  # without pytest-xdist's line about the worker
         return report.longrepr
-    return report.longreprtext or getattr(report, _REASON, "") or getattr(report, _TOLD, "")
+    return report.longreprtext or getattr(report, _REASON, "") or getattr(report, _MESSAGE, "")

@@ -47,7 +47,7 @@ class ProgressLine:
         shown = config.get_verbosity() >= 0
         self._rewrites = bool(reporter and shown and reporter.isatty)
         self._clock = clock
-        self._told = clock()
+        self._reported = clock()
         self._reporter: pytest.TerminalReporter | None = reporter if shown else None
         worker = getattr(config, "workerinput", None) if shown else None
         self._worker: str | None = worker and worker["workerid"]
@@ -65,8 +65,8 @@ class ProgressLine:
         if self._rewrites:
             width = get_terminal_size().columns - 1
             self._write(lambda reporter: reporter.rewrite(text[:width], erase=True))
-        elif self._clock() - self._told >= EVERY:
-            self._told = self._clock()
+        elif self._clock() - self._reported >= EVERY:
+            self._reported = self._clock()
             if self._worker:
                 with self._uncaptured():
                     lead = "\n" if sys.stderr.isatty() else ""  # dots may stand on the line

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import EacError, RecordError, SettingsError, UnavailableError
+from pytest_eac.records.run import EDITED
 from pytest_eac.spec.schema.checks import ChangedBounds
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.schema.methods import ModelChoice
     from pytest_eac.spec.spec import Spec
 
-NAME = "edited"
-"""What stands for a chain's name where a released model is measured."""
 _MEANWHILE = "while it was compared"
 
 
@@ -74,7 +73,7 @@ class Releases:
     def _compared(self, spec: Spec) -> _ComparedRelease:
         key = spec.file.as_posix()
         if key not in self._found:
-            with self.models.running(spec, NAME) as progress:
+            with self.models.running(spec, EDITED) as progress:
                 try:
                     self._found[key] = self._compare(spec, progress.report)
                 except EacError as error:  # raised again for every check, as a chain's is
@@ -96,7 +95,7 @@ class Releases:
 
         base, edited = _base_choice(spec), self._edited_choice(spec)
         compared = self._compared(spec)
-        with self.models.running(spec, NAME) as progress:
+        with self.models.running(spec, EDITED) as progress:
             progress.report("loading the base")
 
             def load(choice: ModelChoice, files: ModelFiles, *, released: bool) -> LoadedModel:
@@ -156,7 +155,7 @@ class Releases:
         edited, base = self._edited_choice(spec), _base_choice(spec)
 
         def find(choice: ModelChoice, *, released: bool) -> FoundModel:
-            with self.models.named.naming(choice):
+            with self.models.naming(choice):
                 return find_model(
                     choice.id,
                     revision=choice.revision,
@@ -204,6 +203,6 @@ def _base_choice(spec: Spec) -> ModelChoice:
     """
     if spec.model is None:
         raise SettingsError(
-            f"{spec.file}: no base to hold it against; give --eac-model or add model: to the spec"
+            f"{spec.file}: no base to compare it with; give --eac-model or add model: to the spec"
         )
     return spec.model

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytest_eac.reporting.outcomes import Outcome
 
 
-_SHARE = 20  # writing takes at most one part in so many of a run's time
+_SHARE = 20  # writing takes at most this fraction of a run's time: one in 20
 
 
 class ResultsFile:
@@ -62,7 +62,7 @@ class ResultsFile:
 
 
 class RunFiles:
-    """Writes what the options ask for; a file that cannot be written keeps no other from it.
+    """Writes what the options ask for; one that cannot be written does not stop the others.
 
     Args:
         options: of the run.
@@ -96,7 +96,7 @@ class RunFiles:
             self._attempt("results", lambda: results.write(record, last=last))
 
     def results_note(self) -> str | None:
-        """Return what became of the results file, in words."""
+        """Say whether the results file was written."""
         if not self._results or "results" in self.troubles:
             return None
         if self._keeps_results:
@@ -116,7 +116,7 @@ class RunFiles:
 
         Args:
             record: returns the run.
-            outcomes: what became of each check.
+            outcomes: of the checks.
             arguments: pytest's, as they were given.
             baseline: what the run was compared with.
             complete: whether nothing has stopped the run; a baseline is made of no other.

@@ -10,13 +10,12 @@ from pytest_eac.plugin.chains import Chains
 from pytest_eac.plugin.collection_order import CollectionOrder
 from pytest_eac.plugin.models import Models
 from pytest_eac.plugin.overrides import overridden
-from pytest_eac.plugin.releases import NAME as EDITED
 from pytest_eac.plugin.releases import Releases
 from pytest_eac.plugin.run_outputs import RunFiles
 from pytest_eac.plugin.stopping import EarlyEnd
 from pytest_eac.plugin.verdicts import Verdicts
 from pytest_eac.plugin.workers import SharedFolder
-from pytest_eac.records.run import Record
+from pytest_eac.records.run import EDITED, Record
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ class EacSession:
         baseline: what the run is compared with.
         order: the order of collection, in which everything is written.
         early_end: what ended the run before its end.
-        chains: what has become of each chain.
+        chains: the outcome of each chain.
         releases: what was found of each released model.
         files: the files that the run writes.
     """
@@ -67,7 +66,7 @@ class EacSession:
         self.releases = Releases(options=options, models=self._models, ended=self.write_results)
 
     def read_files(self) -> None:
-        """Read the records that stand for a run, and those that a run is compared with.
+        """Read the records that replace a run, and those that a run is compared with.
 
         Raises:
             RecordError: a file is missing or is none of ours.
@@ -166,7 +165,7 @@ class EacSession:
         """Write what is written at the end of the run.
 
         Args:
-            outcomes: what became of each check.
+            outcomes: of the checks.
             complete: whether pytest has run all it had to run.
         """
         if self._is_collecting:

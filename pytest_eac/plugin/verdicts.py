@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import UnavailableError
 from pytest_eac.plugin.chains import PlannedChain
-from pytest_eac.plugin.releases import NAME as EDITED
+from pytest_eac.records.run import EDITED
 from pytest_eac.spec.orders import show_order
 from pytest_eac.spec.schema.orderings import Orderings
 from pytest_eac.spec.spec import comparison_id
@@ -91,7 +91,7 @@ class Verdicts:
         spec, chain = planned.spec, self.chain(planned)
         if self.stored:
             raise UnavailableError(
-                f"{self.stored.file}: the orders of {chain.name} are edited anew, not stored",
+                f"{self.stored.file}: the orders of {chain.name} are not stored",
                 remedy="run the spec without --eac-from-results",
             )
 

@@ -15,6 +15,8 @@ from pytest_eac.strict_json import (  # noqa: TC001 - likewise
 )
 
 SCHEMA = 1
+EDITED = "edited"
+"""What stands for the names of a method and a chain where a released model is measured."""
 
 Excluded = Literal["already held", "target is truth"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from pytest_eac.judging.edited_matrices import different_matrices
+from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.reporting.terminal import wrapped
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def deviation_and_abilities(
 
 
 def causality_lines(chains: Sequence[Chain]) -> list[str]:
-    """Return a line per ability that deviation can be held against; 80 columns wide."""
+    """Return a line per ability that deviation can be compared with; 80 columns wide."""
     found = list(_found(chains, "l1", 0.95))
     if not found:
         return []

@@ -1,4 +1,4 @@
-"""A check in words: what it means, what it asks, what it is measured on, what became of it."""
+"""A check in words: what it means, what it asks, what it is measured on, and its results."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.stored_chains import find_chain
+from pytest_eac.records.run import EDITED
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
 from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.spec import comparison_id
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.spec import Spec
 
 COMPARE = "compare"
-EDITED = "edited"
 _SHOWN = 5
 
 
@@ -103,7 +103,7 @@ def _measured(asked: NamedCheck) -> str:
     points = ", ".join(str(at) for at in spec.checkpoints)
     chain = f"{asked.method}, seed {asked.seed}" if asked.method else "all chains of both methods"
     return (
-        f"{chain}: {len(spec.edits)} edits, {spec.batch} an update, looked at after {points}; "
+        f"{chain}: {len(spec.edits)} edits, {spec.batch} an update, measured after {points}; "
         f"match: {spec.scoring.match}"
     )
 
@@ -144,7 +144,7 @@ def _history(asked: NamedCheck, record: Record) -> Iterator[str]:
         verdicts = [*verdicts, *chain.verdicts]
     verdict = next((each for each in verdicts if each.check == asked.check), None)
     if verdict is None and chain is None:
-        yield "nothing of it"
+        yield "no result of this check"
         return
     yield from f"{verdict.outcome}: {verdict.message}".split("\n") if verdict else ["not judged"]
     if chain is not None:

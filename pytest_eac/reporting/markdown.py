@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.paired_edits import metrics_of
+from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.untrusted_text import fenced, line, markdown, markup
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def summary(
 
     Args:
         chains: the chains that ran to their end.
-        outcomes: what became of each check.
+        outcomes: of the checks.
         unfinished: the chains that an error stopped.
     """
     lines = [f"## {_verdict(outcomes)}", ""]
@@ -37,7 +37,7 @@ def summary(
         mine = [chain for chain in chains if chain.spec == spec]
         model = mine[0].model
         about = f"{model.id}, {model.dtype}, weights {model.fingerprint[:12]}"
-        level = f"intervals at {mine[0].confidence:.4g}"
+        level = f"{100 * mine[0].confidence:g}% intervals"
         about = f"{markdown(about)}; match: {markdown(mine[0].scoring)}; {level}"
         lines += [f"### {markdown(spec)}", "", about, ""]
         metrics = metrics_of(mine)
@@ -58,7 +58,9 @@ def summary(
         if outcome.is_bad and not outcome.refers:
             lines += _details(outcome)
     lines += _listed("Not judged", [each for each in outcomes if each.refers])
-    lines += _listed("Not decided", [each for each in outcomes if each.outcome == "skipped"])
+    lines += _listed(
+        "Undecided or skipped", [each for each in outcomes if each.outcome == "skipped"]
+    )
     passed = [each for each in outcomes if each.outcome == "passed" and each.message]
     if passed:
         lines += ["", f"<details><summary>passed: {len(passed)}</summary>", ""]
@@ -78,8 +80,8 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
         counts[each.outcome] = counts.get(each.outcome, 0) + 1
     bad = any(each.is_bad for each in outcomes)
     held = "passed" if counts.get("passed") else "nothing decided"
-    told = ", ".join(f"{count} {kind}" for kind, count in counts.items())
-    return f"Edits: {'failed' if bad else held}" + (f" ({told})" if told else "")
+    found = ", ".join(f"{count} {kind}" for kind, count in counts.items())
+    return f"Edits: {'failed' if bad else held}" + (f" ({found})" if found else "")
 
 
 def _cell(chain: Chain, metric: Metric) -> str:
@@ -96,12 +98,11 @@ def _cell(chain: Chain, metric: Metric) -> str:
 
 
 def _abilities(chains: Sequence[Chain]) -> list[str]:
-    rows = []
-    for chain in chains:
-        last: dict[str, Ability] = {}
-        for point in chain.checkpoints:
-            last |= point.abilities
-        rows += [_ability_row(chain.name, name, each) for name, each in last.items()]
+    rows = [
+        _ability_row(chain.name, name, each)
+        for chain in chains
+        for name, each in last_abilities(chain).items()
+    ]
     names = ("chain", "ability", "unedited", "edited", "kept", "n")
     return [*table(names, rows), ""] if rows else []
 

@@ -1,4 +1,4 @@
-"""What became of checks, told to those who are not at the terminal."""
+"""The outcomes of checks, for those who are not at the terminal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pytest_eac.untrusted_text import github_error
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What became of a check.
+    """The outcome of a check.
 
     Attributes:
         name: the node id.
@@ -35,14 +35,14 @@ class Outcome:
 
 
 def stopped() -> Outcome:
-    """Return what became of a run that did not come to its end."""
+    """Return the outcome of a run that was stopped."""
     message = (
-        "stopped before its end: what is told here was judged before that; run the same command "
-        "again to go on"
+        "stopped before its end: these results were judged before that; run the same command "
+        "again to continue"
     )
     return Outcome(name="the run", outcome="stopped", file="", line=0, message=message)
 
 
 def annotation(outcome: Outcome) -> str:
-    """Return the workflow command by which GitHub shows what became of a check."""
+    """Return the workflow command by which GitHub shows the outcome of a check."""
     return github_error(outcome.message, file=outcome.file, line=outcome.line, title=outcome.name)

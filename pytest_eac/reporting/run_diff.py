@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_eac.judging.run_comparison import Pair, RunComparison
-    from pytest_eac.judging.run_diff import Change, Flip
+    from pytest_eac.judging.run_diff import Change, PairedScore
 
 HEADINGS = ("metric", "there", "here", "change", "95% interval", "p", "n", "lost", "gained")
 _WIDTHS = (14, 8, 8, 8, 17, 7, 5, 5, 7)
@@ -147,14 +147,14 @@ def _as_data(pair: Pair) -> dict[str, Any]:
     return asdict(pair) | {"changes": [asdict(each) | {"p": each.p} for each in pair.changes]}
 
 
-def _flipped(found: Sequence[Change]) -> Iterator[tuple[str, Change, Sequence[Flip]]]:
+def _flipped(found: Sequence[Change]) -> Iterator[tuple[str, Change, Sequence[PairedScore]]]:
     for change in found:
         for kind, flips in (("lost", change.lost), ("gained", change.gained)):
             if flips and change.kind == "edits":
                 yield kind, change, flips
 
 
-def _flip(flip: Flip) -> str:
+def _flip(flip: PairedScore) -> str:
     return f"edit {flip.item + 1}: {flip.name} ({flip.old:.3g} -> {flip.new:.3g})"
 
 

@@ -1,15 +1,10 @@
-"""Charts as SVG: scales, marks, and the line plots of the HTML page.
-
-A plot of the page takes its colours from the page's style sheet; there are no scripts.
-"""
+"""What is drawn on a chart, and where it lies; templates write it as SVG."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor, log10
 from typing import TYPE_CHECKING
-
-from pytest_eac.untrusted_text import markup
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,8 +14,6 @@ WIDE, NARROW = 480, 380
 """Widths of a plot that stands alone, and of one of several side by side."""
 LEFT, RIGHT, TOP, BOTTOM = 58, 12, 12, 44
 MOST_POINTS = 200
-MARKED = 24
-"""Lines with more points than this are drawn without markers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,40 +68,6 @@ def thinned(points: Sequence[Point]) -> tuple[Point, ...]:
     return tuple(points[round(k * last / (MOST_POINTS - 1))] for k in range(MOST_POINTS))
 
 
-def line_plot(lines: Iterable[Line], *, title: str, x: str, y: str, width: int = NARROW) -> str:
-    """Draw lines with their intervals as an SVG element; empty text if there is no point.
-
-    Args:
-        lines: what to draw.
-        title: says to those who do not see it what the plot shows.
-        x: the horizontal axis.
-        y: the vertical axis.
-        width: one of the two above.
-    """
-    drawn = [line for line in lines if line.points]
-    points = [point for line in drawn for point in line.points]
-    if not points:
-        return ""
-    ys = [each for p in points for each in (p.y, p.low, p.high) if each is not None]
-    frame = Frame(
-        xs=ticks(min(0.0, *(p.x for p in points)), max(p.x for p in points)),
-        ys=ticks(min(0.0, *ys), max(ys)),
-        left=LEFT,
-        right=width - RIGHT,
-        top=TOP,
-        bottom=HEIGHT - BOTTOM,
-    )
-    return element(
-        "svg",
-        element("title", markup(title)),
-        _axes(frame, x, y),
-        *(_line(line, frame) for line in drawn),
-        viewBox=f"0 0 {width} {HEIGHT}",
-        role="img",
-        aria_label=title,
-    )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
     """Where numbers lie on a drawing.
@@ -139,73 +98,48 @@ class Frame:
         share = (number - self.ys[0]) / (self.ys[-1] - self.ys[0])
         return round(self.bottom - share * (self.bottom - self.top), 1)
 
-    def level(self, number: float, **attributes: object) -> str:
-        """Draw a line across at a number of the vertical axis."""
-        y = self.y(number)
-        return line(self.left, y, self.right, y, **attributes)
-
-    def names(self, x: str, y: str, *, bottom: float, left: float, **attributes: object) -> str:
-        """Write below and beside the axes what they are of."""
-        middle = (self.top + self.bottom) / 2
-        turned = f"rotate(-90 {left} {middle})"
-        return text((self.left + self.right) / 2, bottom, x, **attributes) + text(
-            left, middle, y, transform=turned, **attributes
-        )
-
-    def path(self, places: Iterable[tuple[float, float]]) -> str:
+    def path(self, points: Iterable[Point]) -> str:
         """Return the points of a line or an area."""
-        return " ".join(f"{self.x(x)},{self.y(y)}" for x, y in places)
+        return " ".join(f"{self.x(each.x)},{self.y(each.y)}" for each in points)
 
 
-def element(name: str, *content: str, **attributes: object) -> str:
-    """Return an element of SVG.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """Lines with their intervals.
 
-    Args:
-        name: of the element.
-        content: what is in it, as markup.
-        attributes: any text; ``class_`` is ``class``, ``font_size`` is ``font-size``.
+    Attributes:
+        title: says what the plot shows to those who do not see it.
+        x: what the horizontal axis is.
+        y: what the vertical axis is.
+        lines: what is drawn, with no more points than a plot can show.
+        frame: where numbers lie.
+        width: of the drawing; one of the two above.
     """
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{markup(str(value))}"'
-        for key, value in attributes.items()
+
+    title: str
+    x: str
+    y: str
+    lines: tuple[Line, ...]
+    frame: Frame
+    width: int
+    height: int = HEIGHT
+
+
+def line_plot(
+    lines: Iterable[Line], *, title: str, x: str, y: str, width: int = NARROW
+) -> Plot | None:
+    """Return a plot of lines, each thinned; nothing if there is no point."""
+    drawn = tuple(replace(each, points=thinned(each.points)) for each in lines if each.points)
+    points = [point for line in drawn for point in line.points]
+    if not points:
+        return None
+    ys = [each for p in points for each in (p.y, p.low, p.high) if each is not None]
+    frame = Frame(
+        xs=ticks(min(0.0, *(p.x for p in points)), max(p.x for p in points)),
+        ys=ticks(min(0.0, *ys), max(ys)),
+        left=LEFT,
+        right=width - RIGHT,
+        top=TOP,
+        bottom=HEIGHT - BOTTOM,
     )
-    return f"<{name}{written}>{''.join(content)}</{name}>" if content else f"<{name}{written}/>"
-
-
-def line(x1: float, y1: float, x2: float, y2: float, **attributes: object) -> str:
-    """Draw a straight line."""
-    return element("line", x1=x1, x2=x2, y1=y1, y2=y2, **attributes)
-
-
-def text(x: float, y: float, content: str, **attributes: object) -> str:
-    """Write any text at a place."""
-    return element("text", markup(content), x=x, y=y, **attributes)
-
-
-def _axes(frame: Frame, x: str, y: str) -> str:
-    """Draw a grid, its numbers, and what the axes are."""
-    parts = []
-    for each in frame.ys:
-        parts.append(frame.level(each))
-        parts.append(text(frame.left - 6, frame.y(each) + 4, f"{each:g}", class_="end"))
-    parts += [text(frame.x(each), frame.bottom + 16, f"{each:g}") for each in frame.xs]
-    parts.append(frame.names(x, y, bottom=HEIGHT - 6, left=14))
-    return element("g", *parts, class_="axes")
-
-
-def _line(drawn: Line, frame: Frame) -> str:
-    points = thinned(drawn.points)
-    parts = [element("title", markup(drawn.name))]
-    for point in points:
-        if point.low is not None and point.high is not None:
-            # Beside the intervals of other lines.
-            x = round(frame.x(point.x) + 3 * (drawn.style % 4 - 1.5), 1)
-            parts.append(line(x, frame.y(point.low), x, frame.y(point.high), class_="interval"))
-    if drawn.joined and len(points) > 1:
-        parts.append(element("polyline", points=frame.path((each.x, each.y) for each in points)))
-    if not drawn.fitted and (len(points) <= MARKED or not drawn.joined):
-        parts += [
-            element("circle", cx=frame.x(each.x), cy=frame.y(each.y), r=3.5) for each in points
-        ]
-    kind = "fitted" if drawn.fitted else "measured"
-    return element("g", *parts, class_=f"{kind} s{drawn.style}")
+    return Plot(title=title, x=x, y=y, lines=drawn, frame=frame, width=width)

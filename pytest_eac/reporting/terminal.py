@@ -9,7 +9,7 @@ from math import ceil, floor
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.paired_edits import metrics_of
+from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.spec.metrics import BUILT_IN
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class _Column:
 
 
 def summary_lines(chains: Sequence[Chain]) -> list[str]:
-    """Return a table of chains x metrics at the end of their sequences, and those of what else is.
+    """Return a table of chains x metrics at the end of their sequences, and further tables.
 
     Shares are percentages, with their intervals below them, and the number of edits where it is not
     that of all; ``dev`` is the relative L1 deviation of the edited matrices. Metrics of other
@@ -65,7 +65,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
 
 
 def _cached_line(chains: Sequence[Chain]) -> list[str]:
-    """Say how much of the chains was at hand from earlier runs, if any edit was."""
+    """Say how much of the chains came from the cache, if any edit did."""
     edits = [cost.cached for chain in chains for cost in chain.per_edit]
     if not any(edits):
         return []
@@ -79,12 +79,12 @@ def _cached_line(chains: Sequence[Chain]) -> list[str]:
 def _growth(chain: Chain) -> Iterator[str]:
     """Say how the deviation grows, where that was asked for and has not failed."""
     for each in chain.verdicts:
-        told = each.message.splitlines()
+        lines = each.message.splitlines()
         if each.outcome != "passed" or not each.check.startswith("deviation"):
             continue
         if each.check == "deviation":  # the table has it; when it would be crossed comes after it
-            told = [f"deviation of {chain.name}: {line}" for line in told[1:]]
-        for line in told:
+            lines = [f"deviation of {chain.name}: {line}" for line in lines[1:]]
+        for line in lines:
             yield from wrapped(line)
 
 
@@ -102,7 +102,7 @@ def _orders(chain: Chain) -> str:
 
 
 def fit(text: str, width: int) -> str:
-    """Leave out the middle of a text that is too long: both ends tell things apart."""
+    """Leave out the middle of a text that is too long: names differ at both ends."""
     half = (width - 3) // 2
     return text if len(text) <= width else f"{text[: width - 3 - half]}...{text[-half:]}"
 
@@ -112,21 +112,15 @@ def _abilities(chains: Sequence[Chain]) -> list[str]:
     unedited = {name: each for chain in chains for name, each in chain.abilities.items()}
     rows = [_ability_row("unedited", name, each) for name, each in unedited.items()]
     rows += [
-        _ability_row(chain.name, name, _last(chain, name))
+        _ability_row(chain.name, name, each)
         for chain in chains
-        for name in chain.abilities
+        for name, each in (chain.abilities | last_abilities(chain)).items()
     ]
     heading = (
         f"{'chain':<23} {'ability':<15}{'base':>7}{'edited':>8}{'kept':>6} "
         f"{_level(chains[0]):<14}{'n':>5}"
     )
     return [heading, *rows] if rows else []
-
-
-def _last(chain: Chain, name: str) -> Ability:
-    """Return an ability at the last checkpoint that has it; the unedited one if none has."""
-    found = [point.abilities[name] for point in chain.checkpoints if name in point.abilities]
-    return found[-1] if found else chain.abilities[name]
 
 
 def _ability_row(chain: str, name: str, ability: Ability) -> str:
@@ -185,7 +179,7 @@ def _rows(chain: Chain, columns: Sequence[_Column]) -> list[str]:
         _row(f"  {_level(chain)} interval", "", intervals),
     ]
     if any(text not in {"", count} for _, text in counts):
-        rows.append(_row("  of so many edits", "", counts))
+        rows.append(_row("  number of edits", "", counts))
     return rows
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.records.tracing import layers_around
 from pytest_eac.reporting import svg
+from pytest_eac.reporting.templates import template
 from pytest_eac.reporting.terminal import fit
-from pytest_eac.untrusted_text import markup
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from pytest_eac.records.tracing import Effect, LayerEffect, TracedFact, Tracing
 
@@ -61,21 +61,21 @@ def _count(number: int, of: str) -> str:
 def _facts(tracing: Tracing) -> Iterator[str]:
     yield f"{'probability of the answer':<65}  clean  noisy"
     for fact in tracing.facts:
-        yield _fact_row(f"{fact.edit + 1:>4} {_told(fact)}", fact.clean, fact.corrupted)
+        yield _fact_row(f"{fact.edit + 1:>4} {_fact(fact)}", fact.clean, fact.corrupted)
     clean = fmean(fact.clean for fact in tracing.facts)
     noisy = fmean(fact.corrupted for fact in tracing.facts)
     yield _fact_row("     mean", clean, noisy)
     if any(fact.own for fact in tracing.facts):
         yield "* the edit has no truth: this is the model's own next token"
     if tracing.skipped:
-        yield "left out:"
+        yield "skipped:"
     for each in tracing.skipped:
         yield from wrap(
             f"{each.edit + 1:>4} {each.prompt}: {each.reason}", _WIDTH, subsequent_indent=" " * 5
         )
 
 
-def _told(fact: TracedFact) -> str:
+def _fact(fact: TracedFact) -> str:
     return f"{fact.prompt} -> {fact.answer}{'*' if fact.own else ''}"
 
 
@@ -87,9 +87,9 @@ def _chart(tracing: Tracing) -> Iterator[str]:
     effects = [each.mlp for each in tracing.layers]
     low = min(0.0, *(_ends(effect)[0] for effect in effects))
     high = max(0.0, *(_ends(effect)[1] for effect in effects))
-    yield f"mlp: what returns with the MLP outputs of {_window(tracing)} put back at the subject's"
+    yield f"mlp: probability restored by the MLP outputs of {_window(tracing)} at the subject's"
     yield "last token; bar: # to the lower end of its 95% interval, = to the mean, - to"
-    yield "the upper end; state: what returns with the layer's whole output"
+    yield "the upper end; state: restored by the layer's whole output"
     yield " layer    mlp     95% interval   state"
     for each in tracing.layers:
         mark = "*" if each.layer == tracing.best_layer else " "
@@ -155,8 +155,8 @@ def _first_layer(tracing: Tracing) -> list[str]:
     if not over:
         return []
     text = (
-        f"passed over, though larger: {', '.join(map(str, over))}; the MLP of layer 0 is put back "
-        "with them, which undoes part of the noise itself"
+        f"larger, but not advised: {', '.join(map(str, over))}; restoring them restores "
+        "the MLP of layer 0, which undoes part of the noise itself"
     )
     return wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
@@ -167,14 +167,7 @@ def _within(layers: Sequence[LayerEffect], best: LayerEffect) -> list[int]:
 
 
 # The picture, in the units of its viewBox.
-_WIDE, _HIGH = 760, 450
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 736, 92, 386
-_BLUE, _GREY, _INK = "#1f5fa8", "#8a8a8a", "#222222"
-_TEXTS: dict[str, object] = {"font_family": "sans-serif", "font_size": 13, "fill": _INK}
-_RETURNS = "probability of the answer that returns"
-_BAND: dict[str, object] = {"fill": _BLUE, "fill_opacity": 0.2}
-_MEAN: dict[str, object] = {"stroke": _BLUE, "stroke_width": 2}
-_STATE: dict[str, object] = {"stroke": _GREY, "stroke_width": 1.5, "stroke_dasharray": "5 4"}
 
 
 def tracing_svg(tracing: Tracing, model: str) -> str:
@@ -192,73 +185,22 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
         top=_TOP,
         bottom=_BOTTOM,
     )
-    facts = _count(len(tracing.facts), "fact")
-    window = f" at the centre of the {tracing.window} restored MLPs" if tracing.window > 1 else ""
-    title = f"Causal tracing of {model}"
-    effect = f"MLP outputs of {_window(tracing)} put back, mean of {facts}, 95 % interval"
-    picture = svg.element(
-        "svg",
-        svg.element("title", markup(title)),
-        svg.element("rect", width=_WIDE, height=_HIGH, fill="white"),
-        svg.text(_LEFT, 26, fit(title, 74), font_size=17, font_weight="bold"),
-        *_legend(effect),
-        *_axes(tracing, frame),
-        *_curves(tracing, frame),
-        frame.names(f"layer{window}", _RETURNS, bottom=436, left=20, text_anchor="middle"),
-        xmlns="http://www.w3.org/2000/svg",
-        viewBox=f"0 0 {_WIDE} {_HIGH}",
-        width=_WIDE,
-        height=_HIGH,
-        role="img",
-        **_TEXTS,
+
+    def path(values: Iterable[float]) -> str:
+        return frame.path(svg.Point(x=x, y=y) for x, y in enumerate(values))
+
+    lower = frame.path(svg.Point(x=x, y=ends[x][0]) for x in reversed(range(len(layers))))
+    picture = template("tracing.svg.j2").render(
+        title=f"Causal tracing of {model}",
+        fit=fit,
+        effect=f"MLP outputs of {_window(tracing)} restored, mean of "
+        f"{_count(len(tracing.facts), 'fact')}, 95 % interval",
+        tracing=tracing,
+        frame=frame,
+        digits=max(0, -floor(log10(frame.ys[1] - frame.ys[0]) + 1e-9)),
+        every=ceil(len(layers) / 16),
+        band=f"{path(high for _, high in ends)} {lower}",
+        states=path(states),
+        means=path(each.mlp.value for each in layers),
     )
     return f"{picture}\n"
-
-
-def _legend(effect: str) -> Iterator[str]:
-    yield svg.element("rect", x=_LEFT, y=40, width=26, height=14, **_BAND)
-    yield svg.line(_LEFT, 47, _LEFT + 26, 47, **_MEAN)
-    yield svg.text(_LEFT + 33, 51, effect)
-    yield svg.line(_LEFT, 68, _LEFT + 26, 68, **_STATE)
-    yield svg.text(_LEFT + 33, 72, "one layer's whole output put back")
-
-
-def _axes(tracing: Tracing, frame: svg.Frame) -> Iterator[str]:
-    digits = max(0, -floor(log10(frame.ys[1] - frame.ys[0]) + 1e-9))
-    for tick in frame.ys:
-        yield frame.level(tick, stroke="#dddddd" if tick else _INK)
-        yield svg.text(_LEFT - 8, frame.y(tick) + 4, f"{tick:.{digits}f}", text_anchor="end")
-    every = ceil(len(tracing.layers) / 16)
-    for each in tracing.layers:
-        labelled = each.layer % every == 0
-        x = frame.x(each.layer)
-        yield svg.line(x, _BOTTOM, x, _BOTTOM + (7 if labelled else 4), stroke=_INK)
-        if labelled:
-            yield svg.text(x, _BOTTOM + 22, str(each.layer), text_anchor="middle")
-
-
-def _curves(tracing: Tracing, frame: svg.Frame) -> Iterator[str]:
-    layers = tracing.layers
-    band = [(each.layer, _ends(each.mlp)[1]) for each in layers]
-    band += [(each.layer, _ends(each.mlp)[0]) for each in reversed(layers)]
-    states = frame.path((each.layer, each.state.value) for each in layers)
-    means = frame.path((each.layer, each.mlp.value) for each in layers)
-    best = layers[tracing.best_layer]
-    yield svg.element("polygon", points=frame.path(band), **_BAND)
-    yield svg.element("polyline", points=states, fill="none", **_STATE)
-    yield svg.element("polyline", points=means, fill="none", **_MEAN)
-    for each in layers:
-        yield svg.element(
-            "circle",
-            svg.element("title", f"layer {each.layer}: {each.mlp.value:+.3f}"),
-            class_="layer",
-            cx=frame.x(each.layer),
-            cy=frame.y(each.mlp.value),
-            r=6 if each is best else 3,
-            fill=_BLUE,
-        )
-    anchor, shift = ("end", -6) if best.layer > len(layers) / 2 else ("start", 6)
-    x, name = frame.x(best.layer), f"layer {best.layer}"
-    yield svg.line(x, _TOP, x, _BOTTOM, stroke=_BLUE, stroke_dasharray="2 3")
-    bold: dict[str, object] = {"font_weight": "bold", "fill": _BLUE}
-    yield svg.text(x + shift, _TOP + 14, name, text_anchor=anchor, **bold)

@@ -1,4 +1,4 @@
-"""Many tests at once: what their p-values are worth together."""
+"""Corrections for multiple testing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CorrectionMethod = Literal["holm", "bh", "none"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Adjusted:
-    """A p-value after correction, to be held against the same level as one that stands alone.
+    """A p-value after correction, to be compared with the same level as a single one.
 
     Attributes:
         p: the corrected p-value, at most 1.

@@ -1,4 +1,4 @@
-"""Two methods on the same items: is one above the other, and by how much?"""
+"""Is one method above another on the same items, and by how much?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from pytest_eac.stats.paired import Interval, resampled
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# All signs are gone through up to 13 differences, 2 ** 13 = 8192; so many draws stand for more.
+# All signs are gone through up to 13 differences, 2 ** 13 = 8192; beyond that, this many are drawn.
 _FLIPS = 9999
 # Numbers in the draws that are held at once.
 _BATCH = 2**22

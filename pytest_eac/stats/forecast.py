@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_eac.stats.growth import parameters
+from pytest_eac.stats.growth import log_steps, parameter_bounds, quasi_deviance
+from pytest_eac.stats.series import batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,9 @@ HORIZON = 10
 """How far a forecast looks, in multiples of the edits that ran."""
 _PATHS = 1000
 _POINTS = 150
+_GRID = 400
+_TAIL = 2.5
+"""How many times as wide as its interval a parameter is drawn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,7 @@ def _futures(
     series: Series, fitted: Fit, ahead: Floats, many: int, generator: np.random.Generator
 ) -> Floats:
     """Draw (many, len(ahead)) changes of the total from ``ahead[0]`` on to each count."""
-    expected = parameters(series, fitted, ahead, many, generator)
+    expected = _expected(series, fitted, ahead, many, generator)
     n, freedom = len(fitted.residuals), fitted.freedom
     spread = math.sqrt(fitted.dispersion)
     level = 1 + spread / math.sqrt(n) * generator.standard_t(freedom, (many, 1))
@@ -104,6 +108,36 @@ def _futures(
     updates = np.diff(ahead) * n / series.at[-1]
     steps = expected * np.maximum(level, 0) * (1 + noise / np.sqrt(np.maximum(updates, 1)))
     return np.hstack([np.zeros((many, 1)), steps.cumsum(axis=1)])
+
+
+def _expected(
+    series: Series, fitted: Fit, ahead: Floats, many: int, generator: np.random.Generator
+) -> Floats:
+    """Draw what a shape may expect of later steps: (many, len(ahead) - 1).
+
+    Parameters are drawn in proportion to ``(1 + rise / (dispersion f))^(-(f + 1) / 2)``, with the
+    rise of the deviance above its least and f degrees of freedom: Student's t where the deviance is
+    a parabola. Each has the scale that fits the steps so far.
+    """
+    if fitted.shape == "linear":
+        return np.tile(fitted.expected(ahead), (many, 1))
+    bounds = parameter_bounds(fitted.shape, series)
+    low = bounds[0] if fitted.low is None else fitted.low
+    high = bounds[1] if fitted.high is None else fitted.high
+    low = max(bounds[0], fitted.parameter - _TAIL * (fitted.parameter - low))
+    high = min(bounds[1], fitted.parameter + _TAIL * (high - fitted.parameter))
+    grid = np.linspace(low, high, _GRID)[:, None]
+    edges, freedom = series.edges, fitted.freedom
+    shape, steps = fitted.shape, series.steps
+    parts = list(batches(_GRID, len(steps)))
+    deviances = [quasi_deviance(shape, steps, edges, grid[part]) for part in parts]
+    rise = np.concatenate(deviances) - fitted.criterion
+    density = (1 + np.maximum(rise, 0) / (fitted.dispersion * freedom)) ** (-(freedom + 1) / 2)
+    chosen = generator.choice(_GRID, many, p=density / density.sum())
+    scale = np.concatenate(
+        [np.mean(steps * np.exp(-log_steps(shape, grid[part], edges)), axis=-1) for part in parts]
+    )[chosen]
+    return np.asarray(scale[:, None] * np.exp(log_steps(shape, grid[chosen], ahead)))
 
 
 def _first_beyond(ahead: Floats, totals: Floats, limit: float) -> Floats:

@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import scipy
 
-from pytest_eac.stats.batches import batches
-
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -31,9 +29,6 @@ FEWEST_STEPS = 5
 _EXPONENTS = (0.02, 8.0)
 _LARGEST_TURN = 20.0
 """The most that an exponential shape may grow over a series, as a power of e."""
-_GRID = 400
-_TAIL = 2.5
-"""How many times as wide as its interval a parameter is drawn."""
 _LEAST_DISPERSION = 1e-8
 """Steps are differences of rounded totals: none is exact."""
 
@@ -73,10 +68,10 @@ class Fit:
 
     def expected(self, edges: Floats) -> Floats:
         """Return the expected steps between ``edges``, one fewer than there are of these."""
-        return np.asarray(self.scale * np.exp(_log_steps(self.shape, self.parameter, edges)))
+        return np.asarray(self.scale * np.exp(log_steps(self.shape, self.parameter, edges)))
 
 
-def _log_steps(shape: Shape, parameter: Any, edges: Floats) -> Any:
+def log_steps(shape: Shape, parameter: Any, edges: Floats) -> Any:
     """Return the log of the steps of a shape with scale 1.
 
     Args:
@@ -94,7 +89,7 @@ def _log_steps(shape: Shape, parameter: Any, edges: Floats) -> Any:
     return parameter * start + np.log((end - start) * np.expm1(turn) / turn)
 
 
-def _deviance(shape: Shape, steps: Floats, edges: Floats, parameter: Any) -> Any:
+def quasi_deviance(shape: Shape, steps: Floats, edges: Floats, parameter: Any) -> Any:
     """Return twice ``sum(d / mu + log mu)`` over steps d, least over the scale, less a constant.
 
     That is the quasi-deviance for a standard deviation in proportion to the mean mu. It asks
@@ -102,7 +97,7 @@ def _deviance(shape: Shape, steps: Floats, edges: Floats, parameter: Any) -> Any
 
     Source: Wedderburn (1974), "Quasi-likelihood functions"; McCullagh and Nelder (1989), ch. 9.
     """
-    log_mean = _log_steps(shape, parameter, edges)
+    log_mean = log_steps(shape, parameter, edges)
     scale = np.mean(steps * np.exp(-log_mean), axis=-1)
     with np.errstate(divide="ignore", invalid="ignore"):
         found = 2 * (len(steps) * np.log(scale) + log_mean.sum(axis=-1))
@@ -128,9 +123,9 @@ def fit(series: Series, shape: Shape, *, confidence: float = 0.95) -> Fit | None
     steps, edges, n = series.steps, series.edges, len(series.at)
     if n < FEWEST_STEPS or series.total[-1] <= 0:
         return None
-    deviance = partial(_deviance, shape, steps, edges)
+    deviance = partial(quasi_deviance, shape, steps, edges)
     parameter = 1.0
-    bounds = _bounds(shape, series)
+    bounds = parameter_bounds(shape, series)
     if shape != "linear":
         found = scipy.optimize.minimize_scalar(
             deviance, bounds=bounds, method="bounded", options={"xatol": 1e-7 * bounds[1]}
@@ -141,7 +136,7 @@ def fit(series: Series, shape: Shape, *, confidence: float = 0.95) -> Fit | None
     least = float(deviance(parameter))
     if not np.isfinite(least):
         return None
-    means = np.exp(_log_steps(shape, parameter, edges))
+    means = np.exp(log_steps(shape, parameter, edges))
     scale = float(np.mean(steps / means))
     residuals = steps / means / scale
     freedom = n - (1 if shape == "linear" else 2)
@@ -162,7 +157,8 @@ def fit(series: Series, shape: Shape, *, confidence: float = 0.95) -> Fit | None
     )
 
 
-def _bounds(shape: Shape, series: Series) -> tuple[float, float]:
+def parameter_bounds(shape: Shape, series: Series) -> tuple[float, float]:
+    """Return the smallest and the largest parameter that is tried."""
     steepest = _LARGEST_TURN / series.at[-1]
     return (-steepest, steepest) if shape == "exponential" else _EXPONENTS
 
@@ -192,9 +188,9 @@ def p_reaches(series: Series, fitted: Fit, limit: float) -> float:
         fitted: the shape that was fitted to them, with a parameter.
         limit: what is tested; beyond the steepest shape that is tried, that one is.
     """
-    low, high = _bounds(fitted.shape, series)
+    low, high = parameter_bounds(fitted.shape, series)
     tested = min(max(limit, low), high)
-    least = float(_deviance(fitted.shape, series.steps, series.edges, tested))
+    least = float(quasi_deviance(fitted.shape, series.steps, series.edges, tested))
     root = math.sqrt(max(0.0, least - fitted.criterion) / fitted.dispersion)
     return float(scipy.stats.t.sf(math.copysign(root, limit - fitted.parameter), fitted.freedom))
 
@@ -228,35 +224,3 @@ def fits(series: Series, *, confidence: float = 0.95) -> tuple[Fit, ...]:
     weights = relative / relative.sum()
     weighted = [replace(one, weight=float(w)) for one, w in zip(found, weights, strict=True)]
     return tuple(sorted(weighted, key=lambda one: -one.weight))
-
-
-def parameters(
-    series: Series, fitted: Fit, ahead: Floats, many: int, generator: np.random.Generator
-) -> Floats:
-    """Draw what a shape may expect of later steps: (many, len(ahead) - 1).
-
-    Parameters are drawn in proportion to ``(1 + rise / (dispersion f))^(-(f + 1) / 2)``, with the
-    rise of the deviance above its least and f degrees of freedom: Student's t where the deviance is
-    a parabola. Each has the scale that fits the steps so far.
-    """
-    if fitted.shape == "linear":
-        return np.tile(fitted.expected(ahead), (many, 1))
-    bounds = _bounds(fitted.shape, series)
-    low = bounds[0] if fitted.low is None else fitted.low
-    high = bounds[1] if fitted.high is None else fitted.high
-    low = max(bounds[0], fitted.parameter - _TAIL * (fitted.parameter - low))
-    high = min(bounds[1], fitted.parameter + _TAIL * (high - fitted.parameter))
-    grid = np.linspace(low, high, _GRID)[:, None]
-    edges, freedom = series.edges, fitted.freedom
-    shape, steps = fitted.shape, series.steps
-    deviances = [_deviance(shape, steps, edges, grid[part]) for part in batches(_GRID, len(steps))]
-    rise = np.concatenate(deviances) - fitted.criterion
-    density = (1 + np.maximum(rise, 0) / (fitted.dispersion * freedom)) ** (-(freedom + 1) / 2)
-    chosen = generator.choice(_GRID, many, p=density / density.sum())
-    scale = np.concatenate(
-        [
-            np.mean(steps * np.exp(-_log_steps(shape, grid[part], edges)), axis=-1)
-            for part in batches(_GRID, len(steps))
-        ]
-    )[chosen]
-    return np.asarray(scale[:, None] * np.exp(_log_steps(shape, grid[chosen], ahead)))

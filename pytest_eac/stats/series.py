@@ -1,13 +1,19 @@
-"""A running total and its steps."""
+"""A running total and its steps, and how many rows of numbers are held at once."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 Floats = NDArray[np.float64]
+ENTRIES = 2**18
+"""This many numbers are held at once, or one row of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +48,10 @@ class Series:
     def pace(self) -> Floats:
         """The steps per edit."""
         return self.steps / np.diff(self.edges)
+
+
+def batches(count: int, width: int) -> Iterator[slice]:
+    """Yield slices that cover ``count`` rows of ``width`` numbers in order, a batch each."""
+    rows = max(1, ENTRIES // width)
+    for start in range(0, count, rows):
+        yield slice(start, min(start + rows, count))

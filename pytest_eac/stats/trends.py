@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import scipy
 
-from pytest_eac.stats.batches import batches
 from pytest_eac.stats.paired import Interval
+from pytest_eac.stats.series import batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 _RESAMPLES = 399
 _PERMUTATIONS = 1999
 _MOST_TIMES = 100
-"""Beyond so many times the steps at hand, an estimate of how many are needed says nothing."""
+"""Beyond this many times the steps at hand, an estimate of how many are needed is useless."""
 _MOST_POINTS = 60
 """Theil-Sen looks at all pairs: a longer series is read after every k-th step."""
 SHORTEST_REGIME = 3
-"""An onset has at least so many steps on either side of it: one step alone is no regime."""
+"""An onset has at least this many steps on either side: one step alone is no regime."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Onset:
         index: the first value of the new level, counted from 0.
         factor: mean from there on over the mean before; infinite where that is not positive.
         p: the chance of as clear a rise, at whatever place, if the order meant nothing.
-        smallest_p: the least p that so many values can give.
+        smallest_p: the least p that this many values can give.
     """
 
     index: int

@@ -71,7 +71,9 @@ def test_with_anchors_fewer_of_them_are_the_constraint() -> None:
 
 def test_edits_lost_while_abilities_hold_point_to_anchors_and_net() -> None:
     line = only(judged("rome-eac", failed="efficacy", passed="nli", anchors=ANCHORS))
-    assert line.startswith("edits do not take: anchors too few or the net too strong. To change: ")
+    assert line.startswith(
+        "edits do not take effect: too few anchors, or too strong a penalty. To change: "
+    )
     assert "anchors.ratio up (now 0.2); anchors.l1 down (now 5e-07); anchors.steps up" in line
 
 
@@ -84,8 +86,8 @@ def test_both_lost_point_to_the_layer_or_the_step_size() -> None:
 def test_edits_that_are_lost_later_on_interfere() -> None:
     line = only(judged("memit", failed="retention", passed="efficacy"))
     assert line == (
-        "edits take but are lost later on: edits overwrite each other. To change: sequence.batch "
-        "up; a method that protects earlier keys (memit-prev, alphaedit)"
+        "edits take effect but are lost later on: edits overwrite each other. To change: "
+        "sequence.batch up; a method that protects earlier keys (memit-prev, alphaedit)"
     )
     assert "batch" not in only(judged("rome", failed="retention", passed="efficacy"))
     assert "protects" not in only(judged("alphaedit-eac", failed="retention", passed="efficacy"))

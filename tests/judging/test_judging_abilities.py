@@ -88,7 +88,7 @@ def test_a_signal_is_one_at_the_confidence_that_is_asked(confidence: float, sign
     base = replace(BASE, value=17 / 24, n=24, chance=0.5, majority=0.5, scores=scores)
     found = judged(of(base, base=base), keep=0.7, confidence=confidence)
     assert ("no signal" not in found.message) == signal
-    assert (f"at {100 * confidence:g}%, so that" in found.message) != signal
+    assert (f"at {100 * confidence:g}%, so there" in found.message) != signal
 
 
 def test_an_ability_that_was_not_measured_is_undecided() -> None:
@@ -147,7 +147,5 @@ def test_varied_nonsense_is_no_generation(
     measured = replace(chain(able(2, generation=edited)), abilities={"generation": base})
     found = judge_one(measured, "generation", AbilityBounds(**limits))
     assert found.outcome == outcome
-    strange = (
-        f"texts of {perplexity / 2:.4g} times the perplexity, by the unedited model, of its own"
-    )
+    strange = f"by the unedited model {perplexity / 2:.4g} times that of its own"
     assert (strange in found.message) == (outcome == "failed")

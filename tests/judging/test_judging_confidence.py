@@ -68,7 +68,7 @@ def test_an_undecided_check_says_how_many_edits_it_needs() -> None:
 def test_no_number_of_edits_decides_what_is_at_its_limit() -> None:
     [found] = judged(of(10, efficacy=9), {"efficacy": sure(0.9)})
     assert (found.outcome, found.needs) == ("undecided", None)
-    assert "no number of edits decides what is so near to the limit" in found.message
+    assert "too close to the limit for any number of edits to decide" in found.message
 
 
 @given(right=st.integers(0, 40), low=st.floats(0.05, 0.95))
@@ -125,7 +125,7 @@ def test_what_has_nothing_to_be_confident_by_is_undecided() -> None:
     )
     [found] = judge(chain(point), checks)
     assert (found.outcome, found.p) == ("undecided", None)
-    assert "no scores between 0 and 1 to be confident by" in found.message
+    assert "a confidence needs scores between 0 and 1" in found.message
 
 
 def scored(base: list[float], edited: list[float]) -> Chain:

@@ -127,7 +127,7 @@ def test_a_limit_that_is_all_but_reached_needs_many_more_edits() -> None:
     assert power is not None
     found = verdict(of, max_exponent=power.parameter + 1e-4, confidence=0.95)
     assert found.needs is None
-    assert "no number of edits decides what is so near to the limit" in found.message
+    assert "too close to the limit for any number of edits to decide" in found.message
 
 
 def test_an_exponent_is_told_with_its_interval_and_the_other_shapes() -> None:
@@ -341,7 +341,7 @@ def test_a_limit_that_holds_says_when_it_will_not() -> None:
         return found.message
 
     held = told(0.3)
-    assert "if it goes on so, 0.3 is crossed after about 31 edits (95% interval 29 to 33; " in held
+    assert "if this continues, 0.3 is crossed after about 31 edits (95% interval 29 to 33; " in held
     assert "linear " in held
     assert "if it goes on" not in told(0.1), "it is crossed already"
     assert "if it goes on" not in told(9.0), "too far ahead"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_eac.judging.order_search import Draws, OrderSearch
+from pytest_eac.judging.order_search import OrderSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ def search(breaks: Callable[[Order], bool] = never, count: int = 8, **how: Any) 
     }
     written = tuple(range(1, count + 1))
     return OrderSearch(
-        draws=Draws(**(draws | how)),
+        **(draws | how),
         orders=lambda order: () if order == written else (order,),
         breaks=breaks,
     )

@@ -81,8 +81,8 @@ def test_a_metric_of_a_project_is_in_every_table_comparison_ordering_and_baselin
     html = Path("r.html").read_text(encoding="utf-8")
     for name in ("at", "largest"):
         assert f'<th scope="col">{name}</th>' in html
-        assert f"{name.title()} at each checkpoint" in html
-        assert f"{name.title()} by order of the edits" in html
+        assert f"{name} at each checkpoint" in html
+        assert f"{name} by order of the edits" in html
     data = re.search(r'id="data">(.*?)</script>', html, re.DOTALL)
     assert data is not None
     assert "at" in json.loads(data[1])["metrics"], "the table of edits has its scores"

@@ -268,4 +268,4 @@ def test_a_baseline_that_is_no_file_is_not_updated(specs: Specs) -> None:
     specs.write()
     result = specs.run("--eac-baseline=pipe", "--eac-update-baseline")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["*--eac-baseline: *pipe: is no file; --eac-update-baseline *"])
+    result.stderr.fnmatch_lines(["*--eac-baseline: *pipe: is not a file; --eac-update-baseline *"])

@@ -120,7 +120,7 @@ def test_orders_of_the_edits_are_not_judged_from_records(specs: Specs, stored: P
     specs.write("{efficacy: {min: 0.0}}", methods=QUICK, edits=SIX, more=more)
     result = specs.run(JUDGE, "-rs")
     result.assert_outcomes(passed=1, skipped=1)
-    result.stdout.fnmatch_lines(["*the orders of eac-s0 are edited anew, not stored; run the sp*"])
+    result.stdout.fnmatch_lines(["*the orders of eac-s0 are not stored; run the sp*"])
 
 
 def test_a_stored_run_can_become_the_baseline(specs: Specs, stored: Path) -> None:
@@ -227,4 +227,4 @@ def test_what_was_judged_before_ctrl_c_is_not_the_verdict_of_the_run(
     )
     assert text.startswith("## Edits: failed (1 stopped, 1 passed)")
     assert "<h1>Stopped before the end: 0 failed, 1 passed so far</h1>" in page
-    assert "stopped before its end: what is told here" in page
+    assert "stopped before its end: these results" in page

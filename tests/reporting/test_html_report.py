@@ -73,7 +73,7 @@ def test_the_page_names_no_other_place() -> None:
         (["passed", "passed"], "passed", "All 2 checks passed"),
         (["passed", "skipped"], "passed", "1 checks passed, 1 could not be decided"),
         (["skipped"], "undecided", "No check has passed: 1 could not be decided"),
-        (["passed", "xfailed"], "passed", "1 checks passed, 1 failed as known"),
+        (["passed", "xfailed"], "passed", "1 checks passed, 1 failed as expected"),
         (["passed", "error", "failed", "skipped"], "failed", "2 of 4 checks failed"),
     ],
 )
@@ -91,7 +91,7 @@ def test_why_a_check_failed_stands_at_the_top() -> None:
 def test_each_chain_and_ability_has_its_numbers_with_intervals() -> None:
     text = page(chain(checkpoint(2), able(4, nli=ABILITY)), chain(checkpoint(4), method="ft"))
     assert "0.733 (0.62 to 0.85)" in text
-    assert text.count('aria-label="Share of nli kept"') == 1
+    assert text.count('aria-label="nli kept at each checkpoint"') == 1
     assert text.count("45% to 100%<br>n=10") == 5 * 2
 
 

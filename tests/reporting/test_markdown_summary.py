@@ -35,7 +35,7 @@ def test_the_first_line_is_the_verdict_with_counts() -> None:
 def test_each_chain_has_a_row_with_intervals_and_counts() -> None:
     text = summary([CHAIN], [])
     assert "### specs/hand.eac.yaml" in text
-    assert "weights 0123456789ab; match: accuracy; intervals at 0.95\n" in text
+    assert "weights 0123456789ab; match: accuracy; 95% intervals\n" in text
     [row] = [line for line in text.splitlines() if line.startswith("| rome-eac-s0")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:2] == ["rome-eac-s0", "2"]
@@ -58,8 +58,8 @@ def test_bad_checks_are_told_in_full_and_skipped_ones_in_a_line() -> None:
 
 
 def test_what_passed_is_told_with_its_numbers_folded_away() -> None:
-    text = summary([], [outcome("passed", "0.9 (n=3)\nif it goes on so"), outcome("passed", "")])
-    assert "<details><summary>passed: 1</summary>\n\n- 0.9 (n=3); if it goes on so\n" in text
+    text = summary([], [outcome("passed", "0.9 (n=3)\nif this continues"), outcome("passed", "")])
+    assert "<details><summary>passed: 1</summary>\n\n- 0.9 (n=3); if this continues\n" in text
 
 
 @pytest.mark.parametrize(("kind", "message"), [("passed", ""), ("xfailed", "secret")])

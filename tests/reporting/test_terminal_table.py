@@ -83,7 +83,7 @@ def test_every_share_has_its_interval_and_its_number_of_edits_below_it() -> None
     of = replace(CHAIN, checkpoints=(last,), known=NOTHING, confidence=0.9)
     row, interval, counts = summary_lines([of])[-3:]
     assert cells(interval) == ["90%", "interval", "70-100", "70-100", "41-59", "70-100"]
-    assert cells(counts) == ["of", "so", "many", "edits", "2", "2", "7", "2"]
+    assert cells(counts) == ["number", "of", "edits", "2", "2", "7", "2"]
     assert row.index("50.0%") + len("50.0%") == interval.index("41-59") + len("41-59")
 
 

@@ -106,7 +106,7 @@ def test_the_report_tells_what_was_traced_and_how() -> None:
         "10 noise samples each of 3 x 0.0457, seed 7",
         "   1 The Louvre lies in -> Paris ",
         "   3 The Louvre lies in -> Paris ",
-        "left out:\n   2 Rome is in: the model says 'x', not 'y'",
+        "skipped:\n   2 Rome is in: the model says 'x', not 'y'",
         "outputs of 3 layers",
     ):
         assert told in text
@@ -118,7 +118,7 @@ def test_answers_of_the_models_own_are_marked() -> None:
     lines = tracing_lines(own, "x")
     assert any("-> Paris* " in line for line in lines)
     assert "* the edit has no truth: this is the model's own next token" in lines
-    assert "left out:" not in lines
+    assert "skipped:" not in lines
 
 
 def rows(of: Tracing) -> list[str]:
@@ -180,7 +180,7 @@ def test_near_the_bottom_there_are_fewer_layers_to_spread_over() -> None:
 def test_layers_whose_windows_hold_layer_0_are_passed_over() -> None:
     low = " ".join(" ".join(tracing_lines(tracing(0.5, 0.6, 0.1, 0.2, 0.9), "x")).split())
     assert "* the largest effect is at layer 3, its window holds layers 2 to 4" in low
-    assert "passed over, though larger: 0, 1; the MLP of layer 0" in low
+    assert "larger, but not advised: 0, 1; restoring them restores the MLP of layer 0" in low
     assert "undoes part of the noise" not in " ".join(tracing_lines(EIGHT, "x"))
     whole = tracing(0.5, 0.6, 0.1, window=9)
     assert "undoes part of the noise" not in " ".join(tracing_lines(whole, "x"))
@@ -221,8 +221,8 @@ def test_the_picture_has_a_title_axes_and_a_band_around_the_line() -> None:
     for told in (
         "Causal tracing of tiny",
         "layer at the centre of the 3 restored MLPs",
-        "probability of the answer that returns",
-        "MLP outputs of 3 layers put back, mean of 2 facts, 95 % interval",
+        "restored probability of the answer",
+        "MLP outputs of 3 layers restored, mean of 2 facts, 95 % interval",
         "layer 5",
     ):
         assert told in texts

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import t, theilslopes
 
-from pytest_eac.stats import batches
+from pytest_eac.stats import series as held
 from pytest_eac.stats.forecast import forecast
 from pytest_eac.stats.growth import fit
 from pytest_eac.stats.trends import Slope, mann_kendall, needed_steps, neighbours, onset, theil_sen
@@ -243,9 +243,9 @@ def test_resamples_in_batches_give_what_all_at_once_give(
             needed_steps(0.2, n=n, freedom=n - 1, level=1e-3),
         )
 
-    monkeypatch.setattr(batches, "ENTRIES", 2**40)
+    monkeypatch.setattr(held, "ENTRIES", 2**40)
     whole = found()
-    monkeypatch.setattr(batches, "ENTRIES", entries)
+    monkeypatch.setattr(held, "ENTRIES", entries)
     assert found() == whole
 
 
@@ -262,7 +262,7 @@ def peak_of(act: Callable[[], object]) -> int:
 def test_resamples_of_twice_as_many_edits_take_no_more_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(batches, "ENTRIES", 2**16)
+    monkeypatch.setattr(held, "ENTRIES", 2**16)
     peaks = []
     for n in (1_000, 2_000):
         series = total_of(scattered(power(n, 1.0), 0.5, np.random.default_rng(n)))

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_eac.judging.paired_edits import final_number, metrics_of
-from pytest_eac.reporting.svg import WIDE, Line, Point, line_plot, thinned
+from pytest_eac.reporting.svg import WIDE, Line, Plot, Point, line_plot
 from pytest_eac.spec.metrics import DEVIATION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pytest_eac.judging.growth import Growth
     from pytest_eac.records.run import Chain
@@ -26,28 +28,21 @@ def style(chain: Chain, chains: Sequence[Chain]) -> int:
     return [each.name for each in chains].index(chain.name) % STYLES
 
 
-def deviation_plot(chains: Sequence[Chain], grown: Sequence[Growth]) -> str:
+def deviation_plot(chains: Sequence[Chain], grown: Sequence[Growth]) -> Plot | None:
     """Draw the deviation after each edit, and the likeliest shape that was fitted to it."""
     lines = []
     for chain, growth in zip(chains, grown, strict=True):
-        at, total = growth.series.at, growth.series.total
-        points = thinned([Point(x=x, y=float(y)) for x, y in zip(at, total, strict=True)])
-        lines.append(Line(name=chain.name, style=style(chain, chains), points=points))
+        at = growth.series.at
+        totals = {chain.name: growth.series.total}
         if growth.fits:
             best = growth.fits[0]
-            steps = best.expected(np.array([0.0, *at]))
-            curve, height = [Point(x=0, y=0)], 0.0
-            for x, step in zip(at, steps.tolist(), strict=True):
-                height += step
-                curve.append(Point(x=x, y=height))
-            lines.append(
-                Line(
-                    name=f"{chain.name}: {best.shape} fitted",
-                    style=style(chain, chains),
-                    points=thinned(curve),
-                    fitted=True,
-                )
-            )
+            steps = best.expected(np.array([0.0, *at])).tolist()
+            totals[f"{chain.name}: {best.shape} fitted"] = tuple(accumulate(steps, initial=0.0))
+        for name, total in totals.items():
+            fitted = name != chain.name
+            places = zip((0, *at) if fitted else at, total, strict=True)
+            points = tuple(Point(x=x, y=float(y)) for x, y in places)
+            lines.append(Line(name=name, style=style(chain, chains), points=points, fitted=fitted))
     return line_plot(
         lines,
         title="Relative deviation of the edited matrices after each edit, and what was fitted",
@@ -57,9 +52,21 @@ def deviation_plot(chains: Sequence[Chain], grown: Sequence[Growth]) -> str:
     )
 
 
-def ability_plots(chains: Sequence[Chain]) -> list[tuple[str, str]]:
-    """Draw the share of each ability that is kept at each checkpoint; name and drawing."""
-    return [(name, drawn) for name in ability_names(chains) if (drawn := _ability(name, chains))]
+def cost_plot(chains: Sequence[Chain]) -> Plot | None:
+    """Draw how long each edit took."""
+    lines = []
+    for chain in chains:
+        seconds = enumerate((cost.seconds for cost in chain.per_edit), start=1)
+        lines.append(_line(chain, chains, [Point(x=k, y=y) for k, y in seconds]))
+    return line_plot(lines, title="Seconds that each edit took", x="edit", y="seconds", width=WIDE)
+
+
+def ability_plots(chains: Sequence[Chain]) -> dict[str, Plot]:
+    """Draw the share of each ability that is kept at each checkpoint."""
+    names = ability_names(chains)
+    return _plots(
+        chains, {name: partial(_kept, name) for name in names}, "kept at each checkpoint", y="kept"
+    )
 
 
 def ability_names(chains: Sequence[Chain]) -> list[str]:
@@ -69,72 +76,72 @@ def ability_names(chains: Sequence[Chain]) -> list[str]:
     return [name for name in dict.fromkeys((*asked, *measured)) if name in measured]
 
 
-def _ability(name: str, chains: Sequence[Chain]) -> str:
-    lines = []
-    for chain in chains:
-        points = [Point(x=0, y=1)]
-        for point in chain.checkpoints:
-            found = point.abilities.get(name)
-            if found is not None and found.signal and found.kept is not None:
-                points.append(
-                    Point(x=point.at, y=found.kept, low=found.kept_low, high=found.kept_high)
-                )
-        if len(points) > 1:
-            lines.append(Line(name=chain.name, style=style(chain, chains), points=tuple(points)))
-    return line_plot(lines, title=f"Share of {name} kept", x=EDITS, y="kept")
-
-
-def metric_plots(chains: Sequence[Chain]) -> list[tuple[str, str]]:
-    """Draw each metric at each checkpoint, where there is more than one; name and drawing."""
+def metric_plots(chains: Sequence[Chain]) -> dict[str, Plot]:
+    """Draw each metric at each checkpoint, where there is more than one."""
     if not any(len(chain.checkpoints) > 1 for chain in chains):
-        return []
+        return {}
     names = [each.name for each in metrics_of(chains)]
-    return [(name, drawn) for name in names if (drawn := _metric(name, chains))]
+    return _plots(chains, {name: partial(_measured, name) for name in names}, "at each checkpoint")
 
 
-def _metric(name: str, chains: Sequence[Chain]) -> str:
-    lines = []
-    for chain in chains:
-        points = []
-        for point in chain.checkpoints:
-            found = point.metrics.get(name)
-            if found is not None and found.value is not None:
-                points.append(Point(x=point.at, y=found.value, low=found.low, high=found.high))
-        lines.append(Line(name=chain.name, style=style(chain, chains), points=tuple(points)))
-    return line_plot(lines, title=f"{name.title()} at each checkpoint", x=EDITS, y=name)
-
-
-def cost_plot(chains: Sequence[Chain]) -> str:
-    """Draw how long each edit took."""
-    lines = [
-        Line(
-            name=chain.name,
-            style=style(chain, chains),
-            points=thinned(
-                [Point(x=k, y=cost.seconds) for k, cost in enumerate(chain.per_edit, start=1)]
-            ),
-        )
-        for chain in chains
-    ]
-    return line_plot(lines, title="Seconds that each edit took", x="edit", y="seconds", width=WIDE)
-
-
-def order_plots(chains: Sequence[Chain]) -> list[tuple[str, str]]:
-    """Draw what came of the edits in other orders, the written one at 0; name and drawing."""
+def order_plots(chains: Sequence[Chain]) -> dict[str, Plot]:
+    """Draw each metric under other orders of the edits, the written one at 0."""
     tried = [chain for chain in chains if chain.orders and chain.checkpoints]
     names = [each.name for each in metrics_of(tried) if each.asked != "unedited"]
-    return [(name, drawn) for name in names if (drawn := _orders(name, tried, chains))]
+    points = {name: partial(_under_orders, name) for name in names}
+    return _plots(chains, points, "by order of the edits", x="order", joined=False)
 
 
-def _orders(name: str, tried: Sequence[Chain], chains: Sequence[Chain]) -> str:
-    lines = []
-    for chain in tried:
-        others = (
-            run.deviation if name == DEVIATION else run.metrics.get(name) for run in chain.orders
+def _plots(
+    chains: Sequence[Chain],
+    points: Mapping[str, Callable[[Chain], Sequence[Point]]],
+    what: str,
+    *,
+    x: str = EDITS,
+    y: str | None = None,
+    joined: bool = True,
+) -> dict[str, Plot]:
+    """Return a plot by name, where there is anything to draw, of what is drawn of a chain."""
+    plots = {
+        name: line_plot(
+            [_line(chain, chains, of(chain), joined=joined) for chain in chains],
+            title=f"{name} {what}",
+            x=x,
+            y=y or name,
         )
-        found = [final_number(chain, name), *others]
-        points = [Point(x=k, y=value) for k, value in enumerate(found) if value is not None]
-        lines.append(
-            Line(name=chain.name, style=style(chain, chains), points=tuple(points), joined=False)
-        )
-    return line_plot(lines, title=f"{name.title()} by order of the edits", x="order", y=name)
+        for name, of in points.items()
+    }
+    return {name: plot for name, plot in plots.items() if plot is not None}
+
+
+def _kept(name: str, chain: Chain) -> list[Point]:
+    found = ((each.at, each.abilities.get(name)) for each in chain.checkpoints)
+    points = [
+        Point(x=at, y=ability.kept, low=ability.kept_low, high=ability.kept_high)
+        for at, ability in found
+        if ability is not None and ability.signal and ability.kept is not None
+    ]
+    return [Point(x=0, y=1), *points] if points else []
+
+
+def _measured(name: str, chain: Chain) -> list[Point]:
+    found = ((each.at, each.metrics.get(name)) for each in chain.checkpoints)
+    return [
+        Point(x=at, y=metric.value, low=metric.low, high=metric.high)
+        for at, metric in found
+        if metric is not None and metric.value is not None
+    ]
+
+
+def _under_orders(name: str, chain: Chain) -> list[Point]:
+    if not chain.orders:
+        return []
+    others = (run.deviation if name == DEVIATION else run.metrics.get(name) for run in chain.orders)
+    found = enumerate((final_number(chain, name), *others))
+    return [Point(x=k, y=value) for k, value in found if value is not None]
+
+
+def _line(
+    chain: Chain, chains: Sequence[Chain], points: Sequence[Point], *, joined: bool = True
+) -> Line:
+    return Line(name=chain.name, style=style(chain, chains), points=tuple(points), joined=joined)

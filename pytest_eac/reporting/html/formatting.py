@@ -1,4 +1,4 @@
-"""Numbers and verdicts as the page says them."""
+"""Numbers and verdicts as the page shows them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _GROUPS = {
     "Stopped": ("stopped",),
     "Failed": ("failed", "error"),
-    "Undecided or left out": ("skipped",),
+    "Undecided or skipped": ("skipped",),
     "Known issues": ("xfailed",),
     "Passed": ("passed", "xpassed"),
 }
@@ -28,7 +28,7 @@ class Headline:
     Attributes:
         outcome: ``failed``, ``undecided`` or ``passed``; ``none`` where nothing was judged.
         text: the same in words.
-        groups: the checks, by what became of them; empty groups are left out.
+        groups: the checks by their outcomes; empty groups are left out.
     """
 
     outcome: str
@@ -44,7 +44,7 @@ def headline(outcomes: Sequence[Outcome]) -> Headline:
     }
     stopped, failed, undecided, known, passed = map(len, groups.values())
     beside = [f"{undecided} could not be decided"] if undecided else []
-    beside += [f"{known} failed as known"] if known else []
+    beside += [f"{known} failed as expected"] if known else []
     if not outcomes:
         outcome, text = "none", "Nothing was judged"
     elif stopped:
@@ -60,16 +60,6 @@ def headline(outcomes: Sequence[Outcome]) -> Headline:
     return Headline(
         outcome=outcome, text=text, groups={name: each for name, each in groups.items() if each}
     )
-
-
-def number(value: float | None, digits: int = 3) -> str:
-    """Return a number as it is read; a dash where there is none."""
-    return "-" if value is None else f"{value:.{digits}g}"
-
-
-def percent(value: float | None) -> str:
-    """Return a share as a percentage; a dash where there is none."""
-    return "-" if value is None else f"{value:.1%}"
 
 
 def span(low: float | None, high: float | None, *, share: bool = False) -> str:

@@ -69,11 +69,11 @@
     }));
     const final = heat[heat.length - 1];
     const lost = final.filter((score) => score !== null && score < 1).length;
-    const told = `${chain.name}, ${metric}: ${lost} of ${final.filter((score) => score !== null).length} edits forgotten, wholly or in part, at the end; checkpoints after ${chain.at.join(", ")} edits`;
+    const summary = `${chain.name}, ${metric}: ${lost} of ${final.filter((score) => score !== null).length} edits forgotten, wholly or in part, at the end; checkpoints after ${chain.at.join(", ")} edits`;
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", told);
+    canvas.setAttribute("aria-label", summary);
     map.append(labels, canvas, ends);
-    box.append(make("p", told), map);
+    box.append(make("p", summary), map);
     maps.append(box);
   }
 

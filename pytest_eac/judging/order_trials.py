@@ -1,0 +1,215 @@
+"""What must hold under every order of a chain's edits, tried on one order after another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_eac.judging.checks import judge_one
+from pytest_eac.judging.comparable import different_matrices
+from pytest_eac.judging.paired_edits import final_number
+from pytest_eac.spec.edits import question
+from pytest_eac.spec.metrics import DEVIATION
+from pytest_eac.spec.orders import Order, show_order
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.records.run import Chain, Verdict
+    from pytest_eac.spec.schema.checks import Checks
+    from pytest_eac.spec.schema.orderings import Property
+
+
+class Runner(Protocol):
+    """Runs a chain's edits in other orders, each order once."""
+
+    @property
+    def batch(self) -> int:
+        """Edits in an update."""
+
+    @property
+    def shares(self) -> bool:
+        """Whether orders with a common beginning share its edits."""
+
+    def run(self, order: Order) -> Chain:
+        """Return the record of the edits in this order."""
+
+    def apart(self, one: Order, other: Order) -> float:
+        """Return how far two orders' final weights are apart, over the change that ``other`` makes.
+
+        In the Frobenius norm, ``||W_one - W_other|| / ||W_other - W_0||``.
+        """
+
+
+@dataclass(kw_only=True)
+class OrderTrial:
+    """Something that must hold, tried on one order after another.
+
+    Attributes:
+        values: what was observed, by order.
+        open: what an order leaves undecided, by order; in words.
+    """
+
+    chain: Chain
+    wanted: Property
+    checks: Checks
+    runner: Runner
+    values: dict[Order, float] = field(default_factory=dict)
+    open: dict[Order, str] = field(default_factory=dict)
+
+    @property
+    def written(self) -> Order:
+        """The order in which the spec has the edits."""
+        return tuple(range(1, len(self.chain.edits) + 1))
+
+    @property
+    def required(self) -> str:
+        """What must hold, in words."""
+        return f"at most {self.wanted.tolerance:g} from the written order"
+
+    def orders(self, order: Order) -> Sequence[Order]:
+        """Return the orders to run for this one; none if it says nothing."""
+        back = (-number for number in order if number < 0)
+        if order == self.written or any(self.chain.edits[k - 1].truth is None for k in back):
+            return ()
+        return (order,)
+
+    def breaks(self, order: Order) -> bool:
+        """Try an order, and say whether it breaks what must hold."""
+        raise NotImplementedError
+
+    def observed(self, order: Order) -> float | None:
+        """Return what was observed under an order, if anything."""
+        return self.values.get(order)
+
+    def worst(self) -> float:
+        """Return what was observed nearest to the limit."""
+        return max(self.values.values())
+
+    def range(self) -> str:
+        """Write what was observed under all orders."""
+        return f"at most {self.worst():.4g} from the written order"
+
+    def counterpart(self, order: Order) -> Order:
+        """Return the order to compare this one with: the same edits as written, each once."""
+        return tuple(sorted({abs(number) for number in order}))
+
+    def extremes(self, drawn: Sequence[Order]) -> tuple[Order, Order] | None:  # noqa: ARG002
+        """Return two orders that break together what neither breaks alone, if there are any."""
+        return None
+
+    def evidence(self, pair: tuple[Order, Order]) -> list[str]:
+        """Return the results of two orders, and what their edits are, a line each."""
+        lines = [_result(self.chain_of(order), order) for order in dict.fromkeys(pair)]
+        for number in sorted({abs(number) for number in (*pair[0], *pair[1])}):
+            edit = self.chain.edits[number - 1]
+            lines.append(f"  edit {number} ({edit.origin}): {edit.prompt!r} -> {edit.target!r}")
+        return lines
+
+    def chain_of(self, order: Order) -> Chain:
+        """Return the record of the edits in an order."""
+        return self.chain if order == self.written else self.runner.run(order)
+
+
+class _Hold(OrderTrial):
+    """A check of the spec holds."""
+
+    @property
+    def required(self) -> str:
+        return self.verdict(self.written).required
+
+    def breaks(self, order: Order) -> bool:
+        verdict = self.verdict(order)
+        if verdict.observed is not None:
+            self.values[order] = verdict.observed
+        if verdict.outcome == "undecided":
+            self.open[order] = verdict.message
+        return verdict.outcome == "failed"
+
+    def verdict(self, order: Order) -> Verdict:
+        return judge_one(self.chain_of(order), self.wanted.name, self.checks[self.wanted.name])
+
+    def worst(self) -> float:
+        lowest = "at least" in self.required
+        return min(self.values.values()) if lowest else max(self.values.values())
+
+    def range(self) -> str:
+        return f"{min(self.values.values()):.4g} to {max(self.values.values()):.4g}"
+
+    def counterpart(self, order: Order) -> Order:
+        same = super().counterpart(order)
+        return self.written if same == order else same
+
+    def evidence(self, pair: tuple[Order, Order]) -> list[str]:
+        return [
+            *super().evidence(pair),
+            *(f"  {line}" for line in self.verdict(pair[0]).message.split("\n")),
+        ]
+
+
+class _Spread(OrderTrial):
+    """A metric differs little between orders of the same edits."""
+
+    def orders(self, order: Order) -> Sequence[Order]:
+        same = self.counterpart(order)
+        return (order, same) if order != same else ()
+
+    def breaks(self, order: Order) -> bool:
+        same = self.counterpart(order)
+        there, here = self.metric(same), self.metric(order)
+        if there is None or here is None:
+            return False
+        if reason := self.incomparable(order, same):
+            self.open[order] = reason
+            return False
+        self.values[order] = abs(here - there)
+        return self.values[order] > self.wanted.tolerance
+
+    def metric(self, order: Order) -> float | None:
+        return final_number(self.chain_of(order), self.wanted.name)
+
+    def incomparable(self, *orders: Order) -> str | None:
+        if self.wanted.name != DEVIATION:
+            return None
+        return different_matrices({show_order(each): self.chain_of(each) for each in orders})
+
+    def extremes(self, drawn: Sequence[Order]) -> tuple[Order, Order] | None:
+        for same in dict.fromkeys(map(self.counterpart, drawn)):
+            group = [order for order in drawn if self.counterpart(order) == same]
+            found = {order: value for order in group if (value := self.metric(order)) is not None}
+            if found:
+                low, high = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
+                if self.incomparable(low, high):
+                    continue
+                if found[high] - found[low] > self.wanted.tolerance:
+                    return low, high
+        return None
+
+
+class _StateTrial(OrderTrial):
+    """The final weights differ little between orders of the same, disjoint edits."""
+
+    def orders(self, order: Order) -> Sequence[Order]:
+        subjects = [question(self.chain.edits[number - 1].subject) for number in order]
+        same = self.counterpart(order)
+        return (order, same) if order != same and len(set(subjects)) == len(subjects) else ()
+
+    def breaks(self, order: Order) -> bool:
+        if not self.orders(order):
+            return False
+        self.values[order] = self.runner.apart(order, self.counterpart(order))
+        return self.values[order] > self.wanted.tolerance
+
+    def evidence(self, pair: tuple[Order, Order]) -> list[str]:
+        apart = f"  final weights: {self.values[pair[0]]:.4g} of the edits' change apart"
+        return [*super().evidence(pair), apart]
+
+
+TRIALS = {"hold": _Hold, "spread": _Spread, "state": _StateTrial}
+
+
+def _result(chain: Chain, order: Order) -> str:
+    names = (*chain.checkpoints[-1].metrics, DEVIATION)
+    found = {name: final_number(chain, name) for name in names}
+    numbers = ", ".join(f"{name} {value:.4g}" for name, value in found.items() if value is not None)
+    return f"  order {show_order(order)}: {numbers}"
