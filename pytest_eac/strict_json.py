@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
@@ -49,28 +49,49 @@ _WORDS = {
 }
 
 
-def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Typed:
+def read_typed(kind: type[Typed], text: str) -> Typed:
     """Read a value of a type.
 
     Args:
         kind: a dataclass, of which every field that has no default must be there.
         text: JSON. Numbers must be finite, whole numbers fit in 64 bits, no key may come twice in
             an object, and nothing lies deeper than 32 lists and objects.
-        schema: what its field ``schema`` must be, where it has one.
 
     Raises:
         ValueError: the text is not JSON of this type; names each place, what was found there, and
             what was expected.
     """
+    _json(text)
+    return _validated(kind, text)
+
+
+def read_numbered(kinds: Mapping[int, type[Typed]], text: str, *, remedy: str) -> Typed:
+    """Read a value whose field ``schema`` says of which type it is.
+
+    Args:
+        kinds: the type of each schema.
+        text: JSON, as :func:`read_typed` reads it.
+        remedy: what to do about a file of a schema that is older than all of these.
+
+    Raises:
+        ValueError: likewise, or the schema is none of these.
+    """
+    data = _json(text)
+    found = data.get("schema") if isinstance(data, dict) else None
+    kind = kinds.get(found) if type(found) is int else None
+    if kind is None:
+        todo = "update pytest-eac" if type(found) is int and found > max(kinds) else remedy
+        known = " or ".join(map(str, kinds))
+        raise ValueError(f"found schema {_shown(found)}, expected {known}; {todo}")
+    return _validated(kind, text)
+
+
+def _validated(kind: type[Typed], text: str) -> Typed:
     from pydantic import ValidationError
 
     wanted: Any = kind
-    data = _json(text)
-    found = data.get("schema") if isinstance(data, dict) else None
-    if schema is not None and found != schema:
-        raise ValueError(f"found schema {_shown(found)}, expected {schema}")
     try:
-        # Not from what has been read above: only JSON lets lists stand for tuples in strict mode,
+        # Not from what has been read already: only JSON lets lists stand for tuples in strict mode,
         # and without that, texts and booleans would be taken for numbers.
         value: Typed = _adapter(wanted).validate_json(text, strict=True)
     except ValidationError as error:

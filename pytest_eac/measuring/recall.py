@@ -79,12 +79,12 @@ def efficacy(edited: EditedModel) -> Measurement:
 
 def generalization(edited: EditedModel) -> Measurement:
     """Score the edits that stand on their paraphrases."""
-    return measure_group(edited, "paraphrases")
+    return measure_group(edited, "generalization")
 
 
 def locality(edited: EditedModel) -> Measurement:
     """Score the answers in the neighborhood of all edits so far: 1 where unchanged."""
-    return measure_group(edited, "neighborhood")
+    return measure_group(edited, "locality")
 
 
 def retention(edited: EditedModel) -> Measurement:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_eac.measuring.probes import GROUPS
 from pytest_eac.records.run import Measurement, Miss
 from pytest_eac.stats.intervals import wilson
 
@@ -29,11 +30,13 @@ def summarize_answers(
     for probe, answer in answered:
         by_edit.setdefault(probe.edit, []).append(answer.score)
         if answer.score < 1:
+            unchanged = GROUPS[probe.group].expect == "unchanged"
             misses.append(
                 Miss(
                     edit=probe.edit,
-                    prompt=probe.question.prompt,
-                    expected=probe.question.answer.strip(),
+                    group=probe.group,
+                    index=probe.index,
+                    before=probe.question.answer.strip() if unchanged else None,
                     got=answer.got,
                     score=answer.score,
                 )

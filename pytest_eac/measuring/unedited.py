@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.measure import ask_abilities
 from pytest_eac.measuring.environment import describe_model
 from pytest_eac.measuring.probes import GROUPS, NO_ANSWER, exclude, make_questions
 from pytest_eac.measuring.summary import summarize_answers
-from pytest_eac.records.run import Chain, EditRecord
+from pytest_eac.records.run import Chain, EditRecord, EditTexts
 from pytest_eac.scoring.answer_cache import as_loaded
 from pytest_eac.scoring.answers import generation_length
 from pytest_eac.scoring.asker import Asker, in_words, write
@@ -67,7 +67,14 @@ class UneditedAnswers:
         """The edits as a record has them."""
         asked = self.questions
         return tuple(
-            EditRecord(**asdict(edit), superseded_by=by, spaced=edit.spaced, excluded=why)
+            EditRecord(
+                texts=EditTexts.of(edit.texts),
+                origin=edit.origin,
+                space=edit.space,
+                spaced=edit.spaced,
+                superseded_by=by,
+                excluded=why,
+            )
             for edit, by, why in zip(asked.edits, asked.superseded, self.excluded, strict=True)
         )
 

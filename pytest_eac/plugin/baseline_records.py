@@ -11,12 +11,14 @@ from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
+from pytest_eac.judging.stored_texts import read_with_texts
+from pytest_eac.records.results_file import without_texts
 from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
 from pytest_eac.reporting.run_diff import change_lines, changes_table
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
-from pytest_eac.store import read_record, update_record
+from pytest_eac.store import update_record
 from pytest_eac.untrusted_text import markdown
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class Baseline:
         """
         if self._record is None:
             if self.file.exists():
-                self._record = read_record(self.file)
+                self._record = read_with_texts(self.file)
             elif self.update:
                 self._record = Record(environment={}, chains=())
             else:
@@ -244,7 +246,9 @@ class Baseline:
 
     def _describe(self, there: Record, record: Record) -> str:
         """Say what becomes of the chains in the file, those of other runs included."""
-        before, now, ran = _by_key(self.read()), _by_key(there), _by_key(record)
+        # Without texts, since those that were read may have been filled in.
+        before, now = (_by_key(without_texts(each)) for each in (self.read(), there))
+        ran = _by_key(record)
         replaced = [key for key in ran if key in now]
         told = f"chains: {len(replaced)} replaced, {len(ran) - len(replaced)} added"
         told += f", {len(now) - len(replaced)} of other runs kept"
@@ -254,5 +258,4 @@ class Baseline:
         return told
 
     def _find(self, chain: Chain) -> Chain | None:
-        chains = self.read().chains
-        return find_chain(chains, spec=chain.spec, method=chain.method, seed=chain.seed)
+        return find_chain(self.read().chains, chain.key)

@@ -79,10 +79,10 @@ class EacSession:
     @cached_property
     def _stored(self) -> StoredRecord | None:
         from pytest_eac.judging.stored_chains import StoredRecord
-        from pytest_eac.store import read_record
+        from pytest_eac.judging.stored_texts import read_with_texts
 
         file = self.options.from_results
-        return StoredRecord(file=file, record=read_record(file)) if file else None
+        return StoredRecord(file=file, record=read_with_texts(file)) if file else None
 
     @cached_property
     def verdicts(self) -> Verdicts:

@@ -1,0 +1,263 @@
+"""The layout of a results file: what several chains have in common stands in it once.
+
+Whoever changes it raises ``SCHEMA``: docs/decisions/0016-results-files.md says how.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from pytest_eac.records.run import (
+    Chain,
+    ChainResults,
+    Comparison,
+    Count,
+    EditRecord,
+    EditTexts,
+    Excluded,
+    ModelRecord,
+    Record,
+    Release,
+    Unfinished,
+    stand_in,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SCHEMA = 2
+LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
+"""SHA-256 of the layout: a test sees by it that the layout has changed."""
+
+_OWN = tuple(each.name for each in fields(ChainResults))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredEdit:
+    """An edit as the spec has it.
+
+    Attributes:
+        origin: the file and line that it was written in.
+        space: whether a space was to be put before its answers: always, never or auto.
+        texts: its texts; ``None`` in a file without texts.
+        sha256: of the texts that are left out: as JSON, with the keys sorted and no white space.
+    """
+
+    origin: str
+    space: str
+    texts: EditTexts | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainEdit:
+    """An edit of a chain.
+
+    Attributes:
+        edit: which of the file's edits, counted from 0.
+        spaced: whether there is a space between the prompt and the target, as ``space`` has
+            decided.
+        superseded_by: the later edit of the chain that overwrites it, counted from 0.
+        excluded: why it does not count in efficacy, retention and generalization: the unedited
+            model already gives the target (``already held``), or the target is the truth and is
+            scored against it (``target is truth``); ``None`` for an edit that counts.
+    """
+
+    edit: Count
+    spaced: bool
+    superseded_by: Count | None = None
+    excluded: Excluded | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredChain(ChainResults):
+    """One method with one seed, from the unedited model to the last edit.
+
+    ``model`` and ``released`` are two of the file's models, counted from 0. ``released`` is one
+    that somebody else has edited: then nothing was edited here, and there is one checkpoint, after
+    all edits.
+    """
+
+    model: Count
+    edits: tuple[ChainEdit, ...]
+    released: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredUnfinished:
+    """A chain that an error stopped: it is not judged, not compared, and no baseline.
+
+    Attributes:
+        chain: what was recorded up to there: ``edits`` are all that were asked for, ``per_edit``
+            and ``checkpoints`` those that were made and measured.
+        error: the kind of error, such as ``NonFiniteError``.
+        reason: its text.
+    """
+
+    chain: StoredChain
+    error: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultsFile:
+    """A results file; ``chains`` are those that ran to their end."""
+
+    environment: dict[str, str]
+    models: tuple[ModelRecord, ...]
+    edits: tuple[StoredEdit, ...]
+    chains: tuple[StoredChain, ...]
+    comparisons: tuple[Comparison, ...] = ()
+    releases: tuple[Release, ...] = ()
+    unfinished: tuple[StoredUnfinished, ...] = ()
+    schema: int
+
+    def record(self) -> Record:
+        """Return what the file holds.
+
+        Raises:
+            ValueError: it refers to what is not there; names the place.
+        """
+        for problem in self._problems():
+            raise ValueError(f"{problem}; run the spec again, or undo the change of the file")
+        texts = [edit.texts or stand_in(edit.origin) for edit in self.edits]
+
+        def edit_of(own: ChainEdit) -> EditRecord:
+            stored = self.edits[own.edit]
+            return EditRecord(
+                texts=texts[own.edit],
+                absent=stored.sha256,
+                origin=stored.origin,
+                space=stored.space,
+                spaced=own.spaced,
+                superseded_by=own.superseded_by,
+                excluded=own.excluded,
+            )
+
+        def chain_of(stored: StoredChain) -> Chain:
+            released = stored.released
+            return Chain(
+                **{name: getattr(stored, name) for name in _OWN},
+                model=self.models[stored.model],
+                edits=tuple(map(edit_of, stored.edits)),
+                released=None if released is None else self.models[released],
+            )
+
+        return Record(
+            environment=self.environment,
+            chains=tuple(map(chain_of, self.chains)),
+            comparisons=self.comparisons,
+            releases=self.releases,
+            unfinished=tuple(
+                Unfinished(chain=chain_of(each.chain), error=each.error, reason=each.reason)
+                for each in self.unfinished
+            ),
+        )
+
+    def _problems(self) -> Iterator[str]:
+        """Yield what the parts of the file refer to that is not there, each with its place."""
+        for index, edit in enumerate(self.edits):
+            if (edit.texts is None) == (edit.sha256 is None):
+                yield f"edits[{index}]: expected either texts or their sha256"
+        placed = [(f"chains[{index}]", chain) for index, chain in enumerate(self.chains)]
+        placed += [
+            (f"unfinished[{index}].chain", each.chain) for index, each in enumerate(self.unfinished)
+        ]
+        for place, chain in placed:
+            for name in ("model", "released"):
+                model = getattr(chain, name)
+                if model is not None and model >= len(self.models):
+                    count = len(self.models)
+                    yield f"{place}.{name}: found {model}, expected one of the {count} models"
+            for index, own in enumerate(chain.edits):
+                if own.edit >= len(self.edits):
+                    count = len(self.edits)
+                    yield (
+                        f"{place}.edits[{index}].edit: found {own.edit}, expected one of the "
+                        f"{count} edits"
+                    )
+
+
+class _Hoisting:
+    """Collects what chains have in common, each once, and refers to it by its place."""
+
+    def __init__(self) -> None:
+        self.models: list[ModelRecord] = []
+        self.edits: list[StoredEdit] = []
+        self._places: dict[tuple[str, str, str], int] = {}
+
+    def chain(self, chain: Chain) -> StoredChain:
+        return StoredChain(
+            **{name: getattr(chain, name) for name in _OWN},
+            model=self._model(chain.model),
+            edits=tuple(map(self._edit, chain.edits)),
+            released=None if chain.released is None else self._model(chain.released),
+        )
+
+    def _model(self, model: ModelRecord) -> int:
+        if model not in self.models:
+            self.models.append(model)
+        return self.models.index(model)
+
+    def _edit(self, edit: EditRecord) -> ChainEdit:
+        key = (edit.origin, edit.space, edit.sha256)
+        place = self._places.setdefault(key, len(self.edits))
+        if place == len(self.edits):
+            self.edits.append(
+                StoredEdit(
+                    origin=edit.origin,
+                    space=edit.space,
+                    texts=edit.texts if edit.absent is None else None,
+                    sha256=edit.absent,
+                )
+            )
+        return ChainEdit(
+            edit=place,
+            spaced=edit.spaced,
+            superseded_by=edit.superseded_by,
+            excluded=edit.excluded,
+        )
+
+
+def results_file(record: Record) -> ResultsFile:
+    """Return the file that holds a record."""
+    hoisting = _Hoisting()
+    chains = tuple(map(hoisting.chain, record.chains))
+    unfinished = tuple(
+        StoredUnfinished(chain=hoisting.chain(each.chain), error=each.error, reason=each.reason)
+        for each in record.unfinished
+    )
+    return ResultsFile(
+        environment=record.environment,
+        models=tuple(hoisting.models),
+        edits=tuple(hoisting.edits),
+        chains=chains,
+        comparisons=record.comparisons,
+        releases=record.releases,
+        unfinished=unfinished,
+        schema=SCHEMA,
+    )
+
+
+def without_texts(record: Record) -> Record:
+    """Return a record without what quotes a spec's edits: their texts, and those of messages.
+
+    What models write stays, since no report is worth much without it: a few tokens that do not name
+    the prompt. Of a verdict's message the first line stays, which has the numbers.
+    """
+
+    def bare(chain: Chain) -> Chain:
+        edits = (
+            replace(each, texts=stand_in(each.origin), absent=each.sha256) for each in chain.edits
+        )
+        verdicts = (
+            replace(each, message=each.message.partition("\n")[0]) for each in chain.verdicts
+        )
+        return replace(chain, edits=tuple(edits), verdicts=tuple(verdicts))
+
+    unfinished = (
+        replace(each, chain=bare(each.chain), reason="text not stored")
+        for each in record.unfinished
+    )
+    return replace(record, chains=tuple(map(bare, record.chains)), unfinished=tuple(unfinished))
