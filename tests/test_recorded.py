@@ -120,9 +120,9 @@ def test_a_miss_of_a_prompt_that_its_edit_has_not_is_refused(group: str, index: 
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("chains/0/model", 1, "chains[0].model: found 1, expected one of the 1 models"),
-        ("chains/2/released", 9, "chains[2].released: found 9, expected one of the 1 models"),
-        ("chains/1/edits/2/edit", 5, "chains[1].edits[2].edit: found 5, expected one of the 5"),
+        ("chains/0/model", 1, "chains[0].model: found 1, expected less than 1"),
+        ("chains/2/released", 9, "chains[2].released: found 9, expected less than 1"),
+        ("chains/1/edits/2/edit", 5, "chains[1].edits[2].edit: found 5, expected less than 5"),
         ("unfinished/0/chain/edits/0/edit", 9, "unfinished[0].chain.edits[0].edit: found 9"),
         ("edits/0/texts", None, "edits[0]: expected either texts or their sha256"),
         ("edits/0/sha256", "ab" * 32, "edits[0]: expected either texts or their sha256"),

@@ -10,7 +10,6 @@ from pytest_eac.errors import EacError
 from pytest_eac.records.run import EditTexts, stand_in
 from pytest_eac.spec.detect import is_spec, is_yaml
 from pytest_eac.spec.load import load_spec
-from pytest_eac.store import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,37 +17,30 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain, EditRecord, Record
 
 
-def read_with_texts(path: Path) -> Record:
-    """Read a results file, with the texts that it leaves out where their spec is at hand.
+def with_texts(record: Record, folder: Path) -> Record:
+    """Return a record with the texts that it leaves out, where their spec is at hand.
 
-    A spec is looked for under its path, from here and from the file's folder, and beside the file.
-    Its edits are those of the file where the SHA-256 of their texts is the same.
+    The spec's edits are those of the record where the SHA-256 of their texts is the same.
 
-    Raises:
-        RecordError: as :func:`pytest_eac.store.read_record`.
+    Args:
+        record: a results file's.
+        folder: where that is. A spec is looked for by its path, from here and from this folder, and
+            by its name in this folder.
     """
-    record = read_record(path)
-    bare = {chain.spec for chain in _chains(record) if any(edit.absent for edit in chain.edits)}
-    specs = {spec: _texts_of(spec, path.parent) for spec in bare}
+    chains = (*record.chains, *(each.chain for each in record.unfinished))
+    bare = {chain.spec for chain in chains if any(edit.absent for edit in chain.edits)}
+    specs = {spec: texts for spec in bare if (texts := _texts(spec, folder)) is not None}
 
     def filled(chain: Chain) -> Chain:
-        texts = specs.get(chain.spec)
-        if texts is None:
+        if chain.spec not in specs:
             return chain
+        texts = specs[chain.spec]
         return replace(chain, edits=tuple(_filled(edit, texts) for edit in chain.edits))
 
-    return replace(
-        record,
-        chains=tuple(map(filled, record.chains)),
-        unfinished=tuple(replace(each, chain=filled(each.chain)) for each in record.unfinished),
-    )
+    return record.changed(filled)
 
 
-def _chains(record: Record) -> list[Chain]:
-    return [*record.chains, *(each.chain for each in record.unfinished)]
-
-
-def _texts_of(spec: str, folder: Path) -> dict[str, EditTexts] | None:
+def _texts(spec: str, folder: Path) -> dict[str, EditTexts] | None:
     """Return the texts of a spec's edits by their SHA-256; ``None`` if it cannot be read."""
     for file in (Path(spec), folder / spec, folder / Path(spec).name):
         if is_yaml(file) and file.is_file() and is_spec(file):

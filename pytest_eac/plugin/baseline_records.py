@@ -11,14 +11,14 @@ from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
-from pytest_eac.judging.stored_texts import read_with_texts
+from pytest_eac.judging.stored_texts import with_texts
 from pytest_eac.records.results_file import without_texts
 from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
 from pytest_eac.reporting.run_diff import change_lines, changes_table
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
-from pytest_eac.store import update_record
+from pytest_eac.store import read_record, update_record
 from pytest_eac.untrusted_text import markdown
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Baseline:
         """
         if self._record is None:
             if self.file.exists():
-                self._record = read_with_texts(self.file)
+                self._record = with_texts(read_record(self.file), self.file.parent)
             elif self.update:
                 self._record = Record(environment={}, chains=())
             else:

@@ -134,11 +134,10 @@ def _of_scores(
     for miss in measured.misses:
         if miss.edit >= len(edits):
             yield f"{place}.misses: found one of edit {miss.edit}, of {len(edits)} edits"
-        elif not edits[miss.edit].has_prompt(miss):
-            yield (
-                f"{place}.misses: found {miss.group}[{miss.index}] of edit {miss.edit}, which has "
-                "no such prompt"
-            )
+            return
+        edit, name = edits[miss.edit], f"{miss.group}[{miss.index}]"
+        if not edit.absent and miss.index >= len(edit.texts.prompts(miss.group)):
+            yield f"{place}.misses: found {name} of edit {miss.edit}, which has no such prompt"
 
 
 def _of_ability(place: str, name: str, ability: Ability, base: Ability) -> Iterator[str]:

@@ -6,13 +6,12 @@ Whoever changes it raises ``SCHEMA``: docs/decisions/0016-results-files.md says 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_eac.records.run import (
     Chain,
     ChainResults,
     Comparison,
-    Count,
     EditRecord,
     EditTexts,
     Excluded,
@@ -22,6 +21,7 @@ from pytest_eac.records.run import (
     Unfinished,
     stand_in,
 )
+from pytest_eac.strict_json import Count  # noqa: TC001 - read back by its annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +30,7 @@ SCHEMA = 2
 LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
-_OWN = tuple(each.name for each in fields(ChainResults))
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,33 +125,24 @@ class ResultsFile:
 
         def edit_of(own: ChainEdit) -> EditRecord:
             stored = self.edits[own.edit]
-            return EditRecord(
-                texts=texts[own.edit],
-                absent=stored.sha256,
-                origin=stored.origin,
-                space=stored.space,
-                spaced=own.spaced,
-                superseded_by=own.superseded_by,
-                excluded=own.excluded,
-            )
+            shared = {"origin": stored.origin, "space": stored.space, "absent": stored.sha256}
+            return _as(EditRecord, own, texts=texts[own.edit], **shared)
 
         def chain_of(stored: StoredChain) -> Chain:
-            released = stored.released
-            return Chain(
-                **{name: getattr(stored, name) for name in _OWN},
+            return _as(
+                Chain,
+                stored,
                 model=self.models[stored.model],
                 edits=tuple(map(edit_of, stored.edits)),
-                released=None if released is None else self.models[released],
+                released=None if stored.released is None else self.models[stored.released],
             )
 
-        return Record(
-            environment=self.environment,
+        return _as(
+            Record,
+            self,
             chains=tuple(map(chain_of, self.chains)),
-            comparisons=self.comparisons,
-            releases=self.releases,
             unfinished=tuple(
-                Unfinished(chain=chain_of(each.chain), error=each.error, reason=each.reason)
-                for each in self.unfinished
+                _as(Unfinished, each, chain=chain_of(each.chain)) for each in self.unfinished
             ),
         )
 
@@ -160,23 +151,21 @@ class ResultsFile:
         for index, edit in enumerate(self.edits):
             if (edit.texts is None) == (edit.sha256 is None):
                 yield f"edits[{index}]: expected either texts or their sha256"
-        placed = [(f"chains[{index}]", chain) for index, chain in enumerate(self.chains)]
-        placed += [
-            (f"unfinished[{index}].chain", each.chain) for index, each in enumerate(self.unfinished)
-        ]
+        placed = [(f"chains[{k}]", chain) for k, chain in enumerate(self.chains)]
+        placed += [(f"unfinished[{k}].chain", each.chain) for k, each in enumerate(self.unfinished)]
+        models, edits = len(self.models), len(self.edits)
         for place, chain in placed:
-            for name in ("model", "released"):
-                model = getattr(chain, name)
-                if model is not None and model >= len(self.models):
-                    count = len(self.models)
-                    yield f"{place}.{name}: found {model}, expected one of the {count} models"
-            for index, own in enumerate(chain.edits):
-                if own.edit >= len(self.edits):
-                    count = len(self.edits)
-                    yield (
-                        f"{place}.edits[{index}].edit: found {own.edit}, expected one of the "
-                        f"{count} edits"
-                    )
+            named = [("model", chain.model, models), ("released", chain.released or 0, models)]
+            named += [(f"edits[{k}].edit", own.edit, edits) for k, own in enumerate(chain.edits)]
+            for name, number, count in named:
+                if number >= count:
+                    yield f"{place}.{name}: found {number}, expected less than {count}"
+
+
+def _as(kind: type[Value], value: Any, **others: Any) -> Value:
+    """Return a value as another dataclass, of whose fields it has all but ``others``."""
+    names = [each.name for each in fields(kind) if each.name not in others]  # type: ignore[arg-type]
+    return kind(**{name: getattr(value, name) for name in names}, **others)
 
 
 class _Hoisting:
@@ -188,8 +177,9 @@ class _Hoisting:
         self._places: dict[tuple[str, str, str], int] = {}
 
     def chain(self, chain: Chain) -> StoredChain:
-        return StoredChain(
-            **{name: getattr(chain, name) for name in _OWN},
+        return _as(
+            StoredChain,
+            chain,
             model=self._model(chain.model),
             edits=tuple(map(self._edit, chain.edits)),
             released=None if chain.released is None else self._model(chain.released),
@@ -201,23 +191,11 @@ class _Hoisting:
         return self.models.index(model)
 
     def _edit(self, edit: EditRecord) -> ChainEdit:
-        key = (edit.origin, edit.space, edit.sha256)
-        place = self._places.setdefault(key, len(self.edits))
+        place = self._places.setdefault((edit.origin, edit.space, edit.sha256), len(self.edits))
         if place == len(self.edits):
-            self.edits.append(
-                StoredEdit(
-                    origin=edit.origin,
-                    space=edit.space,
-                    texts=edit.texts if edit.absent is None else None,
-                    sha256=edit.absent,
-                )
-            )
-        return ChainEdit(
-            edit=place,
-            spaced=edit.spaced,
-            superseded_by=edit.superseded_by,
-            excluded=edit.excluded,
-        )
+            texts = None if edit.absent else edit.texts
+            self.edits.append(_as(StoredEdit, edit, texts=texts, sha256=edit.absent))
+        return _as(ChainEdit, edit, edit=place)
 
 
 def results_file(record: Record) -> ResultsFile:
@@ -225,16 +203,14 @@ def results_file(record: Record) -> ResultsFile:
     hoisting = _Hoisting()
     chains = tuple(map(hoisting.chain, record.chains))
     unfinished = tuple(
-        StoredUnfinished(chain=hoisting.chain(each.chain), error=each.error, reason=each.reason)
-        for each in record.unfinished
+        _as(StoredUnfinished, each, chain=hoisting.chain(each.chain)) for each in record.unfinished
     )
-    return ResultsFile(
-        environment=record.environment,
+    return _as(
+        ResultsFile,
+        record,
         models=tuple(hoisting.models),
         edits=tuple(hoisting.edits),
         chains=chains,
-        comparisons=record.comparisons,
-        releases=record.releases,
         unfinished=unfinished,
         schema=SCHEMA,
     )
@@ -248,16 +224,11 @@ def without_texts(record: Record) -> Record:
     """
 
     def bare(chain: Chain) -> Chain:
-        edits = (
+        edits = [
             replace(each, texts=stand_in(each.origin), absent=each.sha256) for each in chain.edits
-        )
-        verdicts = (
-            replace(each, message=each.message.partition("\n")[0]) for each in chain.verdicts
-        )
-        return replace(chain, edits=tuple(edits), verdicts=tuple(verdicts))
+        ]
+        first = [replace(each, message=each.message.partition("\n")[0]) for each in chain.verdicts]
+        return replace(chain, edits=tuple(edits), verdicts=tuple(first))
 
-    unfinished = (
-        replace(each, chain=bare(each.chain), reason="text not stored")
-        for each in record.unfinished
-    )
-    return replace(record, chains=tuple(map(bare, record.chains)), unfinished=tuple(unfinished))
+    stopped = (replace(each, reason="text not stored") for each in record.unfinished)
+    return replace(record, unfinished=tuple(stopped)).changed(bare)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -18,7 +18,7 @@ from pytest_eac.strict_json import (  # noqa: TC001 - likewise
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 Excluded = Literal["already held", "target is truth"]
 
@@ -207,6 +207,12 @@ class EditTexts:
         }
         return cls(**{**texts, "probes": probes})
 
+    def prompts(self, group: str) -> tuple[str, ...]:
+        """Return the prompts that a miss may be of, by its group."""
+        if group == "prompt" or (group == "truth" and self.truth is not None):
+            return (self.prompt,)
+        return tuple(each.prompt for each in self.probes.get(group, ()))
+
     @property
     def sha256(self) -> str:
         """SHA-256 of the texts as JSON: keys sorted, no white space, ASCII."""
@@ -249,20 +255,13 @@ class EditRecord:
         """SHA-256 of the texts."""
         return self.absent or self.texts.sha256
 
-    def has_prompt(self, miss: Miss) -> bool:
-        """Whether it has the prompt of a miss; nobody knows without its texts."""
-        own = {"prompt": 1, "truth": int(self.texts.truth is not None)}
-        count = own.get(miss.group, len(self.texts.probes.get(miss.group, ())))
-        return miss.index < count or self.absent is not None
-
     def asked(self, miss: Miss) -> tuple[str, str]:
         """Return the prompt of a miss, and the answer that was expected."""
-        prompt, expected = self.texts.prompt, self.texts.target
-        if miss.group == "truth" and self.texts.truth is not None:
-            expected = self.texts.truth
-        if miss.group in self.texts.probes:
-            prompt = self.texts.probes[miss.group][miss.index].prompt
-        return prompt, expected if miss.before is None else miss.before
+        texts = self.texts
+        prompt = texts.prompt if self.absent else texts.prompts(miss.group)[miss.index]
+        if miss.before is not None:
+            return prompt, miss.before
+        return prompt, (texts.truth if miss.group == "truth" else None) or texts.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -543,3 +542,8 @@ class Record:
     comparisons: tuple[Comparison, ...] = ()
     releases: tuple[Release, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
+
+    def changed(self, change: Callable[[Chain], Chain]) -> Record:
+        """Return the same with a change of every chain."""
+        stopped = (replace(each, chain=change(each.chain)) for each in self.unfinished)
+        return replace(self, chains=tuple(map(change, self.chains)), unfinished=tuple(stopped))

@@ -143,9 +143,9 @@ def test_a_paraphrase_that_a_later_edit_asks_counts_for_the_later_one(
     first = replace(world[0], paraphrases=("One prompt", "Another prompt"))
     second = replace(world[1], subject="Another", prompt="Another prompt", paraphrases=())
     recall = ask(tiny, (first, second), "accuracy")
-    first, second = (generalization(after(recall, count)) for count in (1, 2))
-    assert missed(recall, first) == ["One prompt", "Another prompt"]
-    assert missed(recall, second) == ["One prompt"]
+    alone, both = (generalization(after(recall, count)) for count in (1, 2))
+    assert missed(recall, alone) == ["One prompt", "Another prompt"]
+    assert missed(recall, both) == ["One prompt"]
 
 
 @pytest.mark.parametrize("match", MATCHES)
