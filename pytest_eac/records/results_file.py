@@ -74,9 +74,11 @@ class ChainEdit:
 class StoredChain(ChainResults):
     """One method with one seed, from the unedited model to the last edit.
 
-    ``model`` and ``released`` are two of the file's models, counted from 0. ``released`` is one
-    that somebody else has edited: then nothing was edited here, and there is one checkpoint, after
-    all edits.
+    Attributes:
+        model: which of the file's models, counted from 0.
+        edits: its edits, in their order.
+        released: likewise a model that somebody else has edited: then nothing was edited here, and
+            there is one checkpoint, after all edits.
     """
 
     model: Count
@@ -102,7 +104,18 @@ class StoredUnfinished:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultsFile:
-    """A results file; ``chains`` are those that ran to their end."""
+    """A results file.
+
+    Attributes:
+        environment: versions, and settings of the process.
+        models: the models of all chains.
+        edits: the edits of all chains.
+        chains: those that ran to their end.
+        comparisons: what the checks between methods said.
+        releases: released models held against their bases.
+        unfinished: the chains that an error stopped.
+        schema: the number of this layout.
+    """
 
     environment: dict[str, str]
     models: tuple[ModelRecord, ...]

@@ -424,12 +424,27 @@ class Comparison(Verdict):
 class ChainResults:
     """All of a chain but its model and its edits, which chains share.
 
-    ``sample`` is which of the sets of edits that were drawn from a source it has;
-    ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
-    ``before`` is what the unedited model writes after each edit's prompt; ``abilities`` are the
-    unedited model's, ``asked`` is how the spec has them asked; ``batch`` is the number of edits of
-    an update; ``orders`` are those tried besides the written one; ``confidence`` is the level of
-    all intervals in it.
+    Attributes:
+        spec: the spec's file.
+        method: the method's name in it.
+        seed: the chain's.
+        sample: which of the sets of edits that were drawn from a source; 0 for the only one.
+        scoring: how answers are scored.
+        hyperparameters: all of them.
+        contexts: the templates that the edits were solved in.
+        known: how many of the truths the unedited model gives.
+        checkpoints: what was measured, in the order of the edits.
+        per_edit: how each edit went.
+        seconds: wall time of the chain.
+        covariance: what the layers' second moments were measured on, if the method has any.
+        before: what the unedited model writes after each edit's prompt.
+        abilities: the unedited model's.
+        asked: how the spec has them asked.
+        batch: the number of edits of an update.
+        cached_measurements: how many were measured, sampled or asked in an earlier run.
+        confidence: the level of all intervals in it.
+        orders: those tried besides the written one.
+        verdicts: what the checks said.
     """
 
     spec: str
