@@ -12,8 +12,8 @@ from reference_pages.tables import code, table
 
 _INTRO = """# The results file
 
-What `--eac-results=FILE` writes: one JSON object, a `ResultsFile`. A type that is named here has a
-section of its own. `null` stands for None. [What each number means](../metrics.md) explains the
+What `--eac-results=FILE` writes: one JSON object, a `ResultsLayout`. A type that is named here has
+a section of its own. `null` stands for None. [What each number means](../metrics.md) explains the
 numbers.
 
 Numbers are finite, and of these kinds:
@@ -37,8 +37,9 @@ _FIELD = re.compile(r"^    (\w+): (.*(?:\n        .*)*)", flags=re.MULTILINE)
 def results_page() -> str:
     """Return the page, the file as a whole first."""
     modules = (results_file, run, checkpoint_diff)
-    found = [each for module in modules for each in vars(module).values() if is_dataclass(each)]
-    reached = _reached(results_file.ResultsFile, {each.__name__: each for each in found})
+    found = {name: each for module in modules for name, each in vars(module).items()}
+    known = {name: each for name, each in found.items() if is_dataclass(each)}
+    reached = _reached(results_file.ResultsLayout, known)
     return "\n".join([_INTRO, *map(_section, reached)])
 
 

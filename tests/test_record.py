@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from pytest_eac.records.json_files import READERS, from_json, to_json
-from pytest_eac.records.results_file import LAYOUT, SCHEMA, ResultsFile, without_texts
+from pytest_eac.records.results_file import LAYOUT, SCHEMA, ResultsLayout, without_texts
 from pytest_eac.records.run import (
     Chain,
     Checkpoint,
@@ -285,7 +285,7 @@ def test_the_layout_changes_with_the_schema_number_only() -> None:
             if not (key in {"title", "description"} and isinstance(each, str))
         }
 
-    layout = json.dumps(bare(TypeAdapter(ResultsFile).json_schema()), sort_keys=True)
+    layout = json.dumps(bare(TypeAdapter(ResultsLayout).json_schema()), sort_keys=True)
     found = sha256(layout.encode()).hexdigest()
     assert found == LAYOUT, (
         "the layout of results files has changed: raise SCHEMA in records/results_file.py, keep "

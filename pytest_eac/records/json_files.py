@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.records.results_file import ResultsFile, results_file
+from pytest_eac.records.results_file import ResultsLayout, results_file
 from pytest_eac.records.run import Record
 from pytest_eac.strict_json import read_numbered
 from pytest_eac.untrusted_text import line
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Ability, Chain, Checkpoint, EditRecord, Measurement, Norms
     from pytest_eac.records.tracing import Tracing
 
-READERS: Mapping[int, type[ResultsFile]] = {2: ResultsFile}
+READERS: Mapping[int, type[ResultsLayout]] = {2: ResultsLayout}
 """What reads a results file of a schema, by its number."""
 
 _GROUPS = ("value", "anchors", "update")

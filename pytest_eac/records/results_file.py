@@ -30,7 +30,7 @@ SCHEMA = 2
 LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
-Value = TypeVar("Value")
+Converted = TypeVar("Converted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class StoredUnfinished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ResultsFile:
+class ResultsLayout:
     """A results file.
 
     Attributes:
@@ -175,7 +175,7 @@ class ResultsFile:
                     yield f"{place}.{name}: found {number}, expected less than {count}"
 
 
-def _as(kind: type[Value], value: Any, **others: Any) -> Value:
+def _as(kind: type[Converted], value: Any, **others: Any) -> Converted:
     """Return a value as another dataclass, of whose fields it has all but ``others``."""
     names = [each.name for each in fields(kind) if each.name not in others]  # type: ignore[arg-type]
     return kind(**{name: getattr(value, name) for name in names}, **others)
@@ -211,7 +211,7 @@ class _Hoisting:
         return _as(ChainEdit, edit, edit=place)
 
 
-def results_file(record: Record) -> ResultsFile:
+def results_file(record: Record) -> ResultsLayout:
     """Return the file that holds a record."""
     hoisting = _Hoisting()
     chains = tuple(map(hoisting.chain, record.chains))
@@ -219,7 +219,7 @@ def results_file(record: Record) -> ResultsFile:
         _as(StoredUnfinished, each, chain=hoisting.chain(each.chain)) for each in record.unfinished
     )
     return _as(
-        ResultsFile,
+        ResultsLayout,
         record,
         models=tuple(hoisting.models),
         edits=tuple(hoisting.edits),
