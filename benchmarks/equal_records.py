@@ -35,8 +35,15 @@ def values(found: Any, place: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def one_layout(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record in today's layout: metrics are a map of a checkpoint."""
-    for chain in record["chains"]:
+    """Return a record in one layout: each chain has all that is its own, each miss its texts."""
+    models, edits = record.pop("models", None), record.pop("edits", None)
+    for chain in (*record["chains"], *(each["chain"] for each in record.get("unfinished", ()))):
+        if models is not None:
+            _expand(chain, models, edits)
+        for edit in chain["edits"]:
+            paraphrases = edit.pop("paraphrases", ())
+            edit.setdefault("generalization", [{"prompt": p, "answer": None} for p in paraphrases])
+            edit.setdefault("locality", edit.pop("neighborhood", []))
         for point in (*chain["checkpoints"], *chain.get("orders", ())):
             old = {name: point.pop(name) for name in _METRICS if name in point}
             point["metrics"] = {**old, **point.get("metrics", {})}
@@ -48,6 +55,27 @@ def one_layout(record: dict[str, Any]) -> dict[str, Any]:
             for order in chain.get("orders", ())
         ]
     return record
+
+
+def _expand(chain: dict[str, Any], models: Any, edits: Any) -> None:
+    """Put into a chain what a file of schema 2 or later has once for all of them."""
+    chain["model"] = models[chain["model"]]
+    chain["released"] = None if chain["released"] is None else models[chain["released"]]
+    del chain["sample"]
+    for own in chain["edits"]:
+        shared = edits[own.pop("edit")]
+        texts = shared["texts"]
+        own |= {"origin": shared["origin"], "space": shared["space"]}
+        own |= {**texts, **texts["probes"]}
+        del own["probes"]
+    measured = [chain["known"], *(m for p in chain["checkpoints"] for m in p["metrics"].values())]
+    for miss in (miss for each in measured for miss in each["misses"]):
+        edit, group, index = chain["edits"][miss["edit"]], miss.pop("group"), miss.pop("index")
+        own = group in {"prompt", "truth"}
+        before = miss.pop("before")
+        miss["prompt"] = edit["prompt"] if own else edit[group][index]["prompt"]
+        expected = edit["truth" if group == "truth" else "target"]
+        miss["expected"] = expected if before is None else before
 
 
 def main() -> int:

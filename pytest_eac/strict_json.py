@@ -17,7 +17,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pydantic import TypeAdapter
     from pydantic_core import ErrorDetails
@@ -49,31 +49,50 @@ _WORDS = {
 }
 
 
-def read_typed(kind: type[Typed], text: str, *, schema: int | None = None) -> Typed:
+def read_typed(kind: type[Typed], text: str) -> Typed:
     """Read a value of a type.
 
     Args:
         kind: a dataclass, of which every field that has no default must be there.
         text: JSON. Numbers must be finite, whole numbers fit in 64 bits, no key may come twice in
             an object, and lists and objects are nested at most 32 levels deep.
-        schema: what its field ``schema`` must be, where it has one.
 
     Raises:
         ValueError: the text is not JSON of this type; names each place, what was found there, and
             what was expected.
     """
+    _json(text)
+    return _validated(kind, text)
+
+
+def read_numbered(kinds: Mapping[int, type[Typed]], text: str, *, remedy: str) -> Typed:
+    """Read a value whose field ``schema`` says of which type it is.
+
+    Args:
+        kinds: the type of each schema.
+        text: JSON, as :func:`read_typed` reads it.
+        remedy: what to do about a file of a schema that is older than all of these.
+
+    Raises:
+        ValueError: likewise, or the schema is none of these.
+    """
+    data = _json(text)
+    found = data.get("schema") if isinstance(data, dict) else None
+    kind = kinds.get(found) if type(found) is int else None
+    if kind is None:
+        todo = "update pytest-eac" if type(found) is int and found > max(kinds) else remedy
+        known = " or ".join(map(str, kinds))
+        raise ValueError(f"found schema {_kind_or_value(found)}, expected {known}; {todo}")
+    return _validated(kind, text)
+
+
+def _validated(kind: type[Typed], text: str) -> Typed:
     from pydantic import ValidationError
 
     wanted: Any = kind
-    data = parse_json(
-        text, parse_constant=finite_number, parse_float=finite_number, parse_int=_whole
-    )
-    found = data.get("schema") if isinstance(data, dict) else None
-    if schema is not None and found != schema:
-        raise ValueError(f"found schema {_kind_or_value(found)}, expected {schema}")
     try:
-        # Not from the data above: in strict mode pydantic accepts lists as tuples only from JSON,
-        # and without strict mode it would accept texts and booleans as numbers.
+        # Not from what has been read already: in strict mode pydantic accepts lists as tuples only
+        # from JSON, and without strict mode it would accept texts and booleans as numbers.
         value: Typed = _adapter(wanted).validate_json(text, strict=True)
     except ValidationError as error:
         raise ValueError(_described(error.errors(include_url=False))) from None
@@ -85,6 +104,12 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     from pydantic import TypeAdapter
 
     return TypeAdapter(kind)
+
+
+def _json(text: str) -> Any:
+    return parse_json(
+        text, parse_constant=finite_number, parse_float=finite_number, parse_int=_whole
+    )
 
 
 def parse_json(text: str | bytes, **numbers: Any) -> Any:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import inspect
 import re
 from dataclasses import fields, is_dataclass
+from typing import Any
 
-from pytest_eac.records import run
-from pytest_eac.records.checkpoint_diff import Changes, ExtraFile, TensorDifference
+from pytest_eac.records import checkpoint_diff, results_file, run
 from reference_pages.tables import code, table
 
 _INTRO = """# The results file
 
-What `--eac-results=FILE` writes: one JSON object, a `Record`. A type that is named here has a
-section of its own. `null` stands for None. [What each number means](../metrics.md) explains the
+What `--eac-results=FILE` writes: one JSON object, a `ResultsLayout`. A type that is named here has
+a section of its own. `null` stands for None. [What each number means](../metrics.md) explains the
 numbers.
 
 Numbers are finite, and of these kinds:
@@ -36,20 +36,25 @@ _FIELD = re.compile(r"^    (\w+): (.*(?:\n        .*)*)", flags=re.MULTILINE)
 
 def results_page() -> str:
     """Return the page, the file as a whole first."""
-    found = [each for each in vars(run).values() if _is_ours(each)]
-    found.sort(key=lambda each: each is not run.Record)
-    return "\n".join(
-        [_INTRO, *(_section(each) for each in [*found, Changes, TensorDifference, ExtraFile])]
-    )
+    modules = (results_file, run, checkpoint_diff)
+    found = {name: each for module in modules for name, each in vars(module).items()}
+    known = {name: each for name, each in found.items() if is_dataclass(each)}
+    reached = _reached(results_file.ResultsLayout, known)
+    return "\n".join([_INTRO, *map(_section, reached)])
 
 
-def _is_ours(value: object) -> bool:
-    return inspect.isclass(value) and is_dataclass(value) and value.__module__ == run.__name__
+def _reached(kind: type, known: dict[str, Any]) -> dict[type, None]:
+    """Return a type and those that its fields name, and so on, each once."""
+    reached: dict[type, None] = {kind: None}
+    for named in re.findall(r"\w+", " ".join(str(each.type) for each in fields(kind))):
+        if named in known and known[named] not in reached:
+            reached |= _reached(known[named], known)
+    return reached
 
 
 def _section(kind: type) -> str:
-    text, _, attributes = inspect.cleandoc(kind.__doc__ or "").partition("\n\nAttributes:\n")
-    explained = dict(_FIELD.findall(attributes))
+    text = inspect.cleandoc(kind.__doc__ or "").partition("\n\nAttributes:\n")[0]
+    explained = dict(_FIELD.findall("\n".join(_attributes(each) for each in kind.__mro__[::-1])))
     rows = [(each.name, str(each.type)) for each in fields(kind)]
     if explained:
         cells = [(code(name), code(typed), explained.get(name, "")) for name, typed in rows]
@@ -57,3 +62,8 @@ def _section(kind: type) -> str:
     else:
         body = table(("field", "type"), [(code(name), code(typed)) for name, typed in rows])
     return f"## {kind.__name__}\n\n{text}\n\n{body}".replace("``", "`")
+
+
+def _attributes(kind: type) -> str:
+    """Return what a docstring says of its class's own fields."""
+    return inspect.cleandoc(kind.__dict__.get("__doc__") or "").partition("\n\nAttributes:\n")[2]

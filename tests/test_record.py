@@ -3,31 +3,37 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from hashlib import sha256
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from pytest_eac.records.json_files import from_json, to_json
+from pytest_eac.records.json_files import READERS, from_json, to_json
+from pytest_eac.records.results_file import LAYOUT, SCHEMA, ResultsLayout, without_texts
 from pytest_eac.records.run import (
-    SCHEMA,
     Chain,
     Checkpoint,
     Comparison,
     Deviation,
     EditCost,
     EditRecord,
+    EditTexts,
     Measurement,
     Miss,
     ModelRecord,
     Norms,
+    ProbePrompt,
     Record,
+    Unfinished,
     Verdict,
 )
+from tests.conftest import FIXTURES
 from tests.judging.hand_made_chains import ABILITY, having
 
-MISS = Miss(edit=1, prompt="Ōsaka lies in", expected="Brazil", got="\tJapan\n", score=0.0)
+MISS = Miss(edit=1, group="locality", before="Japan", got="\tBrazil\n", score=0.0)
 MEASURED = Measurement(
     value=2 / 3, n=2, low=0.2, high=0.9, scores=(1.0, 1 / 3, None), misses=(MISS,)
 )
@@ -56,14 +62,18 @@ CHAIN = Chain(
     contexts=("{}", "Yes. {}"),
     edits=(
         EditRecord(
-            subject="Ōsaka",
-            prompt="Ōsaka lies in",
-            target="Brazil",
-            truth=None,
-            paraphrases=("Where is Ōsaka?",),
-            neighborhood=({"prompt": "Kyoto lies in", "answer": None},),
+            texts=EditTexts(
+                subject="Ōsaka",
+                start=0,
+                prompt="Ōsaka lies in",
+                target="Brazil",
+                truth=None,
+                probes={
+                    "generalization": (ProbePrompt(prompt="Where is Ōsaka?", answer=None),),
+                    "locality": (ProbePrompt(prompt="Kyoto lies in", answer="Japan"),),
+                },
+            ),
             origin="specs/a.eac.yaml:3",
-            superseded_by=None,
         ),
     )
     * 3,
@@ -132,8 +142,15 @@ def measurements(draw: st.DrawFn) -> Measurement:
     """Measurements of three edits."""
     scores = tuple(draw(st.lists(st.none() | SHARE, min_size=3, max_size=3)))
     there = [score for score in scores if score is not None]
+    group = st.sampled_from(["prompt", "generalization", "locality"])
     miss = st.builds(
-        Miss, edit=st.integers(0, 2), prompt=TEXT, expected=TEXT, got=TEXT, score=SHARE
+        Miss,
+        edit=st.integers(0, 2),
+        group=group,
+        index=st.just(0),
+        before=st.none() | TEXT,
+        got=TEXT,
+        score=SHARE,
     )
     return Measurement(
         value=draw(SHARE) if there else None,
@@ -188,11 +205,14 @@ def test_any_record_comes_back_as_it_was_written(
 def test_a_record_is_written_as_plain_json_with_its_schema() -> None:
     text = to_json(RECORD)
     data = json.loads(text)
-    assert data["schema"] == SCHEMA == 1
+    assert data["schema"] == SCHEMA == 2
     assert text.endswith("}\n")
     assert "Ōsaka" in text, "texts stay readable"
     chain = data["chains"][0]
     assert set(chain) == {field.name for field in fields(Chain)}
+    assert [each["edit"] for each in chain["edits"]] == [0, 0, 0]
+    (edit,) = data["edits"]
+    assert edit["texts"]["probes"]["locality"] == [{"prompt": "Kyoto lies in", "answer": "Japan"}]
     assert chain["checkpoints"][0]["deviation"]["by_parameter"]["h.3.w"]["l1"] == 0.1
     assert data["comparisons"][0]["spec"] == "specs/a.eac.yaml"
 
@@ -207,6 +227,71 @@ def test_what_is_read_back_has_the_types_that_it_had() -> None:
 
 def test_a_chain_is_named_as_in_node_ids() -> None:
     assert CHAIN.name == "rome-eac-s7"
+    assert replace(CHAIN, sample=1).name == "rome-eac-s7-e1"
+    assert replace(CHAIN, sample=1).key != CHAIN.key
+
+
+def test_what_chains_have_in_common_is_in_the_file_once() -> None:
+    other = replace(CHAIN, method="ft", released=replace(CHAIN.model, id="other"))
+    stopped = Unfinished(chain=replace(CHAIN, seed=8), error="NonFiniteError", reason="nan")
+    ended = replace(other, per_edit=())
+    record = replace(RECORD, chains=(CHAIN, ended), unfinished=(stopped,))
+    text = to_json(record)
+    assert text.count("Ōsaka lies in") == text.count("package:tiny") == 1
+    assert from_json(text) == record
+
+
+def test_a_record_without_texts_quotes_no_edit_and_says_where_each_is() -> None:
+    told = replace(CHAIN.verdicts[0], message="efficacy 0.7\n  'Ōsaka lies in' -> 'Japan'")
+    chain = replace(CHAIN, verdicts=(told,))
+    stopped = Unfinished(chain=chain, error="EditError", reason="Ōsaka: too long")
+    bare = without_texts(replace(RECORD, chains=(chain,), unfinished=(stopped,)))
+    text = to_json(bare)
+    assert from_json(text) == bare
+    assert not any(each in text for each in ("saka", "Kyoto", '"target": "'))
+    (edit,) = json.loads(text)["edits"]
+    assert (edit["texts"], edit["sha256"]) == (None, CHAIN.edits[0].texts.sha256)
+    [read] = from_json(text).chains
+    assert read.edits[0].texts.prompt == "edit at a.eac.yaml:3, text not stored"
+    assert read.edits[1].asked(MISS) == (read.edits[1].texts.prompt, "Japan")
+    assert read.verdicts[0].message == "efficacy 0.7"
+    assert without_texts(bare) == bare
+
+
+@pytest.mark.parametrize("number", range(2, SCHEMA + 1))
+def test_files_of_every_schema_are_read(number: int) -> None:
+    text = (FIXTURES / "results" / f"schema-{number}.json").read_text(encoding="utf-8")
+    assert json.loads(text)["schema"] == number
+    record = from_json(text)
+    assert [each.name for each in record.chains] == ["rome-s0", "rome-eac-s0"]
+    assert record.chains[0].abilities
+    assert record.chains[1].orders
+    assert record.comparisons
+    assert record.unfinished
+    assert set(READERS) == set(range(2, SCHEMA + 1))
+
+
+def test_the_layout_changes_with_the_schema_number_only() -> None:
+    def bare(value: Any) -> Any:
+        """Without words for readers, which pydantic puts into a schema."""
+        if isinstance(value, list):
+            return [bare(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        kept = {key: bare(each) for key, each in value.items()}
+        return {
+            key: each
+            for key, each in kept.items()
+            if not (key in {"title", "description"} and isinstance(each, str))
+        }
+
+    layout = json.dumps(bare(TypeAdapter(ResultsLayout).json_schema()), sort_keys=True)
+    found = sha256(layout.encode()).hexdigest()
+    assert found == LAYOUT, (
+        "the layout of results files has changed: raise SCHEMA in records/results_file.py, keep "
+        "the reader of the old number and its fixture, add a fixture of the new one "
+        f"(fixtures/README.md), and set LAYOUT to {found}; docs/decisions/0016-results-files.md"
+    )
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -247,17 +332,25 @@ def test_a_record_is_frozen_in_every_part() -> None:
 
 
 @pytest.mark.parametrize(
-    ("schema", "shown"), [(2, "2"), (0, "0"), ("1", "'1'"), (None, "None"), ([1], "a list")]
+    ("schema", "shown", "todo"),
+    [
+        (1, "1", "run the spec again"),
+        (3, "3", "update pytest-eac"),
+        ("2", "'2'", "run the spec again"),
+        (True, "True", "run the spec again"),
+        (None, "None", "run the spec again"),
+        ([2], "a list", "run the spec again"),
+    ],
 )
-def test_another_schema_is_refused_with_both(schema: object, shown: str) -> None:
+def test_another_schema_is_refused_with_both(schema: object, shown: str, todo: str) -> None:
     data = json.loads(to_json(RECORD)) | {"schema": schema}
-    with pytest.raises(ValueError, match=f"found schema {shown}, expected 1"):
+    with pytest.raises(ValueError, match=f"^found schema {shown}, expected 2; {todo}$"):
         from_json(json.dumps(data))
 
 
 @pytest.mark.parametrize("text", ["[]", "3", "null", '"x"', "{}"])
 def test_json_that_is_no_record_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="found schema None, expected 1"):
+    with pytest.raises(ValueError, match="found schema None, expected 2"):
         from_json(text)
 
 

@@ -101,9 +101,39 @@ def test_an_ability_of_other_items_than_the_unedited_models_is_refused() -> None
 
 
 def test_a_miss_of_an_edit_that_is_not_there_is_refused() -> None:
-    miss = {"edit": 4, "prompt": "p", "expected": "e", "got": "g", "score": 0.0}
+    miss = {"edit": 4, "group": "prompt", "got": "g", "score": 0.0}
     said = refusal(changed(f"{LAST}/metrics/locality/misses", [miss]))
     assert "checkpoints[2].metrics.locality.misses: found one of edit 4, of 4 edits" in said
+
+
+@pytest.mark.parametrize(
+    ("group", "index"), [("prompt", 1), ("locality", 1), ("elsewhere", 0), ("truth", 1)]
+)
+def test_a_miss_of_a_prompt_that_its_edit_has_not_is_refused(group: str, index: int) -> None:
+    miss = {"edit": 3, "group": group, "index": index, "got": "g", "score": 0.0}
+    said = refusal(changed("chains/0/known/misses", [miss]))
+    assert said.startswith(
+        f"chains[0] (rome-s0).known.misses: found {group}[{index}] of edit 3, which has no such"
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("chains/0/model", 1, "chains[0].model: found 1, expected less than 1"),
+        ("chains/2/released", 9, "chains[2].released: found 9, expected less than 1"),
+        ("chains/1/edits/2/edit", 5, "chains[1].edits[2].edit: found 5, expected less than 5"),
+        ("unfinished/0/chain/edits/0/edit", 9, "unfinished[0].chain.edits[0].edit: found 9"),
+        ("edits/0/texts", None, "edits[0]: expected either texts or their sha256"),
+        ("edits/0/sha256", "ab" * 32, "edits[0]: expected either texts or their sha256"),
+        ("edits/1/texts/start", -1, "edits[1].texts.start: found -1, expected greater"),
+        ("edits/2/texts/probes/locality/0/prompt", ..., "probes.locality[0].prompt: is missing"),
+    ],
+)
+def test_what_a_file_has_once_is_checked_where_it_stands_and_where_it_is_named(
+    path: str, value: Any, said: str
+) -> None:
+    assert said in refusal(changed(path, value))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, unrecorded
 from pytest_eac.plugin.baseline_records import Baseline
 from pytest_eac.records.json_files import from_json
-from pytest_eac.records.run import EDITED
+from pytest_eac.records.run import EDITED, ChainKey, EditTexts
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.explanation import COMPARE, NamedCheck, explanation
 from pytest_eac.reporting.html.page import report_page
@@ -82,14 +82,18 @@ _CHECKS = {
 def small_record() -> Any:
     """Return a real record, cut down to four edits, with one of everything that one may hold."""
     data = json.loads(_FIXTURE.read_text("utf-8"))
+    data["edits"] = [_cut_edit(edit) for edit in data["edits"][: _AT[-1]]]
+    hashed = EditTexts.of(data["edits"][-1]["texts"]).sha256
+    data["edits"].append(data["edits"][-1] | {"texts": None, "sha256": hashed})
     first, second, _ = (_cut_chain(chain) for chain in data["chains"])
     verdict = first["verdicts"][0]
     order = {"order": [2, 1, 3, 4], "solved": 3, "metrics": {"efficacy": 1.0, "retention": None}}
     released = copy.deepcopy(first)
-    released |= {"method": "edited", "released": first["model"], "per_edit": []}
+    released |= {"method": "edited", "released": 0, "per_edit": []}
     released["checkpoints"] = released["checkpoints"][-1:]
     stopped = copy.deepcopy(second)
     stopped |= {"seed": 1, "verdicts": [], "per_edit": second["per_edit"][:3]}
+    stopped["edits"][-1]["edit"] = _AT[-1]
     stopped["checkpoints"] = stopped["checkpoints"][:1]
     first["orders"] = [{**order, "deviation": 0.01}]
     compared = {"spec": _SPEC, "effect": 0.1, "gained": 1, "lost": 0, "tests": {"exact": 0.5}}
@@ -105,8 +109,6 @@ def _cut_chain(chain: Any) -> Any:
     count = _AT[-1]
     chain |= {key: chain[key][:count] for key in ("edits", "before", "per_edit")}
     chain |= {"spec": _SPEC, "contexts": chain["contexts"][:2], "verdicts": chain["verdicts"][:2]}
-    for edit in chain["edits"]:
-        edit |= {"paraphrases": edit["paraphrases"][:1], "neighborhood": edit["neighborhood"][:1]}
     for cost in chain["per_edit"]:
         cost["anchors"] = cost["anchors"] and cost["anchors"][:3]
     chain["known"] = _cut_measurement(chain["known"], count)
@@ -128,10 +130,16 @@ def _cut_chain(chain: Any) -> Any:
     return chain
 
 
+def _cut_edit(edit: Any) -> Any:
+    texts = edit["texts"]
+    probes = {group: prompts[:1] for group, prompts in texts["probes"].items()}
+    return edit | {"texts": texts | {"probes": probes}}
+
+
 def _cut_measurement(measured: Any, count: int) -> Any:
     scores = measured["scores"][:count]
     there = [score for score in scores if score is not None]
-    misses = [miss for miss in measured["misses"] if miss["edit"] < count][:2]
+    misses = [miss for miss in measured["misses"] if miss["edit"] < count and not miss["index"]][:2]
     value = sum(there) / len(there) if there else None
     return measured | {"scores": scores, "n": len(there), "value": value, "misses": misses}
 
@@ -199,13 +207,15 @@ def _spec(folder: Path) -> Spec:
 
 def prepare(folder: Path) -> None:
     """Write the spec that the record is of, and the record itself."""
+    texts = [edit["texts"] for edit in small_record()["edits"] if edit["texts"]]
     edits = [
         {
-            **{key: edit[key] for key in ("subject", "target", "truth", "paraphrases")},
-            "neighborhood": edit["neighborhood"],
-            "prompt": edit["prompt"].replace(edit["subject"], "{}", 1),
+            **{key: each[key] for key in ("subject", "target", "truth")},
+            "paraphrases": [probe["prompt"] for probe in each["probes"]["generalization"]],
+            "neighborhood": each["probes"]["locality"],
+            "prompt": each["prompt"].replace(each["subject"], "{}", 1),
         }
-        for edit in small_record()["chains"][0]["edits"]
+        for each in texts
     ]
     spec = {
         "eac": 1,
@@ -225,7 +235,7 @@ def _judge(file: Path) -> None:
     stored, found = StoredRecord(file=file, record=record), {}
     for method in spec.methods:
         try:
-            chain = found[method.name] = stored.chain(spec, method, 0)
+            chain = found[method.name] = stored.chain(ChainKey(_SPEC, method.name, 0), spec, method)
         except EacError as error:
             str(error).encode()
             continue

@@ -147,7 +147,7 @@ def _manifest(
         contexts=chain.contexts,
         edits=tuple(
             Fact(subject=each.subject, prompt=each.prompt, target=each.target)
-            for each in chain.edits
+            for each in (edit.texts for edit in chain.edits)
         ),
         changed={name: ChangedTensor(before=before[name], after=after[name]) for name in changes},
         files={path.name: model_file_sha256(path) for path in written},

@@ -154,9 +154,10 @@ def _explain_misses(chain: Chain, measurement: Measurement, name: str) -> list[s
     lines = []
     for miss in measurement.misses[:_SHOWN_MISSES]:
         edit = chain.edits[miss.edit]
+        prompt, expected = edit.asked(miss)
         lines.append(
-            f"  edit {miss.edit + 1} ({edit.origin}): {miss.prompt!r} -> {miss.got!r}, "
-            f"{wanted} {miss.expected!r}"
+            f"  edit {miss.edit + 1} ({edit.origin}): {prompt!r} -> {miss.got!r}, "
+            f"{wanted} {expected!r}"
         )
     more = len(measurement.misses) - _SHOWN_MISSES
     return [*lines, f"  and {more} more"] if more > 0 else lines

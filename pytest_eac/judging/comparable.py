@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.records.run import EditRecord, EditTexts
 from pytest_eac.spec.hyperparameters import resolve_settings
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from pytest_eac.records.run import Chain, EditRecord, Record
-    from pytest_eac.spec.edits import Edit
+    from pytest_eac.records.run import Chain, Record
     from pytest_eac.spec.spec import Spec, SpecMethod
 
 ACROSS: Mapping[str, tuple[str, ...]] = {
@@ -28,7 +28,6 @@ ability, there would be no pairs of scores to compare."""
 # The last part of the name of what may be a file; any other text that looks like a path is a text.
 _FILES = ("model", "corpus", "data", "include")
 _SHOWN = 3
-_TEXTS = ("subject", "start", "prompt", "target", "truth", "paraphrases", "neighborhood")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,11 @@ def mismatches_with_spec(there: Chain, spec: Spec, method: SpecMethod) -> tuple[
         if settings.layers == "auto":
             wanted["layers"] = there.hyperparameters.get("layers")
         found += _differences("hyperparameters", there.hyperparameters, wanted)
-    found += edit_mismatches(there.edits, spec.edits)
+    written = [
+        EditRecord(texts=EditTexts.of(edit.texts), origin=edit.origin, spaced=edit.spaced)
+        for edit in spec.edits
+    ]
+    found += edit_mismatches(there.edits, written)
     for name, bounds in spec.checks.abilities.items():
         if name in there.abilities:
             found += _differences(f"abilities.{name}", there.asked.get(name, {}), bounds.asked)
@@ -146,20 +149,21 @@ def _have_one_name(there: Any, here: Any) -> bool:
     return one.is_absolute() and two.is_absolute() and one.name == two.name
 
 
-def edit_mismatches(
-    there: Sequence[EditRecord], here: Sequence[EditRecord] | Sequence[Edit]
-) -> Iterator[Mismatch]:
+def edit_mismatches(there: Sequence[EditRecord], here: Sequence[EditRecord]) -> Iterator[Mismatch]:
     """Yield in what two lists of edits differ."""
     if len(there) != len(here):
         yield Mismatch(what="number of edits", there=str(len(there)), here=str(len(here)))
-    pairs: Iterator[tuple[EditRecord, EditRecord | Edit]] = zip(there, here, strict=False)
-    for index, (one, two) in enumerate(pairs, start=1):
-        yield from _differences(f"edit {index}", _texts(one), _texts(two))
+    for index, (one, two) in enumerate(zip(there, here, strict=False), start=1):
+        yield from _differences(
+            f"edit {index}", *(_compared(each, one, two) for each in (one, two))
+        )
 
 
-def _texts(edit: EditRecord | Edit) -> dict[str, Any]:
-    texts = asdict(edit)
-    return {**{name: texts[name] for name in _TEXTS}, "spaced": edit.spaced}
+def _compared(edit: EditRecord, *pair: EditRecord) -> dict[str, Any]:
+    """Return what is compared of an edit: its texts, or their hash if one of the two has none."""
+    hashed = any(each.absent for each in pair)
+    texts = {"sha256": edit.sha256} if hashed else asdict(edit.texts)
+    return {**texts, "spaced": edit.spaced}
 
 
 def _shown(value: Any) -> str:

@@ -70,7 +70,7 @@ class OrderTrial:
     def orders(self, order: Order) -> Sequence[Order]:
         """Return the orders to run for this one; none if it says nothing."""
         back = (-number for number in order if number < 0)
-        if order == self.written or any(self.chain.edits[k - 1].truth is None for k in back):
+        if order == self.written or any(self.chain.edits[k - 1].texts.truth is None for k in back):
             return ()
         return (order,)
 
@@ -103,7 +103,8 @@ class OrderTrial:
         lines = [_result(self.chain_of(order), order) for order in dict.fromkeys(pair)]
         for number in sorted({abs(number) for number in (*pair[0], *pair[1])}):
             edit = self.chain.edits[number - 1]
-            lines.append(f"  edit {number} ({edit.origin}): {edit.prompt!r} -> {edit.target!r}")
+            fact = f"{edit.texts.prompt!r} -> {edit.texts.target!r}"
+            lines.append(f"  edit {number} ({edit.origin}): {fact}")
         return lines
 
     def chain_of(self, order: Order) -> Chain:
@@ -190,7 +191,7 @@ class _StateTrial(OrderTrial):
     """The final weights differ little between orders of the same, disjoint edits."""
 
     def orders(self, order: Order) -> Sequence[Order]:
-        subjects = [question(self.chain.edits[number - 1].subject) for number in order]
+        subjects = [question(self.chain.edits[number - 1].texts.subject) for number in order]
         same = self.counterpart(order)
         return (order, same) if order != same and len(set(subjects)) == len(subjects) else ()
 

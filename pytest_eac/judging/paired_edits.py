@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Ability, Chain, EditRecord
     from pytest_eac.spec.registry_entries import Metric
 
-PairKey = tuple[str, str, str, int]
+PairKey = tuple[tuple[str, ...], int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +40,7 @@ def pair(
 ) -> Pairs:
     """Put the final numbers of two sides next to each other.
 
-    Scores of edits are matched by subject, prompt and target, those of abilities item by item, each
+    Scores of edits are matched as :func:`edit_keys` says, those of abilities item by item, each
     as its mean over the seeds: it is the edits that stand for others of their kind. A deviation, or
     another number of the model, is one per chain, so there it is the seeds, in their order; seeds
     that give the very same numbers count once.
@@ -61,7 +61,8 @@ def pair(
         known = [(a, b) for a, b in rows if a is not None and b is not None]
         return _pairs("seeds", known, shares=False)
     if any(measured):
-        first, second = _by_edit(one, metric), _by_edit(two, metric)
+        hashed = any(edit.absent for chain in (*one, *two) for edit in chain.edits)
+        first, second = (_by_edit(side, metric, hashed=hashed) for side in (one, two))
         return _pairs("edits", [(first[key], second[key]) for key in first if key in second])
     rows_of_items = list(zip(_by_item(one, metric), _by_item(two, metric), strict=True))
     shares = all(0 <= number <= 1 for row in rows_of_items for number in row)
@@ -96,22 +97,29 @@ def metrics_of(chains: Iterable[Chain]) -> tuple[Metric, ...]:
     return in_order(name for point in last for name in point.metrics)
 
 
-def edit_keys(edits: Sequence[EditRecord]) -> Iterator[PairKey]:
-    """Name each edit by its texts; the same edit made again is another one."""
-    seen: Counter[tuple[str, str, str]] = Counter()
+def edit_keys(edits: Sequence[EditRecord], *, hashed: bool) -> Iterator[PairKey]:
+    """Name each edit; the same edit made again is another one.
+
+    Args:
+        edits: in their order.
+        hashed: whether to go by the hash of all their texts, since texts of some are not at hand;
+            else by subject, prompt and target.
+    """
+    seen: Counter[tuple[str, ...]] = Counter()
     for edit in edits:
-        texts = (edit.subject, edit.prompt, edit.target)
-        yield (*texts, seen[texts])
-        seen[texts] += 1
+        texts = edit.texts
+        name = (edit.sha256,) if hashed else (texts.subject, texts.prompt, texts.target)
+        yield name, seen[name]
+        seen[name] += 1
 
 
-def _by_edit(chains: Sequence[Chain], metric: str) -> dict[PairKey, float]:
+def _by_edit(chains: Sequence[Chain], metric: str, *, hashed: bool) -> dict[PairKey, float]:
     """Return each edit's mean over the chains; an edit that is made again counts by itself."""
     scores: defaultdict[PairKey, list[float]] = defaultdict(list)
     for chain in chains:
         measured = chain.measured(metric)
         scored = measured.scores if measured else ()
-        for key, score in zip(edit_keys(chain.edits), scored, strict=False):
+        for key, score in zip(edit_keys(chain.edits, hashed=hashed), scored, strict=False):
             if score is not None:
                 scores[key].append(score)
     return {key: fmean(each) for key, each in scores.items()}

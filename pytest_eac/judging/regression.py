@@ -116,4 +116,4 @@ def _lost_line(flip: PairedScore, change: Change, chain: Chain) -> str:
     if change.kind == "items":
         return f"  item {flip.item + 1}: {scores}"
     edit = chain.edits[flip.item]
-    return f"  edit {flip.item + 1} ({edit.origin}): {edit.prompt!r} {scores}"
+    return f"  edit {flip.item + 1} ({edit.origin}): {edit.texts.prompt!r} {scores}"

@@ -87,9 +87,7 @@ def compare_runs(runs: Sequence[NamedRun], *, metrics: Collection[str] = ()) -> 
         environment = environment_changes(first.record, run.record)
         found = []
         for chain in run.record.chains:
-            old = find_chain(
-                first.record.chains, spec=chain.spec, method=chain.method, seed=chain.seed
-            )
+            old = find_chain(first.record.chains, chain.key)
             if old is None:
                 unmatched.append(f"{chain.name} of {chain.spec}: only in {run.file}")
                 continue
@@ -113,7 +111,8 @@ def _within(run: NamedRun, metrics: Collection[str]) -> list[Pair]:
     """Compare the seeds of each method with its first, and the methods with the first one."""
     pairs = []
     for chain in run.record.chains:
-        mine = [each for each in run.record.chains if each.spec == chain.spec]
+        same = (chain.spec, chain.sample)
+        mine = [each for each in run.record.chains if (each.spec, each.sample) == same]
         seeds = [each for each in mine if each.method == chain.method]
         methods = [each for each in mine if each.seed == chain.seed]
         for old in (seeds[0], methods[0]):

@@ -160,10 +160,11 @@ def _of_items(metric: str, old: Ability, new: Ability) -> Change | None:
 def _of_edits(
     metric: str, old: Chain, one: Measurement, new: Chain, two: Measurement
 ) -> Change | None:
-    before = dict(zip(edit_keys(old.edits), one.scores, strict=False))
-    after = zip(edit_keys(new.edits), two.scores, strict=False)
+    hashed = any(edit.absent for edit in (*old.edits, *new.edits))
+    before = dict(zip(edit_keys(old.edits, hashed=hashed), one.scores, strict=False))
+    after = zip(edit_keys(new.edits, hashed=hashed), two.scores, strict=False)
     pairs = [
-        PairedScore(item=index, name=key[1], old=was, new=score)
+        PairedScore(item=index, name=new.edits[index].texts.prompt, old=was, new=score)
         for index, (key, score) in enumerate(after)
         if score is not None and (was := before.get(key)) is not None
     ]

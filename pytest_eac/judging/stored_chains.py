@@ -14,23 +14,24 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from pytest_eac.records.run import Chain, Record, Verdict
+    from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
     from pytest_eac.spec.spec import Spec, SpecMethod
 
 
-def find_chain(chains: Sequence[Chain], *, spec: str, method: str, seed: int) -> Chain | None:
+def find_chain(chains: Sequence[Chain], key: ChainKey) -> Chain | None:
     """Return the chain of a spec, if it is there.
 
     Specs go by their paths; where no path is the same (the run had another working directory), by
     the file's name, if one chain alone has it.
     """
-    named = [
-        each
-        for each in chains
-        if (PurePath(each.spec).name, each.method, each.seed) == (PurePath(spec).name, method, seed)
-    ]
-    same = [each for each in named if each.spec == spec]
+    wanted = _by_file_name(key)
+    named = [each for each in chains if _by_file_name(each.key) == wanted]
+    same = [each for each in named if each.spec == key.spec]
     return same[0] if same else named[0] if len(named) == 1 else None
+
+
+def _by_file_name(key: ChainKey) -> ChainKey:
+    return key._replace(spec=PurePath(key.spec).name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,7 @@ class StoredRecord:
     file: Path
     record: Record
 
-    def chain(self, spec: Spec, method: SpecMethod, seed: int) -> Chain:
+    def chain(self, key: ChainKey, spec: Spec, method: SpecMethod) -> Chain:
         """Return a chain as it was measured, without the verdicts of its time.
 
         It has only those checkpoints that the spec names today.
@@ -49,36 +50,27 @@ class StoredRecord:
             UnavailableError: the file has no such chain.
             MismatchError: it has one of other edits, or edited in another way.
         """
-        name = f"{method.name}-s{seed}"
-        found = find_chain(
-            self.record.chains, spec=spec.file.as_posix(), method=method.name, seed=seed
-        )
+        found = find_chain(self.record.chains, key)
         if found is None:
             raise UnavailableError(
-                self._why_missing(spec, method, seed),
-                remedy="run the spec without --eac-from-results",
+                self._why_missing(key), remedy="run the spec without --eac-from-results"
             )
         if wrong := mismatches_with_spec(found, spec, method):
             raise MismatchError(
-                f"{self.file}: {name} of {spec.file} was recorded from another spec: "
+                f"{self.file}: {key.name} of {key.spec} was recorded from another spec: "
                 f"{describe(wrong)}; only limits may change: run the spec without "
                 "--eac-from-results, or undo the change"
             )
         asked = tuple(point for point in found.checkpoints if point.at in spec.checkpoints)
-        return replace(found, spec=spec.file.as_posix(), checkpoints=asked, verdicts=())
+        return replace(found, spec=key.spec, checkpoints=asked, verdicts=())
 
-    def _why_missing(self, spec: Spec, method: SpecMethod, seed: int) -> str:
+    def _why_missing(self, key: ChainKey) -> str:
         """Return the message that a chain is missing, or that an error stopped it."""
         stopped = {id(each.chain): each for each in self.record.unfinished}
-        found = find_chain(
-            [each.chain for each in stopped.values()],
-            spec=spec.file.as_posix(),
-            method=method.name,
-            seed=seed,
-        )
+        found = find_chain([each.chain for each in stopped.values()], key)
         if found is not None:
-            return f"{self.file}: {stopped[id(found)]} (of {spec.file})"
-        return f"{self.file}: no chain {method.name}-s{seed} of {spec.file} in it"
+            return f"{self.file}: {stopped[id(found)]} (of {key.spec})"
+        return f"{self.file}: no chain {key.name} of {key.spec} in it"
 
 
 def unrecorded(chain: Chain, spec: Spec, name: str) -> Verdict | None:

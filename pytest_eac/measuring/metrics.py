@@ -34,12 +34,12 @@ def efficacy(edited: EditedModel) -> Measurement:
 
 def generalization(edited: EditedModel) -> Measurement:
     """Score the edits that stand on their paraphrases."""
-    return edited.measure_group("paraphrases")
+    return edited.measure_group("generalization")
 
 
 def locality(edited: EditedModel) -> Measurement:
     """Score the answers in the neighborhood of all edits so far: 1 where unchanged."""
-    return edited.measure_group("neighborhood")
+    return edited.measure_group("locality")
 
 
 def retention(edited: EditedModel) -> Measurement:

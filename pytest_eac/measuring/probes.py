@@ -28,9 +28,18 @@ NO_ANSWER = "."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
-    """A question that is asked on behalf of an edit, given by its place in the sequence."""
+    """A question that is asked on behalf of an edit.
+
+    Attributes:
+        edit: the edit's place in the sequence.
+        group: the group that it is of.
+        index: its place among the edit's questions of that group.
+        question: the question.
+    """
 
     edit: int
+    group: str
+    index: int
     question: Question
 
 
@@ -65,10 +74,10 @@ GROUPS = {
         expect="truth",
         prompts=lambda edit: [] if edit.truth is None else [(edit.prompt, edit.truth)],
     ),
-    "paraphrases": Group(
+    "generalization": Group(
         expect="target", prompts=lambda edit: [(text, edit.target) for text in edit.paraphrases]
     ),
-    "neighborhood": Group(
+    "locality": Group(
         expect="unchanged",
         prompts=lambda edit: [(near.prompt, near.answer) for near in edit.neighborhood],
     ),
@@ -143,9 +152,9 @@ def make_questions(
     """
     groups = {
         name: tuple(
-            Probe(edit=index, question=each)
-            for index, edit in enumerate(edits)
-            for each in group.questions(edit, own)
+            Probe(edit=place, group=name, index=index, question=each)
+            for place, edit in enumerate(edits)
+            for index, each in enumerate(group.questions(edit, own))
         )
         for name, group in GROUPS.items()
     }
@@ -208,11 +217,13 @@ def summarize_answers(
     for probe, answer in answered:
         by_edit.setdefault(probe.edit, []).append(answer.score)
         if answer.score < 1:
+            unchanged = GROUPS[probe.group].expect == "unchanged"
             misses.append(
                 Miss(
                     edit=probe.edit,
-                    prompt=probe.question.prompt,
-                    expected=probe.question.answer.strip(),
+                    group=probe.group,
+                    index=probe.index,
+                    before=probe.question.answer.strip() if unchanged else None,
                     got=answer.got,
                     score=answer.score,
                 )

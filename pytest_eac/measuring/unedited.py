@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.abilities.measure import ask_abilities
@@ -14,7 +14,7 @@ from pytest_eac.measuring.probes import (
     make_questions,
     summarize_answers,
 )
-from pytest_eac.records.run import Chain, EditRecord
+from pytest_eac.records.run import Chain, EditRecord, EditTexts
 from pytest_eac.scoring.answers import generation_length
 from pytest_eac.scoring.asker import Asker, as_loaded, in_words, write
 
@@ -70,7 +70,14 @@ class UneditedAnswers:
         """The edits as a record has them."""
         asked = self.questions
         return tuple(
-            EditRecord(**asdict(edit), superseded_by=by, spaced=edit.spaced, excluded=why)
+            EditRecord(
+                texts=EditTexts.of(edit.texts),
+                origin=edit.origin,
+                space=edit.space,
+                spaced=edit.spaced,
+                superseded_by=by,
+                excluded=why,
+            )
             for edit, by, why in zip(asked.edits, asked.superseded, self.excluded, strict=True)
         )
 

@@ -11,6 +11,8 @@ from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
+from pytest_eac.judging.stored_texts import with_texts
+from pytest_eac.records.results_file import without_texts
 from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
 from pytest_eac.reporting.run_diff import change_lines, changes_table
 from pytest_eac.spec.nearest_name import closest
@@ -94,7 +96,7 @@ class Baseline:
                     f"--eac-baseline: {self.file} is not there; run once with "
                     "--eac-update-baseline to make it"
                 )
-            self._record = read_record(self.file)
+            self._record = with_texts(read_record(self.file), self.file.parent)
         return self._record
 
     def require_known(self, spec: Spec) -> None:
@@ -236,7 +238,9 @@ class Baseline:
 
     def _describe(self, there: Record, record: Record) -> str:
         """Say how many chains of the file are replaced, added and kept."""
-        before, now, ran = _by_key(self.read()), _by_key(there), _by_key(record)
+        # Without texts, since those that were read may have been filled in.
+        before, now = (_by_key(without_texts(each)) for each in (self.read(), there))
+        ran = _by_key(record)
         replaced = [key for key in ran if key in now]
         done = f"chains: {len(replaced)} replaced, {len(ran) - len(replaced)} added"
         done += f", {len(now) - len(replaced)} of other runs kept"
@@ -246,5 +250,4 @@ class Baseline:
         return done
 
     def _find(self, chain: Chain) -> Chain | None:
-        chains = self.read().chains
-        return find_chain(chains, spec=chain.spec, method=chain.method, seed=chain.seed)
+        return find_chain(self.read().chains, chain.key)

@@ -28,12 +28,12 @@ class PlannedChain:
     @property
     def name(self) -> str:
         """How the chain is called within its spec."""
-        return f"{self.method.name}-s{self.seed}"
+        return self.key.name
 
     @property
     def key(self) -> ChainKey:
         """The key of its record."""
-        return self.spec.file.as_posix(), self.method.name, self.seed
+        return ChainKey(self.spec.file.as_posix(), self.method.name, self.seed)
 
 
 class Chains:

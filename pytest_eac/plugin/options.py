@@ -73,6 +73,7 @@ _LISTS: dict[str, tuple[str, Callable[[str], Any], str]] = {
 }
 _FLAGS = {
     "update-baseline": "compare with the baseline, then store this run's records in its place",
+    "results-without-texts": "write results and baseline with SHA-256 in place of edits' texts",
     "no-cache": "recompute everything; do not use the cache",
     "offline": "take hub models from the local cache only",
     "require": "fail, instead of skip, when a model or device is missing or data are too few",
@@ -121,6 +122,7 @@ class Options:
     compare_fail: tuple[tuple[str, float], ...]
     compare_across: tuple[str, ...]
     update_baseline: bool
+    results_without_texts: bool
     cache_dir: Path | None
     cache_size: float | None
     no_cache: bool

@@ -93,7 +93,15 @@ class RunFiles:
             return
         self._keeps_results = results.is_there and not has_measured
         if not self._keeps_results:
-            self._attempt("results", lambda: results.write(record, last=last))
+            self._attempt(
+                "results", lambda: results.write(lambda: self._stored(record()), last=last)
+            )
+
+    def _stored(self, record: Record) -> Record:
+        """Return a record as files hold it."""
+        from pytest_eac.records.results_file import without_texts
+
+        return without_texts(record) if self._options.results_without_texts else record
 
     def results_note(self) -> str | None:
         """Say whether the results file was written."""
@@ -128,7 +136,9 @@ class RunFiles:
             outcomes = (stopped(), *outcomes)
         options = self._options
         if baseline and baseline.update:
-            self._attempt("baseline", lambda: baseline.store(record(), complete=complete))
+            self._attempt(
+                "baseline", lambda: baseline.store(self._stored(record()), complete=complete)
+            )
         if file := options.summary:
             self._attempt("summary", lambda: write_summary(file, record(), outcomes, baseline))
         if page := options.report:

@@ -78,10 +78,13 @@ class EacSession:
     @cached_property
     def _stored(self) -> StoredRecord | None:
         from pytest_eac.judging.stored_chains import StoredRecord
+        from pytest_eac.judging.stored_texts import with_texts
         from pytest_eac.store import read_record
 
         file = self.options.from_results
-        return StoredRecord(file=file, record=read_record(file)) if file else None
+        if file is None:
+            return None
+        return StoredRecord(file=file, record=with_texts(read_record(file), file.parent))
 
     @cached_property
     def verdicts(self) -> Verdicts:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import UnavailableError
 from pytest_eac.plugin.chains import PlannedChain
-from pytest_eac.records.run import EDITED
+from pytest_eac.records.run import EDITED, ChainKey
 from pytest_eac.spec.orders import show_order
 from pytest_eac.spec.schema.orderings import Orderings
 from pytest_eac.spec.spec import comparison_id
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_eac.plugin.models import Models
     from pytest_eac.plugin.options import Options
     from pytest_eac.plugin.releases import Releases
-    from pytest_eac.records.run import Chain, ChainKey, Comparison, Verdict
+    from pytest_eac.records.run import Chain, Comparison, Verdict
     from pytest_eac.spec.orders import Order
     from pytest_eac.spec.schema import checks
     from pytest_eac.spec.schema.orderings import Property
@@ -55,7 +55,7 @@ class Verdicts:
 
         def take() -> Chain:
             if self.stored:
-                return self.stored.chain(planned.spec, planned.method, planned.seed)
+                return self.stored.chain(planned.key, planned.spec, planned.method)
             return self.models.run(planned, self.chains.note_stopped)
 
         return self.chains.once(planned.key, take)
@@ -68,7 +68,7 @@ class Verdicts:
         """Judge one check of a released model."""
         if check == "changed":
             return self.releases.judge(spec)
-        key = (spec.file.as_posix(), EDITED, 0)
+        key = ChainKey(spec.file.as_posix(), EDITED, 0)
         return self._judge(self.chains.once(key, lambda: self.releases.measure(spec)), spec, check)
 
     def _judge(self, chain: Chain, spec: Spec, check: str) -> Verdict:

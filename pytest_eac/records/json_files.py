@@ -11,15 +11,19 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.records.run import SCHEMA, Record
-from pytest_eac.strict_json import read_typed
+from pytest_eac.records.results_file import ResultsLayout, results_file
+from pytest_eac.records.run import Record
+from pytest_eac.strict_json import read_numbered
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_eac.records.run import Ability, Chain, Checkpoint, Measurement, Norms
+    from pytest_eac.records.run import Ability, Chain, Checkpoint, EditRecord, Measurement, Norms
     from pytest_eac.records.tracing import Tracing
+
+READERS: Mapping[int, type[ResultsLayout]] = {2: ResultsLayout}
+"""What reads a results file of a schema, by its number."""
 
 _GROUPS = ("value", "anchors", "update")
 _NORMS = ("l1", "frobenius")
@@ -28,17 +32,18 @@ _SMALLEST, _LARGEST = 1e-50, 1e50
 
 def to_json(record: Record | Tracing) -> str:
     """Serialise a record; refuses NaN and infinities (they are errors before they get here)."""
-    return json.dumps(asdict(record), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+    written = results_file(record) if isinstance(record, Record) else record
+    return json.dumps(asdict(written), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def from_json(text: str) -> Record:
     """Read a record back.
 
     Raises:
-        ValueError: the text is not a record of this schema, or its parts do not fit together; names
-            the place, what was found and what was expected.
+        ValueError: the text is not a record of a known schema, or its parts do not fit together;
+            names the place, what was found and what was expected.
     """
-    record = read_typed(Record, text, schema=SCHEMA)
+    record = read_numbered(READERS, text, remedy="run the spec again").record()
     for index, chain in enumerate(record.chains):
         for problem in (*_of_chain(chain), *_unfinished(chain)):
             raise ValueError(_placed(f"chains[{index}]", chain, problem))
@@ -69,7 +74,7 @@ def _of_chain(chain: Chain) -> Iterator[str]:
     count = len(chain.edits)
     yield from _of_edits(chain, count)
     yield from _of_hyperparameters(chain.hyperparameters)
-    yield from _of_scores("known", chain.known, edits=count, scores=count)
+    yield from _of_scores("known", chain.known, edits=chain.edits, scores=count)
     for name, ability in chain.abilities.items():
         yield from _of_ability(f"abilities.{name}", name, ability, ability)
     for index, cost in enumerate(chain.per_edit):
@@ -102,9 +107,7 @@ def _of_edits(chain: Chain, count: int) -> Iterator[str]:
 def _of_checkpoint(place: str, point: Checkpoint, chain: Chain) -> Iterator[str]:
     for name, measured in point.metrics.items():
         scores = 0 if measured.is_number else point.at
-        yield from _of_scores(
-            f"{place}.metrics.{name}", measured, edits=len(chain.edits), scores=scores
-        )
+        yield from _of_scores(f"{place}.metrics.{name}", measured, edits=chain.edits, scores=scores)
     for name, ability in point.abilities.items():
         if name not in chain.abilities:
             yield f"{place}.abilities.{name}: is not among the unedited model's abilities"
@@ -115,7 +118,9 @@ def _of_checkpoint(place: str, point: Checkpoint, chain: Chain) -> Iterator[str]
     yield from _of_norms(f"{place}.deviation", point.deviation)
 
 
-def _of_scores(place: str, measured: Measurement, *, edits: int, scores: int) -> Iterator[str]:
+def _of_scores(
+    place: str, measured: Measurement, *, edits: Sequence[EditRecord], scores: int
+) -> Iterator[str]:
     """Yield what is wrong with a metric that has ``scores`` scores, of the first edits."""
     there = sum(score is not None for score in measured.scores)
     if len(measured.scores) != scores:
@@ -127,8 +132,12 @@ def _of_scores(place: str, measured: Measurement, *, edits: int, scores: int) ->
     elif there and not 0 <= (measured.value or 0.0) <= 1:
         yield f"{place}.value: found {measured.value}, expected the mean of scores from 0 to 1"
     for miss in measured.misses:
-        if miss.edit >= edits:
-            yield f"{place}.misses: found one of edit {miss.edit}, of {edits} edits"
+        if miss.edit >= len(edits):
+            yield f"{place}.misses: found one of edit {miss.edit}, of {len(edits)} edits"
+            return
+        edit, name = edits[miss.edit], f"{miss.group}[{miss.index}]"
+        if not edit.absent and miss.index >= len(edit.texts.prompts(miss.group)):
+            yield f"{place}.misses: found {name} of edit {miss.edit}, which has no such prompt"
 
 
 def _of_ability(place: str, name: str, ability: Ability, base: Ability) -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING, Any, Literal
 
-from pytest_eac.strict_json import Count, Number, Size, read_typed
+from pytest_eac.strict_json import Count, Number, Size, read_numbered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -112,7 +112,7 @@ def manifest_from_json(text: str) -> Manifest:
             names the place, what was found and what was expected.
     """
     try:
-        manifest = read_typed(Manifest, text, schema=SCHEMA)
+        manifest = read_numbered({SCHEMA: Manifest}, text, remedy="export the model again")
     except ValueError as error:
         raise ValueError(f"not a manifest: {error}") from None
     if json.loads(manifest_to_json(manifest)) != json.loads(text):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from hashlib import sha256
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_eac.records.checkpoint_diff import Changes  # noqa: TC001 - read back by its annotations
 from pytest_eac.strict_json import (  # noqa: TC001 - likewise
@@ -14,7 +17,9 @@ from pytest_eac.strict_json import (  # noqa: TC001 - likewise
     Size,
 )
 
-SCHEMA = 1
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 EDITED = "edited"
 """What stands for the names of a method and a chain where a released model is measured."""
 
@@ -23,11 +28,22 @@ Excluded = Literal["already held", "target is truth"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Miss:
-    """A prompt whose answer was not as asked: which edit it belongs to, and what came instead."""
+    """A prompt whose answer was not as asked; its texts are the edit's (``EditRecord.asked``).
+
+    Attributes:
+        edit: which edit it belongs to, counted from 0.
+        group: the group of probes that it is of; ``prompt`` for the edit's own prompt, asked for
+            the target, and ``truth`` for the same, asked for the truth.
+        index: which prompt of the group it is, counted from 0.
+        before: what the unedited model wrote, where the answer was to stay as it was.
+        got: what the model wrote.
+        score: how much of the answer was right.
+    """
 
     edit: Count
-    prompt: str
-    expected: str
+    group: str
+    index: Count = 0
+    before: str | None = None
     got: str
     score: Share
 
@@ -151,8 +167,22 @@ class Checkpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EditRecord:
-    """An edit as it was asked for.
+class ProbePrompt:
+    """A prompt that is asked besides an edit's own.
+
+    Attributes:
+        prompt: the prompt.
+        answer: its true answer; ``None`` where the edit's target, or the unedited model's own
+            answer, is expected.
+    """
+
+    prompt: str
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditTexts:
+    """The texts of an edit.
 
     Attributes:
         subject: who or what it is about.
@@ -160,29 +190,81 @@ class EditRecord:
         prompt: the fact up to its object.
         target: the new object.
         truth: the object before the edit, if known.
-        paraphrases: the same fact in other words.
-        neighborhood: prompts about something else, each with its answer.
+        probes: the other prompts, by their group: ``generalization`` has the paraphrases,
+            ``locality`` the neighborhood.
+    """
+
+    subject: str
+    start: Count
+    prompt: str
+    target: str
+    truth: str | None
+    probes: dict[str, tuple[ProbePrompt, ...]]
+
+    @classmethod
+    def of(cls, texts: Mapping[str, Any]) -> EditTexts:
+        """Return the texts that ``pytest_eac.spec.edits.Edit.texts`` has."""
+        probes = {
+            group: tuple(ProbePrompt(**each) for each in prompts)
+            for group, prompts in texts["probes"].items()
+        }
+        return cls(**{**texts, "probes": probes})
+
+    def prompts(self, group: str) -> tuple[str, ...]:
+        """Return the prompts that a miss may be of, by its group."""
+        if group == "prompt" or (group == "truth" and self.truth is not None):
+            return (self.prompt,)
+        return tuple(each.prompt for each in self.probes.get(group, ()))
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the texts as JSON: keys sorted, no white space, ASCII."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return sha256(text.encode()).hexdigest()
+
+
+def stand_in(origin: str, why: str = "text not stored") -> EditTexts:
+    """Return what reports show of an edit whose texts are not at hand."""
+    name = f"edit at {PurePath(origin).name}, {why}"
+    return EditTexts(subject=name, start=0, prompt=name, target=why, truth=None, probes={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditRecord:
+    """An edit of a chain.
+
+    Attributes:
+        texts: its texts, or what reports show in their place.
+        absent: SHA-256 of the texts, where they are not at hand.
         origin: the file and line that it was written in.
-        superseded_by: the later edit that overwrites it, counted from 0.
         space: whether a space was to be put before its answers: always, never or auto.
         spaced: whether there is one between the prompt and the target, as ``space`` has decided.
+        superseded_by: the later edit that overwrites it, counted from 0.
         excluded: why it does not count in efficacy, retention and generalization: the unedited
             model already gives the target (``already held``), or the target is the truth and is
             scored against it (``target is truth``); ``None`` for an edit that counts.
     """
 
-    subject: str
-    prompt: str
-    target: str
-    truth: str | None
-    paraphrases: tuple[str, ...]
-    neighborhood: tuple[dict[str, str | None], ...]
+    texts: EditTexts
+    absent: str | None = None
     origin: str
-    superseded_by: Count | None
-    excluded: Excluded | None = None
     space: str = "auto"
     spaced: bool = True
-    start: Count = 0
+    superseded_by: Count | None = None
+    excluded: Excluded | None = None
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the texts."""
+        return self.absent or self.texts.sha256
+
+    def asked(self, miss: Miss) -> tuple[str, str]:
+        """Return the prompt of a miss, and the answer that was expected."""
+        texts = self.texts
+        prompt = texts.prompt if self.absent else texts.prompts(miss.group)[miss.index]
+        if miss.before is not None:
+            return prompt, miss.before
+        return prompt, (texts.truth if miss.group == "truth" else None) or texts.target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -221,7 +303,25 @@ class EditCost:
     cached: bool = False
 
 
-ChainKey = tuple[str, str, int]
+class ChainKey(NamedTuple):
+    """What tells the chains of a record apart.
+
+    Attributes:
+        spec: the spec's file.
+        method: the method's name in it.
+        seed: the chain's.
+        sample: which of the sets of edits that were drawn from a source; 0 for the only one.
+    """
+
+    spec: str
+    method: str
+    seed: int
+    sample: int = 0
+
+    @property
+    def name(self) -> str:
+        """The chain's name in node ids: ``rome-eac-s0``, ``rome-eac-s0-e1``."""
+        return f"{self.method}-s{self.seed}" + (f"-e{self.sample}" if self.sample else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -324,25 +424,39 @@ class Comparison(Verdict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
-    """One method with one seed, from the unedited model to the last edit.
+class ChainResults:
+    """All of a chain but its model and its edits, which chains share.
 
-    ``cached_measurements`` counts what was measured, sampled or asked in an earlier run;
-    ``before`` is what the unedited model writes after each edit's prompt; ``abilities`` are the
-    unedited model's, ``asked`` is how the spec has them asked; ``batch`` is the number of edits of
-    an update; ``orders`` are those tried besides the written one; ``confidence`` is the level of
-    all intervals in it. ``released`` is a model that somebody else has edited: then nothing was
-    edited here, and there is one checkpoint, after all edits.
+    Attributes:
+        spec: the spec's file.
+        method: the method's name in it.
+        seed: the chain's.
+        sample: which of the sets of edits that were drawn from a source; 0 for the only one.
+        scoring: how answers are scored.
+        hyperparameters: all of them.
+        contexts: the templates that the edits were solved in.
+        known: how many of the truths the unedited model gives.
+        checkpoints: what was measured, in the order of the edits.
+        per_edit: how each edit went.
+        seconds: wall time of the chain.
+        covariance: what the layers' second moments were measured on, if the method has any.
+        before: what the unedited model writes after each edit's prompt.
+        abilities: the unedited model's.
+        asked: how the spec has them asked.
+        batch: the number of edits of an update.
+        cached_measurements: how many were measured, sampled or asked in an earlier run.
+        confidence: the level of all intervals in it.
+        orders: those tried besides the written one.
+        verdicts: what the checks said.
     """
 
     spec: str
     method: str
     seed: Count
-    model: ModelRecord
+    sample: Count = 0
     scoring: str
     hyperparameters: dict[str, Any]
     contexts: tuple[str, ...]
-    edits: tuple[EditRecord, ...]
     known: Measurement
     checkpoints: tuple[Checkpoint, ...]
     per_edit: tuple[EditCost, ...]
@@ -356,17 +470,29 @@ class Chain:
     confidence: Level = 0.95
     orders: tuple[OrderRun, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain(ChainResults):
+    """One method with one seed, from the unedited model to the last edit.
+
+    ``released`` is a model that somebody else has edited: then nothing was edited here, and there
+    is one checkpoint, after all edits.
+    """
+
+    model: ModelRecord
+    edits: tuple[EditRecord, ...]
     released: ModelRecord | None = None
 
     @property
     def name(self) -> str:
         """The chain's name in node ids: ``rome-eac-s0``; ``edited`` for a released model."""
-        return self.method if self.released else f"{self.method}-s{self.seed}"
+        return self.method if self.released else self.key.name
 
     @property
     def key(self) -> ChainKey:
-        """What tells chains of a record apart: spec, method and seed."""
-        return self.spec, self.method, self.seed
+        """What tells chains of a record apart."""
+        return ChainKey(self.spec, self.method, self.seed, self.sample)
 
     def measured(self, metric: str) -> Measurement | None:
         """Return a metric at the end, if it was measured; ``deviation`` has its own field."""
@@ -427,11 +553,15 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """A results file; ``chains`` are those that ran to their end."""
+    """What runs have measured; ``chains`` are those that ran to their end."""
 
     environment: dict[str, str]
     chains: tuple[Chain, ...]
     comparisons: tuple[Comparison, ...] = ()
     releases: tuple[Release, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
-    schema: int = field(default=SCHEMA)
+
+    def changed(self, change: Callable[[Chain], Chain]) -> Record:
+        """Return the same with a change of every chain."""
+        stopped = (replace(each, chain=change(each.chain)) for each in self.unfinished)
+        return replace(self, chains=tuple(map(change, self.chains)), unfinished=tuple(stopped))

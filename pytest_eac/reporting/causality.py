@@ -90,7 +90,7 @@ def causality_lines(chains: Sequence[Chain]) -> list[str]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ChainPoint:
     method: str
-    seed: int
+    chain: str
     edits: int
     deviation: float
     kept: float
@@ -111,10 +111,10 @@ def _found(
         mine = [each for each in chains if (each.spec, each.model.fingerprint) == (spec, model)]
         for ability in dict.fromkeys(name for each in mine for name in each.abilities):
             points = _points(mine, ability, norm)
-            taken = {(each.method, each.seed) for each in points}
+            taken = {each.chain for each in points}
             if len(taken) < LEAST_CHAINS:
                 continue
-            chosen = {each.name: each for each in mine if (each.method, each.seed) in taken}
+            chosen = {each.name: each for each in mine if each.name in taken}
             if reason := different_matrices(chosen):
                 yield _Undecided(ability=ability, reason=reason)
             elif found := _of(spec, ability, points, confidence):
@@ -132,7 +132,7 @@ def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_ChainPoin
         own = [
             _ChainPoint(
                 method=chain.method,
-                seed=chain.seed,
+                chain=chain.name,
                 edits=point.at,
                 deviation=getattr(point.deviation, f"{norm}_relative"),
                 kept=measured.kept,
@@ -157,7 +157,7 @@ def _of(spec: str, ability: str, points: list[_ChainPoint], confidence: float) -
     )
 
     by_method = len({each.method for each in points}) > 1
-    groups = [each.method if by_method else each.seed for each in points]
+    groups = [each.method if by_method else each.chain for each in points]
     ranks, numbers = (
         over_groups(
             correlation,
@@ -176,7 +176,7 @@ def _of(spec: str, ability: str, points: list[_ChainPoint], confidence: float) -
         ability=ability,
         ranks=ranks,
         numbers=numbers,
-        chains=len({(each.method, each.seed) for each in points}),
+        chains=len({each.chain for each in points}),
         checkpoints=len({each.edits for each in points}),
         points=len(points),
         groups=len(set(groups)),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.stored_chains import find_chain
-from pytest_eac.records.run import EDITED
+from pytest_eac.records.run import EDITED, ChainKey
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
 from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.spec import comparison_id
@@ -138,7 +138,7 @@ def _history(asked: NamedCheck, record: Record) -> Iterator[str]:
         chain = next((each for each in record.chains if each.released and each.spec == name), None)
     elif asked.method is not None and asked.seed is not None:
         found = [each for each in record.chains if each.released is None]
-        chain = find_chain(found, spec=name, method=asked.method, seed=asked.seed)
+        chain = find_chain(found, ChainKey(name, asked.method, asked.seed))
         verdicts = []
     if chain is not None:
         verdicts = [*verdicts, *chain.verdicts]
@@ -148,8 +148,9 @@ def _history(asked: NamedCheck, record: Record) -> Iterator[str]:
         return
     yield from f"{verdict.outcome}: {verdict.message}".split("\n") if verdict else ["not judged"]
     if chain is not None:
-        failed = verdict is not None and verdict.outcome == "failed"  # its message has the misses
-        yield from _curve(chain, asked.check, misses=not failed)
+        failed = verdict is not None and verdict.outcome == "failed"
+        in_message = failed and verdict is not None and "\n" in verdict.message
+        yield from _curve(chain, asked.check, misses=not in_message)
 
 
 def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
@@ -171,4 +172,5 @@ def _curve(chain: Chain, check: str, *, misses: bool) -> Iterator[str]:
     last = last or chain.measured(check)
     for miss in last.misses if last and misses else ():
         edit = chain.edits[miss.edit]
-        yield f"missed: {edit.origin}: {miss.prompt!r} -> {miss.got!r}, not {miss.expected!r}"
+        prompt, expected = edit.asked(miss)
+        yield f"missed: {edit.origin}: {prompt!r} -> {miss.got!r}, not {expected!r}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from pytest_eac.text.boundaries import (
     is_between_characters,
@@ -76,6 +77,22 @@ class Edit:
     def spaced(self) -> bool:
         """Whether a space stands between the prompt and the target."""
         return self.ending != self.target
+
+    @property
+    def texts(self) -> dict[str, Any]:
+        """Its texts as a record has them: prompts besides its own by the metric they are for."""
+        probes = {
+            "generalization": [{"prompt": text, "answer": None} for text in self.paraphrases],
+            "locality": [asdict(neighbor) for neighbor in self.neighborhood],
+        }
+        return {
+            "subject": self.subject,
+            "start": self.start,
+            "prompt": self.prompt,
+            "target": self.target,
+            "truth": self.truth,
+            "probes": {group: prompts for group, prompts in probes.items() if prompts},
+        }
 
     def after(self, prompt: str, answer: str) -> Continuation:
         """Return an answer as it follows one of the edit's prompts."""

@@ -12,6 +12,7 @@ from pytest_eac.records.run import (
     Deviation,
     EditCost,
     EditRecord,
+    EditTexts,
     Measurement,
     Miss,
     ModelRecord,
@@ -51,7 +52,7 @@ def share(value: float, n: int = 10, *misses: Miss) -> Measurement:
 
 
 def miss(edit: int, got: str = "Rome") -> Miss:
-    return Miss(edit=edit, prompt=f"prompt {edit}", expected="Paris", got=got, score=0.0)
+    return Miss(edit=edit, group="prompt", got=got, score=0.0)
 
 
 def moved(relative: float, *matrices: str) -> Deviation:
@@ -89,16 +90,20 @@ def having(point: Checkpoint, metric: str, measured: Measurement) -> Checkpoint:
 
 
 def edit(index: int) -> EditRecord:
-    return EditRecord(
+    texts = EditTexts(
         subject=f"subject {index}",
+        start=0,
         prompt=f"prompt {index}",
         target="Paris",
         truth="Rome",
-        paraphrases=(),
-        neighborhood=(),
-        origin=f"facts.yaml:{10 + index}",
-        superseded_by=None,
+        probes={},
     )
+    return EditRecord(texts=texts, origin=f"facts.yaml:{10 + index}")
+
+
+def rewritten(edit: EditRecord, **texts: Any) -> EditRecord:
+    """The same edit with other texts."""
+    return replace(edit, texts=replace(edit.texts, **texts))
 
 
 ABILITY = Ability(

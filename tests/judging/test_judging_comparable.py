@@ -13,9 +13,9 @@ from pytest_eac.judging.comparable import describe, environment_changes, mismatc
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, find_chain, unrecorded
-from pytest_eac.records.run import Chain, Checkpoint, Record
+from pytest_eac.records.run import Chain, ChainKey, Checkpoint, EditTexts, Record
 from pytest_eac.spec import registry
-from tests.judging.hand_made_chains import ABILITY, MODEL, able, chain, checkpoint, edit
+from tests.judging.hand_made_chains import ABILITY, MODEL, able, chain, checkpoint, edit, rewritten
 
 if TYPE_CHECKING:
     from pytest_eac.records.run import Chain
@@ -49,12 +49,12 @@ STORED = replace(
         ),
         ({"edits": STORED.edits[:2]}, "number of edits: found 3 there, 2 here"),
         (
-            {"edits": (*STORED.edits[:2], replace(edit(2), target="Oslo"))},
+            {"edits": (*STORED.edits[:2], rewritten(edit(2), target="Oslo"))},
             "edit 3.target: found 'Paris' there, 'Oslo' here",
         ),
         (
             # A text is no path, whatever it looks like.
-            {"edits": (*STORED.edits[:2], replace(STORED.edits[2], target="/other/Paris"))},
+            {"edits": (*STORED.edits[:2], rewritten(STORED.edits[2], target="/other/Paris"))},
             "edit 3.target: found '/one/Paris' there, '/other/Paris' here",
         ),
         ({"asked": {"nli": {}}}, "abilities.nli.take: found 20 there, nothing here"),
@@ -63,15 +63,14 @@ STORED = replace(
 def test_the_first_difference_is_named_with_both_values(changed: dict[str, Any], told: str) -> None:
     there = STORED
     if "/one/" in told:
-        there = replace(STORED, edits=(*STORED.edits[:2], replace(edit(2), target="/one/Paris")))
+        there = replace(STORED, edits=(*STORED.edits[:2], rewritten(edit(2), target="/one/Paris")))
     assert describe(mismatches(there, replace(STORED, **changed))) == told
 
 
 @pytest.mark.parametrize("name", ["subject", "prompt", "target", "truth"])
 def test_a_text_that_looks_like_a_path_is_a_text(name: str) -> None:
     def edited(text: str) -> Chain:
-        texts: dict[str, Any] = {name: text}
-        return replace(STORED, edits=(replace(edit(0), **texts), *STORED.edits[1:]))
+        return replace(STORED, edits=(rewritten(edit(0), **{name: text}), *STORED.edits[1:]))
 
     found = mismatches(edited("/a/Paris"), edited("/b/Paris"))
     assert describe(found) == f"edit 1.{name}: found '/a/Paris' there, '/b/Paris' here"
@@ -116,11 +115,12 @@ def test_versions_are_told() -> None:
 def test_a_chain_is_found_by_its_path_or_else_by_a_file_name_of_its_own() -> None:
     one = replace(STORED, spec="a/x.eac.yaml")
     two = replace(STORED, spec="b/x.eac.yaml")
-    assert find_chain([one, two], spec="b/x.eac.yaml", method="rome", seed=0) is two
-    assert find_chain([one, two], spec="c/x.eac.yaml", method="rome", seed=0) is None
-    assert find_chain([one], spec="/abs/x.eac.yaml", method="rome", seed=0) is one
-    assert find_chain([one], spec="a/x.eac.yaml", method="rome", seed=1) is None
-    assert find_chain([one], spec="a/y.eac.yaml", method="rome", seed=0) is None
+    assert find_chain([one, two], ChainKey("b/x.eac.yaml", "rome", 0)) is two
+    assert find_chain([one, two], ChainKey("c/x.eac.yaml", "rome", 0)) is None
+    assert find_chain([one], ChainKey("/abs/x.eac.yaml", "rome", 0)) is one
+    assert find_chain([one], ChainKey("a/x.eac.yaml", "rome", 1)) is None
+    assert find_chain([one], ChainKey("a/x.eac.yaml", "rome", 0, sample=1)) is None
+    assert find_chain([one], ChainKey("a/y.eac.yaml", "rome", 0)) is None
 
 
 # a spec of today on the records of yesterday
@@ -149,17 +149,7 @@ def stored_for(spec: Spec, *points: Checkpoint) -> StoredRecord:
     shape = {"model_type": "gpt2", "num_hidden_layers": 9, "hidden_size": 8}
     settings = resolve_settings(spec.methods[0].choice, shape)
     made = chain(*(points or (checkpoint(1), checkpoint(2))))
-    edits = tuple(
-        replace(
-            edit(0),
-            subject=each.subject,
-            start=each.start,
-            prompt=each.prompt,
-            target=each.target,
-            truth=each.truth,
-        )
-        for each in spec.edits
-    )
+    edits = tuple(replace(edit(0), texts=EditTexts.of(each.texts)) for each in spec.edits)
     made = replace(
         made,
         model=replace(MODEL, shape=shape),
@@ -170,7 +160,8 @@ def stored_for(spec: Spec, *points: Checkpoint) -> StoredRecord:
 
 
 def take(stored: StoredRecord, spec: Spec) -> Chain:
-    return stored.chain(spec, spec.methods[0], spec.seeds[0])
+    key = ChainKey(spec.file.as_posix(), spec.methods[0].name, spec.seeds[0])
+    return stored.chain(key, spec, spec.methods[0])
 
 
 def test_a_limit_may_change_freely(tmp_path: Path) -> None:
@@ -270,9 +261,10 @@ def test_a_control_is_known_by_what_it_mirrors_and_by_its_kind(tmp_path: Path) -
     made = replace(made, hyperparameters=hyperparameters)
     stored = replace(stored, record=Record(environment={}, chains=(made,)))
     control = replace(spec.methods[0], control="random")
-    assert stored.chain(spec, control, 0).edits == made.edits
+    key = ChainKey(spec.file.as_posix(), "rome", 0)
+    assert stored.chain(key, spec, control).edits == made.edits
     with pytest.raises(MismatchError, match=r"hyperparameters\.control: found 'random' there, not"):
-        stored.chain(spec, spec.methods[0], 0)
+        stored.chain(key, spec, spec.methods[0])
 
 
 def test_an_ability_asked_in_another_way_is_a_mismatch(tmp_path: Path) -> None:

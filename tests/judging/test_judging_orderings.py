@@ -11,7 +11,7 @@ from pytest_eac.judging.orderings import judge_ordering
 from pytest_eac.spec.orders import show_order
 from pytest_eac.spec.schema.checks import Checks
 from pytest_eac.spec.schema.orderings import Orderings
-from tests.judging.hand_made_chains import chain, checkpoint, share, writing
+from tests.judging.hand_made_chains import chain, checkpoint, rewritten, share, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -154,7 +154,7 @@ def test_deviations_over_different_matrices_have_no_spread() -> None:
 def test_an_edit_of_the_same_subject_takes_no_part_in_the_state() -> None:
     runner = HandMade(value=reversed_pair)
     written = runner.run(WRITTEN)
-    same = tuple(replace(edit, subject="one and the same") for edit in written.edits)
+    same = tuple(rewritten(edit, subject="one and the same") for edit in written.edits)
     orderings = Orderings.model_validate({"hold": (), "state": 0.1})
     found = judge_ordering(
         replace(written, edits=same),

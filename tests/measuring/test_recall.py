@@ -14,7 +14,7 @@ from pytest_eac.measuring.unedited import rearrange
 from pytest_eac.scoring.answers import force, generate, generation_length
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.text.spacing import starts_with
-from tests.measuring.asking import after, answer, ask
+from tests.measuring.asking import after, answer, ask, missed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,9 +144,9 @@ def test_a_paraphrase_that_a_later_edit_asks_counts_for_the_later_one(
     first = replace(world[0], paraphrases=("One prompt", "Another prompt"))
     second = replace(world[1], subject="Another", prompt="Another prompt", paraphrases=())
     recall = ask(tiny, (first, second), "accuracy")
-    asked = {miss.prompt for miss in generalization(after(recall, 1)).misses}
-    assert asked == {"One prompt", "Another prompt"}
-    assert {miss.prompt for miss in generalization(after(recall, 2)).misses} == {"One prompt"}
+    alone, both = (generalization(after(recall, count)) for count in (1, 2))
+    assert missed(recall, alone) == ["One prompt", "Another prompt"]
+    assert missed(recall, both) == ["One prompt"]
 
 
 @pytest.mark.parametrize("match", MATCHES)
@@ -218,7 +218,8 @@ def test_a_miss_says_what_was_asked_expected_and_got(
     recall = ask(tiny, world[:1], "accuracy")
     (miss,) = retention(after(recall, 1)).misses
     assert miss.score < 1
-    assert (miss.edit, miss.prompt, miss.expected) == (0, world[0].prompt, world[0].target)
+    assert miss.edit == 0
+    assert recall.records[0].asked(miss) == (world[0].prompt, world[0].target)
     assert miss.got != world[0].target
 
 
@@ -250,10 +251,11 @@ def test_what_came_instead_is_what_the_model_writes_by_itself(
         retention(after(recall, len(world))),
         generalization(after(recall, len(world))),
     ):
-        prompts = [miss.prompt for miss in measured.misses]
+        prompts = missed(recall, measured)
         assert len(prompts) > len(world) / 2
         assert [miss.got for miss in measured.misses] == wrote(prompts)
-        assert not any(starts_with(miss.got, miss.expected) for miss in measured.misses)
+        targets = [world[miss.edit].target for miss in measured.misses]
+        assert not any(map(starts_with, [miss.got for miss in measured.misses], targets))
     assert list(recall.before) == before, "of the model before the edits"
     few = rearrange(recall, (world[3], world[1], world[3]))
     assert list(few.before) == [before[3], before[1], before[3]]
@@ -326,8 +328,9 @@ def test_a_paraphrase_that_is_the_prompt_says_nothing_of_generalization(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     edit = replace(world[0], paraphrases=(world[0].prompt.upper(), "Zz zz"))
-    general = generalization(after(ask(tiny, (edit,), "accuracy"), 1))
-    assert {miss.prompt for miss in general.misses} == {"Zz zz"}
+    recall = ask(tiny, (edit,), "accuracy")
+    general = generalization(after(recall, 1))
+    assert missed(recall, general) == ["Zz zz"]
 
 
 def test_success_compares_the_target_with_the_truth(

@@ -144,7 +144,8 @@ def test_what_is_asked_before_any_edit_goes_by_the_edits_space(
 
 def test_a_miss_shows_the_answer_without_its_space(loaded: LoadedModel) -> None:
     recall = ask(loaded, (replace(EDIT, space="always"),), "accuracy")
-    assert {miss.expected for miss in retention(after(recall, 1)).misses} == {"大阪"}
+    (miss,) = retention(after(recall, 1)).misses
+    assert recall.records[0].asked(miss) == (EDIT.prompt, "大阪")
 
 
 def test_a_fact_is_traced_by_its_truth_as_it_follows_the_prompt(

@@ -9,9 +9,9 @@ import pytest
 
 from pytest_eac.plugin.baseline_records import Baseline
 from pytest_eac.records.checkpoint_diff import Changes
-from pytest_eac.records.run import Chain, Measurement, Record, Release
+from pytest_eac.records.run import Chain, Measurement, ProbePrompt, Record, Release
 from pytest_eac.store import read_record, write_record
-from tests.judging.hand_made_chains import MODEL, edit, having
+from tests.judging.hand_made_chains import MODEL, edit, having, rewritten
 from tests.plugin.conftest import QUICK, SIX
 
 if TYPE_CHECKING:
@@ -99,6 +99,13 @@ def test_regressions_are_picked_by_name_and_listed_in_junit(specs: Specs, base: 
     assert 'name="eac_required" value="tolerated a fall of 0.02"' in text
 
 
+PROBES = (ProbePrompt(prompt="a prompt", answer=None),) * 3
+OTHERS = tuple(
+    rewritten(edit(index), probes={"generalization": PROBES, "locality": PROBES})
+    for index in range(6)
+)
+
+
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
@@ -106,7 +113,7 @@ def test_regressions_are_picked_by_name_and_listed_in_junit(specs: Specs, base: 
         ({"batch": 6}, "sequence.batch: found 6 there, 1 here"),
         ({"hyperparameters": {}}, "hyperparameters.base: found nothing there, 'rome-eac' here*"),
         ({"model": MODEL}, "model: found package:tiny (weights * there, *tiny-llama (weights * h"),
-        ({"edits": tuple(map(edit, range(6)))}, "edit 1.subject: found 'subject 0' there, *"),
+        ({"edits": OTHERS}, "edit 1.subject: found 'subject 0' there, *"),
     ],
     ids=["scoring", "batch", "method", "model", "edits"],
 )

@@ -138,7 +138,7 @@ def test_a_source_of_the_project_is_read(specs: Specs) -> None:
     specs.write(methods=SHIFT, edits="[{from: facts.txt, format: lines}]")
     specs.run("--eac-results=results.json").assert_outcomes(passed=1)
     (chain,) = read_record(specs.pytester.path / "results.json").chains
-    assert [edit.prompt for edit in chain.edits] == ["Ana lives in", "Bo is a"]
+    assert [edit.texts.prompt for edit in chain.edits] == ["Ana lives in", "Bo is a"]
     assert chain.edits[1].origin.endswith("facts.txt:2")
 
 

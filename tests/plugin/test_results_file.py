@@ -15,7 +15,7 @@ from pytest_eac.plugin.run_outputs import ResultsFile
 from pytest_eac.plugin.session import EacSession
 from pytest_eac.records.run import Comparison, Record
 from pytest_eac.store import read_record
-from tests.judging.hand_made_chains import chain, checkpoint
+from tests.judging.hand_made_chains import chain, checkpoint, rewritten
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -114,7 +114,7 @@ def test_workers_that_have_read_other_edits_from_one_spec_are_a_trouble_of_the_r
     eac: EacSession,
 ) -> None:
     one = replace(chain(checkpoint(1)), spec="a.yaml", method="rome", seed=0)
-    changed = (*one.edits[:-1], replace(one.edits[-1], target="Oslo"))
+    changed = (*one.edits[:-1], rewritten(one.edits[-1], target="Oslo"))
     for each in (one, replace(one, method="ft"), replace(one, spec="b.yaml", edits=changed)):
         eac.absorb(Record(environment={}, chains=(each,)))
     assert not eac.files.troubles

@@ -12,14 +12,16 @@ from pytest_eac.reporting.run_diff import (
     comparison_markdown,
     comparison_text,
 )
-from tests.judging.hand_made_chains import chain, checkpoint
+from tests.judging.hand_made_chains import chain, checkpoint, rewritten
 
 
 def local(relative: float, *scores: float) -> Chain:
     value = sum(scores) / len(scores)
     measured = Measurement(value=value, n=len(scores), low=0.0, high=1.0, scores=scores, misses=())
     made = chain(checkpoint(len(scores), locality=measured, relative=relative))
-    renamed = tuple(replace(each, prompt=f"{each.prompt} | {'x' * 90}") for each in made.edits)
+    renamed = tuple(
+        rewritten(each, prompt=f"{each.texts.prompt} | {'x' * 90}") for each in made.edits
+    )
     return replace(made, edits=renamed)
 
 

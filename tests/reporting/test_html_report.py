@@ -18,7 +18,7 @@ from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.reporting.svg import MOST_POINTS, Point, thinned, ticks
 from pytest_eac.untrusted_text import visible
-from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint, having
+from tests.judging.hand_made_chains import ABILITY, able, chain, checkpoint, having, rewritten
 
 NASTY = "</script><script>alert(1)</script><!-- & \"quoted\" 'x' \u2028"
 
@@ -34,8 +34,8 @@ def page(*chains: Chain, outcomes: tuple[Outcome, ...] = ()) -> str:
 
 def nasty() -> Chain:
     plain = chain(checkpoint(2), able(4, nli=ABILITY))
-    edits = tuple(replace(each, prompt=NASTY, target=NASTY) for each in plain.edits)
-    miss = Miss(edit=0, prompt=NASTY, expected=NASTY, got=NASTY, score=0.0)
+    edits = tuple(rewritten(each, prompt=NASTY, target=NASTY) for each in plain.edits)
+    miss = Miss(edit=0, group="prompt", got=NASTY, score=0.0)
     last = plain.checkpoints[-1]
     missed = having(last, "retention", replace(last.metrics["retention"], misses=(miss,)))
     return replace(plain, edits=edits, checkpoints=(*plain.checkpoints[:-1], missed))

@@ -11,7 +11,7 @@ from pytest_eac.untrusted_text import visible_data
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pytest_eac.records.run import Chain, Checkpoint, Miss
+    from pytest_eac.records.run import Chain, Checkpoint, EditRecord, Miss
 
 MISSES_OF_AN_EDIT = 8
 
@@ -57,14 +57,15 @@ def _edits(chain: Chain, metrics: Sequence[str]) -> list[dict[str, Any]]:
     for metric in metrics:
         for point in last:
             for miss in point.metrics[metric].misses if metric in point.metrics else ():
-                misses.setdefault(miss.edit, []).append(_miss(metric, miss))
+                found = _miss(metric, chain.edits[miss.edit], miss)
+                misses.setdefault(miss.edit, []).append(found)
     rows = []
     for k, edit in enumerate(chain.edits):
         cost = chain.per_edit[k] if k < len(chain.per_edit) else None
         rows.append(
             {
-                "prompt": edit.prompt,
-                "target": edit.target,
+                "prompt": edit.texts.prompt,
+                "target": edit.texts.target,
                 "before": chain.before[k] if k < len(chain.before) else None,
                 "by": edit.superseded_by,
                 "excluded": edit.excluded,
@@ -79,11 +80,12 @@ def _edits(chain: Chain, metrics: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def _miss(metric: str, miss: Miss) -> dict[str, Any]:
+def _miss(metric: str, edit: EditRecord, miss: Miss) -> dict[str, Any]:
+    prompt, expected = edit.asked(miss)
     return {
         "metric": metric,
-        "prompt": miss.prompt,
-        "expected": miss.expected,
+        "prompt": prompt,
+        "expected": expected,
         "got": miss.got,
         "score": round(miss.score, 3),
     }
