@@ -17,11 +17,11 @@ from pytest_eac.cli.init import NAME, template
 from pytest_eac.records.run import Record, Verdict
 from pytest_eac.spec.load import load_spec
 from pytest_eac.store import write_record
-from tests.conftest import REAL_MODEL, USER_CACHE
+from tests.command_line import run
+from tests.conftest import REAL_MODEL, ROOT, TINY_LLAMA, USER_CACHE
 from tests.judging.hand_made_chains import chain, checkpoint, miss, of_its_edits, share
 
-ROOT = Path(__file__).parents[1]
-TINY = str(ROOT / "fixtures" / "tiny-llama")
+TINY = str(TINY_LLAMA)
 SPEC = """\
 eac: 1
 methods: [rome, rome-eac]
@@ -51,12 +51,6 @@ def spec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.chdir(tmp_path)
     Path("my.eac.yaml").write_text(SPEC, encoding="utf-8")
     return "my.eac.yaml"
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = main(arguments)
-    told = capsys.readouterr()
-    return code, told.out, told.err
 
 
 # All commands
@@ -123,7 +117,7 @@ def test_the_first_spec_explains_each_of_its_keys() -> None:
 def test_the_first_spec_passes_on_the_real_model(pytester: pytest.Pytester) -> None:
     assert f"\nmodel: {REAL_MODEL}\n" in template()
     main(["init", str(pytester.path)])
-    result = pytester.runpytest_subprocess(NAME, f"--eac-cache-dir={USER_CACHE}", timeout=300)
+    result = pytester.runpytest_subprocess(NAME, f"--eac-cache-dir={USER_CACHE}")
     result.assert_outcomes(passed=6)
 
 

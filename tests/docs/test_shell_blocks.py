@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT
+from tests.sources import copy_sources
+
 _BLOCK = re.compile(
     r"(?:^<!-- exit code (\d) -->\n)?^```(sh|text|yaml)\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
@@ -88,8 +90,8 @@ def test_every_shell_block_runs_and_prints_what_is_shown(page: str, tmp_path: Pa
     folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "pytest_eac", folder / "pytest_eac")
-    shutil.copytree(ROOT / "specs", folder / "specs")
+    for name in ("pytest_eac", "specs"):
+        copy_sources(name, folder)
     found = blocks((ROOT / page).read_text(encoding="utf-8"))
     assert len(found) >= 2
     for block in found:

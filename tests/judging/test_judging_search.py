@@ -77,11 +77,19 @@ def test_a_budget_is_never_overdrawn(edits: int) -> None:
     assert tried.stopped or len(tried.drawn) == 10
 
 
-def test_time_that_is_up_ends_the_drawing() -> None:
-    tried = search(seconds=1e-9)
+def test_time_that_is_up_ends_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("pytest_eac.judging.order_search.monotonic", lambda: now)
+
+    def breaks(_: Order) -> bool:
+        nonlocal now
+        now += 20.0
+        return False
+
+    tried = search(breaks, seconds=50.0)
     assert tried.simplest() is None
-    assert tried.drawn == []
-    assert tried.stopped == "the budget of 1e-09 seconds is spent"
+    assert len(tried.drawn) == 3
+    assert tried.stopped == "the budget of 50 seconds is spent"
 
 
 def test_simplifying_has_a_budget_of_its_own() -> None:

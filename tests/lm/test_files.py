@@ -6,6 +6,7 @@ import mmap
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,14 +17,9 @@ from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.model_folder import TEMPLATES, WEIGHTS
 from pytest_eac.lm.weights import fingerprint
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, TINY_LLAMA
 
-BASE = FIXTURES / "tiny-llama"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BASE, tmp_path / "model"))
+BASE = TINY_LLAMA
 
 
 def rewrite(path: Path) -> None:
@@ -119,14 +115,13 @@ def test_content_counts_even_where_the_time_of_change_was_put_back(folder: Path)
 def test_a_file_that_changes_while_it_is_loaded_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = load._load_weights
+    reading = load.load_tokenizer
 
-    def read(*arguments: object) -> object:
-        model = reading(*arguments)  # type: ignore[arg-type]
+    def read(*arguments: Any) -> object:
         rewrite(folder / WEIGHTS)
-        return model
+        return reading(*arguments)
 
-    monkeypatch.setattr(load, "_load_weights", read)
+    monkeypatch.setattr(load, "load_tokenizer", read)
     with pytest.raises(
         ModelError, match=f"{WEIGHTS}: was changed, added or removed while it was loaded"
     ):

@@ -21,6 +21,8 @@ from pytest_eac.measuring.chain import RunOptions
 from pytest_eac.measuring.recall import locality
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.settings import ContextSettings
+from tests.chains import timeless, without_cache
+from tests.conftest import WORLD
 from tests.measuring.asking import after, answer, ask
 
 if TYPE_CHECKING:
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain, Unfinished
     from pytest_eac.scoring.asker import Asker
     from pytest_eac.spec.spec import Spec
-
-WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 
 
 @pytest.fixture
@@ -62,18 +62,6 @@ def spec(tmp_path: Path) -> Callable[..., Spec]:
 def run(loaded: LoadedModel, spec: Spec, cache: Cache | Path | None) -> Chain:
     cache = Cache(cache) if isinstance(cache, Path) else cache
     return run_chain(loaded, spec, spec.methods[0], seed=spec.seeds[0], cache=cache)
-
-
-def measured(chain: Chain) -> Chain:
-    """A chain without what tells that it came from a cache."""
-    costs = tuple(replace(cost, cached=False) for cost in chain.per_edit)
-    return replace(chain, seconds=0.0, cached_measurements=0, per_edit=costs)
-
-
-def timeless(chain: Chain) -> Chain:
-    """The same, without what differs from one time to another."""
-    costs = tuple(replace(cost, seconds=0.0, peak_bytes=0) for cost in measured(chain).per_edit)
-    return replace(measured(chain), per_edit=costs)
 
 
 @pytest.fixture
@@ -120,7 +108,7 @@ def test_a_second_run_gives_the_same_record_without_running_the_model(
     before = fingerprint(tiny.model)
     idle()
     second = run(tiny, task, tmp_path)
-    assert measured(second) == measured(first)
+    assert without_cache(second) == without_cache(first)
     assert timeless(first) == timeless(plain)
     assert [cost.cached for cost in first.per_edit] == [False] * 4
     assert [cost.cached for cost in second.per_edit] == [True] * 4
@@ -296,7 +284,7 @@ def test_on_the_real_model_a_second_run_solves_nothing_and_restores_the_weights(
     )
     spec = load_spec(path).limited(2)
     first, second = (run(real_model, spec, tmp_path / "cache") for _ in range(2))
-    assert measured(second) == measured(first)
+    assert without_cache(second) == without_cache(first)
     assert all(cost.cached for cost in second.per_edit)
     assert second.cached_measurements > first.cached_measurements
     assert fingerprint(real_model.model) == real_model.fingerprint

@@ -3,7 +3,6 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +22,15 @@ from pytest_eac.measuring.environment import describe_environment
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import Record
 from pytest_eac.spec import registry
+from tests.conftest import WORLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.spec import Spec
 
-WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 
 SPEC = f"""
 eac: 1

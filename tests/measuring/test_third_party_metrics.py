@@ -20,8 +20,6 @@ from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.metrics import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.records.run import Measurement
 
@@ -48,13 +46,11 @@ def after(count: int) -> EditedModel:
 
 
 @pytest.fixture(autouse=True)
-def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _without_a_model(_own_registry: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do without a model: tests/plugin/test_isolation.py has metrics that change one."""
     monkeypatch.setattr(
         "pytest_eac.measuring.third_party_metrics.unchanged", lambda *_, **__: nullcontext()
     )
-    yield
-    registry.forget()
 
 
 def measured(result: Any) -> Measurement:

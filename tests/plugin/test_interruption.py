@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_eac.store import read_record
-from tests.plugin.conftest import FIXTURES
+from tests.chains import timeless
+from tests.conftest import WORLD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain, Record
     from tests.plugin.conftest import Specs
 
-EIGHT = f"[{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 8}}]"
+EIGHT = f"[{{from: {WORLD}, format: jsonl, take: 8}}]"
 TWO = (
     "[eac: {base: rome-eac, layers: [1], contexts: {texts: ['{}']}},"
     " plain: {base: rome, layers: [1], covariance: none, contexts: {texts: ['{}']}}]"
@@ -88,18 +88,8 @@ def solved(folder: Path, cache: str) -> int:
 
 
 def lasting(record: Record) -> list[Chain]:
-    """Return the chains without what differs from run to run: time, memory, the cache's share."""
-    return [
-        replace(
-            chain,
-            seconds=0.0,
-            cached_measurements=0,
-            per_edit=tuple(
-                replace(cost, seconds=0.0, peak_bytes=None, cached=False) for cost in chain.per_edit
-            ),
-        )
-        for chain in record.chains
-    ]
+    """Return the chains without what differs from run to run."""
+    return [timeless(chain) for chain in record.chains]
 
 
 @pytest.mark.slow

@@ -9,7 +9,8 @@ from pytest_eac.spec import registry
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.registry import ABILITIES, METRICS
 from pytest_eac.spec.schema.checks import Checks
-from tests.spec.spec_texts import HEAD, told, write
+from tests.files import write
+from tests.spec.spec_texts import HEAD, told
 
 if TYPE_CHECKING:
     from pathlib import Path

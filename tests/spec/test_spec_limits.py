@@ -18,7 +18,8 @@ from pytest_eac.spec import detect, extends, registry, size_limits
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.schema.edits import EditSource
 from pytest_eac.spec.sources.reading import read_source
-from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
+from tests.files import write
+from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable

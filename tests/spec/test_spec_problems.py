@@ -7,15 +7,11 @@ import pytest
 from pytest_eac.spec import registry
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS
-from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
+from tests.files import write
+from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "some.eac.yaml"
 
 
 def told_of(file: Path, text: str) -> list[str]:
