@@ -93,6 +93,7 @@ def test_init_writes_a_spec_that_is_valid_and_says_how_to_go_on(
     assert out.splitlines()[0] == f"written to {file}; next:"
     assert f"  pytest '{file}'" in out.splitlines()
     written = load_spec(file)
+    assert written.model
     assert written.model.id == REAL_MODEL  # on which tests/docs/test_shell_blocks.py runs it
     assert len(written.edits) == 2
     assert {name for name, _ in written.checks.named()} >= {"known", "efficacy", "locality"}

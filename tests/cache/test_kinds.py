@@ -12,7 +12,6 @@ from pytest_eac.cache.folders import take_folder
 from pytest_eac.cache.kinds import EDITS, ENTRIES, KINDS, MEASUREMENTS, PARTIAL, clear, kept
 from pytest_eac.cache.table import cache_lines
 from pytest_eac.errors import RecordError
-from tests.files import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,6 +27,11 @@ def root(tmp_path: Path) -> Path:
     for kind in ENTRIES:
         Cache(root).write(kind, {"n": 1}, Entry(data=kind))
     return root
+
+
+def write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
 
 
 def counts(root: Path) -> dict[str, int]:

@@ -26,8 +26,9 @@ from pytest_eac.records.run import (
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome, annotation
-from tests.conftest import QUICK, TINY_LLAMA
+from tests.conftest import TINY_LLAMA
 from tests.judging.hand_made_chains import ABILITY, chain, checkpoint, miss, share
+from tests.plugin.conftest import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

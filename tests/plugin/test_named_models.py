@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.conftest import QUICK, TINY_LLAMA
+from tests.conftest import TINY_LLAMA
+from tests.plugin.conftest import QUICK
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
