@@ -622,15 +622,14 @@ def test_an_error_names_the_edit_that_it_is_about(
 
 
 @pytest.fixture
-def bring() -> Iterator[Bring]:
+def bring(_own_registry: None) -> Bring:
     """Make a method known as ``own``; returns settings for it."""
 
     def known(method: Callable[..., Any] | Method) -> MethodSettings:
         registry.register(registry.METHODS, "own", method)
         return resolve_settings(MethodChoice.model_validate({"base": "own", "layers": (1,)}), {})
 
-    yield known
-    registry.forget()
+    return known
 
 
 seen: list[Any] = []

@@ -21,7 +21,7 @@ from pytest_eac.lm.loading import gguf as header
 from pytest_eac.lm.loading.find import quiet
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.tokens import decode, encode
-from tests.files import set_keys
+from tests.files import set_keys, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +31,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The smallest model, which a test may damage."""
-    return _written(tmp_path / "model", tiny.files())
-
-
-def _written(folder: Path, files: dict[str, bytes]) -> Path:
-    folder.mkdir()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
+    return write_all(tmp_path / "model", tiny.files())
 
 
 def test_the_smallest_model_loads_and_runs(folder: Path) -> None:
@@ -221,7 +214,7 @@ def test_tokens_of_a_gguf_file_are_as_long_in_sum_as_splitting_them_may_cost(
 
 
 def test_a_release_with_such_files_is_reported_and_no_error(folder: Path, tmp_path: Path) -> None:
-    base = _written(tmp_path / "base", tiny.files())
+    base = write_all(tmp_path / "base", tiny.files())
     set_keys(folder / "config.json", num_attention_heads=0, hidden_size="8")
     (folder / "tokenizer.json").write_text('{"model": 7}')
     first, *_, last = compare_companions(base, folder)

@@ -16,7 +16,7 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading import load
 from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
 from pytest_eac.lm.loading.load import load_model
-from tests.files import set_keys
+from tests.files import set_keys, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,10 +52,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The smallest model."""
-    (tmp_path / "model").mkdir()
-    for name, data in tiny.files().items():
-        (tmp_path / "model" / name).write_bytes(data)
-    return tmp_path / "model"
+    return write_all(tmp_path / "model", tiny.files())
 
 
 CHOSEN = [

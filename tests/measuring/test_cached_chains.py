@@ -26,7 +26,7 @@ from tests.conftest import WORLD
 from tests.measuring.asking import after, answer, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_eac.editing.sequence import Step
     from pytest_eac.lm.loading.load import LoadedModel
@@ -225,7 +225,7 @@ def test_sampled_contexts_are_kept_by_model_lengths_and_seed(
 
 
 @pytest.fixture
-def calls() -> Iterator[list[str]]:
+def calls(_own_registry: None) -> list[str]:
     """A method and a metric of another package, and each call of them."""
     made: list[str] = []
 
@@ -241,8 +241,7 @@ def calls() -> Iterator[list[str]]:
 
     registry.register(registry.METHODS, "mine", method)
     registry.register(registry.METRICS, "mine", metric)
-    yield made
-    registry.forget()
+    return made
 
 
 def test_a_method_of_another_package_solves_each_time(

@@ -763,13 +763,11 @@ def test_what_is_under_an_unknown_name_is_not_reported_too(file: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("_own_registry")
 def test_a_number_for_a_metric_is_shown_as_either_limit(file: Path) -> None:
     registry.register(registry.METRICS, "mine", object())
-    try:
-        [found] = told_of(file, HEAD + "checks: {metrics: {mine: 3}}\n")
-        [beside] = told_of(file, HEAD + "checks: {mine: {max: 3}}\n")
-    finally:
-        registry.forget()
+    [found] = told_of(file, HEAD + "checks: {metrics: {mine: 3}}\n")
+    [beside] = told_of(file, HEAD + "checks: {mine: {max: 3}}\n")
     assert found.endswith("found 3, expected a mapping; write {max: 3} or {min: 3}")
     assert beside.endswith("unknown key 'mine'; this is a metric: write it under 'metrics'")
 
