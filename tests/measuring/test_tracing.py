@@ -20,7 +20,7 @@ from pytest_eac.measuring import tracing
 from pytest_eac.measuring.tracing import default_window, trace
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.load import load_spec
-from tests.conftest import ROOT
+from tests.conftest import QUICKSTART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -331,7 +331,7 @@ def test_the_window_is_a_fifth_of_the_layers(depth: int, window: int) -> None:
 def test_the_real_models_facts_are_found_in_its_early_layers(
     real_model: LoadedModel, tmp_path: Path
 ) -> None:
-    edits = load_spec(ROOT / "specs" / "quickstart.eac.yaml").edits[:3]
+    edits = load_spec(QUICKSTART).edits[:3]
     found = trace(real_model, edits, samples=4, cache=Cache(tmp_path))
     assert len(found.facts) == 3
     assert len(found.layers) == 30

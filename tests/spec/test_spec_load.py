@@ -13,10 +13,9 @@ from pytest_eac.spec.detect import find_specs, is_spec
 from pytest_eac.spec.edits import Neighbor
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.spec import Spec, comparison_id
+from tests.conftest import QUICKSTART
 from tests.files import write
 from tests.spec.spec_texts import EDIT, EDITS, HEAD, facts, problems
-
-QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.eac.yaml"
 
 
 def load(file: Path, text: str) -> Spec:
