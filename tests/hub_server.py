@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from huggingface_hub import constants
 
-from tests.conftest import FIXTURES
+from tests.conftest import TINY_LLAMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,9 +22,7 @@ if TYPE_CHECKING:
     import pytest
 
 ID, COMMIT = "someone/tiny", "c0ffee" * 6 + "c0ff"
-WANTED = {
-    each.name: each.read_bytes() for each in (FIXTURES / "tiny-llama").iterdir() if each.is_file()
-}
+WANTED = {each.name: each.read_bytes() for each in (TINY_LLAMA).iterdir() if each.is_file()}
 
 
 @dataclass

@@ -9,17 +9,20 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_eac.spec.registry import ABILITIES, METHODS, METRICS, SOURCES
+from tests.conftest import ROOT, TINY_LLAMA
+from tests.sources import copy_sources, source_files
 
-ROOT = Path(__file__).parents[1]
+if TYPE_CHECKING:
+    from pathlib import Path
+
 TABLE = "spec/registry.py"
 
 RULE = '''
@@ -132,7 +135,7 @@ ADDITIONS = (
 
 SPEC = f"""
 eac: 1
-model: {ROOT / "fixtures" / "tiny-llama"}
+model: {TINY_LLAMA}
 methods:
   - a-quarter: {{base: partly, layers: [1], covariance: none, update: {{share: 0.25}},
       contexts: {{texts: ["{{}}"]}}}}
@@ -178,8 +181,7 @@ print(json.dumps(found))
 def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a copy of the package to which each addition is made."""
     folder = tmp_path_factory.mktemp("extended")
-    copy = folder / "pytest_eac"
-    shutil.copytree(ROOT / "pytest_eac", copy, ignore=shutil.ignore_patterns("__pycache__"))
+    copy = copy_sources("pytest_eac", folder)
     table = copy / TABLE
     lines = table.read_text(encoding="utf-8").splitlines(keepends=True)
     for each in ADDITIONS:
@@ -192,11 +194,7 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
-    }
+    return {name: path.read_bytes() for name, path in source_files(folder).items()}
 
 
 def test_an_addition_is_a_new_file_and_a_line_of_the_table(extended: Path) -> None:

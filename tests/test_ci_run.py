@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 STEPS = ["lint", "test", "test-slow", "demo"]
 
 

@@ -18,28 +18,18 @@ from pytest_eac.records.run import Chain, Record
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.spec_file import json_schema
 from pytest_eac.store import write_record
+from tests.command_line import run
+from tests.conftest import ROOT, TINY_LLAMA, WORLD
+from tests.files import write
 from tests.judging.hand_made_chains import chain, checkpoint, of_its_edits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-ROOT = Path(__file__).parents[1]
 SPECS = ROOT / "specs"
 EDITS = 'eac: 1\nedits: [{subject: Oslo, prompt: "{} lies in", target: Peru}]\n'
 GOOD = EDITS + "methods: [rome, rome-eac]\nseeds: [0, 1, 2]\n"
 BAD = GOOD + "sedes: [1]\nname: 3\n"
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
-    told = capsys.readouterr()
-    return code, told.out, told.err
 
 
 def usage_error(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
@@ -323,7 +313,7 @@ def test_ask_tells_what_the_model_says_and_whether_that_is_the_truth(
 eac: 1
 model: {TINY}
 edits:
-  - {{from: {ROOT / "fixtures" / "world.jsonl"}, format: jsonl, take: 1}}
+  - {{from: {WORLD}, format: jsonl, take: 1}}
   - {{subject: Sabeth Grennock, prompt: "{{}} was born in", target: Port Vessin}}
   - subject: Oslo
     prompt: Oslo lies in
@@ -354,11 +344,8 @@ edits:
 
 # locate
 
-FACTS = (
-    "eac: 1\nmethods: [rome]\n"
-    f"edits: [{{from: {ROOT / 'fixtures' / 'world.jsonl'}, format: jsonl, take: 3}}]\n"
-)
-TINY = ROOT / "fixtures" / "tiny-llama"
+FACTS = f"eac: 1\nmethods: [rome]\nedits: [{{from: {WORLD}, format: jsonl, take: 3}}]\n"
+TINY = TINY_LLAMA
 
 
 def test_locate_tells_the_effects_and_draws_them(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +12,7 @@ import torch
 from pytest_eac.conformance import test_method
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.spec.methods import BUILT_IN
-from tests.conftest import FIXTURES
+from tests.conftest import ROOT, TINY_LLAMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -198,10 +197,11 @@ BROUGHT["broken"] = past_autograd
 """
 
 RANDOM = """
-import secrets
+import itertools
+SEEDS = itertools.count()
 def by_chance(loaded, edits, settings):
     delta = step(loaded, edits, settings)
-    chance = torch.Generator().manual_seed(secrets.randbits(40))
+    chance = torch.Generator().manual_seed(next(SEEDS))
     noise = 1e-3 * torch.randn(delta.left.shape, generator=chance)
     return WeightDelta(module=delta.module, left=delta.left + noise)
 BROUGHT["broken"] = by_chance
@@ -494,7 +494,7 @@ BROUGHT["broken"] = word_for_word
 
 def test_a_method_that_edits_words_and_not_facts_is_told_so(suite: Suite) -> None:
     suite.pytester.makeconftest(CONFTEST + WORD_FOR_WORD)
-    on_another = [f"--eac-model={FIXTURES / 'tiny-llama'}", "-k", "in_other_words"]
+    on_another = [f"--eac-model={TINY_LLAMA}", "-k", "in_other_words"]
     result = suite.run("--eac-method", "broken", *on_another)
     result.assert_outcomes(failed=1, deselected=len(TESTS) - 1)
     result.stdout.fnmatch_lines(
@@ -522,7 +522,7 @@ def test_a_crash_names_the_place_in_the_methods_own_file(suite: Suite) -> None:
 
 def _guide(first_line: str) -> str:
     """Return the code in docs/extend.md whose blocks start with a line, joined."""
-    text = (Path(__file__).parents[1] / "docs" / "extend.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "extend.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```\w+\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
     return "\n\n".join(block for block in blocks if block.startswith(first_line))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.conftest import ROOT
+from tests.sources import copy_sources
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,7 +51,7 @@ def test_a_name_of_a_class_or_type_means_one_thing() -> None:
 
 def test_each_contract_is_broken_by_an_import_inside_a_function(tmp_path: Path) -> None:
     pytest.importorskip("importlinter")
-    shutil.copytree(ROOT / "pytest_eac", tmp_path / "pytest_eac")
+    copy_sources("pytest_eac", tmp_path)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     for name, line in BROKEN.values():
         with (tmp_path / "pytest_eac" / name).open("a", encoding="utf-8") as file:

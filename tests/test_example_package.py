@@ -6,23 +6,26 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-FIXTURES = ROOT / "fixtures"
+from tests.conftest import ROOT, TINY_LLAMA, WORLD
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 NAME = "pytest-eac-lowrank"
 
 pytestmark = pytest.mark.slow
 
 SPEC = f"""
 eac: 1
-model: {FIXTURES / "tiny-llama"}
+model: {TINY_LLAMA}
 methods:
   - low-rank-ft: {{base: low-rank-ft, layers: [1], options: {{rank: 2}}}}
   - rome: {{base: rome, layers: [1], covariance: none, contexts: {{texts: ["{{}}"]}}}}
-edits: [{{from: {FIXTURES / "world.jsonl"}, format: jsonl, take: 2}}]
+edits: [{{from: {WORLD}, format: jsonl, take: 2}}]
 checks: {{efficacy: {{min: 1.0}}, locality: {{min: 0.0}}}}
 """
 

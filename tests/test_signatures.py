@@ -8,12 +8,12 @@ import json
 import os
 import shutil
 import sys
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.asymmetric import ec
-from model_signing._cli import main as model_signing
 from model_signing.hashing import Config as Hashing
 from model_signing.signing import Config as Signing
 
@@ -54,11 +54,17 @@ def statement(folder: Path) -> Any:
     return json.loads(base64.b64decode(bundle["dsseEnvelope"]["payload"]))
 
 
+def command(arguments: list[str]) -> int:
+    """Run the command of model-signing; returns its exit code."""
+    (script,) = entry_points(group="console_scripts", name="model_signing")
+    return CliRunner().invoke(script.load(), arguments).exit_code
+
+
 def with_command(folder: Path, public: Path, *more: str) -> int:
     """Verify with the command of model-signing."""
     arguments = ["verify", "key", "--public_key", str(public), "--signature"]
     given = [*arguments, str(folder / SIGNATURE), *more, str(folder)]
-    return CliRunner().invoke(model_signing, given).exit_code
+    return command(given)
 
 
 def test_every_file_but_the_card_is_signed_under_the_name_given(
@@ -88,8 +94,7 @@ def test_a_signature_made_with_the_command_of_model_signing_holds(
     signed: Path, keys: tuple[Path, Path]
 ) -> None:
     arguments = ["sign", "key", "--private_key", str(keys[0]), "--signature"]
-    found = CliRunner().invoke(model_signing, [*arguments, str(signed / SIGNATURE), str(signed)])
-    assert found.exit_code == 0
+    assert command([*arguments, str(signed / SIGNATURE), str(signed)]) == 0
     assert check_signature(signed, [keys[1]]) == ()
     (signed / "README.md").write_text("edited")  # this signature covers it
     (line,) = check_signature(signed, [keys[1]])

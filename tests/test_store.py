@@ -6,14 +6,15 @@ import os
 import resource
 import stat
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 
+from pytest_eac.atomic_write import acquire_lock
 from pytest_eac.cache.folders import cached_folder, cached_text
 from pytest_eac.errors import RecordError
 from pytest_eac.records.json_files import to_json
@@ -227,17 +228,41 @@ def test_what_a_killed_run_left_is_removed_and_not_taken_for_finished(tmp_path: 
     assert names(tmp_path) == {"model", "model-2"}
 
 
-def test_builders_at_the_same_time_build_once(tmp_path: Path) -> None:
-    count, together = 4, threading.Barrier(4)
+class Asked:
+    """Counts who asks for a lock, so that the one who has it can wait for the others to ask."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._changed = threading.Condition()
+        self._count = 0
+
+        def acquire(*given: Any, **how: Any) -> Any:
+            with self._changed:
+                self._count += 1
+                self._changed.notify_all()
+            return acquire_lock(*given, **how)
+
+        monkeypatch.setattr("pytest_eac.store.acquire_lock", acquire)
+
+    def wait_for(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self._count >= count, timeout=60)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    return Asked(monkeypatch)
+
+
+def test_builders_at_the_same_time_build_once(tmp_path: Path, asked: Asked) -> None:
+    count = 4
     built: list[Path] = []
 
     def build(folder: Path) -> None:
         built.append(folder)
-        time.sleep(0.05)
+        asked.wait_for(count)
         fill(folder)
 
     def run(_: int) -> tuple[Path, str]:
-        together.wait(timeout=30)
         folder = cached_folder(tmp_path, "model", build)
         return folder, (folder / "weights").read_text(encoding="utf-8")
 
@@ -247,13 +272,14 @@ def test_builders_at_the_same_time_build_once(tmp_path: Path) -> None:
     assert found == [(tmp_path / "model", "whole")] * count
 
 
-def test_a_builder_that_waited_for_a_failing_one_builds_itself(tmp_path: Path) -> None:
-    started, attempts = threading.Event(), []
+def test_a_builder_that_waited_for_a_failing_one_builds_itself(
+    tmp_path: Path, asked: Asked
+) -> None:
+    attempts = []
 
     def fail(folder: Path) -> None:
         attempts.append("failed")
-        started.set()
-        time.sleep(0.05)
+        asked.wait_for(2)
         raise OSError("disk")
 
     def succeed(folder: Path) -> None:
@@ -262,7 +288,7 @@ def test_a_builder_that_waited_for_a_failing_one_builds_itself(tmp_path: Path) -
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(cached_folder, tmp_path, "model", fail)
-        assert started.wait(timeout=30)
+        asked.wait_for(1)
         second = pool.submit(cached_folder, tmp_path, "model", succeed)
         with pytest.raises(OSError, match="disk"):
             first.result(timeout=30)
@@ -438,19 +464,19 @@ def test_tensors_that_were_read_do_not_change_with_their_file(tmp_path: Path) ->
     assert tensors["m"].sum() == 1000
 
 
-def test_a_lock_keeps_others_waiting(tmp_path: Path) -> None:
-    inside, most = [], []
+def test_a_lock_keeps_others_waiting(tmp_path: Path, asked: Asked) -> None:
+    inside, most, count = [], [], 4
 
     def run(number: int) -> None:
         with locked(tmp_path / "new" / "lock"):
             inside.append(number)
             most.append(len(inside))
-            time.sleep(0.02)
+            asked.wait_for(count)
             inside.remove(number)
 
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(run, range(4)))
-    assert most == [1] * 4
+    with ThreadPoolExecutor(count) as pool:
+        list(pool.map(run, range(count)))
+    assert most == [1] * count
 
 
 def test_a_lock_that_cannot_be_had_is_a_record_error(tmp_path: Path) -> None:

@@ -9,12 +9,17 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-TINY = ROOT / "fixtures" / "tiny-llama"
+from tests.conftest import ROOT, TINY_LLAMA, WORLD
+from tests.sources import copy_sources, source_files
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TINY = TINY_LLAMA
 METHOD = "[eac: {base: rome-eac, layers: [1], contexts: {texts: ['{}']}, value: {steps: 2}}]"
 
 
@@ -37,7 +42,7 @@ def test_a_spec_runs_in_the_plain_locale_without_a_home_and_in_a_folder_with_an_
     folder = tmp_path / "Ünter lagen (1) 日本"
     folder.mkdir()
     shutil.copytree(TINY, folder / "mein Modell")
-    edit = (ROOT / "fixtures" / "world.jsonl").read_text(encoding="utf-8").splitlines()[0]
+    edit = WORLD.read_text(encoding="utf-8").splitlines()[0]
     (folder / "Fakten é.jsonl").write_text(edit + "\n", encoding="utf-8")
     (folder / "größe 1.eac.yaml").write_text(
         f"eac: 1\nname: größe 日本\nmodel: ./mein Modell\nmethods: {METHOD}\n"
@@ -66,7 +71,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from a copy of the sources, which stay as they are."""
     source = tmp_path_factory.mktemp("source")
     for name in ("pytest_eac", "tests"):
-        shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
+        copy_sources(name, source)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     # The environment's own setuptools: nothing is fetched.
@@ -80,12 +85,8 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_with_its_data_and_nothing_else(wheel: Path) -> None:
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info/" not in name}
-    there = {
-        path.relative_to(ROOT).as_posix()
-        for path in (ROOT / "pytest_eac").rglob("*")
-        if path.is_file() and path.suffix != ".pyc"
-    }
-    assert names == there
+    there = source_files(ROOT / "pytest_eac")
+    assert names == {f"pytest_eac/{name}" for name in there}
 
 
 @pytest.mark.slow

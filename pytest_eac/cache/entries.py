@@ -88,9 +88,7 @@ class Cache:
         if about.get("sha256") != _checksum(tensors, about) or about.get("key") != _text(key):
             self._drop(path, "is damaged, or is not what its name says")
             return None
-        now = time.time_ns()
-        with contextlib.suppress(OSError):  # evicted since, or a folder that is read only
-            os.utime(path, ns=(now, now))
+        _mark_used(path)
         self.hits[kind] += 1
         return Entry(data=json.loads(about["data"]), tensors=tensors)
 
@@ -110,6 +108,7 @@ class Cache:
         try:
             with locked(self.root / LOCK):
                 write_tensors(path, tensors, about)
+                _mark_used(path)
                 self._make_room(path.stat().st_size)
         except (OSError, RecordError) as error:
             self._writes = False
@@ -183,6 +182,13 @@ class Cache:
 
     def _warn(self, message: str) -> None:
         warnings.warn(CacheWarning(message), stacklevel=4)
+
+
+def _mark_used(path: Path) -> None:
+    """Note that an entry is used now: file systems' own clocks stand still for milliseconds."""
+    now = time.time_ns()
+    with contextlib.suppress(OSError):  # evicted since, or a folder that is read only
+        os.utime(path, ns=(now, now))
 
 
 def digest(key: Key) -> str:

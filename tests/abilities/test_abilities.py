@@ -37,7 +37,6 @@ from pytest_eac.text.spacing import as_continuation
 from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from pytest_eac.lm.loading.load import LoadedModel
@@ -46,10 +45,7 @@ if TYPE_CHECKING:
 FACTS = ("choices", "qa", "text", "prompt")
 
 
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    registry.forget()
+pytestmark = pytest.mark.usefixtures("_own_registry")
 
 
 @pytest.fixture

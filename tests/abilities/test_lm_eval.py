@@ -10,17 +10,19 @@ import pytest
 import torch
 
 from pytest_eac.abilities import lm_eval as under_test
-from pytest_eac.abilities import lm_eval_tasks
 from pytest_eac.abilities.lm_eval import prepare_task
+from pytest_eac.abilities.lm_eval_tasks import load_tasks
 from pytest_eac.abilities.measure import ask_abilities, measure_abilities
 from pytest_eac.cache.entries import Cache
 from pytest_eac.errors import DataError, NonFiniteError, SettingsError, UnavailableError
+from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.scoring.answers import force, generate
 from pytest_eac.scoring.asker import as_loaded
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.text.spacing import Continuation
 from tests.abilities.lm_eval_tasks import CHOICE, generating, write_task
+from tests.files import write
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -225,7 +227,7 @@ def test_data_that_is_not_on_this_machine_is_told_with_the_way_to_get_it(
 
 @pytest.mark.parametrize("offline", [False, True])
 def test_offline_the_data_of_a_task_is_looked_for_on_this_machine_only(
-    offline: bool, monkeypatch: pytest.MonkeyPatch
+    offline: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import datasets.config
     import huggingface_hub.constants
@@ -233,14 +235,18 @@ def test_offline_the_data_of_a_task_is_looked_for_on_this_machine_only(
     seen = []
 
     class Manager:
-        def load(self, asked: list[str]) -> dict[str, Any]:
+        def __init__(self, **_: object) -> None:
+            """Know every task."""
+
+        def load(self, _: list[str]) -> dict[str, Any]:
             seen.append((datasets.config.HF_HUB_OFFLINE, huggingface_hub.constants.HF_HUB_OFFLINE))
-            return {"tasks": dict.fromkeys(asked)}
+            return {"tasks": {"any": None}}
 
     monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(lm_eval_tasks, "_find", lambda name, *_: (Manager(), name))
-    assert lm_eval_tasks.load_tasks("any", None, offline=offline) == {"any": None}
+    monkeypatch.setattr("lm_eval.tasks.TaskManager", Manager)
+    file = write(tmp_path / "any.yaml", "")
+    assert load_tasks("any", str(file), offline=offline) == {"any": None}
     assert seen == [(offline, offline)]
     assert not datasets.config.HF_HUB_OFFLINE
 
@@ -288,7 +294,8 @@ def test_model_generators_and_logs_are_left_as_they_were(
     torch.manual_seed(99)
     states = random.getstate(), torch.get_rng_state()
     try:
-        scores(tiny, "told", bounds(file))
+        with unchanged(tiny, "lm-eval"):
+            scores(tiny, "told", bounds(file))
         assert tiny.tokenizer.pad_token is None
     finally:
         tiny.tokenizer.pad_token = pad
@@ -298,7 +305,6 @@ def test_model_generators_and_logs_are_left_as_they_were(
     assert capfd.readouterr() == ("", "")
     assert not [each for each in caplog.records if each.name.startswith("lm_eval")]
     assert logging.getLogger("lm_eval").level == logging.NOTSET
-    assert not tiny.model._forward_hooks
 
 
 def test_a_logit_that_is_not_finite_is_an_error(

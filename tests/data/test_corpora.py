@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import datasets
 import pyarrow
 import pytest
-from huggingface_hub.utils._validators import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 from pyarrow import parquet
 
 from pytest_eac.data import parquet as parquet_reader

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.conftest import ROOT, USER_CACHE
+from tests.sources import copy_sources
+
 _BLOCK = re.compile(
     r"(?:^<!-- exit code (\d) -->\n)?^```(sh|text|yaml)\n(.*?)^```", re.MULTILINE | re.DOTALL
 )
@@ -61,13 +63,14 @@ def run(block: Block, folder: Path, home: Path) -> tuple[Path, str]:
     script = f"set -eu\ntrap 'pwd > {where}' EXIT\n{block.script}"
     # pip says what it would do: what it asks for has to be there already.
     pip = {"PIP_DRY_RUN": "1", "PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0"}
-    # A slow machine tells how far it is, in the middle of what a page shows.
-    (home / "untold.py").write_text(
+    # A slow machine reports its progress, in the middle of what a page shows.
+    (home / "quiet.py").write_text(
         "from pytest_eac.plugin import progress\nprogress.EVERY = float('inf')\n", encoding="utf-8"
     )
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     more = {"PATH": path, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    more |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{home}", "PYTEST_ADDOPTS": "-p untold"}
+    more |= {"PYTHONPATH": f"{ROOT}{os.pathsep}{home}", "PYTEST_ADDOPTS": "-p quiet"}
+    more |= {"PYTEST_EAC_CACHE": str(USER_CACHE)}  # what other tests of the real model use
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=folder,
@@ -88,8 +91,8 @@ def test_every_shell_block_runs_and_prints_what_is_shown(page: str, tmp_path: Pa
     folder.mkdir()
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder)
-    shutil.copytree(ROOT / "pytest_eac", folder / "pytest_eac")
-    shutil.copytree(ROOT / "specs", folder / "specs")
+    for name in ("pytest_eac", "specs"):
+        copy_sources(name, folder)
     found = blocks((ROOT / page).read_text(encoding="utf-8"))
     assert len(found) >= 2
     for block in found:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,13 +18,14 @@ from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.schema.methods import MethodChoice
+from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_eac.lm.loading.load import LoadedModel
 
-GOLDEN = json.loads(
-    (Path(__file__).parents[2] / "fixtures" / "golden-smollm2-135m.json").read_text()
-)
+GOLDEN = json.loads((FIXTURES / "golden-smollm2-135m.json").read_text())
 EDITS = tuple(
     Edit(
         subject=each["subject"],

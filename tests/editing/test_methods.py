@@ -13,7 +13,7 @@ import torch
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.layers import edited_modules
-from pytest_eac.editing.locate_then_edit import _Solver, locate_then_edit
+from pytest_eac.editing.locate_then_edit import locate_then_edit
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.sequence import Step, edit_in_sequence, solve
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from pytest_eac.editing.moment import Moment
+    from pytest_eac.editing.objective import Objective
     from pytest_eac.editing.problem import Problem
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.schema.settings import MethodSettings
@@ -233,14 +234,27 @@ def test_edits_share_a_pass_as_far_as_the_memory_goes(
     llama_moments: Moments,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = settings_for("memit")
-    work = chain_of(tiny_llama, settings, world[:4], llama_moments)
-    solver = _Solver(tiny_llama, settings, work, Recipe(rule=memit))
-    prompts = [prepare(tiny_llama, edit, CONTEXTS) for edit in (world[0],) * 5]
-    each = solver.objective(prompts[:1]).saved_bytes()
-    for room, expected in ((0.5, [1] * 5), (2.5, [2, 2, 1]), (9, [5])):
-        monkeypatch.setattr(LoadedModel, "spare_bytes", int(room * each))
-        assert [len(chunk) for chunk in solver._chunks(prompts)] == expected
+    settings = settings_for("memit", value={"steps": 1})
+    edits = (world[0],) * 5
+    work = chain_of(tiny_llama, settings, edits, llama_moments)
+    passes: list[tuple[int, int]] = []
+
+    def counted(objective: Objective, *args: Any, **options: Any) -> list[Value]:
+        passes.append((len(objective.init), objective.saved_bytes()))
+        return solve_values(objective, *args, **options)
+
+    monkeypatch.setattr("pytest_eac.editing.locate_then_edit.solve_values", counted)
+
+    def shared_out(room: float) -> list[int]:
+        passes.clear()
+        monkeypatch.setattr(LoadedModel, "spare_bytes", int(room))
+        locate_then_edit(tiny_llama, edits, settings, work, recipe=Recipe(rule=memit))
+        return [count for count, _ in passes]
+
+    assert shared_out(1) == [1] * 5
+    each = max(size for _, size in passes)
+    assert shared_out(2.5 * each) == [2, 2, 1]
+    assert shared_out(9 * each) == [5]
 
 
 def test_a_sequence_in_batches_ends_with_what_is_left_over(
@@ -608,15 +622,14 @@ def test_an_error_names_the_edit_that_it_is_about(
 
 
 @pytest.fixture
-def bring() -> Iterator[Bring]:
+def bring(_own_registry: None) -> Bring:
     """Make a method known as ``own``; returns settings for it."""
 
     def known(method: Callable[..., Any] | Method) -> MethodSettings:
         registry.register(registry.METHODS, "own", method)
         return resolve_settings(MethodChoice.model_validate({"base": "own", "layers": (1,)}), {})
 
-    yield known
-    registry.forget()
+    return known
 
 
 seen: list[Any] = []

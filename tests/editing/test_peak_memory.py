@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,11 +20,13 @@ from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.spec.schema.settings import ContextSettings
+from tests.conftest import QUICKSTART
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_eac.lm.loading.load import LoadedModel
 
-QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.eac.yaml"
 ROOM = 400 * 2**20
 
 

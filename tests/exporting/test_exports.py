@@ -27,7 +27,7 @@ from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
 from pytest_eac.measuring.release import read_manifest
 from pytest_eac.records.manifest import manifest_from_json, manifest_to_json
-from tests.conftest import FIXTURES
+from tests.conftest import TINY_LLAMA, WORLD
 
 if TYPE_CHECKING:
     from pytest_eac.lm.loading.load import LoadedModel
@@ -53,7 +53,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     path = folder / "facts.eac.yaml"
     path.write_text(
         f"eac: 1\nmethods: [{methods}]\n"
-        f"edits: [{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 3}}]\n"
+        f"edits: [{{from: {WORLD}, format: jsonl, take: 3}}]\n"
         "checks: {efficacy: {min: 0.0}, changed: {}}\n",
         encoding="utf-8",
     )
@@ -339,7 +339,7 @@ def test_an_export_that_fails_leaves_nothing(
 
 
 def test_a_file_of_the_base_that_is_cut_off_meanwhile_is_an_error(tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    folder = Path(shutil.copytree(TINY_LLAMA, tmp_path / "base"))
     base = open_checkpoint(folder)
     (weights,) = base.files
     tensors = load_file(weights)
@@ -351,7 +351,7 @@ def test_a_file_of_the_base_that_is_cut_off_meanwhile_is_an_error(tmp_path: Path
 
 
 def test_every_file_that_the_base_is_read_from_is_written(tmp_path: Path) -> None:
-    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    base = Path(shutil.copytree(TINY_LLAMA, tmp_path / "base"))
     (base / TEMPLATES).mkdir()
     for name in (f"{TEMPLATES}/tools.jinja", "ids.tiktoken", "LICENSE", "vocab.txt"):
         (base / name).write_text("x", encoding="utf-8")
@@ -365,7 +365,7 @@ def test_every_file_that_the_base_is_read_from_is_written(tmp_path: Path) -> Non
 
 
 def test_an_export_has_all_that_its_gate_compares(tmp_path: Path) -> None:
-    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    base = Path(shutil.copytree(TINY_LLAMA, tmp_path / "base"))
     (base / TEMPLATES).mkdir()
     for name in ("chat_template.jinja", f"{TEMPLATES}/rag.jinja", f"{TEMPLATES}/default.jinja"):
         (base / name).write_text(f"{name} {{{{ messages }}}}", encoding="utf-8")
@@ -384,7 +384,7 @@ def test_an_export_has_all_that_its_gate_compares(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["notes.txt", "LICENSE", "preprocessor_config.json"])
 def test_no_file_from_outside_the_base_is_written(tmp_path: Path, name: str) -> None:
-    base = Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "base"))
+    base = Path(shutil.copytree(TINY_LLAMA, tmp_path / "base"))
     (tmp_path / "secret").write_text("password", encoding="utf-8")
     (base / name).symlink_to("../secret")
     with pytest.raises(ModelError, match=f"{name}: is a link to"):
@@ -417,7 +417,7 @@ def test_a_folder_that_is_taken_is_refused_before_any_work(
 
 
 def test_a_model_edited_in_another_type_is_not_exported(spec: Spec, tmp_path: Path) -> None:
-    loaded = load_model(str(FIXTURES / "tiny-llama"), dtype="bfloat16")
+    loaded = load_model(str(TINY_LLAMA), dtype="bfloat16")
     (chosen,) = spec.with_methods(("full",)).methods
     with pytest.raises(ModelError, match=r"was edited as torch\.bfloat16; edit it in its own type"):
         export_chain(loaded, spec, chosen, tmp_path / "out")
@@ -429,7 +429,7 @@ def test_the_command_exports_one_chain_and_tells_its_verdicts(
 ) -> None:
     out = tmp_path / "deep" / "out"
     arguments = [
-        "export", str(spec.file), "--model", str(FIXTURES / "tiny-llama"), "--method", "low",
+        "export", str(spec.file), "--model", str(TINY_LLAMA), "--method", "low",
         "--seed", "3", "--limit-edits", "2", "--as", "deltas", "--out", str(out),
     ]  # fmt: skip
     assert main(arguments) == 0
@@ -454,7 +454,7 @@ def test_the_command_exports_one_chain_and_tells_its_verdicts(
 def test_the_command_says_what_is_wrong(
     spec: Spec, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
 ) -> None:
-    model = str(FIXTURES / "tiny-llama")
+    model = str(TINY_LLAMA)
     out = str(tmp_path / "out")
     assert main(["export", str(spec.file), "--model", model, "--out", out, *options]) == 1
     assert said in capsys.readouterr().err

@@ -22,7 +22,7 @@ from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.measuring.release import inspect_release, measure_release
 from pytest_eac.measuring.unedited import AskOptions
-from tests.conftest import REAL_MODEL, ROOT, USER_CACHE
+from tests.conftest import QUICKSTART, REAL_MODEL, USER_CACHE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ QUICK = "{value: {steps: 6}, contexts: {texts: ['{}']}, base: rome, layers: [9],
 def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     path = tmp_path_factory.mktemp("spec") / "release.eac.yaml"
     path.write_text(
-        f"eac: 1\nextends: {ROOT / 'specs' / 'quickstart.eac.yaml'}\nmethods: [quick: {QUICK}]\n"
+        f"eac: 1\nextends: {QUICKSTART}\nmethods: [quick: {QUICK}]\n"
         "sequence: {checkpoints: []}\n"
         "checks:\n  compare: []\n"
         f"  changed: {{only: ['*.9.mlp.down_proj.weight'], max_rank: 10, max_relative: 2,"

@@ -12,21 +12,21 @@ from pytest_eac.exporting.whole import write_model
 from pytest_eac.lm.loading import find
 from pytest_eac.records.manifest import Form
 from pytest_eac.signatures import check_signature
-from tests.conftest import FIXTURES
+from tests.conftest import TINY_LLAMA, WORLD
 from tests.keys import make_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-LOCAL = str(FIXTURES / "tiny-llama")
+LOCAL = str(TINY_LLAMA)
 METHOD = "{quick: {base: rome, layers: [1], contexts: {texts: ['{}']}, value: {steps: 2}}}"
 
 
 @pytest.fixture
 def spec(tmp_path: Path) -> str:
     path = tmp_path / "facts.eac.yaml"
-    edits = f"[{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 1}}]"
+    edits = f"[{{from: {WORLD}, format: jsonl, take: 1}}]"
     path.write_text(f"eac: 1\nmethods: [{METHOD}]\nedits: {edits}\n", encoding="utf-8")
     return str(path)
 
@@ -76,7 +76,7 @@ def test_a_signature_that_cannot_be_written_leaves_no_export(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("model_signing._signing.sign_sigstore_pb.Signature.write", full)
+    monkeypatch.setattr("model_signing.signing.Config.sign", full)
     private, _ = make_key(tmp_path)
     before = sorted(tmp_path.iterdir())
     assert export(spec, tmp_path / "out", f"--sign={private}") == 1

@@ -91,14 +91,14 @@ def test_a_number_of_the_model_has_no_direction() -> None:
     assert "size" in [each.metric for each in changes(having(3.0), having(5.0))]
 
 
+@pytest.mark.usefixtures("_own_registry")
 @pytest.mark.parametrize(
     ("better", "direction", "outcomes"),
     [("lower", "worse", ("failed", "passed")), ("higher", "better", ("passed", "failed"))],
 )
 def test_a_metric_that_says_which_way_is_better_is_judged_by_it(
-    better: Any, direction: str, outcomes: tuple[str, str], request: pytest.FixtureRequest
+    better: Any, direction: str, outcomes: tuple[str, str]
 ) -> None:
-    request.addfinalizer(registry.forget)
     for name in ("size", "slips"):
         registry.register(registry.METRICS, name, Metric(measure=len, better=better))
 

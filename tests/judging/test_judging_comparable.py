@@ -242,12 +242,10 @@ def test_a_check_of_every_checkpoint_is_undecided_if_one_was_not_recorded(tmp_pa
     assert unrecorded(part, final, "efficacy") is None
 
 
+@pytest.mark.usefixtures("_own_registry")
 def test_a_metric_that_was_not_recorded_is_undecided(tmp_path: Path) -> None:
-    try:
-        registry.register(registry.METRICS, "size", len)
-        spec = write(tmp_path, SPEC + "  metrics: {size: {max: 3}}\n")
-    finally:
-        registry.forget()
+    registry.register(registry.METRICS, "size", len)
+    spec = write(tmp_path, SPEC + "  metrics: {size: {max: 3}}\n")
     verdict = unrecorded(take(stored_for(spec), spec), spec, "size")
     assert verdict is not None
     assert "undecided: it was not recorded; run the spec again" in verdict.message

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -77,11 +78,19 @@ def test_a_budget_is_never_overdrawn(edits: int) -> None:
     assert tried.stopped or len(tried.drawn) == 10
 
 
-def test_time_that_is_up_ends_the_drawing() -> None:
-    tried = search(seconds=1e-9)
+def test_time_that_is_up_ends_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = monotonic()  # the search has begun by this clock
+
+    def breaks(_: Order) -> bool:
+        nonlocal now
+        now += 2000.0
+        return False
+
+    tried = search(breaks, seconds=5000.0)
+    monkeypatch.setattr("pytest_eac.judging.order_search.monotonic", lambda: now)
     assert tried.simplest() is None
-    assert tried.drawn == []
-    assert tried.stopped == "the budget of 1e-09 seconds is spent"
+    assert len(tried.drawn) == 3
+    assert tried.stopped == "the budget of 5000 seconds is spent"
 
 
 def test_simplifying_has_a_budget_of_its_own() -> None:

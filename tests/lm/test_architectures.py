@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,15 +28,17 @@ from pytest_eac.lm.weights import fingerprint, restored
 from pytest_eac.scoring.answers import force, force_ids
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.schema.settings import CovarianceSettings, MethodSettings
+from tests.conftest import TINY_LLAMA
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from torch import Tensor
 
     from pytest_eac.editing.moment import Moment
 
-TOKENIZER = Path(__file__).parents[2] / "fixtures" / "tiny-llama"
+TOKENIZER = TINY_LLAMA
 WIDTH, INNER, LAYERS, LAYER = 32, 48, 6, 1
 
 # Of different lengths, so that padding matters.

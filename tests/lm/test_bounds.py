@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import struct
-from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -23,22 +21,15 @@ from pytest_eac.lm.loading import pretrained, tokenizer_limits
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.sentencepiece_file import token_lengths
 from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
+from tests.conftest import TINY_LLAMA
+from tests.files import set_keys
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
-BASE = FIXTURES / "tiny-llama"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE = TINY_LLAMA
 _LONG = {"type": "Prepend", "prepend": "a" * 5000}
 _TWICE = {"type": "Replace", "pattern": {"String": "a"}, "content": "aa"}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A model whose files a test may change."""
-    return Path(shutil.copytree(BASE, tmp_path / "model"))
-
-
-def _change(file: Path, **changes: object) -> None:
-    found = json.loads(file.read_text()) if file.is_file() else {}
-    file.write_text(json.dumps({**found, **changes}))
 
 
 def _sequence(*steps: object, named: str = "normalizers") -> dict[str, Any]:
@@ -88,7 +79,7 @@ DECODER = _sequence(
     ],
 )
 def test_the_steps_of_known_tokenizers_are_no_trouble(folder: Path, parts: dict[str, Any]) -> None:
-    _change(folder / "tokenizer.json", **parts)
+    set_keys(folder / "tokenizer.json", **parts)
     require_bounded(folder)
 
 
@@ -130,7 +121,7 @@ def test_a_text_cannot_grow_without_bounds(
     folder: Path, monkeypatch: pytest.MonkeyPatch, part: str, steps: Any, grown: str
 ) -> None:
     _unread(monkeypatch)
-    _change(folder / "tokenizer.json", **{part: steps})
+    set_keys(folder / "tokenizer.json", **{part: steps})
     message = rf"tokenizer\.json: found {part} that can make {grown}[0-9,]* bytes of one, expected"
     with pytest.raises(ModelError, match=message):
         load_model(str(folder), device="cpu")
@@ -139,7 +130,7 @@ def test_a_text_cannot_grow_without_bounds(
 @pytest.mark.parametrize("pieces", [1, True, "x", {"a": 1}, 1.5])
 def test_the_pieces_of_a_template_are_a_list(folder: Path, pieces: object) -> None:
     step = {"type": "TemplateProcessing", "single": pieces, "pair": pieces, "special_tokens": {}}
-    _change(folder / "tokenizer.json", post_processor=step)
+    set_keys(folder / "tokenizer.json", post_processor=step)
     require_bounded(folder)
     with pytest.raises(ModelError, match="tokenizer"):
         load_model(str(folder), device="cpu")
@@ -197,7 +188,7 @@ def test_a_list_as_long_as_the_largest_id_is_not_made(folder: Path) -> None:
 def test_a_release_whose_texts_grow_is_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _change(folder / "tokenizer.json", normalizer=_LONG)
+    set_keys(folder / "tokenizer.json", normalizer=_LONG)
     reading = AutoTokenizer.from_pretrained
     read: list[Path] = []
 
@@ -219,7 +210,7 @@ def _refused(folder: Path, monkeypatch: pytest.MonkeyPatch, message: str) -> Non
 
 def test_the_steps_of_a_part_are_counted(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tokenizer_limits, "MAX_STEPS", 3)
-    _change(folder / "tokenizer.json", normalizer=_sequence(*[{"type": "NFC"}] * 4))
+    set_keys(folder / "tokenizer.json", normalizer=_sequence(*[{"type": "NFC"}] * 4))
     _refused(folder, monkeypatch, "found normalizer of 4 steps, expected at most 3")
 
 
@@ -229,7 +220,7 @@ def test_tokens_are_as_long_in_sum_as_splitting_them_may_cost(
 ) -> None:
     vocabulary = {"a" * 40: 0, "b": 1}
     changes = {"model": {"type": "BPE", "vocab": vocabulary}}
-    _change(folder / file, **(changes if file == "tokenizer.json" else vocabulary))
+    set_keys(folder / file, **(changes if file == "tokenizer.json" else vocabulary))
     if file == "vocab.json":
         (folder / "tokenizer.json").unlink()
     monkeypatch.setattr(tokenizer_limits, "TOKEN_SPLITS", 1601)
@@ -242,7 +233,7 @@ def test_tokens_with_scores_are_as_long_in_sum_as_their_tree_may_be(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["\u2581the", -1.0]]}
-    _change(folder / "tokenizer.json", model=model)
+    set_keys(folder / "tokenizer.json", model=model)
     monkeypatch.setattr(tokenizer_limits, "SCORED_BYTES", 11)
     require_bounded(folder)
     monkeypatch.setattr(tokenizer_limits, "SCORED_BYTES", 10)
@@ -253,7 +244,7 @@ def test_what_is_added_to_the_parts_of_words_is_short(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = {"type": "BPE", "vocab": {"a": 0}, "merges": [], "end_of_word_suffix": "x" * 1001}
-    _change(folder / "tokenizer.json", model=model)
+    set_keys(folder / "tokenizer.json", model=model)
     _refused(folder, monkeypatch, "found end_of_word_suffix of as many bytes as 1,001, expected at")
 
 
@@ -273,8 +264,8 @@ def test_added_tokens_are_counted_as_they_are_normalized(
     for name in ("tokenizer_config.json", "tokenizer.json"):
         model = {"type": "BPE", "vocab": {"a": 0}, "merges": []}
         (folder / name).write_text(json.dumps({"model": model} if "config" not in name else {}))
-    _change(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3))
-    _change(folder / file, **changes)
+    set_keys(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3))
+    set_keys(folder / file, **changes)
     monkeypatch.setattr(tokenizer_limits, "ADDED_BYTES", 200)
     require_bounded(folder)
     monkeypatch.setattr(tokenizer_limits, "ADDED_BYTES", 199)
@@ -285,7 +276,7 @@ def test_tokens_that_are_not_normalized_do_not_grow(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     added = [{"content": "a" * 25, "normalized": False}]
-    _change(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3), added_tokens=added)
+    set_keys(folder / "tokenizer.json", normalizer=_sequence(*[_TWICE] * 3), added_tokens=added)
     (folder / "tokenizer_config.json").write_text("{}")
     monkeypatch.setattr(tokenizer_limits, "ADDED_BYTES", 25)
     require_bounded(folder)
@@ -295,7 +286,7 @@ def test_tokens_that_are_not_normalized_do_not_grow(
 def test_an_id_that_a_list_would_be_as_long_as_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch, token: str
 ) -> None:
-    _change(folder / "tokenizer_config.json", added_tokens_decoder={token: {"content": "x"}})
+    set_keys(folder / "tokenizer_config.json", added_tokens_decoder={token: {"content": "x"}})
     _refused(folder, monkeypatch, "found added_tokens_decoder with an id of [0-9,]+, expected at")
 
 

@@ -20,6 +20,7 @@ from pytest_eac.lm.loading import gguf as header
 from pytest_eac.lm.loading import gguf_conversion
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.tokens import decode, encode
+from tests.files import set_keys, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,18 +30,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The smallest model, which a test may damage."""
-    return _written(tmp_path / "model", tiny.files())
-
-
-def _written(folder: Path, files: dict[str, bytes]) -> Path:
-    folder.mkdir()
-    for name, data in files.items():
-        (folder / name).write_bytes(data)
-    return folder
-
-
-def _change(file: Path, changes: dict[str, Any]) -> None:
-    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    return write_all(tmp_path / "model", tiny.files())
 
 
 def test_the_smallest_model_loads_and_runs(folder: Path) -> None:
@@ -63,7 +53,7 @@ def test_the_smallest_model_loads_and_runs(folder: Path) -> None:
 def test_a_configuration_that_no_model_can_have_is_one_error(
     folder: Path, changes: dict[str, Any], message: str
 ) -> None:
-    _change(folder / "config.json", changes)
+    set_keys(folder / "config.json", **changes)
     with pytest.raises(ModelError, match=message) as found:
         load_model(str(folder), device="cpu")
     assert "\n" not in str(found.value)
@@ -71,7 +61,7 @@ def test_a_configuration_that_no_model_can_have_is_one_error(
 
 
 def test_a_label_that_is_a_number_counts_for_no_layers(folder: Path) -> None:
-    _change(folder / "config.json", {"id2label": {"0": -(2**63)}})
+    set_keys(folder / "config.json", id2label={"0": -(2**63)})
     load_model(str(folder), device="cpu")
 
 
@@ -91,7 +81,7 @@ def test_a_file_that_is_nested_too_deeply_is_one_error(folder: Path, file: str) 
 
 @pytest.mark.parametrize("eos", ["</s>", ["</s>", 1], {"a": 1}, [[1]]])
 def test_ends_of_texts_that_are_no_ids_are_named(folder: Path, eos: object) -> None:
-    _change(folder / "generation_config.json", {"eos_token_id": eos})
+    set_keys(folder / "generation_config.json", eos_token_id=eos)
     with pytest.raises(ModelError, match=r"found eos_token_id: .*expected the id|cannot be read"):
         load_model(str(folder), device="cpu")
 
@@ -118,7 +108,7 @@ def test_an_id_without_an_embedding_is_named_where_it_is_used(folder: Path) -> N
 
 def test_padding_that_has_no_embedding_is_filled_with_another_id(folder: Path) -> None:
     _teach(folder, "<pad>", 999)
-    _change(folder / "tokenizer_config.json", {"pad_token": "<pad>"})
+    set_keys(folder / "tokenizer_config.json", pad_token="<pad>")
     loaded = load_model(str(folder), device="cpu")
     assert loaded.tokenizer.pad_token_id == 999
     with torch.no_grad():
@@ -128,14 +118,14 @@ def test_padding_that_has_no_embedding_is_filled_with_another_id(folder: Path) -
 
 def test_a_tokenizer_that_cannot_decode_is_an_error_of_the_model(folder: Path) -> None:
     decoder = {"type": "Strip", "content": "a", "start": 0, "stop": 9}
-    _change(folder / "tokenizer.json", {"decoder": decoder})
+    set_keys(folder / "tokenizer.json", decoder=decoder)
     with pytest.raises(ModelError, match="/model: no usable tokenizer: PanicException"):
         load_model(str(folder), device="cpu")
 
 
 def test_a_tokenizer_that_fails_later_is_an_error_of_the_model(folder: Path) -> None:
     model = {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "none"}
-    _change(folder / "tokenizer.json", {"model": model, "normalizer": None, "pre_tokenizer": None})
+    set_keys(folder / "tokenizer.json", model=model, normalizer=None, pre_tokenizer=None)
     loaded = load_model(str(folder), device="cpu")
     with pytest.raises(ModelError, match="the tokenizer cannot encode 'zebra'"):
         encode(loaded.tokenizer, "zebra")
@@ -223,8 +213,8 @@ def test_tokens_of_a_gguf_file_are_as_long_in_sum_as_splitting_them_may_cost(
 
 
 def test_a_release_with_such_files_is_reported_and_no_error(folder: Path, tmp_path: Path) -> None:
-    base = _written(tmp_path / "base", tiny.files())
-    _change(folder / "config.json", {"num_attention_heads": 0, "hidden_size": "8"})
+    base = write_all(tmp_path / "base", tiny.files())
+    set_keys(folder / "config.json", num_attention_heads=0, hidden_size="8")
     (folder / "tokenizer.json").write_text('{"model": 7}')
     first, *_, last = compare_companions(base, folder)
     assert first.startswith("config.json: cannot be used: StrictDataclassFieldValidationError")

@@ -10,8 +10,6 @@ from pytest_eac.lm import chat
 from pytest_eac.lm.chat import chat_prompt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_eac.lm.loading.load import LoadedModel
 
 PLAIN = (
@@ -33,10 +31,9 @@ SWITCHED = """
 
 
 @pytest.fixture
-def tokenizer(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def tokenizer(tiny_llama: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setattr(tiny_llama.tokenizer, "chat_template", SWITCHED)
-    yield tiny_llama.tokenizer
-    chat._renderer.cache_clear()
+    return tiny_llama.tokenizer
 
 
 def test_a_prompt_is_what_the_tokenizer_itself_makes_of_it(tokenizer: Any) -> None:

@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,9 +14,10 @@ from pytest_eac.lm.loading import safe_files, tensors
 from pytest_eac.lm.loading.find import find_model
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.tensors import open_checkpoint
-from tests.conftest import FIXTURES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor
 
     from pytest_eac.lm.loading.load import LoadedModel
@@ -34,11 +33,6 @@ def shard(folder: Path, count: int = 3) -> dict[str, str]:
     (folder / WEIGHTS).unlink()
     (folder / INDEX).write_text(json.dumps({"weight_map": placed}), encoding="utf-8")
     return placed
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "model"))
 
 
 @pytest.mark.parametrize("entries", [1, 100, 10_000, 2**20])

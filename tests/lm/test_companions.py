@@ -16,24 +16,15 @@ from pytest_eac.lm.checkpoints.contrast import differences
 from pytest_eac.lm.loading.config_limits import require_companions
 from pytest_eac.lm.loading.find import require_model
 from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, TINY_LLAMA
+from tests.files import set_keys
 
-BASE = FIXTURES / "tiny-llama"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BASE, tmp_path / "model"))
-
-
-def rewrite(path: Path, **changes: Any) -> None:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(found | changes), encoding="utf-8")
+BASE = TINY_LLAMA
 
 
 def test_what_only_says_who_wrote_it_is_no_difference(folder: Path) -> None:
-    rewrite(folder / "config.json", transformers_version="4.0.0", _name_or_path="elsewhere")
-    rewrite(folder / "generation_config.json", transformers_version="4.0.0")
+    set_keys(folder / "config.json", transformers_version="4.0.0", _name_or_path="elsewhere")
+    set_keys(folder / "generation_config.json", transformers_version="4.0.0")
     AutoTokenizer.from_pretrained(folder).save_pretrained(folder)
     assert compare_companions(BASE, folder) == []
 
@@ -96,7 +87,7 @@ def test_a_default_that_is_left_out_is_no_difference(folder: Path) -> None:
 def test_a_value_that_differs_is_named_with_its_file(
     folder: Path, file: str, changes: dict[str, Any], line: str
 ) -> None:
-    rewrite(folder / file, **changes)
+    set_keys(folder / file, **changes)
     found = compare_companions(BASE, folder)
     assert any(each.startswith(f"{file}: {line}") for each in found), found
 
@@ -190,7 +181,7 @@ def test_a_key_of_the_tokenizer_that_loading_drops_must_be_the_bases(
 
 
 def test_a_file_that_is_nested_too_deeply_is_named(folder: Path) -> None:
-    rewrite(folder / "config.json", x=json.loads("[" * 40 + "]" * 40))
+    set_keys(folder / "config.json", x=json.loads("[" * 40 + "]" * 40))
     (line,) = compare_companions(BASE, folder)
     assert line.startswith("config.json: cannot be read: found lists and objects nested deeper")
 
@@ -207,18 +198,18 @@ def test_a_token_that_is_called_like_a_harmless_key_counts(folder: Path, key: st
 
 def test_a_harmless_key_is_harmless_in_a_configuration_alone(folder: Path) -> None:
     base = Path(shutil.copytree(folder, folder.parent / "base"))
-    rewrite(base / "config.json", text_config={"model_type": "llama", "x": 1}, own={"x": 1})
+    set_keys(base / "config.json", text_config={"model_type": "llama", "x": 1}, own={"x": 1})
     shutil.copyfile(base / "config.json", folder / "config.json")
-    rewrite(folder / "config.json", text_config={"model_type": "llama", "x": 1, "is_local": 2})
+    set_keys(folder / "config.json", text_config={"model_type": "llama", "x": 1, "is_local": 2})
     assert compare_companions(base, folder) == []
-    rewrite(folder / "config.json", own={"x": 1, "is_local": 2})
+    set_keys(folder / "config.json", own={"x": 1, "is_local": 2})
     (line,) = compare_companions(base, folder)
     assert line == "config.json: own.is_local is 2, in the base not there"
 
 
 @pytest.mark.parametrize("value", [{"auto_map": {"AutoModel": "x.X"}}, ["x"]])
 def test_what_a_harmless_key_holds_counts_if_it_has_parts(folder: Path, value: Any) -> None:
-    rewrite(folder / "generation_config.json", name_or_path=value)
+    set_keys(folder / "generation_config.json", name_or_path=value)
     assert any("name_or_path" in line for line in compare_companions(BASE, folder))
 
 
@@ -268,14 +259,14 @@ def test_a_special_token_has_the_flags_of_the_vocabulary(
 ) -> None:
     (folder / "special_tokens_map.json").write_text("{}")
     kind = {"__type": "AddedToken"} if file == "tokenizer_config.json" else {}
-    rewrite(folder / file, bos_token=BOS | kind | more)
+    set_keys(folder / file, bos_token=BOS | kind | more)
     lines = [line.partition(" is ")[0] for line in compare_companions(BASE, folder)]
     assert lines == ([] if same else [f"{file}: bos_token"])
 
 
 def test_a_special_token_may_have_the_flags_that_the_bases_files_give_it(folder: Path) -> None:
     base = Path(shutil.copytree(folder, folder.parent / "base"))
-    rewrite(
+    set_keys(
         base / "tokenizer_config.json", bos_token=BOS | {"__type": "AddedToken", "lstrip": True}
     )
     (folder / "special_tokens_map.json").write_text(
@@ -286,9 +277,9 @@ def test_a_special_token_may_have_the_flags_that_the_bases_files_give_it(folder:
 
 def test_an_added_token_that_says_more_is_named(folder: Path) -> None:
     flags = BOS | {"normalized": False, "special": True}
-    rewrite(folder / "tokenizer_config.json", added_tokens_decoder={"0": flags})
+    set_keys(folder / "tokenizer_config.json", added_tokens_decoder={"0": flags})
     assert compare_companions(BASE, folder) == []
-    rewrite(folder / "tokenizer_config.json", added_tokens_decoder={"0": flags | {"evil": 1}})
+    set_keys(folder / "tokenizer_config.json", added_tokens_decoder={"0": flags | {"evil": 1}})
     (line,) = compare_companions(BASE, folder)
     assert line.startswith("tokenizer_config.json: added_tokens_decoder.0 is ")
 
@@ -296,9 +287,9 @@ def test_an_added_token_that_says_more_is_named(folder: Path) -> None:
 def test_chat_templates_of_one_name_are_named(folder: Path) -> None:
     templates = [{"name": "default", "template": GOOD}, {"name": "rag", "template": GOOD}]
     base = Path(shutil.copytree(folder, folder.parent / "base"))
-    rewrite(base / "tokenizer_config.json", chat_template=templates)
+    set_keys(base / "tokenizer_config.json", chat_template=templates)
     twice = [{"name": "rag", "template": EVIL}, *templates]
-    rewrite(folder / "tokenizer_config.json", chat_template=twice)
+    set_keys(folder / "tokenizer_config.json", chat_template=twice)
     (line,) = compare_companions(base, folder)
     assert line.startswith("tokenizer_config.json: chat_template is ")
 
@@ -307,9 +298,9 @@ def test_a_value_that_a_newer_file_overrules_must_still_be_the_bases(folder: Pat
     base = Path(shutil.copytree(folder, folder.parent / "base"))
     for each in (base, folder):
         (each / "chat_template.jinja").write_text("{{ messages }}")
-    rewrite(folder / "tokenizer_config.json", chat_template="{{ messages }}")
+    set_keys(folder / "tokenizer_config.json", chat_template="{{ messages }}")
     assert compare_companions(base, folder) == []
-    rewrite(folder / "tokenizer_config.json", chat_template="{{ other }}")
+    set_keys(folder / "tokenizer_config.json", chat_template="{{ other }}")
     (line,) = compare_companions(base, folder)
     assert line.startswith('tokenizer_config.json: chat_template is "{{ other }}", in the base not')
 
@@ -318,7 +309,7 @@ def test_generation_parameters_in_the_configuration_are_named(folder: Path) -> N
     base = Path(shutil.copytree(folder, folder.parent / "base"))
     for each in (base, folder):
         (each / "generation_config.json").unlink()
-    rewrite(folder / "config.json", temperature=0.1)
+    set_keys(folder / "config.json", temperature=0.1)
     found = compare_companions(base, folder)
     assert "config.json: temperature is 0.1, in the base not there" in found
     assert "generation_config.json: temperature is 0.1, in the base 1.0" in found
@@ -344,7 +335,7 @@ def test_older_names_of_keys_are_no_difference(folder: Path) -> None:
 @pytest.mark.parametrize("kind", ["GPT2Tokenizer", "LlamaTokenizer", "Qwen2Tokenizer"])
 def test_what_saving_a_tokenizer_adds_is_no_difference(tmp_path: Path, kind: str) -> None:
     base = Path(shutil.copytree(FIXTURES / "tiny-gpt2", tmp_path / "base"))
-    rewrite(base / "tokenizer_config.json", tokenizer_class=kind, chat_template=TEMPLATE)
+    set_keys(base / "tokenizer_config.json", tokenizer_class=kind, chat_template=TEMPLATE)
     folder = Path(shutil.copytree(base, tmp_path / "model"))
     AutoTokenizer.from_pretrained(base).save_pretrained(folder)
     assert compare_companions(base, folder) == []
@@ -364,7 +355,7 @@ def test_other_json_files_that_both_have_are_compared_as_they_are_written(folder
     for each, size in ((base, 1), (folder, 2)):
         (each / name).write_text(json.dumps({"size": {"h": size}, "transformers_version": size}))
     assert compare_companions(base, folder, [name]) == [f"{name}: size.h is 2, in the base 1"]
-    rewrite(folder / name, size={"h": 1}, auto_map={"AutoProcessor": "x.P"})
+    set_keys(folder / name, size={"h": 1}, auto_map={"AutoProcessor": "x.P"})
     (line,) = compare_companions(base, folder, [name])
     assert line.endswith("; it names code, which was not run: release no code")
 
@@ -406,7 +397,7 @@ def test_of_a_chat_template_the_place_that_differs_is_shown_with_its_file(
         if file == "chat_template.jinja":
             (where / file).write_text(text)
         else:
-            rewrite(where / file, chat_template=text)
+            set_keys(where / file, chat_template=text)
     (line,) = compare_companions(base, folder)
     column = other.splitlines()[5].index("!") + 1
     assert line.startswith(f"{file}: chat_template differs at line 6, column {column}: it is ...")
@@ -465,23 +456,23 @@ def test_each_chat_template_is_compared_as_it_is_written(
 def test_a_chat_template_may_move_to_a_file_of_its_own(folder: Path, tmp_path: Path) -> None:
     base = Path(shutil.copytree(folder, tmp_path / "base"))
     text = "{{ messages }}\n{{ tools }}\n"
-    rewrite(base / "tokenizer_config.json", chat_template=text)
+    set_keys(base / "tokenizer_config.json", chat_template=text)
     (folder / "chat_template.jinja").write_bytes(text.replace("\n", "\r\n").encode())
     assert compare_companions(base, folder) == []
     assert compare_companions(folder, base) == []
 
 
 def test_an_empty_chat_template_is_named(folder: Path) -> None:
-    rewrite(folder / "tokenizer_config.json", chat_template="")
+    set_keys(folder / "tokenizer_config.json", chat_template="")
     (line,) = compare_companions(BASE, folder)
     assert line == 'tokenizer_config.json: chat_template is "", in the base not there'
 
 
 def test_of_a_long_value_the_part_that_differs_is_shown(folder: Path) -> None:
-    rewrite(folder / "generation_config.json", bad_words_ids=[[n] for n in range(200)])
+    set_keys(folder / "generation_config.json", bad_words_ids=[[n] for n in range(200)])
     base = folder.parent / "base"
     shutil.copytree(folder, base)
-    rewrite(folder / "generation_config.json", bad_words_ids=[[n] for n in range(199)] + [[777]])
+    set_keys(folder / "generation_config.json", bad_words_ids=[[n] for n in range(199)] + [[777]])
     (line,) = compare_companions(base, folder)
     assert "[777]]" in line
     assert "[199]]" in line
@@ -512,7 +503,7 @@ def unread(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_configuration_that_claims_too_many_parts_is_not_loaded(
     folder: Path, changes: dict[str, Any], named: str
 ) -> None:
-    rewrite(folder / "config.json", **changes)
+    set_keys(folder / "config.json", **changes)
     said = f"config.json: found {named}, expected at most 10,000"
     assert compare_companions(BASE, folder) == [said]
     for act in (lambda: compare_companions(folder, BASE), lambda: require_model(folder)):
@@ -533,7 +524,7 @@ def test_a_configuration_that_claims_too_many_parts_is_not_loaded(
 def test_no_key_has_files_read_that_are_not_checked(
     folder: Path, name: str, changes: dict[str, Any]
 ) -> None:
-    rewrite(folder / name, **changes)
+    set_keys(folder / name, **changes)
     said = f"{name}: found {sorted(changes)[0]}, by which other files are read"
     assert compare_companions(BASE, folder)[0].startswith(said)
     with pytest.raises(ModelError, match=said):
@@ -541,7 +532,7 @@ def test_no_key_has_files_read_that_are_not_checked(
 
 
 def test_as_many_layers_as_may_be_are_no_trouble(folder: Path) -> None:
-    rewrite(folder / "config.json", num_hidden_layers=10_000, intermediate_size=20_000)
+    set_keys(folder / "config.json", num_hidden_layers=10_000, intermediate_size=20_000)
     require_companions(folder)
 
 

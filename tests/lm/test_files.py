@@ -12,19 +12,14 @@ import pytest
 import torch
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading import load, pretrained
+from pytest_eac.lm.loading import pretrained
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.model_folder import TEMPLATES, WEIGHTS
 from pytest_eac.lm.weights import fingerprint
-from tests.conftest import FIXTURES
+from tests.conftest import FIXTURES, TINY_LLAMA
 
-BASE = FIXTURES / "tiny-llama"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BASE, tmp_path / "model"))
+BASE = TINY_LLAMA
 
 
 def rewrite(path: Path) -> None:
@@ -120,14 +115,13 @@ def test_content_counts_even_where_the_time_of_change_was_put_back(folder: Path)
 def test_a_file_that_changes_while_it_is_loaded_is_an_error(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = pretrained.load_pretrained
+    reading = pretrained.load_tokenizer
 
-    def read(*arguments: Any, **settings: Any) -> object:
-        found = reading(*arguments, **settings)
+    def read(*arguments: Any) -> object:
         rewrite(folder / WEIGHTS)
-        return found
+        return reading(*arguments)
 
-    monkeypatch.setattr(load, "load_pretrained", read)
+    monkeypatch.setattr(pretrained, "load_tokenizer", read)
     with pytest.raises(
         ModelError, match=f"{WEIGHTS}: was changed, added or removed while it was loaded"
     ):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,16 +17,12 @@ from pytest_eac.lm.loading.find import find_model, find_on_disk
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_folder import CONFIG, INDEX, TEMPLATES, WEIGHTS
 from pytest_eac.lm.loading.tensors import open_checkpoint
-from tests.conftest import FIXTURES
-from tests.hub_server import ID, WANTED, Hub, serving
+from tests.conftest import TINY_LLAMA
+from tests.hub_server import ID, WANTED, Hub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "model"))
+    from collections.abc import Callable
+    from pathlib import Path
 
 
 def index_of(folder: Path, file: str) -> None:
@@ -117,7 +112,7 @@ def test_configuration_and_tokenizer_from_elsewhere_are_not_read(
     for read in (load_model, find_model):
         with pytest.raises(ModelError, match=f"{name}: is a link to .*, expected a file of the"):
             read(str(folder))
-    lines = compare_companions(FIXTURES / "tiny-llama", folder)  # of a release
+    lines = compare_companions(TINY_LLAMA, folder)  # of a release
     assert [line.partition(": ")[0] for line in lines] == [name]
     assert "secret" not in lines[0]
 
@@ -133,12 +128,6 @@ def test_a_hub_model_whose_index_names_another_file_is_refused_before_its_weight
         with pytest.raises(ModelError, match=EXPECTED):
             find_model(ID, cache_dir=tmp_path, offline=offline)
     assert "pytorch_model.bin" not in hub.fetched
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with serving(tmp_path, monkeypatch) as found:
-        yield found
 
 
 def test_links_inside_a_folder_and_of_the_hubs_cache_are_followed(folder: Path) -> None:
@@ -178,7 +167,7 @@ def test_a_configuration_may_not_replace_parts_of_its_class(
     (folder / CONFIG).write_text(json.dumps(config | ({part: keys} if part else keys)))
     with pytest.raises(ModelError, match=f"found {next(iter(keys))}, which is a part of the prog"):
         load_model(str(folder))
-    (line,) = compare_companions(FIXTURES / "tiny-llama", folder)  # of a release
+    (line,) = compare_companions(TINY_LLAMA, folder)  # of a release
     assert line.startswith("config.json: found ")
 
 

@@ -18,10 +18,9 @@ from pytest_eac.lm.identity import identify
 from pytest_eac.lm.loading.find import find_model
 from pytest_eac.lm.loading.load import load_model
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
-from tests.hub_server import COMMIT, ID, WANTED, Hub, serving
+from tests.hub_server import COMMIT, ID, WANTED, Hub
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 OTHER_FORMATS = {
@@ -37,12 +36,6 @@ OTHER_FORMATS = {
     "requirements.txt": b"torch",
     "modeling_own.py": b"raise SystemExit",
 }
-
-
-@pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with serving(tmp_path, monkeypatch) as found:
-        yield found
 
 
 def sharded(count: int = 3) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ import torch
 from pytest_eac.lm import identity
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.loading.load import LoadedModel, load_model
-from tests.conftest import FIXTURES
+from tests.conftest import TINY_LLAMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,5 +72,5 @@ def test_the_same_files_in_another_place_are_the_same_model(tiny_llama: LoadedMo
     moved = copy_of(tiny_llama)
     moved.model.config._name_or_path = "/elsewhere"
     assert identify(moved) == identify(tiny_llama)
-    again = load_model(str(FIXTURES / "tiny-llama"))
+    again = load_model(str(TINY_LLAMA))
     assert identify(again) == identify(tiny_llama)

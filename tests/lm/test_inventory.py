@@ -29,20 +29,15 @@ from pytest_eac.lm.loading.model_folder import (
     list_tree,
 )
 from pytest_eac.lm.loading.tensors import open_checkpoint
-from tests.conftest import FIXTURES, ROOT
+from tests.conftest import ROOT, TINY_LLAMA
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pytest_eac.lm.checkpoints.inventory import Inventory
 
-BASE = FIXTURES / "tiny-llama"
+BASE = TINY_LLAMA
 PLACED = {name: each.file.name for name, each in open_checkpoint(BASE).tensors.items()}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BASE, tmp_path / "model"))
 
 
 def put(folder: Path, name: str, content: bytes = b"x") -> None:

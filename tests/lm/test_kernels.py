@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from contextlib import suppress
 from types import ModuleType
@@ -14,9 +13,10 @@ from transformers.utils import import_utils
 
 from benchmarks.fuzz import gguf, tiny
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading import gguf_conversion, pretrained
+from pytest_eac.lm.loading import pretrained
 from pytest_eac.lm.loading.kernels import no_kernels, require_own_code
 from pytest_eac.lm.loading.load import load_model
+from tests.files import set_keys, write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,15 +52,7 @@ def fetched(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """The smallest model."""
-    (tmp_path / "model").mkdir()
-    for name, data in tiny.files().items():
-        (tmp_path / "model" / name).write_bytes(data)
-    return tmp_path / "model"
-
-
-def _change(folder: Path, **changes: object) -> None:
-    path = folder / "config.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+    return write_all(tmp_path / "model", tiny.files())
 
 
 CHOSEN = [
@@ -80,7 +72,7 @@ CHOSEN = [
 def test_an_implementation_of_others_is_named_and_not_fetched(
     folder: Path, fetched: list[str], changes: dict[str, Any]
 ) -> None:
-    _change(folder, **changes)
+    set_keys(folder / "config.json", **changes)
     with pytest.raises(
         ModelError, match=r"config\.json: found _?(attn|experts)_implementation.*run"
     ):
@@ -94,7 +86,7 @@ def test_the_implementations_of_transformers_itself_are_no_trouble(own: object) 
 
 
 def test_quantized_weights_are_refused(folder: Path, fetched: list[str]) -> None:
-    _change(folder, quantization_config={"quant_method": "fp8"})
+    set_keys(folder / "config.json", quantization_config={"quant_method": "fp8"})
     with pytest.raises(ModelError, match=r"found quantization_config, .*cannot be edited"):
         load_model(str(folder), device="cpu")
     assert fetched == []
@@ -103,7 +95,7 @@ def test_quantized_weights_are_refused(folder: Path, fetched: list[str]) -> None
 def test_what_gets_past_the_names_is_not_fetched_either(
     folder: Path, fetched: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _change(folder, attn_implementation="flash_attention_2")
+    set_keys(folder / "config.json", attn_implementation="flash_attention_2")
     monkeypatch.setattr(pretrained, "require_own_code", lambda *_: None)
     with pytest.raises(ModelError, match=r"cannot be read as config\.json says"):
         load_model(str(folder), device="cpu")
@@ -113,7 +105,7 @@ def test_what_gets_past_the_names_is_not_fetched_either(
 def test_whoever_trusts_the_code_of_a_model_gets_its_kernels(
     folder: Path, fetched: list[str]
 ) -> None:
-    _change(folder, attn_implementation="flash_attention_2")
+    set_keys(folder / "config.json", attn_implementation="flash_attention_2")
     with pytest.raises(ModelError, match=r"cannot be read as config\.json says"):
         load_model(str(folder), device="cpu", trust_remote_code=True)
     assert fetched
@@ -125,11 +117,11 @@ def test_a_gguf_file_is_converted_without_kernels(
 ) -> None:
     found: list[bool] = [hub_kernels.is_kernels_available()]
 
-    def convert(*_: object) -> None:
+    def convert(**_: object) -> None:
         found.append(hub_kernels.is_kernels_available())
         raise ModelError("seen enough")
 
-    monkeypatch.setattr(gguf_conversion, "_convert", convert)
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", convert)
     (tmp_path / "x.gguf").write_bytes(gguf.sound())
     with pytest.raises(ModelError, match="seen enough"):
         load_model(str(tmp_path / "x.gguf"), device="cpu", cache_dir=tmp_path / "cache")

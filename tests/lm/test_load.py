@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -13,15 +13,12 @@ from safetensors.torch import load_file, save_file
 from pytest_eac.errors import ModelError, NonFiniteError, UnavailableError
 from pytest_eac.lm.loading.find import find_path
 from pytest_eac.lm.loading.load import load_model
+from tests.conftest import TINY_LLAMA
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A copy of the tiny Llama that a test may damage."""
-    return Path(shutil.copytree(FIXTURES / "tiny-llama", tmp_path / "model"))
 
 
 def _package(root: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -53,9 +50,9 @@ def test_a_model_in_a_package_is_found_without_importing_the_package(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = _package(tmp_path, "some_model", monkeypatch)
-    shutil.copytree(FIXTURES / "tiny-llama", package / "weights")
+    shutil.copytree(TINY_LLAMA, package / "weights")
     loaded = load_model("package:some_model")
-    assert loaded.fingerprint == load_model(str(FIXTURES / "tiny-llama")).fingerprint
+    assert loaded.fingerprint == load_model(str(TINY_LLAMA)).fingerprint
     assert "some_model" not in sys.modules
 
 
@@ -64,7 +61,7 @@ def test_a_package_with_two_models_asks_which(
 ) -> None:
     package = _package(tmp_path, "two_models", monkeypatch)
     for name in ("one", "two"):
-        shutil.copytree(FIXTURES / "tiny-llama", package / name)
+        shutil.copytree(TINY_LLAMA, package / name)
     with pytest.raises(ModelError, match=r"holds 2 models \(one, two\); name one: package:two"):
         load_model("package:two_models")
     assert load_model("package:two_models/two").dtype == torch.float32
@@ -239,7 +236,7 @@ def test_weights_that_are_not_named_as_usual_are_refused(folder: Path) -> None:
     ):
         load_model(str(folder))
     config = json.loads((folder / "config.json").read_text())
-    shutil.copyfile(FIXTURES / "tiny-llama" / "model.safetensors", folder / "model.safetensors")
+    shutil.copyfile(TINY_LLAMA / "model.safetensors", folder / "model.safetensors")
     for named in ("other.safetensors", ["other.safetensors"], {"a": 1}):
         config["transformers_weights"] = named
         (folder / "config.json").write_text(json.dumps(config))
@@ -286,7 +283,7 @@ def test_a_hub_model_in_the_local_cache_loads_offline_at_its_revision(
     commit = "0123456789abcdef0123456789abcdef01234567"
     repository = tmp_path / "models--someone--tiny"
     folder = repository / "snapshots" / commit
-    shutil.copytree(FIXTURES / "tiny-llama", folder)
+    shutil.copytree(TINY_LLAMA, folder)
     (repository / "refs").mkdir()
     (repository / "refs" / "v2").write_text(commit)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))

@@ -12,14 +12,9 @@ from pytest_eac.lm.checkpoints.metadata import compare_notes
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.tensors import open_checkpoint
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
-from tests.conftest import FIXTURES
+from tests.conftest import TINY_LLAMA
 
-BASE = FIXTURES / "tiny-llama"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BASE, tmp_path / "model"))
+BASE = TINY_LLAMA
 
 
 def say(folder: Path, about: dict[str, str] | None) -> None:

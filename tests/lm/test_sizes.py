@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import struct
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from transformers import AutoConfig
@@ -16,8 +15,11 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading import config_limits, gguf_conversion, pretrained
 from pytest_eac.lm.loading.config_limits import require_sizes
 from pytest_eac.lm.loading.load import load_model
+from tests.conftest import FIXTURES
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _SMALL = {"hidden_size": 64, "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 760}
 _ROPE = {"rope_type": "linear", "factor": 2.0, "rope_theta": 10_000.0}
 _TABLES = "describes a model that computes tables of [0-9,]+ bytes"

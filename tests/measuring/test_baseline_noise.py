@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,12 +12,14 @@ from pytest_eac.cache.kinds import MEASUREMENTS, clear
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.scoring import answers
 from pytest_eac.spec.metrics import OF_EDITED
+from tests.conftest import WORLD
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.records.run import Chain
 
-WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 # Tokens in one pass.
 BUDGETS = [*range(32, 176, 8), 1024, 4096]
 

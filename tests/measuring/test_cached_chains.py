@@ -21,18 +21,18 @@ from pytest_eac.measuring.chain import RunOptions
 from pytest_eac.measuring.metrics import locality
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.settings import ContextSettings
+from tests.chains import timeless, without_cache
+from tests.conftest import QUICKSTART, TINY_LLAMA, WORLD
 from tests.measuring.asking import after, answer, ask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from pytest_eac.editing.sequence import Step
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.records.run import Chain, Unfinished
     from pytest_eac.scoring.asker import Asker
     from pytest_eac.spec.spec import Spec
-
-WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 
 
 @pytest.fixture
@@ -62,18 +62,6 @@ def spec(tmp_path: Path) -> Callable[..., Spec]:
 def run(loaded: LoadedModel, spec: Spec, cache: Cache | Path | None) -> Chain:
     cache = Cache(cache) if isinstance(cache, Path) else cache
     return run_chain(loaded, spec, spec.methods[0], seed=spec.seeds[0], cache=cache)
-
-
-def measured(chain: Chain) -> Chain:
-    """A chain without what tells that it came from a cache."""
-    costs = tuple(replace(cost, cached=False) for cost in chain.per_edit)
-    return replace(chain, seconds=0.0, cached_measurements=0, per_edit=costs)
-
-
-def timeless(chain: Chain) -> Chain:
-    """The same, without what differs from one time to another."""
-    costs = tuple(replace(cost, seconds=0.0, peak_bytes=0) for cost in measured(chain).per_edit)
-    return replace(measured(chain), per_edit=costs)
 
 
 @pytest.fixture
@@ -120,7 +108,7 @@ def test_a_second_run_gives_the_same_record_without_running_the_model(
     before = fingerprint(tiny.model)
     idle()
     second = run(tiny, task, tmp_path)
-    assert measured(second) == measured(first)
+    assert without_cache(second) == without_cache(first)
     assert timeless(first) == timeless(plain)
     assert [cost.cached for cost in first.per_edit] == [False] * 4
     assert [cost.cached for cost in second.per_edit] == [True] * 4
@@ -237,7 +225,7 @@ def test_sampled_contexts_are_kept_by_model_lengths_and_seed(
 
 
 @pytest.fixture
-def calls() -> Iterator[list[str]]:
+def calls(_own_registry: None) -> list[str]:
     """A method and a metric of another package, and each call of them."""
     made: list[str] = []
 
@@ -253,8 +241,7 @@ def calls() -> Iterator[list[str]]:
 
     registry.register(registry.METHODS, "mine", method)
     registry.register(registry.METRICS, "mine", metric)
-    yield made
-    registry.forget()
+    return made
 
 
 def test_a_method_of_another_package_solves_each_time(
@@ -289,14 +276,13 @@ def test_on_the_real_model_a_second_run_solves_nothing_and_restores_the_weights(
     real_model: LoadedModel, tmp_path: Path
 ) -> None:
     path = tmp_path / "short.yaml"
-    quickstart = WORLD.parents[1] / "specs" / "quickstart.eac.yaml"
     path.write_text(
-        f"extends: {quickstart}\neac: 1\n"
+        f"extends: {QUICKSTART}\neac: 1\n"
         "methods: [rome-eac: {base: rome-eac, covariance: none}, rome: {base: rome}]\n"
     )
     spec = load_spec(path).limited(2)
     first, second = (run(real_model, spec, tmp_path / "cache") for _ in range(2))
-    assert measured(second) == measured(first)
+    assert without_cache(second) == without_cache(first)
     assert all(cost.cached for cost in second.per_edit)
     assert second.cached_measurements > first.cached_measurements
     assert fingerprint(real_model.model) == real_model.fingerprint
@@ -305,7 +291,7 @@ def test_on_the_real_model_a_second_run_solves_nothing_and_restores_the_weights(
 def test_a_model_file_that_changes_during_a_chain_is_an_error_and_the_cache_stays_right(
     spec: Callable[..., Spec], tmp_path: Path
 ) -> None:
-    folder = Path(shutil.copytree(WORLD.parent / "tiny-llama", tmp_path / "model"))
+    folder = Path(shutil.copytree(TINY_LLAMA, tmp_path / "model"))
     weights = folder / "model.safetensors"
     good = weights.read_bytes()
     small = spec()

@@ -3,7 +3,6 @@ from __future__ import annotations
 from copy import deepcopy
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +22,14 @@ from pytest_eac.measuring.environment import describe_environment
 from pytest_eac.records.json_files import from_json, to_json
 from pytest_eac.records.run import Record
 from pytest_eac.spec import registry
+from tests.conftest import WORLD
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.spec.spec import Spec
 
-WORLD = Path(__file__).parents[2] / "fixtures" / "world.jsonl"
 
 SPEC = f"""
 eac: 1
@@ -172,7 +171,7 @@ def test_layers_that_are_traced_are_as_many_as_the_method_can_edit(
 
 
 @pytest.fixture
-def _spoil() -> Iterator[None]:
+def _spoil(_own_registry: None) -> None:
     """A method that changes a norm that it does not declare; then it may give up."""
 
     def spoil(model: Any, edits: Any, settings: Any) -> Solved:
@@ -192,8 +191,6 @@ def _spoil() -> Iterator[None]:
     registry.register(registry.METHODS, "spoil", spoil)
     registry.register(registry.METHODS, "idle", idle)
     registry.register(registry.METHODS, "rewrite", rewrite)
-    yield
-    registry.forget()
 
 
 @pytest.mark.usefixtures("_spoil")
@@ -253,7 +250,7 @@ def test_deviation_is_the_sum_over_entries_written_out(tiny: LoadedModel) -> Non
 
 
 @pytest.fixture
-def _declaring() -> Iterator[None]:
+def _declaring(_own_registry: None) -> None:
     """A method that declares the matrices of several layers and changes one entry of the first."""
 
     def one_of_many(model: Any, edits: Any, settings: Any) -> Solved:
@@ -263,8 +260,6 @@ def _declaring() -> Iterator[None]:
         return Solved(deltas=(WeightDelta(module=path, left=left),))
 
     registry.register(registry.METHODS, "one-of-many", one_of_many)
-    yield
-    registry.forget()
 
 
 @pytest.mark.usefixtures("_declaring")

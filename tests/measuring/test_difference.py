@@ -17,7 +17,7 @@ from pytest_eac.lm.loading import tensors
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.measuring import checkpoint_diff
 from pytest_eac.measuring.checkpoint_diff import compare_checkpoints
-from tests.conftest import FIXTURES
+from tests.conftest import TINY_LLAMA
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,15 +26,10 @@ if TYPE_CHECKING:
 
     from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
 
-BASE = FIXTURES / "tiny-llama"
+BASE = TINY_LLAMA
 DOWN = "model.layers.1.mlp.down_proj.weight"
 NORM = "model.norm.weight"
 Tensors = dict[str, "Tensor"]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(BASE, tmp_path / "model"))
 
 
 def compare(folder: Path, change: Callable[[Tensors], Any], **more: Any) -> Changes:

@@ -14,7 +14,7 @@ from pytest_eac.measuring.metrics import locality
 from pytest_eac.measuring.other_orders import OrderRunner
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited, rearrange
 from pytest_eac.spec.load import load_spec
-from tests.conftest import FIXTURES
+from tests.conftest import WORLD
 from tests.measuring.asking import after, ask
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 SPEC = f"""eac: 1
 methods: [mine: {{base: rome, layers: [1], contexts: {{texts: ["{{}}"]}}}}]
-edits: [{{from: {FIXTURES / "world.jsonl"}, format: jsonl, take: 3}}]
+edits: [{{from: {WORLD}, format: jsonl, take: 3}}]
 """
 
 

@@ -18,7 +18,7 @@ from pytest_eac.records.manifest import (
     manifest_to_json,
 )
 from pytest_eac.spec.hyperparameters import resolve_settings
-from tests.conftest import FIXTURES
+from tests.conftest import WORLD
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     path = tmp_path_factory.mktemp("spec") / "facts.eac.yaml"
     path.write_text(
         "eac: 1\nseeds: [0, 1]\nmethods: [mine: {base: rome-eac, layers: [1]}]\n"
-        f"edits: [{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 2}}]\n",
+        f"edits: [{{from: {WORLD}, format: jsonl, take: 2}}]\n",
         encoding="utf-8",
     )
     return load_spec(path)

@@ -16,6 +16,7 @@ from pytest_eac.editing.loss import TargetLoss
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.lm.tiny import tiny_model
 from pytest_eac.lm.tokens import continuation
+from pytest_eac.measuring.chain import RunOptions
 from pytest_eac.measuring.metrics import retention
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.records.json_files import from_json, to_json
@@ -25,6 +26,7 @@ from pytest_eac.scoring.perplexity import continued_perplexity
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.spec.metrics import BUILT_IN, RECALLED
 from pytest_eac.text.spacing import Continuation
+from tests.conftest import USER_CACHE
 from tests.measuring.asking import after, ask
 
 if TYPE_CHECKING:
@@ -174,7 +176,8 @@ def test_on_the_real_model_edits_in_chinese_and_japanese_hold_under_generation(
         encoding="utf-8",
     )
     spec = load_spec(file)
-    chain = run_chain(real_model, spec, spec.methods[0])
+    options = RunOptions(cache_dir=USER_CACHE)
+    chain = run_chain(real_model, spec, spec.methods[0], options=options)
     assert chain.checkpoints[-1].metrics["efficacy"].value == 1.0
     assert [edit.spaced for edit in chain.edits] == [False, False]
 

@@ -19,8 +19,6 @@ from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.registry_entries import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.records.run import Measurement
 
@@ -47,11 +45,9 @@ def after(count: int) -> EditedModel:
 
 
 @pytest.fixture(autouse=True)
-def _forget(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _without_a_model(_own_registry: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Do without a model: tests/plugin/test_isolation.py has metrics that change one."""
     monkeypatch.setattr("pytest_eac.measuring.checkpoint.unchanged", lambda *_, **__: nullcontext())
-    yield
-    registry.forget()
 
 
 def measured(result: Any) -> Measurement:

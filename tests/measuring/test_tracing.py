@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,22 +13,23 @@ from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.forward.hooks import patch
 from pytest_eac.lm.forward.tail import FullWindow
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.lm.weights import fingerprint
 from pytest_eac.measuring import fact_run
 from pytest_eac.measuring.tracing import default_window, trace
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.load import load_spec
+from tests.conftest import QUICKSTART
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from torch import Tensor
 
     from pytest_eac.lm.loading.load import LoadedModel
     from pytest_eac.records.tracing import Tracing
-
-ROOT = Path(__file__).parents[2]
 
 
 def edit(subject: str, prompt: str, truth: str | None) -> Edit:
@@ -317,12 +317,8 @@ def test_a_trace_leaves_the_model_as_it_was(
     tiny: LoadedModel, world: tuple[Edit, ...], tmp_path: Path
 ) -> None:
     before = fingerprint(tiny.model)
-    found = trace(tiny, world[:1], samples=1, cache=Cache(tmp_path))
-    hooks = [
-        len(module._forward_pre_hooks) + len(module._forward_hooks)
-        for module in tiny.model.modules()
-    ]
-    assert sum(hooks) == 0
+    with unchanged(tiny, "tracing"):
+        found = trace(tiny, world[:1], samples=1, cache=Cache(tmp_path))
     assert fingerprint(tiny.model) == before == found.fingerprint
 
 
@@ -335,7 +331,7 @@ def test_the_window_is_a_fifth_of_the_layers(depth: int, window: int) -> None:
 def test_the_real_models_facts_are_found_in_its_early_layers(
     real_model: LoadedModel, tmp_path: Path
 ) -> None:
-    edits = load_spec(ROOT / "specs" / "quickstart.eac.yaml").edits[:3]
+    edits = load_spec(QUICKSTART).edits[:3]
     found = trace(real_model, edits, samples=4, cache=Cache(tmp_path))
     assert len(found.facts) == 3
     assert len(found.layers) == 30

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import importlib
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,11 +11,12 @@ from pytest_eac.cache.kinds import LIMITED, clear
 from pytest_eac.measuring.environment import describe_environment
 from pytest_eac.records.run import Record
 from pytest_eac.store import default_cache_dir, write_record
+from tests.conftest import TINY_LLAMA, WORLD
 
 if TYPE_CHECKING:
-    from pytest_eac.lm.loading.load import LoadedModel
+    from pathlib import Path
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+    from pytest_eac.lm.loading.load import LoadedModel
 
 
 class Specs:
@@ -24,7 +24,7 @@ class Specs:
 
     def __init__(self, pytester: pytest.Pytester) -> None:
         self.pytester = pytester
-        self.world = FIXTURES / "world.jsonl"
+        self.world = WORLD
         lines = self.world.read_text(encoding="utf-8").splitlines()
         self.facts = [json.loads(line) for line in lines]
 
@@ -33,7 +33,7 @@ class Specs:
         checks: str = "{efficacy: {min: 0.0}}",
         *,
         name: str = "small.eac.yaml",
-        model: str | None = str(FIXTURES / "tiny-llama"),
+        model: str | None = str(TINY_LLAMA),
         methods: str = "[eac: {base: rome-eac, layers: [1], contexts: {texts: ['{}']}}]",
         edits: str | None = None,
         more: str = "",
@@ -42,7 +42,7 @@ class Specs:
         lines = ["eac: 1"]
         lines += [f"model: {model}"] if model else []
         lines += [f"methods: {methods}", f"checks: {checks}"]
-        default = f"[{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 2}}]"
+        default = f"[{{from: {WORLD}, format: jsonl, take: 2}}]"
         lines += [f"edits: {edits or default}", more]
         path = self.pytester.path / name
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -58,7 +58,7 @@ QUICK = (
     "[eac: {base: rome-eac, layers: [1], contexts: {texts: ['{}']}, value: {steps: 2},"
     " anchors: {retrain: false}}]"
 )
-SIX = f"[{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 6}}]"
+SIX = f"[{{from: {WORLD}, format: jsonl, take: 6}}]"
 
 
 @pytest.fixture(scope="session")
@@ -90,7 +90,7 @@ def _everything_imported(tiny_llama: LoadedModel, tmp_path_factory: pytest.TempP
     importlib.import_module("model_signing")
     path = tmp_path_factory.mktemp("import") / "small.yaml"
     method = "{eac: {base: rome-eac, layers: [1], contexts: {lengths: [[2, 1]]}}}"
-    source = f"{{from: {FIXTURES / 'world.jsonl'}, format: jsonl, take: 1}}"
+    source = f"{{from: {WORLD}, format: jsonl, take: 1}}"
     path.write_text(f"eac: 1\nmethods: [{method}]\nedits: [{source}]\n")
     spec = load_spec(path)
     run_chain(tiny_llama, spec, spec.methods[0])

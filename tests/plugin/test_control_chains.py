@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.store import read_record
-from tests.conftest import FIXTURES
+from tests.conftest import WORLD
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
@@ -17,7 +17,7 @@ METHODS = """[eac: {base: rome-eac, layers: [1], covariance: none, contexts: {te
   chance: {base: random, like: eac}]"""
 MORE = f"""seeds: [0, 1, 2]
 sequence: {{checkpoints: [1, 2, 3]}}
-edits: [{{from: {FIXTURES / "world.jsonl"}, format: jsonl, take: 3}}]"""
+edits: [{{from: {WORLD}, format: jsonl, take: 3}}]"""
 
 
 def run(specs: Specs, *arguments: str) -> pytest.RunResult:

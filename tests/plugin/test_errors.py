@@ -11,10 +11,11 @@ from xml.etree import ElementTree
 import pytest
 from safetensors.torch import load_file, save_file
 
+from tests.conftest import TINY_LLAMA
+
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
 
-FIXTURES = Path(__file__).parents[2] / "fixtures"
 BOMB = "\n".join(
     ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
@@ -232,7 +233,7 @@ def test_no_model_at_all(specs: Specs) -> None:
 
 
 def test_an_architecture_that_is_not_known(specs: Specs) -> None:
-    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model"))
+    folder = Path(shutil.copytree(TINY_LLAMA, specs.pytester.path / "model"))
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "model_type": "opt"}))
     specs.write(model=str(folder))
@@ -249,7 +250,7 @@ def test_an_architecture_that_is_not_known(specs: Specs) -> None:
 
 
 def test_nan_in_the_weights_is_an_error_and_not_a_failure(specs: Specs) -> None:
-    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model"))
+    folder = Path(shutil.copytree(TINY_LLAMA, specs.pytester.path / "model"))
     tensors = load_file(folder / "model.safetensors")
     tensors["model.layers.1.mlp.down_proj.weight"][0, 0] = float("nan")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
@@ -334,7 +335,7 @@ def test_a_prompt_longer_than_the_model_takes_is_named(specs: Specs) -> None:
 
 
 def test_a_tokenizer_that_is_missing_is_named(specs: Specs) -> None:
-    folder = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model"))
+    folder = Path(shutil.copytree(TINY_LLAMA, specs.pytester.path / "model"))
     (folder / "tokenizer.json").unlink()
     specs.write(model=str(folder))
     result = specs.run()

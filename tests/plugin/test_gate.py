@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from pytest_eac.cli import main
 from pytest_eac.lm.loading.model_folder import INDEX
 from pytest_eac.store import read_record
-from tests.plugin.conftest import FIXTURES
+from tests.conftest import FIXTURES, TINY_LLAMA
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
@@ -136,7 +136,7 @@ def test_pickled_releases_are_refused_with_the_remedy(specs: Specs, released: Pa
 
 def test_a_spec_without_changed_is_held_to_the_bases_structure(specs: Specs) -> None:
     specs.write(name="plain.yaml")
-    copy = shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "copy")
+    copy = shutil.copytree(TINY_LLAMA, specs.pytester.path / "copy")
     specs.run("--eac-edited=copy", "-k", "changed").assert_outcomes(passed=1, deselected=1)
     (Path(copy) / "config.json").unlink()
     result = specs.run("--eac-edited=copy", "-k", "changed")
@@ -242,7 +242,7 @@ def test_deltas_are_no_release_until_they_are_on_their_base(specs: Specs) -> Non
     assert main(["export", str(path), "--as", "deltas", "--out", str(deltas)]) == 0
     result = specs.run("--eac-edited=deltas", "-k", "changed")
     result.stdout.fnmatch_lines(["*deltas: no config.json in it; *with pytest-eac apply"])
-    assert main(["apply", str(deltas), str(FIXTURES / "tiny-llama"), "--out", str(edited)]) == 0
+    assert main(["apply", str(deltas), str(TINY_LLAMA), "--out", str(edited)]) == 0
     specs.run("--eac-edited=edited").assert_outcomes(passed=5)
 
 
@@ -330,7 +330,7 @@ def test_a_release_that_changes_after_it_was_compared_is_an_error(
     ],
 )
 def test_no_content_of_a_file_that_a_release_links_to_is_shown(specs: Specs, name: str) -> None:
-    release = Path(shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "released"))
+    release = Path(shutil.copytree(TINY_LLAMA, specs.pytester.path / "released"))
     secret = specs.pytester.path / "secret"
     secret.write_text('{"token": "hf_abcdef"}', encoding="utf-8")
     (release / name).parent.mkdir(exist_ok=True)

@@ -26,8 +26,9 @@ from pytest_eac.records.run import (
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.outcomes import Outcome, annotation
+from tests.conftest import TINY_LLAMA
 from tests.judging.hand_made_chains import ABILITY, chain, checkpoint, miss, share
-from tests.plugin.conftest import FIXTURES, QUICK
+from tests.plugin.conftest import QUICK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,7 +230,7 @@ def spec_of(edit: dict[str, Any], **more: Any) -> str:
     data = {
         "eac": 1,
         "name": NASTY,
-        "model": str(FIXTURES / "tiny-llama"),
+        "model": str(TINY_LLAMA),
         "methods": yaml.safe_load(QUICK),
         "checks": {"efficacy": {"min": 1}, "locality": {"min": 1}, "known": {"min": 1}},
         "known_issues": [{"check": "known", "reason": NASTY}],

@@ -9,15 +9,15 @@ import pytest
 
 from pytest_eac.plugin import progress
 from pytest_eac.store import default_cache_dir, read_record
+from tests.conftest import TINY_LLAMA
 from tests.hub_server import COMMIT, ID, WANTED, Hub, serving
-from tests.plugin.conftest import FIXTURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.plugin.conftest import Specs
 
-LOCAL = str(FIXTURES / "tiny-llama")
+LOCAL = str(TINY_LLAMA)
 MEGABYTES = f"{len(WANTED['model.safetensors']) / 1e6:.0f} MB"
 
 

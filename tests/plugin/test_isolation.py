@@ -24,7 +24,8 @@ from pytest_eac.plugin.session import EacSession
 from pytest_eac.spec import registry
 from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.store import read_record
-from tests.conftest import FIXTURES
+from tests.chains import timeless
+from tests.conftest import TINY_LLAMA, WORLD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.spec import Spec
     from tests.plugin.conftest import Specs
 
-WORLD = FIXTURES / "world.jsonl"
 GOOD = ("rome", "ft")
 DOWN = "model.layers.1.mlp.down_proj"
 LEFT: list[Any] = []  # an inference mode ends when it is forgotten
@@ -181,7 +181,7 @@ def spec(tmp_path_factory: pytest.TempPathFactory) -> Spec:
     path = tmp_path_factory.mktemp("spec") / "small.eac.yaml"
     path.write_text(
         f"""eac: 1
-model: {FIXTURES / "tiny-llama"}
+model: {TINY_LLAMA}
 methods:
   - rome: {{base: rome, layers: [1], contexts: {{lengths: [[2, 1]]}}, value: {{steps: 2}},
            covariance: {{corpus: {WORLD}, column: prompt, ridge: 1.0}}}}
@@ -201,9 +201,7 @@ def session(pytester: pytest.Pytester, cache: Path) -> EacSession:
 def run(eac: EacSession, spec: Spec, name: str) -> Chain:
     """Return what a chain measured, without times, memory and where it comes from."""
     methods = {method.name: method for method in spec.methods}
-    chain = eac.verdicts.chain(PlannedChain(spec=spec, method=methods[name], seed=0))
-    costs = [replace(each, seconds=0, peak_bytes=0, cached=False) for each in chain.per_edit]
-    return replace(chain, seconds=0, cached_measurements=0, per_edit=tuple(costs))
+    return timeless(eac.verdicts.chain(PlannedChain(spec=spec, method=methods[name], seed=0)))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,6 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -16,10 +15,11 @@ import pytest
 from pytest_eac.plugin import pytest_xdist_make_scheduler
 from pytest_eac.stats.intervals import wilson
 from pytest_eac.store import read_record
-
-FIXTURES = Path(__file__).parents[2] / "fixtures"
+from tests.conftest import TINY_LLAMA
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.plugin.conftest import Specs
 
 TWO_METHODS = (
@@ -307,7 +307,7 @@ def test_a_seed_asked_for_twice_runs_once(specs: Specs) -> None:
 
 
 def test_a_models_path_is_the_specs_whatever_the_working_folder(specs: Specs) -> None:
-    shutil.copytree(FIXTURES / "tiny-llama", specs.pytester.path / "model")
+    shutil.copytree(TINY_LLAMA, specs.pytester.path / "model")
     specs.pytester.makeconftest(
         """
         import pytest

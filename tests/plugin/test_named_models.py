@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.plugin.conftest import FIXTURES, QUICK
+from tests.conftest import TINY_LLAMA
+from tests.plugin.conftest import QUICK
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
@@ -48,7 +49,7 @@ def test_a_model_that_is_not_there_is_one_error_of_all_workers(two_specs: Specs)
 
 
 def test_a_model_that_cannot_be_loaded_is_one_error(two_specs: Specs) -> None:
-    folder = shutil.copytree(FIXTURES / "tiny-llama", two_specs.pytester.path / "model")
+    folder = shutil.copytree(TINY_LLAMA, two_specs.pytester.path / "model")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1000])
     result = two_specs.run("--eac-model=model")
@@ -68,7 +69,7 @@ def test_a_model_that_the_ini_file_names_is_one_error(two_specs: Specs, option: 
 
 def test_a_base_that_an_option_names_is_one_error_of_a_gate(specs: Specs) -> None:
     specs.write(CHECKS)
-    result = specs.run("--eac-model=./nowhere", f"--eac-edited={FIXTURES / 'tiny-llama'}")
+    result = specs.run("--eac-model=./nowhere", f"--eac-edited={TINY_LLAMA}")
     result.assert_outcomes(errors=1, skipped=2)
     result.stdout.fnmatch_lines(["--eac-model: model './nowhere': there is no such file *"])
 
@@ -82,5 +83,5 @@ def test_a_model_that_a_spec_names_is_a_skip(specs: Specs) -> None:
 
 def test_a_device_that_is_not_there_stays_a_skip(specs: Specs) -> None:
     specs.write()
-    result = specs.run(f"--eac-model={FIXTURES / 'tiny-llama'}", "--eac-device=cuda:99")
+    result = specs.run(f"--eac-model={TINY_LLAMA}", "--eac-device=cuda:99")
     result.assert_outcomes(skipped=1)

@@ -13,14 +13,14 @@ from pytest_eac.cli import main
 from pytest_eac.exporting.signing import open_signer, sign_folder
 from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES
 from pytest_eac.store import read_record
+from tests.conftest import TINY_LLAMA
 from tests.hub_server import ID, WANTED, Hub, serving
 from tests.keys import make_key
-from tests.plugin.conftest import FIXTURES
 
 if TYPE_CHECKING:
     from tests.plugin.conftest import Specs
 
-LOCAL = FIXTURES / "tiny-llama"
+LOCAL = TINY_LLAMA
 
 
 @pytest.fixture

@@ -108,12 +108,14 @@ def test_a_stored_chain_that_was_stopped_is_not_judged(both: Specs) -> None:
 
 
 def test_a_chain_that_runs_to_its_end_on_another_worker_is_finished(both: Specs) -> None:
-    from pytest_eac.plugin import _session
+    from pytest_eac.plugin.options import read_options
+    from pytest_eac.plugin.session import EacSession
     from pytest_eac.records.run import Record
 
     both.run("--eac-results=results.json")
     record = read_record(both.pytester.path / "results.json")
-    eac = _session(both.pytester.parseconfigure())
+    config = both.pytester.parseconfigure()
+    eac = EacSession(config, read_options(config))
     eac.absorb(Record(environment={}, chains=(), unfinished=record.unfinished))
     assert eac.record().unfinished == record.unfinished
     whole = record.unfinished[0].chain

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from pytest_eac.reporting.meanings import MEANINGS, meaning, table
@@ -9,13 +7,13 @@ from pytest_eac.spec.metrics import metric_names
 from pytest_eac.spec.schema.abilities import BUILT_IN
 from pytest_eac.spec.schema.checks import Checks
 from pytest_eac.spec.schema.deviation import GrowthBounds
+from tests.conftest import ROOT
 
-DOCS = Path(__file__).parents[2] / "docs"
 GROWTH = GrowthBounds(max_exponent=1, max_slope=1, no_acceleration=True, no_collapse_before=1)
 
 
 def test_the_docs_have_the_same_sentences_and_formulas() -> None:
-    assert "\n".join(table()) in (DOCS / "metrics.md").read_text(encoding="utf-8")
+    assert "\n".join(table()) in (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
 
 
 def test_every_check_that_a_chain_can_have_has_a_meaning() -> None:
@@ -25,7 +23,7 @@ def test_every_check_that_a_chain_can_have_has_a_meaning() -> None:
 
 @pytest.mark.parametrize("name", [*MEANINGS, "lm_eval:x", "own", "baseline-efficacy"])
 def test_every_meaning_names_a_page_that_is_there(name: str) -> None:
-    assert (DOCS / f"{meaning(name).page}.md").is_file()
+    assert (ROOT / "docs" / f"{meaning(name).page}.md").is_file()
 
 
 def test_the_kinds_of_orderings_are_told_apart() -> None:

@@ -29,12 +29,6 @@ FACT = {
 }
 
 
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
 def facts(count: int = 1, /, **changed: Any) -> str:
     """``edits:`` with facts that have everything there is to measure, unless it is changed."""
     each: Mapping[str, Any] = {

@@ -15,11 +15,11 @@ from pytest_eac.spec import consistency, load, resolved_methods
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.schema import error_messages
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 EXAMPLE = re.compile(
     r"^### (?P<title>.+?)\n.*?^```yaml\n(?P<spec>.+?)^```\n"

@@ -9,7 +9,8 @@ from pytest_eac.spec import registry
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.registry import ABILITIES, METRICS
 from pytest_eac.spec.schema.checks import Checks
-from tests.spec.spec_texts import HEAD, told, write
+from tests.files import write
+from tests.spec.spec_texts import HEAD, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,14 +52,14 @@ def test_limits_that_make_no_sense_are_refused(tmp_path: Path, growth: str, mess
     assert message in found
 
 
+@pytest.mark.usefixtures("_own_registry")
 @pytest.mark.parametrize(
     ("group", "name", "limits"),
     [(ABILITIES, "abilities", {"keep": 0.7}), (METRICS, "metrics", {"min": 0})],
 )
 def test_another_check_cannot_have_the_name_of_one_of_growth(
-    group: str, name: str, limits: dict[str, Any], request: pytest.FixtureRequest
+    group: str, name: str, limits: dict[str, Any]
 ) -> None:
-    request.addfinalizer(registry.forget)
     registry.register(group, "deviation-slope", object())
     checks = {name: {"deviation-slope": limits}}
     with pytest.raises(ValidationError, match="'deviation-slope' is the name of"):

@@ -13,7 +13,6 @@ from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -29,12 +28,10 @@ class Needy(BaseModel):
 
 
 @pytest.fixture(autouse=True)
-def _brought() -> Iterator[None]:
+def _brought(_own_registry: None) -> None:
     registry.register(registry.METHODS, "own", Method(solve="nowhere:own", options=Options))
     registry.register(registry.METHODS, "needy", Method(solve="nowhere:needy", options=Needy))
     registry.register(registry.METHODS, "plain", Method(solve="nowhere:plain"))
-    yield
-    registry.forget()
 
 
 def _spec(folder: Path, method: str) -> Path:

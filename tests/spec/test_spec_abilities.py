@@ -9,22 +9,14 @@ import pytest
 from pytest_eac.spec import registry
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.schema.abilities import BUILT_IN, AbilityBounds
-from tests.spec.spec_texts import HEAD, told, write
+from tests.files import write
+from tests.spec.spec_texts import HEAD, told
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "some.eac.yaml"
-
-
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    registry.forget()
+pytestmark = pytest.mark.usefixtures("_own_registry")
 
 
 def read(file: Path, checks: str) -> dict[str, AbilityBounds]:

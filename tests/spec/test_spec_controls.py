@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.spec.load import load_spec
-from tests.spec.spec_texts import HEAD, told, write
+from tests.files import write
+from tests.spec.spec_texts import HEAD, told
 
 if TYPE_CHECKING:
     from pathlib import Path

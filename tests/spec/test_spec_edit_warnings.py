@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_eac.spec.load import load_spec
-from tests.spec.spec_texts import FACT, facts, write
+from tests.files import write
+from tests.spec.spec_texts import FACT, facts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,11 +20,6 @@ SUCCESS = "scoring: {match: success}\n"
 def warned(file: Path, text: str) -> list[str]:
     spec = load_spec(write(file, "eac: 1\n" + text))
     return [str(each).removeprefix(f"{file}:") for each in spec.warnings]
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "some.eac.yaml"
 
 
 def test_a_usual_edit_has_no_warning(file: Path) -> None:

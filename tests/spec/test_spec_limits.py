@@ -18,7 +18,8 @@ from pytest_eac.spec import detect, extends, registry, size_limits
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.schema.edits import EditSource
 from pytest_eac.spec.sources.reading import read_source
-from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
+from tests.files import write
+from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -397,15 +398,13 @@ def test_a_line_longer_than_any_record_is_refused_before_it_is_in_memory(
         assert reads["bytes"] == files.RECORD_BYTES + 1
 
 
+@pytest.mark.usefixtures("_own_registry")
 def test_a_record_that_another_package_yields_has_the_same_limit(tmp_path: Path) -> None:
     record = {"subject": "Rome", "prompt": "{} is", "target": "x" * files.RECORD_BYTES}
     registry.register(registry.SOURCES, "mine", lambda _: iter([record]))
-    try:
-        source = EditSource.model_validate({"from": "x", "format": "mine"})
-        with pytest.raises(DataError, match=r"x:1: found a record of more than 1 MB"):
-            read_source(source, write(tmp_path / "x", ""))
-    finally:
-        registry.forget()
+    source = EditSource.model_validate({"from": "x", "format": "mine"})
+    with pytest.raises(DataError, match=r"x:1: found a record of more than 1 MB"):
+        read_source(source, write(tmp_path / "x", ""))
 
 
 def test_a_json_list_larger_than_any_is_refused(

@@ -13,14 +13,9 @@ from pytest_eac.spec.detect import find_specs, is_spec
 from pytest_eac.spec.edits import Neighbor
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.spec import Spec, comparison_id
-from tests.spec.spec_texts import EDIT, EDITS, HEAD, facts, problems, write
-
-QUICKSTART = Path(__file__).parents[2] / "specs" / "quickstart.eac.yaml"
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "some.eac.yaml"
+from tests.conftest import QUICKSTART
+from tests.files import write
+from tests.spec.spec_texts import EDIT, EDITS, HEAD, facts, problems
 
 
 def load(file: Path, text: str) -> Spec:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -318,9 +317,7 @@ def test_a_billion_laughs_are_refused_before_they_are_laughed(
     first: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(values, "MAX_VALUES", 10_000)
-    start = time.perf_counter()
-    found = only_problem(bomb(first, "[ALIASES]"))
-    assert time.perf_counter() - start < 5
+    found = only_problem(bomb(first, "[ALIASES]"))  # or else it would take for ever
     assert "too many values once aliases are expanded" in found.message
     assert 1 <= found.line <= 12
 

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from pytest_eac.spec.yaml import nodes
 from pytest_eac.spec.yaml.places import MarkedError
 from pytest_eac.spec.yaml.values import parse
+from tests.conftest import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-ROOT = Path(__file__).parents[2]
 SPECS = sorted((ROOT / "specs").glob("*.eac.yaml"))
 FILE = Path("some.eac.yaml")
 

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.orders import arranged, read_order, show_order, taken_back
-from tests.spec.spec_texts import facts, problems, write
+from tests.files import write
+from tests.spec.spec_texts import facts, problems
 
 if TYPE_CHECKING:
     from pathlib import Path

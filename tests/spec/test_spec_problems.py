@@ -7,15 +7,11 @@ import pytest
 from pytest_eac.spec import registry
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS
-from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told, write
+from tests.files import write
+from tests.spec.spec_texts import EDITS, HEAD, facts, problems, told
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "some.eac.yaml"
 
 
 def told_of(file: Path, text: str) -> list[str]:
@@ -767,13 +763,11 @@ def test_what_is_under_an_unknown_name_is_not_reported_too(file: Path) -> None:
     ]
 
 
+@pytest.mark.usefixtures("_own_registry")
 def test_a_number_for_a_metric_is_shown_as_either_limit(file: Path) -> None:
     registry.register(registry.METRICS, "mine", object())
-    try:
-        [found] = told_of(file, HEAD + "checks: {metrics: {mine: 3}}\n")
-        [beside] = told_of(file, HEAD + "checks: {mine: {max: 3}}\n")
-    finally:
-        registry.forget()
+    [found] = told_of(file, HEAD + "checks: {metrics: {mine: 3}}\n")
+    [beside] = told_of(file, HEAD + "checks: {mine: {max: 3}}\n")
     assert found.endswith("found 3, expected a mapping; write {max: 3} or {min: 3}")
     assert beside.endswith("unknown key 'mine'; this is a metric: write it under 'metrics'")
 

@@ -10,8 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from pytest_eac import load_spec
 from pytest_eac.spec.schema.public_keys import KEY_BYTES
+from tests.files import write
 from tests.keys import make_key
-from tests.spec.spec_texts import facts, told, write
+from tests.spec.spec_texts import facts, told
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,14 +15,10 @@ from pytest_eac.spec.registry import METHODS, METRICS, SOURCES, find, names, reg
 from pytest_eac.spec.registry_entries import Method
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 
-@pytest.fixture(autouse=True)
-def _forget() -> Iterator[None]:
-    yield
-    registry.forget()
+pytestmark = pytest.mark.usefixtures("_own_registry")
 
 
 @pytest.fixture

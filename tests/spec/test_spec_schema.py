@@ -1,8 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
@@ -11,8 +10,12 @@ from pytest_eac.spec.methods import BUILT_IN, CONTROLS
 from pytest_eac.spec.schema.checks import Checks
 from pytest_eac.spec.schema.spec_file import SpecFile, json_schema
 from pytest_eac.spec.yaml.values import parse
+from tests.conftest import ROOT
 
-SPECS = sorted((Path(__file__).parents[2] / "specs").glob("*.eac.yaml"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SPECS = sorted((ROOT / "specs").glob("*.eac.yaml"))
 KEYS = {
     "eac",
     "name",
