@@ -6,6 +6,7 @@ import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pytest_eac.spec.metrics import BUILT_IN
 from pytest_eac.text.boundaries import (
     is_between_characters,
     is_inside_word,
@@ -82,8 +83,9 @@ class Edit:
     def texts(self) -> dict[str, Any]:
         """Its texts as a record has them: prompts besides its own by the metric they are for."""
         probes = {
-            "generalization": [{"prompt": text, "answer": None} for text in self.paraphrases],
-            "locality": [asdict(neighbor) for neighbor in self.neighborhood],
+            metric.name: [_as_prompt(each) for each in prompts]
+            for metric in BUILT_IN.values()
+            if metric.needs and isinstance(prompts := getattr(self, metric.needs), tuple)
         }
         return {
             "subject": self.subject,
@@ -112,6 +114,10 @@ class Placed:
     text: str
     start: int
     subject: str
+
+
+def _as_prompt(probe: str | Neighbor) -> dict[str, str | None]:
+    return asdict(probe if isinstance(probe, Neighbor) else Neighbor(prompt=probe, answer=None))
 
 
 def place(prompt: str, subject: str) -> Placed:

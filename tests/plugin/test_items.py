@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import pytest
 
 from pytest_eac.plugin import pytest_xdist_make_scheduler
+from pytest_eac.records.results_file import SCHEMA
 from pytest_eac.stats.intervals import wilson
 from pytest_eac.store import read_record
 from tests.conftest import TINY_LLAMA
@@ -421,7 +422,7 @@ def test_results_are_written_as_a_record(specs: Specs) -> None:
     assert [verdict.check for verdict in record.chains[0].verdicts] == ["efficacy"]
     assert [each.check for each in record.comparisons] == ["deviation-eac-than-plain"]
     data = json.loads((specs.pytester.path / "out" / "results.json").read_text())
-    assert data["schema"] == 1
+    assert data["schema"] == SCHEMA
     assert set(data["chains"][0]["checkpoints"][0]) == {
         "at",
         "deviation",
