@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError, SettingsError, first_line
 from pytest_eac.lm.loading.model_folder import SIGNATURE_BYTES
-from pytest_eac.lm.loading.safe_files import files_below, require_inside
+from pytest_eac.lm.loading.untrusted_files import files_below, require_inside
 from pytest_eac.records.manifest import SIGNATURE
 from pytest_eac.spec.schema.public_keys import public_key_trouble
 

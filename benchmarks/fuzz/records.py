@@ -14,7 +14,7 @@ from benchmarks.fuzz.mutate import changed_json
 from benchmarks.fuzz.nudge import nudged
 from pytest_eac.errors import EacError
 from pytest_eac.judging.checks import judge
-from pytest_eac.judging.compare import compare
+from pytest_eac.judging.compare_checks import compare
 from pytest_eac.judging.run_comparison import NamedRun, compare_runs
 from pytest_eac.judging.stored_chains import StoredRecord, unrecorded
 from pytest_eac.plugin.baseline_records import Baseline

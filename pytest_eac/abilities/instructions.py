@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
-from pytest_eac.abilities import conditions
+from pytest_eac.abilities import instruction_conditions
 from pytest_eac.errors import DataError
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.strict_json import shown
@@ -113,30 +113,30 @@ _ARGUMENTS: dict[str, _Kind] = {
 
 # For each instruction, its check: of the text, and of the arguments by IFEval's names.
 _CHECKS: dict[str, Callable[..., bool]] = {
-    "keywords:existence": conditions.has_keywords,
-    "keywords:frequency": conditions.keyword_frequency,
-    "keywords:forbidden_words": conditions.has_none_of,
-    "keywords:letter_frequency": conditions.letter_frequency,
-    "length_constraints:number_words": conditions.number_words,
-    "length_constraints:number_sentences": conditions.number_sentences,
-    "length_constraints:number_paragraphs": conditions.number_paragraphs,
-    "length_constraints:nth_paragraph_first_word": conditions.has_first_word,
-    "detectable_format:number_bullet_lists": conditions.number_bullets,
-    "detectable_format:number_highlighted_sections": conditions.number_highlights,
-    "detectable_format:multiple_sections": conditions.number_sections,
-    "detectable_format:constrained_response": conditions.is_opinion,
-    "detectable_format:json_format": conditions.is_json,
-    "detectable_format:title": conditions.has_title,
-    "detectable_content:number_placeholders": conditions.number_placeholders,
-    "detectable_content:postscript": conditions.has_postscript,
-    "combination:repeat_prompt": conditions.repeats_prompt,
-    "combination:two_responses": conditions.two_responses,
-    "startend:end_checker": conditions.ends_with,
-    "startend:quotation": conditions.is_quoted,
+    "keywords:existence": instruction_conditions.has_keywords,
+    "keywords:frequency": instruction_conditions.keyword_frequency,
+    "keywords:forbidden_words": instruction_conditions.has_none_of,
+    "keywords:letter_frequency": instruction_conditions.letter_frequency,
+    "length_constraints:number_words": instruction_conditions.number_words,
+    "length_constraints:number_sentences": instruction_conditions.number_sentences,
+    "length_constraints:number_paragraphs": instruction_conditions.number_paragraphs,
+    "length_constraints:nth_paragraph_first_word": instruction_conditions.has_first_word,
+    "detectable_format:number_bullet_lists": instruction_conditions.number_bullets,
+    "detectable_format:number_highlighted_sections": instruction_conditions.number_highlights,
+    "detectable_format:multiple_sections": instruction_conditions.number_sections,
+    "detectable_format:constrained_response": instruction_conditions.is_opinion,
+    "detectable_format:json_format": instruction_conditions.is_json,
+    "detectable_format:title": instruction_conditions.has_title,
+    "detectable_content:number_placeholders": instruction_conditions.number_placeholders,
+    "detectable_content:postscript": instruction_conditions.has_postscript,
+    "combination:repeat_prompt": instruction_conditions.repeats_prompt,
+    "combination:two_responses": instruction_conditions.two_responses,
+    "startend:end_checker": instruction_conditions.ends_with,
+    "startend:quotation": instruction_conditions.is_quoted,
     "change_case:english_capital": str.isupper,
     "change_case:english_lowercase": str.islower,
-    "change_case:capital_word_frequency": conditions.capital_word_frequency,
-    "punctuation:no_comma": conditions.has_no_comma,
+    "change_case:capital_word_frequency": instruction_conditions.capital_word_frequency,
+    "punctuation:no_comma": instruction_conditions.has_no_comma,
 }
 
 KNOWN = frozenset(_CHECKS)

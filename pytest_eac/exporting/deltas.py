@@ -19,8 +19,8 @@ from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
+from pytest_eac.lm.loading.unchanged_files import files_of
 from pytest_eac.measuring.release import read_manifest
 from pytest_eac.records.manifest import MANIFEST, manifest_to_json
 from pytest_eac.store import write_tensors, write_text
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.exporting.edited import WeightChange
+    from pytest_eac.exporting.edited_chain import WeightChange
     from pytest_eac.lm.loading.tensors import TensorFile
     from pytest_eac.records.manifest import Manifest
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from pytest_eac.exporting.edited import WeightChange
+    from pytest_eac.exporting.edited_chain import WeightChange
 
 ADAPTER = "adapter_model.safetensors"
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.cache.folders import SEAL
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.model_folder import ADAPTER, COMPANIONS, TEMPLATES
-from pytest_eac.lm.loading.safe_files import require_inside
+from pytest_eac.lm.loading.untrusted_files import require_inside
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 from pytest_eac.store import read_tensors, write_tensors
 

@@ -15,8 +15,8 @@ from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.checkpoints.inventory import side, take_inventory
 from pytest_eac.lm.checkpoints.metadata import compare_notes
-from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.tensors import TensorFile, fingerprint_of, open_checkpoint
+from pytest_eac.lm.loading.unchanged_files import files_of
 from pytest_eac.measuring.rank import effective_rank
 from pytest_eac.records.checkpoint_diff import Changes, DifferenceKind, TensorDifference
 from pytest_eac.tensor_bytes import as_bytes

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.identity import identify
-from pytest_eac.lm.loading.safe_files import read_text, require_inside
+from pytest_eac.lm.loading.untrusted_files import read_text, require_inside
 from pytest_eac.measuring.checkpoint import find_metrics, measure_checkpoint
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.environment import describe_model

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.lm.loading.find import FoundModel
     from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.lm.loading.model_files import ModelFiles
+    from pytest_eac.lm.loading.unchanged_files import ModelFiles
     from pytest_eac.plugin.models import Models
     from pytest_eac.plugin.options import Options
     from pytest_eac.records.run import Chain, Release, Verdict
@@ -146,7 +146,7 @@ class Releases:
         """
         from pytest_eac.judging.release_changes import judge_release
         from pytest_eac.lm.loading.find import find_model
-        from pytest_eac.lm.loading.model_files import files_of
+        from pytest_eac.lm.loading.unchanged_files import files_of
         from pytest_eac.measuring.release import inspect_release
         from pytest_eac.signatures import check_signature
 

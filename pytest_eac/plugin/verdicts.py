@@ -131,7 +131,7 @@ class Verdicts:
 
     def of_comparison(self, spec: Spec, comparison: checks.CompareCheck) -> Verdict:
         """Judge a comparison between two methods of a spec."""
-        from pytest_eac.judging.compare import compare
+        from pytest_eac.judging.compare_checks import compare
 
         by_name = {method.name: method for method in spec.methods}
         sides = [

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_eac.judging.compare import compare
+from pytest_eac.judging.compare_checks import compare
 from pytest_eac.judging.paired_edits import pair
 from pytest_eac.spec.schema.checks import CompareCheck
 from pytest_eac.stats.intervals import newcombe

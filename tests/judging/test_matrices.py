@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_eac import Record, deviation_and_abilities
 from pytest_eac.judging.comparable import different_matrices
-from pytest_eac.judging.compare import compare
+from pytest_eac.judging.compare_checks import compare
 from pytest_eac.judging.growth import series_of
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import change_of

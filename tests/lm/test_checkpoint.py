@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from pytest_eac.errors import ModelError, UnavailableError
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.loading import safe_files, tensors
+from pytest_eac.lm.loading import tensors, untrusted_files
 from pytest_eac.lm.loading.find import find_model
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS
 from pytest_eac.lm.loading.tensors import open_checkpoint
@@ -137,7 +137,7 @@ def test_an_index_that_is_too_large_is_not_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shard(folder)
-    monkeypatch.setattr(safe_files, "TEXT_BYTES", 100)
+    monkeypatch.setattr(untrusted_files, "TEXT_BYTES", 100)
     with pytest.raises(ModelError, match="is larger than 100 bytes"):
         open_checkpoint(folder)
 

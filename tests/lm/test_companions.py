@@ -15,7 +15,7 @@ from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.checkpoints.contrast import differences
 from pytest_eac.lm.loading.config_limits import require_companions
 from pytest_eac.lm.loading.find import require_model
-from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object
+from pytest_eac.lm.loading.untrusted_files import TEXT_BYTES, read_object
 from tests.conftest import FIXTURES, TINY_LLAMA
 from tests.files import set_keys
 

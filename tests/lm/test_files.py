@@ -14,8 +14,8 @@ import torch
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading import pretrained
 from pytest_eac.lm.loading.load import load_model
-from pytest_eac.lm.loading.model_files import files_of
 from pytest_eac.lm.loading.model_folder import TEMPLATES, WEIGHTS
+from pytest_eac.lm.loading.unchanged_files import files_of
 from pytest_eac.lm.weights import fingerprint
 from tests.conftest import FIXTURES, TINY_LLAMA
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.lm.checkpoints.contrast import contrast, described
 from pytest_eac.lm.checkpoints.tokenizer_pair import SETTINGS
 from pytest_eac.lm.loading.model_folder import TEMPLATES
-from pytest_eac.lm.loading.safe_files import read_json, read_json_if_there, read_text
+from pytest_eac.lm.loading.untrusted_files import read_json, read_json_if_there, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

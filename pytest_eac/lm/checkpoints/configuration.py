@@ -22,7 +22,7 @@ from pytest_eac.lm.checkpoints.tokenizer_pair import SETTINGS, TokenizerPair, lo
 from pytest_eac.lm.library_calls import quiet, refusing
 from pytest_eac.lm.loading.config_limits import require_companions
 from pytest_eac.lm.loading.model_folder import CONFIG
-from pytest_eac.lm.loading.safe_files import read_json, read_json_if_there, same_bytes
+from pytest_eac.lm.loading.untrusted_files import read_json, read_json_if_there, same_bytes
 from pytest_eac.lm.transformers_private import (
     generation_defaults,
     generation_from_config,

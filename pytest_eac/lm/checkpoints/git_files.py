@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.safe_files import read_text
+from pytest_eac.lm.loading.untrusted_files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path

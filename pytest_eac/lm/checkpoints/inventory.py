@@ -22,7 +22,7 @@ from pytest_eac.lm.loading.model_folder import (
     WEIGHTS,
     list_tree,
 )
-from pytest_eac.lm.loading.safe_files import read_json, require_inside, same_bytes
+from pytest_eac.lm.loading.untrusted_files import read_json, require_inside, same_bytes
 from pytest_eac.records.checkpoint_diff import ExtraFile
 
 if TYPE_CHECKING:

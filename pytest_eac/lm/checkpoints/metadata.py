@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import described, differences
 from pytest_eac.lm.loading.model_folder import INDEX
-from pytest_eac.lm.loading.safe_files import read_json, read_json_if_there, same_bytes
 from pytest_eac.lm.loading.tensors import METADATA
+from pytest_eac.lm.loading.untrusted_files import read_json, read_json_if_there, same_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -18,7 +18,7 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.model_folder import CONFIG, files_read
-from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object, require_inside
+from pytest_eac.lm.loading.untrusted_files import TEXT_BYTES, read_object, require_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

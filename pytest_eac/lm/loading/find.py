@@ -24,7 +24,7 @@ from pytest_eac.lm.loading.model_folder import (
     placed_tensors,
     require_names,
 )
-from pytest_eac.lm.loading.safe_files import read_object, require_fetched, require_inside
+from pytest_eac.lm.loading.untrusted_files import read_object, require_fetched, require_inside
 from pytest_eac.store import default_cache_dir
 
 if TYPE_CHECKING:

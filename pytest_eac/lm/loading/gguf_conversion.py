@@ -18,9 +18,9 @@ from pytest_eac.lm.library_calls import quiet, refusing
 from pytest_eac.lm.loading.config_limits import require_few_parts, require_sizes
 from pytest_eac.lm.loading.gguf import read_header
 from pytest_eac.lm.loading.kernels import no_kernels
-from pytest_eac.lm.loading.model_files import model_file_sha256
 from pytest_eac.lm.loading.pretrained import require_all_weights
-from pytest_eac.lm.loading.safe_files import require_fetched
+from pytest_eac.lm.loading.unchanged_files import model_file_sha256
+from pytest_eac.lm.loading.untrusted_files import require_fetched
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -37,7 +37,7 @@ from pytest_eac.lm.loading.model_folder import (
     placed_tensors,
     require_names,
 )
-from pytest_eac.lm.loading.safe_files import read_object
+from pytest_eac.lm.loading.untrusted_files import read_object
 from pytest_eac.records.manifest import SIGNATURE
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from pytest_eac.lm.layout import Layout, find_layout, shape_of, text_config
 from pytest_eac.lm.library_calls import quiet, refusing
 from pytest_eac.lm.loading.find import find_model
 from pytest_eac.lm.loading.kernels import no_kernels
-from pytest_eac.lm.loading.model_files import ModelFiles, files_of
 from pytest_eac.lm.loading.pretrained import DTYPES, SAVE_AGAIN, load_pretrained
+from pytest_eac.lm.loading.unchanged_files import ModelFiles, files_of
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
 

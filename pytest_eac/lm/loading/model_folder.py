@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.safe_files import files_below
+from pytest_eac.lm.loading.untrusted_files import files_below
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def list_tree(folder: Path) -> tuple[ListedFile, ...]:
     """Return the files of a folder and its subfolders, the first ``MAX_FILES`` and one more.
 
     Folders that are known to be harmless are not looked into; otherwise as
-    :func:`pytest_eac.lm.loading.safe_files.files_below`.
+    :func:`pytest_eac.lm.loading.untrusted_files.files_below`.
     """
     found = islice(files_below(folder, HARMLESS_FOLDERS), MAX_FILES + 1)
     return tuple(ListedFile(name=name, size=size) for name, size in found)

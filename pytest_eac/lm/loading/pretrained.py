@@ -15,9 +15,9 @@ from pytest_eac.lm.library_calls import brief, refusing
 from pytest_eac.lm.loading.config_limits import require_few_parts, require_sizes
 from pytest_eac.lm.loading.kernels import require_own_code
 from pytest_eac.lm.loading.model_folder import CONFIG, require_tokenizer
-from pytest_eac.lm.loading.safe_files import read_object
 from pytest_eac.lm.loading.tensors import open_checkpoint
 from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
+from pytest_eac.lm.loading.untrusted_files import read_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

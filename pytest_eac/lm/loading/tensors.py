@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.model_folder import INDEX, WEIGHTS, placed_tensors
-from pytest_eac.lm.loading.safe_files import (
+from pytest_eac.lm.loading.untrusted_files import (
     TEXT_BYTES,
     read_json,
     require_fetched,

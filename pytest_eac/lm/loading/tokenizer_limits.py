@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
-from pytest_eac.lm.loading.safe_files import TEXT_BYTES, read_object
 from pytest_eac.lm.loading.sentencepiece_file import is_sentencepiece, token_lengths
+from pytest_eac.lm.loading.untrusted_files import TEXT_BYTES, read_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
