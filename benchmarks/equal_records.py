@@ -40,6 +40,8 @@ def one_layout(record: dict[str, Any]) -> dict[str, Any]:
     for chain in (*record["chains"], *(each["chain"] for each in record.get("unfinished", ()))):
         if models is not None:
             _expand(chain, models, edits)
+        update = chain["hyperparameters"].get("update") or {}  # schema 1 had those of all methods
+        chain["hyperparameters"]["update"] = {k: v for k, v in update.items() if v is not None}
         for edit in chain["edits"]:
             paraphrases = edit.pop("paraphrases", ())
             edit.setdefault("generalization", [{"prompt": p, "answer": None} for p in paraphrases])
