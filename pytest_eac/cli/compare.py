@@ -27,11 +27,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(chosen: argparse.Namespace) -> int:
     """Print what has changed from run to run."""
     from pytest_eac.judging.run_comparison import NamedRun, compare_runs
-    from pytest_eac.judging.stored_texts import read_with_texts
+    from pytest_eac.judging.stored_texts import with_texts
     from pytest_eac.reporting import run_diff
+    from pytest_eac.store import read_record
 
     files = (chosen.first, *chosen.others)
-    records = [read_with_texts(Path(file)) for file in files]
+    records = [with_texts(read_record(Path(file)), Path(file)) for file in files]
     runs = [NamedRun(file=name, record=each) for name, each in zip(files, records, strict=True)]
     show = {
         "table": run_diff.comparison_text,

@@ -32,11 +32,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Print the explanation."""
-    from pytest_eac.judging.stored_texts import read_with_texts
+    from pytest_eac.judging.stored_texts import with_texts
     from pytest_eac.reporting.explanation import explanation
+    from pytest_eac.store import read_record
 
     asked = _asked(chosen.node, chosen.read_spec)
-    records = {file: read_with_texts(Path(file)) for file in chosen.results}
+    records = {file: with_texts(read_record(Path(file)), Path(file)) for file in chosen.results}
     say_each(explanation(asked, records))
     return 0
 

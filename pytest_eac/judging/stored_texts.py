@@ -13,7 +13,6 @@ from pytest_eac.records.json_files import chain_problem
 from pytest_eac.records.run import EditTexts, stand_in
 from pytest_eac.spec.detect import is_spec, is_yaml
 from pytest_eac.spec.load import load_spec
-from pytest_eac.store import read_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -22,16 +21,17 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
 
 
-def read_with_texts(file: Path) -> Record:
-    """Read a results file, with the texts that it leaves out where their spec is at hand.
+def with_texts(record: Record, file: Path) -> Record:
+    """Return a record with the texts that it leaves out, where their spec is at hand.
 
-    A spec is looked for by its path, from here and from the file's folder, and by its name in that
-    folder.
+    Args:
+        record: a results file's.
+        file: which one. A spec is looked for by its path, from here and from the file's folder, and
+            by its name in that folder.
 
     Raises:
-        RecordError: it is no results file, or does not fit the spec's edits.
+        RecordError: a chain names a prompt that its edit does not have.
     """
-    record = read_record(file)
     chains = (*record.chains, *(each.chain for each in record.unfinished))
     bare = {chain.spec for chain in chains if any(edit.absent for edit in chain.edits)}
     specs = {spec: texts for spec in bare if (texts := _texts(spec, file.parent)) is not None}

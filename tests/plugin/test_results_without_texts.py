@@ -11,7 +11,7 @@ import pytest
 
 from pytest_eac.cli import main
 from pytest_eac.errors import RecordError
-from pytest_eac.judging.stored_texts import read_with_texts
+from pytest_eac.judging.stored_texts import with_texts
 from pytest_eac.plugin.baseline_records import Baseline
 from pytest_eac.records.results_file import without_texts
 from pytest_eac.records.run import Record
@@ -106,7 +106,7 @@ def test_where_it_is_not_a_stand_in_is_shown_and_the_numbers_are_the_same(
     assert pair["differs"] == []
     assert {each["change"] for each in pair["changes"]} == {0.0}
     assert {each["n"] for each in pair["changes"] if each["kind"] == "edits"} <= {5, 6}
-    record = read_with_texts(bare)
+    record = with_texts(read_record(bare), bare)
     rows = json.loads(script_data(record.chains))["chains"][0]["edits"]
     assert (rows[0]["prompt"], rows[0]["target"]) == (NOT_STORED, "text not stored")
     assert all("text not stored" in miss["prompt"] for row in rows for miss in row["misses"])
@@ -165,7 +165,8 @@ def test_another_spec_of_the_same_name_hides_none_beside_the_file(
     specs.write(name="elsewhere/small.eac.yaml", edits=other)
     monkeypatch.chdir(elsewhere)
     (found,), (full,) = (
-        each.chains for each in (read_with_texts(bare), read_record(bare.parent / "full.json"))
+        each.chains
+        for each in (with_texts(read_record(bare), bare), read_record(bare.parent / "full.json"))
     )
     assert found.edits == full.edits
 
@@ -173,14 +174,14 @@ def test_another_spec_of_the_same_name_hides_none_beside_the_file(
 def test_a_name_that_no_file_can_have_is_no_spec(bare: Path) -> None:
     text = bare.read_text(encoding="utf-8")
     bare.write_text(text.replace("small.eac.yaml", "a" * 5000 + ".yaml"), encoding="utf-8")
-    assert read_with_texts(bare) == read_record(bare)
+    assert with_texts(read_record(bare), bare) == read_record(bare)
 
 
 def test_a_prompt_that_the_spec_has_not_is_reported(specs: Specs, bare: Path) -> None:
     text = bare.read_text(encoding="utf-8")
     bare.write_text(text.replace('"index": 0', '"index": 99'), encoding="utf-8")
     with pytest.raises(RecordError, match=r"bare\.json: .*\[99\] of edit \d, which has no such"):
-        read_with_texts(bare)
+        with_texts(read_record(bare), bare)
     result = specs.run("--eac-from-results=bare.json")
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines(["*bare.json: *which has no such prompt; run the spec again*"])
