@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from pytest_eac.records.checkpoint_diff import Changes
 from pytest_eac.records.json_files import READERS, from_json, to_json
 from pytest_eac.records.results_file import LAYOUT, SCHEMA, ResultsLayout, without_texts
 from pytest_eac.records.run import (
@@ -27,6 +28,7 @@ from pytest_eac.records.run import (
     Norms,
     ProbePrompt,
     Record,
+    Release,
     Unfinished,
     Verdict,
 )
@@ -198,7 +200,7 @@ def test_any_record_comes_back_as_it_was_written(
         verdicts=verdicts,
         hyperparameters=hyperparameters,
     )
-    record = Record(environment=environment, chains=(chain, CHAIN))
+    record = Record(environment=environment, chains=(chain, replace(CHAIN, seed=CHAIN.seed + 1)))
     assert from_json(to_json(record)) == record
 
 
@@ -256,6 +258,50 @@ def test_a_record_without_texts_quotes_no_edit_and_says_where_each_is() -> None:
     assert read.edits[1].asked(MISS) == (read.edits[1].texts.prompt, "Japan")
     assert read.verdicts[0].message == "efficacy 0.7"
     assert without_texts(bare) == bare
+
+
+def test_answers_that_a_model_only_chose_from_are_left_out_with_the_texts() -> None:
+    bare = without_texts(replace(RECORD, chains=(replace(CHAIN, scoring="success"),)))
+    missed = [
+        each
+        for point in bare.chains[0].checkpoints
+        for measured in point.metrics.values()
+        for each in measured.misses
+    ]
+    assert missed
+    assert all((each.before, each.got) == ("text not stored",) * 2 for each in missed)
+
+
+def test_a_manifest_that_names_other_edits_is_not_quoted_without_texts() -> None:
+    line = "edit-manifest.json: does not list an edit of the spec: 'Kyoto lies in' -> 'Peru'"
+    judged = replace(CHAIN.verdicts[0], message=f"changed of b: 1 tensor\n  {line}")
+    release = Release(
+        spec="b.yaml",
+        base="a",
+        edited="b",
+        changes=Changes(tensors=1, differences=(), troubles=(), rank_limit=1),
+        manifest=True,
+        broken_promises=(line,),
+        verdict=judged,
+    )
+    (bare,) = without_texts(replace(RECORD, releases=(release,))).releases
+    assert bare.broken_promises == ("text not stored",)
+    assert bare.verdict is not None
+    assert bare.verdict.message == "changed of b: 1 tensor"
+
+
+def test_a_chain_is_in_a_file_once() -> None:
+    twice = to_json(replace(RECORD, chains=(CHAIN, CHAIN)))
+    with pytest.raises(ValueError, match=r"chains\[1\] \(.*found those of chains\[0\] again"):
+        from_json(twice)
+
+
+@pytest.mark.parametrize("found", ["", "ff", "G" * 64])
+def test_what_is_no_sha256_is_refused(found: str) -> None:
+    text = to_json(without_texts(RECORD))
+    changed = text.replace(CHAIN.edits[0].texts.sha256, found)
+    with pytest.raises(ValueError, match=r"edits\[0\]\.sha256: expected 64 hexadecimal digits"):
+        from_json(changed)
 
 
 @pytest.mark.parametrize("number", range(2, SCHEMA + 1))

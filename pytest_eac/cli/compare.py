@@ -32,7 +32,7 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.store import read_record
 
     files = (chosen.first, *chosen.others)
-    records = [with_texts(read_record(Path(file)), Path(file).parent) for file in files]
+    records = [with_texts(read_record(Path(file)), Path(file)) for file in files]
     runs = [NamedRun(file=name, record=each) for name, each in zip(files, records, strict=True)]
     show = {
         "table": run_diff.comparison_text,

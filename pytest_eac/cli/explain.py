@@ -37,9 +37,7 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.store import read_record
 
     asked = _asked(chosen.node, chosen.read_spec)
-    records = {
-        file: with_texts(read_record(Path(file)), Path(file).parent) for file in chosen.results
-    }
+    records = {file: with_texts(read_record(Path(file)), Path(file)) for file in chosen.results}
     say_each(explanation(asked, records))
     return 0
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_eac.errors import MismatchError, UnavailableError
 from pytest_eac.judging.comparable import describe, mismatches_with_spec
 from pytest_eac.judging.limits import undecided
+from pytest_eac.judging.stored_texts import filled_in, texts_by_hash
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,11 +45,13 @@ class StoredRecord:
     def chain(self, key: ChainKey, spec: Spec, method: SpecMethod) -> Chain:
         """Return a chain as it was measured, without the verdicts of its time.
 
-        It has only those checkpoints that the spec names today.
+        It has only those checkpoints that the spec names today; texts that the file leaves out are
+        the spec's.
 
         Raises:
             UnavailableError: the file has no such chain.
             MismatchError: it has one of other edits, or edited in another way.
+            RecordError: it does not fit the spec's edits.
         """
         found = find_chain(self.record.chains, key)
         if found is None:
@@ -62,7 +65,8 @@ class StoredRecord:
                 "--eac-from-results, or undo the change"
             )
         asked = tuple(point for point in found.checkpoints if point.at in spec.checkpoints)
-        return replace(found, spec=key.spec, checkpoints=asked, verdicts=())
+        full = filled_in(found, texts_by_hash(spec.edits), self.file)
+        return replace(full, spec=key.spec, checkpoints=asked, verdicts=())
 
     def _why_missing(self, key: ChainKey) -> str:
         """Return the message that a chain is missing, or that an error stopped it."""

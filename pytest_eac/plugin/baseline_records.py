@@ -11,7 +11,6 @@ from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.regression import judge_regression
 from pytest_eac.judging.run_diff import changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
-from pytest_eac.judging.stored_texts import with_texts
 from pytest_eac.records.results_file import without_texts
 from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
 from pytest_eac.reporting.run_diff import change_lines, changes_table
@@ -96,7 +95,7 @@ class Baseline:
                     f"--eac-baseline: {self.file} is not there; run once with "
                     "--eac-update-baseline to make it"
                 )
-            self._record = with_texts(read_record(self.file), self.file.parent)
+            self._record = read_record(self.file)
         return self._record
 
     def require_known(self, spec: Spec) -> None:
@@ -199,7 +198,7 @@ class Baseline:
             if verdict.outcome == "failed":
                 yield f"accepted by --eac-update-baseline: {verdict.message.splitlines()[0]}"
 
-    def store(self, record: Record, *, complete: bool) -> str:
+    def store(self, record: Record, *, complete: bool, texts: bool = True) -> str:
         """Store a run's chains and releases; those that did not run this time stay in the file.
 
         The file is read again, since another run may have stored its own in the meantime.
@@ -207,6 +206,7 @@ class Baseline:
         Args:
             record: the run.
             complete: whether it came to its end; nothing is stored of any other.
+            texts: whether the file may have texts of edits, also those that it had before.
 
         Returns:
             What was done, in words.
@@ -225,21 +225,21 @@ class Baseline:
             done = self._describe(there, record)
             chains = _by_key(there) | _by_key(record)
             releases = {each.spec: each for each in (*there.releases, *record.releases)}
-            return replace(
+            merged = replace(
                 record,
                 chains=tuple(chains.values()),
                 releases=tuple(releases.values()),
                 comparisons=(),
                 unfinished=(),
             )
+            return merged if texts else without_texts(merged)
 
         update_record(self.file, merge)
         return f"baseline written to {self.file}: {done}"
 
     def _describe(self, there: Record, record: Record) -> str:
         """Say how many chains of the file are replaced, added and kept."""
-        # Without texts, since those that were read may have been filled in.
-        before, now = (_by_key(without_texts(each)) for each in (self.read(), there))
+        before, now = _by_key(self.read()), _by_key(there)
         ran = _by_key(record)
         replaced = [key for key in ran if key in now]
         done = f"chains: {len(replaced)} replaced, {len(ran) - len(replaced)} added"

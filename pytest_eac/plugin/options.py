@@ -161,7 +161,8 @@ def read_options(config: pytest.Config) -> Options:
             found[field] = _read(config, name, given) if given else None
         else:
             if name == "compare-across":
-                given = [each.strip() for text in given for each in text.split(",")]
+                # An ini value "a, b" comes as "a," and "b".
+                given = [each.strip() for text in given for each in text.strip(", ").split(",")]
             found[field] = tuple(dict.fromkeys(_read(config, name, text) for text in given))
     options = Options(**found)
     _require_consistent(config, options)

@@ -136,8 +136,9 @@ class RunFiles:
             outcomes = (stopped(), *outcomes)
         options = self._options
         if baseline and baseline.update:
+            texts = not options.results_without_texts
             self._attempt(
-                "baseline", lambda: baseline.store(self._stored(record()), complete=complete)
+                "baseline", lambda: baseline.store(record(), complete=complete, texts=texts)
             )
         if file := options.summary:
             self._attempt("summary", lambda: write_summary(file, record(), outcomes, baseline))

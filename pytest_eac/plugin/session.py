@@ -78,13 +78,12 @@ class EacSession:
     @cached_property
     def _stored(self) -> StoredRecord | None:
         from pytest_eac.judging.stored_chains import StoredRecord
-        from pytest_eac.judging.stored_texts import with_texts
         from pytest_eac.store import read_record
 
         file = self.options.from_results
         if file is None:
             return None
-        return StoredRecord(file=file, record=with_texts(read_record(file), file.parent))
+        return StoredRecord(file=file, record=read_record(file))
 
     @cached_property
     def verdicts(self) -> Verdicts:

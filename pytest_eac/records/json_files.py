@@ -19,7 +19,15 @@ from pytest_eac.untrusted_text import line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from pytest_eac.records.run import Ability, Chain, Checkpoint, EditRecord, Measurement, Norms
+    from pytest_eac.records.run import (
+        Ability,
+        Chain,
+        ChainKey,
+        Checkpoint,
+        EditRecord,
+        Measurement,
+        Norms,
+    )
     from pytest_eac.records.tracing import Tracing
 
 READERS: Mapping[int, type[ResultsLayout]] = {2: ResultsLayout}
@@ -44,17 +52,26 @@ def from_json(text: str) -> Record:
             names the place, what was found and what was expected.
     """
     record = read_numbered(READERS, text, remedy="run the spec again").record()
+    first: dict[ChainKey, int] = {}
     for index, chain in enumerate(record.chains):
+        if first.setdefault(chain.key, index) != index:
+            again = f"spec, method, seed, sample: found those of chains[{first[chain.key]}] again"
+            raise ValueError(_placed(f"chains[{index}] ", chain, again))
         for problem in (*_of_chain(chain), *_unfinished(chain)):
-            raise ValueError(_placed(f"chains[{index}]", chain, problem))
+            raise ValueError(_placed(f"chains[{index}] ", chain, problem))
     for index, each in enumerate(record.unfinished):
         for problem in _of_chain(each.chain):
-            raise ValueError(_placed(f"unfinished[{index}].chain", each.chain, problem))
+            raise ValueError(_placed(f"unfinished[{index}].chain ", each.chain, problem))
     return record
 
 
+def chain_problem(chain: Chain) -> str | None:
+    """Return what does not fit together in a chain whose texts were filled in, if anything."""
+    return next((_placed("", chain, problem) for problem in _of_chain(chain)), None)
+
+
 def _placed(place: str, chain: Chain, problem: str) -> str:
-    found = line(f"{place} ({chain.name}).{problem}")
+    found = line(f"{place}({chain.name}).{problem}")
     return f"{found}; run the spec again, or undo the change of the file"
 
 

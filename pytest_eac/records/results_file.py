@@ -5,6 +5,7 @@ Whoever changes it raises ``SCHEMA``: docs/decisions/0016-results-files.md says 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,10 +16,12 @@ from pytest_eac.records.run import (
     EditRecord,
     EditTexts,
     Excluded,
+    Measurement,
     ModelRecord,
     Record,
     Release,
     Unfinished,
+    Verdict,
     stand_in,
 )
 from pytest_eac.strict_json import Count  # noqa: TC001 - read back by its annotations
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
 SCHEMA = 2
 LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
+
+NOT_STORED = "text not stored"
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 Converted = TypeVar("Converted")
 
@@ -164,6 +170,8 @@ class ResultsLayout:
         for index, edit in enumerate(self.edits):
             if (edit.texts is None) == (edit.sha256 is None):
                 yield f"edits[{index}]: expected either texts or their sha256"
+            elif edit.sha256 is not None and not _SHA256.fullmatch(edit.sha256):
+                yield f"edits[{index}].sha256: expected 64 hexadecimal digits"
         placed = [(f"chains[{k}]", chain) for k, chain in enumerate(self.chains)]
         placed += [(f"unfinished[{k}].chain", each.chain) for k, each in enumerate(self.unfinished)]
         models, edits = len(self.models), len(self.edits)
@@ -205,9 +213,12 @@ class _Hoisting:
 
     def _edit(self, edit: EditRecord) -> ChainEdit:
         place = self._places.setdefault((edit.origin, edit.space, edit.sha256), len(self.edits))
+        texts = None if edit.absent else edit.texts
+        stored = _as(StoredEdit, edit, texts=texts, sha256=edit.absent)
         if place == len(self.edits):
-            texts = None if edit.absent else edit.texts
-            self.edits.append(_as(StoredEdit, edit, texts=texts, sha256=edit.absent))
+            self.edits.append(stored)
+        elif texts is not None:  # the same edit may be one without texts in an earlier chain
+            self.edits[place] = stored
         return _as(ChainEdit, edit, edit=place)
 
 
@@ -233,15 +244,47 @@ def without_texts(record: Record) -> Record:
     """Return a record without what quotes a spec's edits: their texts, and those of messages.
 
     What models write stays, since no report is worth much without it: a few tokens that do not name
-    the prompt. Of a verdict's message the first line stays, which has the numbers.
+    the prompt. Scored by ``success`` they write nothing, but prefer one of the spec's answers. Of a
+    verdict's message the first line stays, which has the numbers.
     """
 
     def bare(chain: Chain) -> Chain:
         edits = [
             replace(each, texts=stand_in(each.origin), absent=each.sha256) for each in chain.edits
         ]
-        first = [replace(each, message=each.message.partition("\n")[0]) for each in chain.verdicts]
-        return replace(chain, edits=tuple(edits), verdicts=tuple(first))
+        found = replace(chain, edits=tuple(edits), verdicts=tuple(map(_first_line, chain.verdicts)))
+        return _without_candidates(found) if chain.scoring == "success" else found
 
-    stopped = (replace(each, reason="text not stored") for each in record.unfinished)
-    return replace(record, unfinished=tuple(stopped)).changed(bare)
+    stopped = tuple(replace(each, reason=NOT_STORED) for each in record.unfinished)
+    releases = tuple(map(_without_promises, record.releases))
+    return replace(record, unfinished=stopped, releases=releases).changed(bare)
+
+
+def _first_line(verdict: Verdict) -> Verdict:
+    return replace(verdict, message=verdict.message.partition("\n")[0])
+
+
+def _without_promises(release: Release) -> Release:
+    """Return a release without the lines that compare its manifest's edits with the spec's."""
+    return replace(
+        release,
+        broken_promises=(NOT_STORED,) * len(release.broken_promises),
+        verdict=release.verdict and _first_line(release.verdict),
+    )
+
+
+def _without_candidates(chain: Chain) -> Chain:
+    """Return a chain without the spec's answers in place of what the model writes."""
+
+    def bare(measured: Measurement) -> Measurement:
+        misses = [
+            replace(each, got=NOT_STORED, before=each.before and NOT_STORED)
+            for each in measured.misses
+        ]
+        return replace(measured, misses=tuple(misses))
+
+    points = [
+        replace(point, metrics={name: bare(each) for name, each in point.metrics.items()})
+        for point in chain.checkpoints
+    ]
+    return replace(chain, known=bare(chain.known), checkpoints=tuple(points))

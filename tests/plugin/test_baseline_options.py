@@ -220,7 +220,7 @@ def test_other_hyperparameters_are_compared_where_that_is_asked_for(
     if given == "option":
         result = specs.run(*LOCALITY, "--eac-compare-across=batch, hyperparameters")
     else:
-        specs.pytester.makeini("[pytest]\neac_compare_across = hyperparameters\n")
+        specs.pytester.makeini("[pytest]\neac_compare_across = batch, hyperparameters\n")
         result = specs.run(*LOCALITY)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.assert_outcomes(passed=2, failed=1)
