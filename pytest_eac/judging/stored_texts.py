@@ -56,7 +56,7 @@ def filled_in(chain: Chain, texts: Mapping[str, EditTexts], file: Path) -> Chain
     if not any(edit.absent for edit in chain.edits):
         return chain
     full = replace(chain, edits=tuple(_filled(edit, texts) for edit in chain.edits))
-    if problem := chain_problem(full):  # without texts, nobody could tell
+    if problem := chain_problem(full):  # not checked before: it needs the texts
         raise RecordError(f"{file}: {problem}")
     return full
 

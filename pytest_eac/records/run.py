@@ -304,7 +304,7 @@ class EditCost:
 
 
 class ChainKey(NamedTuple):
-    """What tells the chains of a record apart.
+    """What identifies a chain in a record.
 
     Attributes:
         spec: the spec's file.
@@ -491,7 +491,7 @@ class Chain(ChainResults):
 
     @property
     def key(self) -> ChainKey:
-        """What tells chains of a record apart."""
+        """What identifies the chain in its record."""
         return ChainKey(self.spec, self.method, self.seed, self.sample)
 
     def measured(self, metric: str) -> Measurement | None:

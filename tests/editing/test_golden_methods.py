@@ -40,8 +40,9 @@ SAME = 1e-3 if os.environ.get("CI") else 1e-4
 """How near norms and sketches are: processors round differently."""
 FT = 1e-3
 """Twenty-five steps of Adam without a bound divide gradients near 0 by themselves."""
-RECT = (1e-2, 1e-2, 1e-2, 1e-1, 1e-1)
-"""An entry at RECT's threshold changes sides by rounding, and that changes the edits after it: with
+RECT = ((SAME, 1e-2), (SAME, 1e-2), (SAME, 1e-2), (2e-3, 1e-1), (2e-3, 1e-1))
+"""After each edit, for norms and for the direction. An entry at RECT's threshold changes sides by
+rounding, which leaves the norms as they are but changes the direction, and the edits after it: with
 two more of 353,896 entries kept, the fifth edit's sketch is 4e-2 away."""
 
 
@@ -133,10 +134,10 @@ def test_a_method_is_what_its_authors_code_is(
         steps = edit_in_sequence(real_model, settings, work)
         for index, (step, expected) in enumerate(zip(steps, updates, strict=True)):
             _same_losses(step, expected["values"][0])
-            tolerance = {"ft": FT, "rect": RECT[index]}.get(name, SAME)
+            norms, direction = {"ft": (FT, FT), "rect": RECT[index]}.get(name, (SAME, SAME))
             for path, there in expected["weight_deviation"].items():
                 change = _change(real_model, path, originals)
-                _same_change(change, there, tolerance)
+                _same_change(change, there, norms=norms, direction=direction)
     assert fingerprint(real_model.model) == before
 
 
@@ -173,18 +174,20 @@ def _change(loaded: LoadedModel, path: str, originals: Any) -> torch.Tensor:
     return as_out_in(change, module)
 
 
-def _same_change(change: torch.Tensor, golden: dict[str, Any], tolerance: float) -> None:
+def _same_change(
+    change: torch.Tensor, golden: dict[str, Any], *, norms: float, direction: float
+) -> None:
     """The same size, and the same direction by entries and sketch."""
-    assert float(change.abs().sum()) == pytest.approx(golden["l1"], rel=tolerance)
-    assert float(change.norm()) == pytest.approx(golden["l2"], rel=tolerance)
+    assert float(change.abs().sum()) == pytest.approx(golden["l1"], rel=norms)
+    assert float(change.norm()) == pytest.approx(golden["l2"], rel=norms)
     rows, columns = (torch.arange(1, n + 1, dtype=torch.float64) for n in change.shape)
     counts = torch.arange(1, 9, dtype=torch.float64)
     sketch = torch.sin(counts[:, None] * rows) @ change @ torch.sin(counts[:, None] * columns).T
-    _near(sketch, golden["sketch"], tolerance)
+    _near(sketch, golden["sketch"], direction)
     probes = [
         float(change[(37 * n + 5) % len(rows), (101 * n + 11) % len(columns)]) for n in range(32)
     ]
-    _near(torch.tensor(probes, dtype=torch.float64), golden["probes"], tolerance)
+    _near(torch.tensor(probes, dtype=torch.float64), golden["probes"], direction)
 
 
 def _near(found: torch.Tensor, golden: list[Any], tolerance: float) -> None:

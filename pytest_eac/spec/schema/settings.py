@@ -62,8 +62,8 @@ class ValueSettings(Strict):
     )
     argmax_steps: Steps = Field(
         1,
-        description="With stop_when: argmax, stop at so many steps at which it is (ENCORE's "
-        "prob_cutoff of -4 is 4).",
+        description="With stop_when: argmax, stop at the Nth step at which the target is the most "
+        "likely answer (ENCORE's prob_cutoff of -N).",
     )
     norm: Literal["free", "anchored"] | Positive = Field(
         "free",
