@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from collections.abc import Hashable, Iterator, Sequence
 from decimal import Decimal
 from functools import cache
 from math import log2
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import regex
 
 from pytest_eac.text.spacing import UNSPACED_LETTER
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterator, Sequence
 
 _ARTICLES = regex.compile(r"\b(a|an|the)\b")
 _PUNCTUATION = regex.compile(r"[\p{P}$+<=>^`|~]")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.abilities.answer_scores import (
     distinct,
@@ -19,19 +19,13 @@ from pytest_eac.abilities.answer_scores import (
     same_number,
 )
 from pytest_eac.abilities.asking import Asked, Replies
-from pytest_eac.abilities.data_items import text, texts
+from pytest_eac.abilities.data_items import Row, text, texts
 from pytest_eac.abilities.instructions import KNOWN, follows
-from pytest_eac.abilities.templates import BREAK
+from pytest_eac.abilities.templates import BREAK, Template
 from pytest_eac.errors import DataError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.scoring.answers import generate
 from pytest_eac.text.spacing import words
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.abilities.data_items import Row
-    from pytest_eac.abilities.templates import Template
-    from pytest_eac.lm.loading.load import LoadedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,23 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import random
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pytest_eac.data.files import columns
 from pytest_eac.data.hub_datasets import read_hub
 from pytest_eac.data.tables import read_file, require_text
 from pytest_eac.errors import DataError
 from pytest_eac.spec.nearest_name import closest, nearest
+from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.strict_json import shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from pytest_eac.spec.schema.abilities import AbilityBounds
 
 Item = TypeVar("Item")
 

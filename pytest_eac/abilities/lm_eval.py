@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
@@ -22,13 +23,8 @@ from pytest_eac.abilities.lm_eval_tasks import calm, load_tasks, reset_example_d
 from pytest_eac.abilities.tasks import Prepared
 from pytest_eac.errors import DataError, EacError, ModelError, NonFiniteError, SettingsError
 from pytest_eac.lm.chat import rendered
-from pytest_eac.spec.schema.abilities import LM_EVAL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.schema.abilities import AbilityBounds
+from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.spec.schema.abilities import LM_EVAL, AbilityBounds
 
 # What lm-eval's filters leave of an answer in which they find nothing.
 _NOTHING = frozenset({"", "[invalid]"})

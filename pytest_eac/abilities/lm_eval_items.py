@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.abilities.data_items import take_items
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.nearest_name import nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from pytest_eac.spec.schema.abilities import AbilityBounds
+from pytest_eac.spec.schema.abilities import AbilityBounds
 
 # Metrics of a multiple choice for which guessing scores the share of right choices.
 _CHOSEN = frozenset({"acc", "acc_norm", "acc_bytes", "acc_mutual_info"})

@@ -8,10 +8,11 @@ import logging
 import random
 import shlex
 import warnings
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,6 @@ from pytest_eac.data.hub_datasets import data_sets_offline
 from pytest_eac.errors import DataError, SettingsError, UnavailableError
 from pytest_eac.lm.library_calls import quiet
 from pytest_eac.spec.nearest_name import closest, nearest
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 # lm-eval's own defaults, so that its command line draws the same examples.
 _SEED, _OTHER_SEED = 0, 1234

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from pytest_eac.abilities.asking import Asked, Replies
-from pytest_eac.abilities.data_items import text
+from pytest_eac.abilities.data_items import Row, text
 from pytest_eac.errors import DataError, NonFiniteError
 from pytest_eac.lm.forward.packed import read
+from pytest_eac.lm.forward.shared_prefixes import Ids
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import encode
 from pytest_eac.scoring.perplexity import log_likelihoods, require_writable
 from pytest_eac.stats.paired import Interval, resampled
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.abilities.data_items import Row
-    from pytest_eac.lm.forward.shared_prefixes import Ids
-    from pytest_eac.lm.loading.load import LoadedModel
 
 # What the unedited model's log-probabilities may take, in float32.
 _HELD_BYTES = 2**28

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pytest_eac.abilities.data_items import text
+from pytest_eac.abilities.data_items import Row, text
 from pytest_eac.data.json_records import json_lines
 from pytest_eac.errors import SettingsError
 from pytest_eac.lm.chat import chat_prompt
-from pytest_eac.spec.schema.abilities import FIELD
+from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.spec.registry_entries import Prompt
+from pytest_eac.spec.schema.abilities import FIELD, AbilityBounds
 from pytest_eac.text.spacing import as_continuation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pytest_eac.abilities.data_items import Row
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.registry_entries import Prompt
-    from pytest_eac.spec.schema.abilities import AbilityBounds
 
 _EXAMPLES = Path(__file__).with_name("examples")
 # Between examples; a completion that goes on to a further example ends here.

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.errors import SettingsError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.spec.registry import ABILITIES, find
-
-if TYPE_CHECKING:
-    from pytest_eac.lm.loading.load import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True)

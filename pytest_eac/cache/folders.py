@@ -14,17 +14,14 @@ import os
 import shutil
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.cache.entries import CacheWarning
 from pytest_eac.cache.kinds import MODELS
 from pytest_eac.data.files import file_sha256
 from pytest_eac.errors import RecordError
 from pytest_eac.store import locked, unusable, write_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SEAL = "sealed-files.json"
 

@@ -11,19 +11,16 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from filelock import Timeout
 
 from pytest_eac.atomic_write import acquire_lock
 from pytest_eac.errors import RecordError
 from pytest_eac.store import locked
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 EDITS = "edits"
 MEASUREMENTS = "measurements"

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from pytest_eac.conformance.example_edits import ANOTHER, CONFLICT, CONTEXTS, EDITS
-from pytest_eac.lm.loading.load import load_model
+from pytest_eac.lm.loading.load import LoadedModel, load_model
 from pytest_eac.lm.state.process import drawn, preserved_random_state, random_state
 from pytest_eac.lm.state.snapshot import Snapshot
 from pytest_eac.lm.tiny import tiny_model
+from pytest_eac.plugin.options import Options
 from pytest_eac.spec.hyperparameters import find_model_preset
 from pytest_eac.spec.methods import BUILT_IN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.plugin.options import Options
-    from pytest_eac.spec.registry_entries import Method
+from pytest_eac.spec.registry_entries import Method
 
 
 class Bench:

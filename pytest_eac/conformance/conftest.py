@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -13,9 +13,6 @@ from pytest_eac.errors import EacError, SettingsError
 from pytest_eac.plugin import register_from_hooks
 from pytest_eac.plugin.options import read_options
 from pytest_eac.spec.methods import find_method, method_names
-
-if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
 
 _HERE = Path(__file__).parent
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import torch
 
-if TYPE_CHECKING:
-    from pytest_eac.conformance.trial import SequenceResult, Trial
-    from pytest_eac.editing.interface import Solved
-    from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.conformance.trial import SequenceResult, Trial
+from pytest_eac.editing.interface import Solved
+from pytest_eac.lm.weights import WeightDelta
 
 LEAST_RISE = 1e-3
 """Log-probability: more than rounding, less than the most cautious method gives."""

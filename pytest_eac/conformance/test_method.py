@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -17,10 +16,8 @@ from pytest_eac.conformance.requirements import (
     require_rise,
     require_state,
 )
+from pytest_eac.conformance.trial import Trial
 from pytest_eac.lm.weights import apply_delta, restored
-
-if TYPE_CHECKING:
-    from pytest_eac.conformance.trial import Trial
 
 _SHOWN = 6
 

@@ -4,42 +4,36 @@ from __future__ import annotations
 
 import inspect
 import traceback
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import pytest
 from pydantic import ValidationError
+from torch import Tensor
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.conformance.bench import Bench, seeded
 from pytest_eac.conformance.example_edits import ANOTHER, CONTEXTS, EDITS
 from pytest_eac.editing.covariance import second_moments
-from pytest_eac.editing.interface import Work
+from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.layers import edited_modules
+from pytest_eac.editing.moment import Moment
 from pytest_eac.editing.sequence import edit_in_sequence, solve, unchanged_by
 from pytest_eac.errors import EacError, SpoiledModelError
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.state.snapshot import Snapshot
-from pytest_eac.lm.weights import apply_delta, restored
+from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
 from pytest_eac.scoring.answers import force
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.methods import find_method
+from pytest_eac.spec.registry_entries import Method
 from pytest_eac.spec.schema.methods import MethodChoice
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from torch import Tensor
-
-    from pytest_eac.editing.interface import Solved
-    from pytest_eac.editing.moment import Moment
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.registry_entries import Method
-    from pytest_eac.spec.schema.settings import MethodSettings
-    from pytest_eac.text.spacing import Continuation
+from pytest_eac.spec.schema.settings import MethodSettings
+from pytest_eac.text.spacing import Continuation
 
 _UNUSUAL_SEED = 738_019  # that no method sets
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import columns, file_sha256, opened
 from pytest_eac.data.hub_datasets import fetch_data_set, read_data_set
-from pytest_eac.data.tables import TEXT_COLUMN, reader_of, require_text
+from pytest_eac.data.tables import TEXT_COLUMN, Rows, reader_of, require_text
 from pytest_eac.errors import DataError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from pytest_eac.data.tables import Rows
 
 TEXT_BYTES = 64_000_000
 """How large a text may be, with the other columns of its row: a book is a text."""

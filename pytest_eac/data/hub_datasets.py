@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 from pytest_eac.data.files import RECORD_BYTES, require_size
+from pytest_eac.data.tables import Rows
 from pytest_eac.errors import DataError, UnavailableError, first_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_eac.data.tables import Rows
 
 # Where no split is asked for: labels of test splits are often withheld.
 _PREFERRED = ("validation", "test", "train")

@@ -10,16 +10,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Iterator
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.child_processes import answer, limit_memory, started
 from pytest_eac.data.files import columns, opened, require_size
 from pytest_eac.errors import DataError, first_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 MEMORY_BYTES = 2**30
 """How much memory decoding may take, where the system can limit that."""

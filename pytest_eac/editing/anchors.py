@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
+from torch import Tensor
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from pytest_eac.spec.schema.settings import AnchorSettings
+from pytest_eac.spec.schema.settings import AnchorSettings
 
 
 def saliency(mean_gradient: Tensor, delta: Tensor) -> Tensor:

@@ -6,27 +6,19 @@ from the direction of its updates.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
-from pytest_eac.cache.entries import digest
-from pytest_eac.editing.interface import Solved
+from pytest_eac.cache.entries import Cache, digest
+from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.layers import edited_modules
-from pytest_eac.editing.sequence import apply_all, edit_in_sequence
+from pytest_eac.editing.sequence import Step, apply_all, edit_in_sequence
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta, restored
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from torch import Tensor
-
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.editing.interface import Work
-    from pytest_eac.editing.sequence import Step
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.schema.settings import MethodSettings
+from pytest_eac.spec.schema.settings import MethodSettings
 
 # Options of updates that each draw's seed counts, with or without a value: the list is fixed, so
 # that draws stay the same when methods get further options.

@@ -8,12 +8,14 @@ weights' fingerprint, the module, the corpus and its length; an interrupted run 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.kinds import COVARIANCE, PARTIAL
@@ -22,15 +24,9 @@ from pytest_eac.editing.moment import Moment
 from pytest_eac.errors import DataError, NonFiniteError
 from pytest_eac.lm.forward.hooks import read_states
 from pytest_eac.lm.layout import find_module, text_config
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import encode_part
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.schema.settings import CovarianceSettings
+from pytest_eac.spec.schema.settings import CovarianceSettings
 
 _VERSION = 2
 _WINDOW = 512

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import NonFiniteError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from torch import Tensor
-
-    from pytest_eac.spec.schema.settings import ValueSettings
+from pytest_eac.spec.schema.settings import ValueSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

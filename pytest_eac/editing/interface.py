@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from pytest_eac.editing.moment import Moment
+from pytest_eac.editing.value import Value
 from pytest_eac.errors import EditError
 from pytest_eac.lm.weights import WeightDelta
-
-if TYPE_CHECKING:
-    from pytest_eac.editing.moment import Moment
-    from pytest_eac.editing.value import Value
-    from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.edits import Edit
 
 State = Mapping[str, torch.Tensor]
 

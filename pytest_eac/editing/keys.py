@@ -6,20 +6,15 @@ only the part before them is run.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
+from pytest_eac.editing.prompts import EditPrompts
 from pytest_eac.lm.forward.hooks import read_states
 from pytest_eac.lm.layout import find_module
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.editing.prompts import EditPrompts
-    from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.lm.loading.load import LoadedModel
 
 _BATCH = 64
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pytest_eac.errors import SettingsError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.spec.methods import find_method
-
-if TYPE_CHECKING:
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.schema.settings import MethodSettings
+from pytest_eac.spec.schema.settings import MethodSettings
 
 
 def edited_modules(loaded: LoadedModel, settings: MethodSettings) -> tuple[str, ...]:

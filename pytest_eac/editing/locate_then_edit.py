@@ -8,35 +8,27 @@ that makes the one follow from the other. Methods differ in their
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
 from pytest_eac.editing.layers import chosen_layers
 from pytest_eac.editing.objective import Objective, tail_tokens
 from pytest_eac.editing.problem import Problem
-from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.prompts import EditPrompts, prepare
+from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.value import Value, solve_values
 from pytest_eac.errors import EacError, EditError, NonFiniteError
 from pytest_eac.lm.layout import as_out_in, find_module
-from pytest_eac.lm.weights import apply_delta, restored
+from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.lm.weights import WeightDelta, apply_delta, restored
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.methods import find_method
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.editing.prompts import EditPrompts
-    from pytest_eac.editing.recipe import Recipe
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.settings import MethodSettings
-
+from pytest_eac.spec.schema.settings import MethodSettings
 
 # NAS: on how many edits of the sequence the norm is measured; of these many norms, the largest one
 # is dropped.

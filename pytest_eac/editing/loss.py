@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import torch
+from torch import Tensor
 
 from pytest_eac.editing.prompts import prepare
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.edits import Edit
+from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.spec.edits import Edit
 
 
 class TargetLoss:

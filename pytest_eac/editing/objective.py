@@ -7,23 +7,17 @@ row sees another.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from pytest_eac.editing.prompts import EditPrompts
 from pytest_eac.lm.forward.hooks import capture, patch
-from pytest_eac.lm.forward.tail import FullWindow, open_windows
+from pytest_eac.lm.forward.tail import FullWindow, Window, open_windows
 from pytest_eac.lm.layout import find_module
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.editing.prompts import EditPrompts
-    from pytest_eac.lm.forward.tail import Window
-    from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.lm.loading.load import LoadedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

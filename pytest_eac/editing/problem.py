@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
+from pytest_eac.editing.moment import Moment
 from pytest_eac.lm.weights import WeightDelta
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-    from pytest_eac.editing.moment import Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

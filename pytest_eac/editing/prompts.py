@@ -6,21 +6,17 @@ Contexts are short texts before a prompt, so that an edit holds wherever the fac
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.cache.entries import source_digest
+from pytest_eac.cache.entries import Cache, source_digest
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.lm.forward.generate import sample
 from pytest_eac.lm.identity import identify
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import Located, continuation, decode, encode
-
-if TYPE_CHECKING:
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.settings import ContextSettings
+from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.schema.settings import ContextSettings
 
 # How ROME starts its sampled prefixes.
 _OPENINGS = ("The", "Therefore", "Because", "I", "You")

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_eac.cache.entries import digest
+from torch import nn
+
+from pytest_eac.cache.entries import Cache, digest
 from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
 from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.update_cache import UpdateMemory, open_memory
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.devices import peak_memory
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.state.snapshot import unchanged
-from pytest_eac.lm.weights import apply_delta
+from pytest_eac.lm.weights import WeightDelta, apply_delta
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.methods import BUILT_IN, find_method
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from contextlib import AbstractContextManager
-
-    from torch import nn
-
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.settings import MethodSettings
+from pytest_eac.spec.schema.settings import MethodSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

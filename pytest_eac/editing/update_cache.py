@@ -6,31 +6,25 @@ model: what a sequence shares with another from its beginning on, it shares in t
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
-from pytest_eac.cache.entries import Entry, source_digest
+from pytest_eac.cache.entries import Cache, Entry, source_digest
 from pytest_eac.cache.kinds import EDITS
 from pytest_eac.editing.descent import StepLoss
-from pytest_eac.editing.interface import Cost, Solved, State
+from pytest_eac.editing.interface import Cost, Solved, State, Work
 from pytest_eac.editing.value import Value
 from pytest_eac.lm.identity import identify
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.methods import BUILT_IN
+from pytest_eac.spec.schema.settings import MethodSettings
 from pytest_eac.tensor_bytes import tensor_sha256
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from torch import Tensor
-
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.editing.interface import Work
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.settings import MethodSettings
 
 _SOURCES = ("editing", "lm", "spec/registry_entries.py", "spec/schema/settings.py", "text")
 

@@ -8,21 +8,17 @@ searched together, each for itself: they share the forward pass and nothing else
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from pytest_eac.editing.anchors import choose_anchors, net_l1, saliency, scatter
 from pytest_eac.editing.descent import Descent, StepLoss, Terms, descend
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.editing.objective import Response
-    from pytest_eac.spec.schema.settings import AnchorSettings, ValueSettings
+from pytest_eac.editing.objective import Response
+from pytest_eac.spec.schema.settings import AnchorSettings, ValueSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
 
+from pytest_eac.records.manifest import Manifest
 from pytest_eac.untrusted_text import markdown
-
-if TYPE_CHECKING:
-    from pytest_eac.records.manifest import Manifest
 
 _LIBRARY = {"model": "transformers", "deltas": "pytest-eac", "lora": "peft"}
 _WHAT = {

@@ -8,32 +8,25 @@ base gives the edited weights, subtracting it from those gives the base, both to
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load
+from torch import Tensor
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.exporting.card import model_card
+from pytest_eac.exporting.edited_chain import WeightChange
 from pytest_eac.exporting.whole import write_model
-from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
+from pytest_eac.lm.loading.tensors import TensorFile, fingerprint_of, open_checkpoint
 from pytest_eac.lm.loading.unchanged_files import files_of
 from pytest_eac.measuring.release import read_manifest
-from pytest_eac.records.manifest import MANIFEST, manifest_to_json
+from pytest_eac.records.manifest import MANIFEST, Manifest, manifest_to_json
 from pytest_eac.store import write_tensors, write_text
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from torch import Tensor
-
-    from pytest_eac.exporting.edited_chain import WeightChange
-    from pytest_eac.lm.loading.tensors import TensorFile
-    from pytest_eac.records.manifest import Manifest
 
 DELTAS = "deltas.safetensors"
 EXACT = "exact.safetensors"

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from pytest_eac.cache.entries import Cache
+from pytest_eac.editing.sequence import Step
 from pytest_eac.lm.layout import find_module, is_transposed
-from pytest_eac.measuring.chain import RunOptions, run_chain
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from torch import Tensor
-
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.editing.sequence import Step
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.measuring.chain import Progress
-    from pytest_eac.records.run import Chain
-    from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.measuring.chain import Progress, RunOptions, run_chain
+from pytest_eac.records.run import Chain
+from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

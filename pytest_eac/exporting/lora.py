@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import UnavailableError
+from pytest_eac.exporting.edited_chain import WeightChange
 from pytest_eac.store import write_tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
-
-    from torch import Tensor
-
-    from pytest_eac.exporting.edited_chain import WeightChange
 
 ADAPTER = "adapter_model.safetensors"
 

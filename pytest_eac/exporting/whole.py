@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from pathlib import Path
+
+from torch import Tensor
 
 from pytest_eac.cache.folders import SEAL
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.model_folder import ADAPTER, COMPANIONS, TEMPLATES
+from pytest_eac.lm.loading.tensors import CheckpointFolder
 from pytest_eac.lm.loading.untrusted_files import require_inside
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
 from pytest_eac.store import read_tensors, write_tensors
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
-    from torch import Tensor
-
-    from pytest_eac.lm.loading.tensors import CheckpointFolder
 
 # What comes with a model and is neither weights nor code.
 _COPIED = (*COMPANIONS, f"{TEMPLATES}/*.jinja", "*.txt", "LICENSE*", "NOTICE*")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_eac.records.run import EditRecord, EditTexts
+from pytest_eac.records.run import Chain, EditRecord, EditTexts, Record
 from pytest_eac.spec.hyperparameters import resolve_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
-
-    from pytest_eac.records.run import Chain, Record
-    from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.spec.spec import Spec, SpecMethod
 
 ACROSS: Mapping[str, tuple[str, ...]] = {
     "hyperparameters": ("hyperparameters", "covariance"),

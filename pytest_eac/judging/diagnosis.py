@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.errors import EacError
+from pytest_eac.records.run import Chain
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pytest_eac.records.run import Chain
-    from pytest_eac.spec.registry_entries import Method
+from pytest_eac.spec.registry_entries import Method
 
 # Fewer edits show no trend.
 _LEAST_EDITS = 8

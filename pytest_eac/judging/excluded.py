@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from pytest_eac.records.run import Chain, Excluded
 from pytest_eac.spec.metrics import described
-
-if TYPE_CHECKING:
-    from pytest_eac.records.run import Chain, Excluded
 
 _WORDS: dict[Excluded, str] = {
     "already held": "already held before the edits",

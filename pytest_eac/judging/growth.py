@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from pytest_eac.records.run import Chain
 from pytest_eac.stats.forecast import Crossing, forecast
 from pytest_eac.stats.growth import Fit, fits
 from pytest_eac.stats.series import Series
@@ -17,9 +18,6 @@ from pytest_eac.stats.trends import (
     onset,
     theil_sen,
 )
-
-if TYPE_CHECKING:
-    from pytest_eac.records.run import Chain
 
 Norm = Literal["l1", "frobenius"]
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from pytest_eac.judging.hypotheses import GrowthClaim, rest
+from pytest_eac.judging.growth import Growth
+from pytest_eac.judging.hypotheses import Correction, GrowthClaim, rest
 from pytest_eac.judging.limits import Case, Limit, undecided, verdict
 from pytest_eac.records.run import Chain, Verdict
+from pytest_eac.spec.schema.deviation import DeviationBounds, GrowthBounds
 from pytest_eac.stats.growth import FEWEST_STEPS, p_reaches
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.trends import SHORTEST_REGIME, onset
-
-if TYPE_CHECKING:
-    from pytest_eac.judging.growth import Growth
-    from pytest_eac.judging.hypotheses import Correction
-    from pytest_eac.spec.schema.deviation import DeviationBounds, GrowthBounds
 
 COLLAPSE_FACTOR = 2.0
 """Once a collapse has begun, an edit moves the weights at least this many times as much."""

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pytest_eac.judging.hypotheses import rest
+from pytest_eac.judging.hypotheses import Claim, Correction, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.judging.hypotheses import Claim, Correction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

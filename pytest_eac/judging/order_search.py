@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from time import monotonic
-from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, Phase, Verbosity, find, reject, settings
 from hypothesis.errors import NoSuchExample, Unsatisfiable
 
+from pytest_eac.spec.orders import Order
+from pytest_eac.spec.schema.orderings import OrderKind
 from pytest_eac.strategies import orderings as any_ordering
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from pytest_eac.spec.orders import Order
-    from pytest_eac.spec.schema.orderings import OrderKind
 
 # Draws in a row that give nothing new or affordable, before the search gives up.
 _MOST_VAIN = 300

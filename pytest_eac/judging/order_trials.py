@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from pytest_eac.judging.checks import judge_one
 from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.judging.paired_edits import final_number
+from pytest_eac.records.run import Chain, Verdict
 from pytest_eac.spec.edits import question
 from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.orders import Order, show_order
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.records.run import Chain, Verdict
-    from pytest_eac.spec.schema.checks import Checks
-    from pytest_eac.spec.schema.orderings import Property
+from pytest_eac.spec.schema.checks import Checks
+from pytest_eac.spec.schema.orderings import Property
 
 
 class Runner(Protocol):

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
 
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.order_search import OrderSearch
-from pytest_eac.judging.order_trials import TRIALS
-from pytest_eac.records.run import Verdict
-from pytest_eac.spec.orders import show_order
-from pytest_eac.spec.schema.orderings import REARRANGING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pytest_eac.judging.order_trials import OrderTrial, Runner
-    from pytest_eac.records.run import Chain
-    from pytest_eac.spec.orders import Order
-    from pytest_eac.spec.schema.checks import Checks
-    from pytest_eac.spec.schema.orderings import Orderings, Property
+from pytest_eac.judging.order_trials import TRIALS, OrderTrial, Runner
+from pytest_eac.records.run import Chain, Verdict
+from pytest_eac.spec.orders import Order, show_order
+from pytest_eac.spec.schema.checks import Checks
+from pytest_eac.spec.schema.orderings import REARRANGING, Orderings, Property
 
 
 def judge_ordering(

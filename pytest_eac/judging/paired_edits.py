@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
+from pytest_eac.records.run import Ability, Chain, EditRecord
 from pytest_eac.spec.metrics import DEVIATION, in_order
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from pytest_eac.records.run import Ability, Chain, EditRecord
-    from pytest_eac.spec.registry_entries import Metric
+from pytest_eac.spec.registry_entries import Metric
 
 PairKey = tuple[tuple[str, ...], int]
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pytest_eac.judging.limits import undecided
-from pytest_eac.judging.run_diff import LEVEL, change_of
-from pytest_eac.records.run import Verdict
+from pytest_eac.judging.run_diff import LEVEL, Change, PairedScore, change_of
+from pytest_eac.records.run import Chain, Verdict
 from pytest_eac.spec.metrics import DEVIATION, described
-
-if TYPE_CHECKING:
-    from pytest_eac.judging.run_diff import Change, PairedScore
-    from pytest_eac.records.run import Chain
 
 _SHOWN_EDITS = 5
 

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pytest_eac.records.run import Verdict
+from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
+from pytest_eac.records.run import Release, Verdict
+from pytest_eac.spec.schema.checks import ChangedBounds
 from pytest_eac.untrusted_text import line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
-    from pytest_eac.records.run import Release
-    from pytest_eac.spec.schema.checks import ChangedBounds
 
 _SHOWN = 20
 _NAMED = 5

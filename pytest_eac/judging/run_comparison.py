@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.judging.comparable import Mismatch, environment_changes, mismatches
 from pytest_eac.judging.run_diff import Change, changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
+from pytest_eac.records.run import Chain, Record
 from pytest_eac.spec.nearest_name import closest
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
-
-    from pytest_eac.records.run import Chain, Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import PurePath
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
 
 from pytest_eac.errors import MismatchError, UnavailableError
 from pytest_eac.judging.comparable import describe, mismatches_with_spec
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.stored_texts import filled_in, texts_by_hash
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
-
-    from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
-    from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
+from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 def find_chain(chains: Sequence[Chain], key: ChainKey) -> Chain | None:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from importlib.metadata import version
-from typing import TYPE_CHECKING
 
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.transformers_private import attention_of
-
-if TYPE_CHECKING:
-    from pytest_eac.lm.loading.load import LoadedModel
 
 
 def identify(loaded: LoadedModel) -> dict[str, str]:

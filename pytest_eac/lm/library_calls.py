@@ -9,16 +9,13 @@ import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 from transformers.utils import logging as hf_logging
 
 from pytest_eac.errors import EacError, ModelError
 from pytest_eac.untrusted_text import line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _SHOWN = 300  # characters of a library's message
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -10,9 +11,6 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.lm.loading.load import LoadedModel
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _END = "<end>"
 _SHAPE = {

@@ -5,22 +5,17 @@ Ids are joined, never re-tokenised: what a prompt's tokens are does not depend o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.library_calls import refusing
 from pytest_eac.text.boundaries import divides_word, is_inside_word, last_character, occurrences
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.text.spacing import Continuation
-
+from pytest_eac.text.spacing import Continuation
 
 _SHOWN = 40  # characters of a text, or ids, in an error
 

@@ -5,12 +5,9 @@ A test holds that they are there, with the newest transformers and the oldest th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from transformers import GenerationConfig
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel
 
 # Hooks that transformers itself adds once hidden states are asked for; they have no other effect.
 CAPTURING_HOOKS = "transformers.utils.output_capturing"

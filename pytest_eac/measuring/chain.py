@@ -7,17 +7,19 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from pytest_eac.cache.entries import Cache
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
+from pytest_eac.editing.moment import Moment
 from pytest_eac.editing.prompts import make_contexts
 from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.errors import SpoiledModelError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import restored
@@ -27,7 +29,7 @@ from pytest_eac.measuring.edited_layers import settle
 from pytest_eac.measuring.feasibility import require_possible, require_room
 from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.time_left import Pace
-from pytest_eac.measuring.unedited import AskOptions, ask_unedited
+from pytest_eac.measuring.unedited import AskOptions, Unedited, ask_unedited
 from pytest_eac.records.run import (
     Chain,
     Checkpoint,
@@ -35,16 +37,9 @@ from pytest_eac.records.run import (
     EditCost,
     Unfinished,
 )
+from pytest_eac.scoring.asker import Answer
 from pytest_eac.spec.methods import BUILT_IN
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_eac.editing.moment import Moment
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.measuring.unedited import Unedited
-    from pytest_eac.scoring.asker import Answer
-    from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.spec.spec import Spec, SpecMethod
 
 Progress = Callable[[int, int, str], None]
 

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from math import isfinite, sqrt
-from typing import TYPE_CHECKING
 
-from pytest_eac.abilities.measure import measure_abilities
+from pytest_eac.abilities.measure import UneditedAbilities, measure_abilities
 from pytest_eac.abilities.third_party import plain_result, shares
+from pytest_eac.editing.sequence import Step
 from pytest_eac.errors import EacError, NonFiniteError, SettingsError
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.measuring.probes import summarize_scores
-from pytest_eac.records.run import Checkpoint, EditCost, Measurement
+from pytest_eac.measuring.recall import EditedModel
+from pytest_eac.records.run import Checkpoint, Deviation, EditCost, Measurement, Norms
 from pytest_eac.spec.metrics import BUILT_IN, RECALLED, find_metric
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from pytest_eac.abilities.measure import UneditedAbilities
-    from pytest_eac.editing.sequence import Step
-    from pytest_eac.measuring.recall import EditedModel
-    from pytest_eac.records.run import Deviation, Norms
-    from pytest_eac.spec.registry_entries import Metric
-    from pytest_eac.spec.spec import Spec
+from pytest_eac.spec.registry_entries import Metric
+from pytest_eac.spec.spec import Spec
 
 
 def find_metrics(names: Iterable[str]) -> tuple[Metric, ...]:

@@ -5,30 +5,26 @@ Only a few rows of one tensor of each are in memory, whatever the size of the mo
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.configuration import compare_companions
 from pytest_eac.lm.checkpoints.inventory import side, take_inventory
 from pytest_eac.lm.checkpoints.metadata import compare_notes
+from pytest_eac.lm.loading.model_folder import ListedFile
 from pytest_eac.lm.loading.tensors import TensorFile, fingerprint_of, open_checkpoint
 from pytest_eac.lm.loading.unchanged_files import files_of
 from pytest_eac.measuring.rank import effective_rank
+from pytest_eac.measuring.time_left import StepProgress
 from pytest_eac.records.checkpoint_diff import Changes, DifferenceKind, TensorDifference
 from pytest_eac.tensor_bytes import as_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from torch import Tensor
-
-    from pytest_eac.lm.loading.model_folder import ListedFile
-    from pytest_eac.measuring.time_left import StepProgress
 
 RANK_LIMIT = 64
 # What the effective rank leaves out: this share of the difference's norm, or what rounding alone

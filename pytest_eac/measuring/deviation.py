@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from math import sqrt
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor, nn
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.layout import find_module
 from pytest_eac.records.run import Deviation, Norms
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 
 @torch.no_grad()

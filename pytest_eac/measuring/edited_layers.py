@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from pytest_eac.cache.entries import Cache
 from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.sequence import unchanged_by
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.measuring.tracing import trace
 from pytest_eac.spec.hyperparameters import resolve_settings
 from pytest_eac.spec.methods import find_method
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.schema.settings import MethodSettings
-    from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.spec.schema.settings import MethodSettings
+from pytest_eac.spec.spec import Spec, SpecMethod
 
 # How many layers ``layers: auto`` gives to methods that share an edit out: MEMIT's number.
 AUTO_LAYERS = 5

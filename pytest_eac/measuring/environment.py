@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import platform
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.records.run import ModelRecord
-
-if TYPE_CHECKING:
-    from pytest_eac.lm.loading.load import LoadedModel
 
 
 def describe_model(loaded: LoadedModel) -> ModelRecord:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.forward.hooks import capture, patch
-from pytest_eac.lm.forward.tail import FullWindow, open_windows
+from pytest_eac.lm.forward.shared_prefixes import Ids
+from pytest_eac.lm.forward.tail import FullWindow, Window, open_windows
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.records.tracing import layers_around
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.lm.forward.shared_prefixes import Ids
-    from pytest_eac.lm.forward.tail import Window
-    from pytest_eac.lm.loading.load import LoadedModel
 
 # Restorations of a layer that share a batch: MLP outputs, and the layer's whole output.
 _KINDS = 2

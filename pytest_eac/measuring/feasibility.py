@@ -5,23 +5,19 @@ Only the tokenizer is used, so this costs next to nothing. All edits that fail a
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.errors import EditError, ModelError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import continuation, encode
 from pytest_eac.measuring.probes import every_question
 from pytest_eac.scoring.answers import MOST_EXTRA_TOKENS
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.hyperparameters import resolve_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.spec import Spec, SpecMethod
-    from pytest_eac.text.spacing import Continuation
+from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.text.spacing import Continuation
 
 _SHOWN = 10
 

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from pytest_eac.cache.entries import Cache
+from pytest_eac.editing.sequence import Step
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
-from pytest_eac.measuring.chain import RunOptions, run_chain
-from pytest_eac.records.run import OrderRun
+from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.measuring.chain import Progress, RunOptions, run_chain
+from pytest_eac.measuring.unedited import Unedited
+from pytest_eac.records.run import Chain, OrderRun
 from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.orders import Order, show_order
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from torch import Tensor
-
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.editing.sequence import Step
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.lm.weights import WeightDelta
-    from pytest_eac.measuring.chain import Progress
-    from pytest_eac.measuring.unedited import Unedited
-    from pytest_eac.records.run import Chain
-    from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 @dataclass(kw_only=True, eq=False)

@@ -5,22 +5,17 @@ No model is run here.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pytest_eac.lm.tokens import continuation
-from pytest_eac.records.run import Measurement, Miss
-from pytest_eac.scoring.asker import Question
+from pytest_eac.records.run import Excluded, Measurement, Miss
+from pytest_eac.scoring.asker import Answer, Question
 from pytest_eac.spec.edits import Edit, normalized_answer, question, questions, superseded
+from pytest_eac.spec.schema.spec_file import Match
 from pytest_eac.stats.intervals import wilson
 from pytest_eac.text.spacing import Continuation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
-    from pytest_eac.records.run import Excluded
-    from pytest_eac.scoring.asker import Answer
-    from pytest_eac.spec.schema.spec_file import Match
 
 # Stands for the unedited model's own answer where it writes none, or has not been asked.
 NO_ANSWER = "."

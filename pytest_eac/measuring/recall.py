@@ -6,20 +6,15 @@ prompts.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
 
-from pytest_eac.measuring.probes import GROUPS, summarize_answers
+from pytest_eac.measuring.probes import GROUPS, Probe, summarize_answers
+from pytest_eac.measuring.unedited import UneditedAnswers
+from pytest_eac.records.run import Measurement
+from pytest_eac.scoring.asker import Answer, Asker
 from pytest_eac.text.spacing import Continuation
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_eac.measuring.probes import Probe
-    from pytest_eac.measuring.unedited import UneditedAnswers
-    from pytest_eac.records.run import Measurement
-    from pytest_eac.scoring.asker import Answer, Asker
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -9,19 +9,23 @@ Source: Meng et al. (2022), section 2, and ``experiments/causal_trace.py`` of th
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from itertools import count
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pytest_eac.cache.entries import Cache, Entry, digest
 from pytest_eac.cache.kinds import TRACINGS
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.forward.generate import sample
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import Located, decode, encode
 from pytest_eac.measuring.fact_run import FactRun, KnownFact
+from pytest_eac.measuring.time_left import StepProgress
 from pytest_eac.records.json_files import to_json
 from pytest_eac.records.tracing import (
     Effect,
@@ -32,18 +36,9 @@ from pytest_eac.records.tracing import (
     tracing_from_json,
 )
 from pytest_eac.scoring.answers import force
-from pytest_eac.spec.edits import question
+from pytest_eac.spec.edits import Edit, question
 from pytest_eac.stats.intervals import student_between
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.measuring.time_left import StepProgress
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.text.spacing import Continuation
+from pytest_eac.text.spacing import Continuation
 
 # Part of the cache's key: raise it with every change that moves a number.
 VERSION = 2

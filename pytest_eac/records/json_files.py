@@ -8,27 +8,24 @@ check that again.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.records.results_file import ResultsLayout, results_file
-from pytest_eac.records.run import Record
+from pytest_eac.records.run import (
+    Ability,
+    Chain,
+    ChainKey,
+    Checkpoint,
+    EditRecord,
+    Measurement,
+    Norms,
+    Record,
+)
+from pytest_eac.records.tracing import Tracing
 from pytest_eac.strict_json import read_numbered
 from pytest_eac.untrusted_text import line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from pytest_eac.records.run import (
-        Ability,
-        Chain,
-        ChainKey,
-        Checkpoint,
-        EditRecord,
-        Measurement,
-        Norms,
-    )
-    from pytest_eac.records.tracing import Tracing
 
 READERS: Mapping[int, type[ResultsLayout]] = {2: ResultsLayout}
 """What reads a results file of a schema, by its number."""

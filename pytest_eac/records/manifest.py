@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import PurePosixPath, PureWindowsPath
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pytest_eac.strict_json import Count, Number, Size, read_numbered
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MANIFEST = "edit-manifest.json"
 SIGNATURE = "model.sig"

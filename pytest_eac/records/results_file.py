@@ -6,8 +6,9 @@ Whoever changes it raises ``SCHEMA``: docs/decisions/0016-results-files.md says 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pytest_eac.records.run import (
     Chain,
@@ -25,9 +26,6 @@ from pytest_eac.records.run import (
     stand_in,
 )
 from pytest_eac.strict_json import Count  # noqa: TC001 - read back by its annotations
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SCHEMA = 2
 LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"

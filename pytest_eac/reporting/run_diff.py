@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pytest_eac.judging.run_comparison import Pair, RunComparison
+from pytest_eac.judging.run_diff import Change, PairedScore
 from pytest_eac.reporting.markdown import table
 from pytest_eac.reporting.terminal import fit, summary_lines
 from pytest_eac.untrusted_text import json_text, line, markdown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pytest_eac.judging.run_comparison import Pair, RunComparison
-    from pytest_eac.judging.run_diff import Change, PairedScore
 
 HEADINGS = ("metric", "there", "here", "change", "95% interval", "p", "n", "lost", "gained")
 _WIDTHS = (14, 8, 8, 8, 17, 7, 5, 5, 7)

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil, floor, log10
 from statistics import fmean
 from textwrap import wrap
-from typing import TYPE_CHECKING
 
-from pytest_eac.records.tracing import layers_around
+from pytest_eac.records.tracing import Effect, LayerEffect, TracedFact, Tracing, layers_around
 from pytest_eac.reporting import svg
 from pytest_eac.reporting.templates import template
 from pytest_eac.reporting.terminal import fit
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from pytest_eac.records.tracing import Effect, LayerEffect, TracedFact, Tracing
 
 _WIDTH = 80
 _BAR = 36

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from typing import TYPE_CHECKING
 
 import torch
 
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.forward.generate import TO_END_CHARACTER, greedy
 from pytest_eac.lm.forward.packed import BUDGET, read
+from pytest_eac.lm.forward.shared_prefixes import Ids
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import continuation, decode, encode
-from pytest_eac.text.spacing import starts_with
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.lm.forward.shared_prefixes import Ids
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.text.spacing import Continuation
+from pytest_eac.text.spacing import Continuation, starts_with
 
 # Behind the target, so that "Rome" and "Romeo" can be distinguished.
 _EXTRA_TOKENS = 3

@@ -5,25 +5,20 @@ The answers that it has given in that state are cached.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from pytest_eac.cache.entries import source_digest
+from torch import Tensor
+
+from pytest_eac.cache.entries import Cache, source_digest
 from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.lm.identity import identify
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import decode
 from pytest_eac.scoring.answers import force, generate, says
+from pytest_eac.spec.schema.spec_file import Match
 from pytest_eac.text.spacing import Continuation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.schema.spec_file import Match
-
 
 Reply = TypeVar("Reply")
 

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 from pytest_eac.errors import NonFiniteError
+from pytest_eac.lm.forward.shared_prefixes import Ids
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import encode
 from pytest_eac.scoring.answers import force, force_ids
 from pytest_eac.strict_json import LARGEST
 from pytest_eac.text.spacing import as_continuation
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.lm.forward.shared_prefixes import Ids
-    from pytest_eac.lm.loading.load import LoadedModel
 
 _TOO_MUCH = 700  # of which exp is just below the largest float
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import scipy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 CorrectionMethod = Literal["holm", "bh", "none"]
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy
@@ -12,9 +13,6 @@ import scipy
 from pytest_eac.stats.intervals import newcombe, student, student_between
 from pytest_eac.stats.means import needed_above, p_above
 from pytest_eac.stats.paired import Interval, resampled
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # All signs are gone through up to 13 differences, 2 ** 13 = 8192; beyond that, this many are drawn.
 _FLIPS = 9999

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pytest_eac.stats.growth import log_steps, parameter_bounds, quasi_deviance
-from pytest_eac.stats.series import batches
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.stats.growth import Fit
-    from pytest_eac.stats.series import Floats, Series
+from pytest_eac.stats.growth import Fit, log_steps, parameter_bounds, quasi_deviance
+from pytest_eac.stats.series import Floats, Series, batches
 
 FEWEST_STEPS = 8
 HORIZON = 10

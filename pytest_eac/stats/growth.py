@@ -9,17 +9,15 @@ standard deviation in proportion to their mean.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import scipy
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_eac.stats.series import Floats, Series
+from pytest_eac.stats.series import Floats, Series
 
 Shape = Literal["linear", "power", "exponential"]
 

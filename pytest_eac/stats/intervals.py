@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import atanh, sqrt, tanh
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING
 
 import scipy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 
 def wilson(share: float, n: int, *, confidence: float = 0.95) -> tuple[float, float]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, fsum, sqrt
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Up to here the number of scores is searched for exactly; beyond, the normal form is as good.
 _EXACT = 2000

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import scipy
 
 from pytest_eac.stats.paired import Interval
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
 
 LEAST_GROUPS = 8
 """Fewer groups get no interval: one out of the ordinary would make it. Of simulated ones, which are

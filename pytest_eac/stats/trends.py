@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 
+from pytest_eac.stats.growth import Fit
 from pytest_eac.stats.paired import Interval
-from pytest_eac.stats.series import batches
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.stats.growth import Fit
-    from pytest_eac.stats.series import Floats, Series
+from pytest_eac.stats.series import Floats, Series, batches
 
 _RESAMPLES = 399
 _PERMUTATIONS = 1999

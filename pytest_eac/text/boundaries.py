@@ -8,12 +8,10 @@ are canonically equivalent: composed or decomposed, they read alike.
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING
+
+import regex
 
 from pytest_eac.text.spacing import CHARACTER, KATAKANA_LETTER, UNSPACED, compiled, same_form
-
-if TYPE_CHECKING:
-    import regex
 
 # A zero-width non-joiner divides a stem from its suffix (Persian), so a subject may end before it.
 _NON_JOINER = "\u200c"

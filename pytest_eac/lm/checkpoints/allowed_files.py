@@ -7,14 +7,11 @@ A file of a release is compared with the base's, or is the base's own byte for b
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from pytest_eac.lm.loading.model_folder import GIT
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 _CHECKED = "written by git or git-lfs, if nothing in it runs another program"
 _DOWNLOAD = "notes of a download (hf download)"

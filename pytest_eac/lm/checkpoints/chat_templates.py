@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.lm.checkpoints.contrast import contrast, described
-from pytest_eac.lm.checkpoints.tokenizer_pair import SETTINGS
+from pytest_eac.lm.checkpoints.tokenizer_pair import SETTINGS, TokenizerPair
 from pytest_eac.lm.loading.model_folder import TEMPLATES
 from pytest_eac.lm.loading.untrusted_files import read_json, read_json_if_there, read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from pytest_eac.lm.checkpoints.tokenizer_pair import TokenizerPair
 
 OLD_FILE = "chat_template.json"
 _FILE = "chat_template.jinja"

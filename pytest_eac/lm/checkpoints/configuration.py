@@ -8,8 +8,10 @@ another program, or another version of transformers, may go by it.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from transformers import AutoConfig, GenerationConfig
 
@@ -28,10 +30,6 @@ from pytest_eac.lm.transformers_private import (
     generation_from_config,
     unwritten_settings,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _GENERATION = "generation_config.json"
 # Older names of keys that transformers loads under others.

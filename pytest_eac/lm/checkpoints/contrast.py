@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.allowed_files import counted
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
 _SHOWN = 60  # characters of a value
 _BEFORE = 20  # of those, the ones before the place where two values differ

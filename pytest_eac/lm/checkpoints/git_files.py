@@ -8,13 +8,10 @@ from __future__ import annotations
 
 import re
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.untrusted_files import read_text
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _CONFIG = ".git/config"
 _HOOKS = ".git/hooks/*"

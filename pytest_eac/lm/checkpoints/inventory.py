@@ -7,8 +7,9 @@ not fetched is judged by its name, size and hash.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_eac.data.files import file_sha256, open_regular
 from pytest_eac.errors import ModelError
@@ -20,16 +21,11 @@ from pytest_eac.lm.loading.model_folder import (
     MAX_FILES,
     TEMPLATES,
     WEIGHTS,
+    ListedFile,
     list_tree,
 )
 from pytest_eac.lm.loading.untrusted_files import read_json, require_inside, same_bytes
 from pytest_eac.records.checkpoint_diff import ExtraFile
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
-    from pathlib import Path
-
-    from pytest_eac.lm.loading.model_folder import ListedFile
 
 # What configuration.py compares with the base's, whether or not that has a file of the same name.
 COMPARED = (

@@ -5,19 +5,15 @@ Some loaders go by it: an index may name the type in which transformers loads th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.checkpoints.contrast import described, differences
 from pytest_eac.lm.loading.model_folder import INDEX
-from pytest_eac.lm.loading.tensors import METADATA
+from pytest_eac.lm.loading.tensors import METADATA, CheckpointFolder
 from pytest_eac.lm.loading.untrusted_files import read_json, read_json_if_there, same_bytes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
-
-    from pytest_eac.lm.loading.tensors import CheckpointFolder
 
 _FORMAT = "format"  # without it, or with another one, versions of transformers refuse the file
 _TORCH = "pt"

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import inspect
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Tokenizer
 
@@ -26,14 +28,8 @@ from pytest_eac.lm.checkpoints.contrast import (
     first_difference,
     keys_dropped,
 )
-from pytest_eac.lm.checkpoints.tokenizer_pair import SETTINGS
+from pytest_eac.lm.checkpoints.tokenizer_pair import SETTINGS, TokenizerPair
 from pytest_eac.lm.loading.untrusted_files import read_json, read_json_if_there, read_text
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from pytest_eac.lm.checkpoints.tokenizer_pair import TokenizerPair
 
 FAST = "tokenizer.json"
 _SPECIAL = "special_tokens_map.json"

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from transformers import AutoTokenizer
 
 from pytest_eac.lm.library_calls import quiet, refusing
 from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 SETTINGS = "tokenizer_config.json"
 

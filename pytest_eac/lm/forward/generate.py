@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import NonFiniteError
 from pytest_eac.lm.forward.packed import BUDGET, read
+from pytest_eac.lm.forward.shared_prefixes import Ids
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import decode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.lm.forward.shared_prefixes import Ids
-    from pytest_eac.lm.loading.load import LoadedModel
 
 # How the bytes of an incomplete character decode; and how many more tokens may be needed to end it
 # where each token is a byte.

@@ -5,16 +5,13 @@ A handle of torch's is a context manager, which removes its hook at the end of t
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest import mock
 
 import torch
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-
-    from torch import Tensor, nn
+from torch import Tensor, nn
 
 
 def _first(value: Any) -> Any:

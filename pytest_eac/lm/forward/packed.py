@@ -8,14 +8,17 @@ and values of what stands before.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
 from pytest_eac.lm.forward.shared_prefixes import (
+    Ids,
     PassLimits,
     Segment,
     alone,
@@ -25,15 +28,8 @@ from pytest_eac.lm.forward.shared_prefixes import (
     width,
 )
 from pytest_eac.lm.layout import text_config
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.tokens import pad
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.lm.forward.shared_prefixes import Ids
-    from pytest_eac.lm.loading.load import LoadedModel
 
 # Tokens in one pass: larger passes are no faster.
 BUDGET = 2048

@@ -6,11 +6,8 @@ candidate answers. This module only plans; ``lm/forward/packed.py`` runs the pla
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 Ids = tuple[int, ...]
 

@@ -10,21 +10,17 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import EacWarning
 from pytest_eac.lm.forward.hooks import fed, head_at, passed_through, watched
 from pytest_eac.lm.layout import find_module, text_config
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.lm.loading.load import LoadedModel
 
 
 class Window(Protocol):

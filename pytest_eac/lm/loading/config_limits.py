@@ -10,8 +10,10 @@ model is built without memory, and what it would take is counted.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, PreTrainedConfig
@@ -19,10 +21,6 @@ from transformers import AutoModelForCausalLM, PreTrainedConfig
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.model_folder import CONFIG, files_read
 from pytest_eac.lm.loading.untrusted_files import TEXT_BYTES, read_object, require_inside
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 MAX_PARTS = 10_000
 """How many layers, experts or labels a configuration may claim: a list is made of each."""

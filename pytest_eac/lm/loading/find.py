@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import shlex
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import exists, expanded, is_gguf
 from pytest_eac.errors import ModelError, UnavailableError
@@ -26,9 +26,6 @@ from pytest_eac.lm.loading.model_folder import (
 )
 from pytest_eac.lm.loading.untrusted_files import read_object, require_fetched, require_inside
 from pytest_eac.store import default_cache_dir
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

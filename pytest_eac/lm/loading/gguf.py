@@ -10,13 +10,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.config_limits import require_few_parts
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MAGIC = b"GGUF"
 _VERSIONS = (2, 3)

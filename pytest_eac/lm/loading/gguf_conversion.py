@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import shutil
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,16 +17,11 @@ from pytest_eac.errors import ModelError, RecordError, UnavailableError
 from pytest_eac.lm.layout import find_layout
 from pytest_eac.lm.library_calls import quiet, refusing
 from pytest_eac.lm.loading.config_limits import require_few_parts, require_sizes
-from pytest_eac.lm.loading.gguf import read_header
+from pytest_eac.lm.loading.gguf import Described, read_header
 from pytest_eac.lm.loading.kernels import no_kernels
 from pytest_eac.lm.loading.pretrained import require_all_weights
 from pytest_eac.lm.loading.unchanged_files import model_file_sha256
 from pytest_eac.lm.loading.untrusted_files import require_fetched
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_eac.lm.loading.gguf import Described
 
 _log = logging.getLogger(__name__)
 _COPY = "model.gguf"

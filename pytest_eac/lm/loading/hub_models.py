@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import glob
 import shlex
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from fnmatch import fnmatchcase
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import HFValidationError
@@ -39,9 +40,6 @@ from pytest_eac.lm.loading.model_folder import (
 )
 from pytest_eac.lm.loading.untrusted_files import read_object
 from pytest_eac.records.manifest import SIGNATURE
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
 
 _REPORTED = 500_000  # bytes; smaller downloads are over at once
 _TEMPLATES = f"{TEMPLATES}/*.jinja"

@@ -8,17 +8,14 @@ architectures have transformers look for it. It is run only if the user trusts t
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from transformers.utils import import_utils
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.config_limits import items_of
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
 
 _OWN = {
     "attn_implementation": ("eager", "sdpa", "flex_attention"),

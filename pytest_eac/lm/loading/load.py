@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.devices import find_device, spare_bytes
@@ -20,12 +23,6 @@ from pytest_eac.lm.loading.pretrained import DTYPES, SAVE_AGAIN, load_pretrained
 from pytest_eac.lm.loading.unchanged_files import ModelFiles, files_of
 from pytest_eac.lm.tokens import Batch, decode, encode, pad
 from pytest_eac.lm.weights import fingerprint, own_memory, require_finite
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from torch import Tensor
 
 _SHOWN = 12  # tokens of a prompt that show which one it is
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.untrusted_files import files_below
 from pytest_eac.records.manifest import MANIFEST, SIGNATURE
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -18,9 +19,6 @@ from pytest_eac.lm.loading.model_folder import CONFIG, require_tokenizer
 from pytest_eac.lm.loading.tensors import open_checkpoint
 from pytest_eac.lm.loading.tokenizer_limits import require_bounded, require_bounded_texts
 from pytest_eac.lm.loading.untrusted_files import read_object
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SAVE_AGAIN = "fetch the files again, or save the model again with model.save_pretrained"

@@ -6,10 +6,7 @@ It is a message of protocol buffers, of which field 1 is a token with its score 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from collections.abc import Iterator
 
 # How a message that begins with a token begins, and kinds of fields.
 _TOKEN_FIELD, _VARINT, _DELIMITED, _FIXED = b"\n", 0, 2, {1: 8, 5: 4}

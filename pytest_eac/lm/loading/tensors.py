@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 from math import prod
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
@@ -23,12 +26,6 @@ from pytest_eac.lm.loading.untrusted_files import (
 )
 from pytest_eac.strict_json import parse_json
 from pytest_eac.tensor_bytes import as_bytes, tensors_sha256
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from torch import Tensor
 
 # How many entries are read at once: a few copies in float64 stay below 100 MB.
 _ENTRIES = 2**20

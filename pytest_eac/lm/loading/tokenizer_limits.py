@@ -12,17 +12,15 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Iterator, Mapping
 from io import BytesIO
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.sentencepiece_file import is_sentencepiece, token_lengths
 from pytest_eac.lm.loading.untrusted_files import TEXT_BYTES, read_object
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
 MAX_STEPS = 1_000
 """How many steps one part of a tokenizer may have; known ones have up to about 30."""

@@ -7,14 +7,11 @@ But then the model that a record names is no longer the one that was measured.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_eac.data.files import file_sha256
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.loading.model_folder import files_read
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from pytest_eac.data.files import open_regular
 from pytest_eac.errors import ModelError
 from pytest_eac.strict_json import parse_json
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
 
 TEXT_BYTES = 64 * 2**20
 """How large a file of configuration or tokenizer may be, and the header of a file of weights."""

@@ -16,20 +16,18 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import chain
 from operator import attrgetter, is_
 from pathlib import Path
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from pytest_eac.lm.state.library_inventory import ABSENT, Place, functions_in, places_of
 from pytest_eac.lm.state.torch_private import COMPILER, ORIGINAL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
 
 _TORCH = f"{Path(torch.__file__).parent}{os.sep}"
 _COMPILER = f"{_TORCH}{COMPILER}{os.sep}"

@@ -6,16 +6,14 @@ A registry is a dictionary of functions or classes, such as that of attention fu
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable, ValuesView
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache, partial, partialmethod
 from types import FunctionType, MethodType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.lm.transformers_private import LOCAL_ENTRIES
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, ValuesView
 
 # Packages with all that is below them: what measures and edits, what the code of models and
 # tokenizers calls, and of torch what computes, without its compiler and on one device.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from operator import attrgetter, is_
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,9 +13,6 @@ from transformers import GenerationConfig, PreTrainedConfig
 
 from pytest_eac.lm.state.torch_private import HOOKS, PARTS, hooks_of_tensor, version_of
 from pytest_eac.lm.transformers_private import CAPTURING_FLAG, CAPTURING_HOOKS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
 
 _MISSING = object()
 # What is compared of a tensor besides its values, in the order of `tensor_facts`.

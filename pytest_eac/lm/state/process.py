@@ -9,9 +9,10 @@ later models are loaded by), hooks on all modules, replaced code of transformers
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,9 +21,6 @@ from torch.nn.modules import module as torch_module
 from pytest_eac.lm.state.library_code import present_code
 from pytest_eac.lm.state.settings import SETTINGS
 from pytest_eac.lm.state.torch_private import GLOBAL_HOOKS
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
 
 
 class Process:

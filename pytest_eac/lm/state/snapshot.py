@@ -7,15 +7,17 @@ may leave more behind than weights: hooks, modules, buffers, flags, configuratio
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import Tensor, nn
 from transformers import GenerationConfig, PreTrainedConfig
 
 from pytest_eac.errors import SpoiledModelError
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.state.model_contents import (
     entry_differences,
     fact_differences,
@@ -29,11 +31,6 @@ from pytest_eac.lm.state.process import Process
 from pytest_eac.lm.state.tokenizer_state import TokenizerState
 from pytest_eac.lm.state.torch_private import HOOKS
 from pytest_eac.lm.weights import checksum
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-
-    from pytest_eac.lm.loading.load import LoadedModel
 
 _SHOWN = 6
 _SMALL = 4096

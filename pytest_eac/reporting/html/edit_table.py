@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from pytest_eac.judging.paired_edits import metrics_of
+from pytest_eac.records.run import Chain, Checkpoint, EditRecord, Miss
 from pytest_eac.untrusted_text import visible_data
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.records.run import Chain, Checkpoint, EditRecord, Miss
 
 MISSES_OF_AN_EDIT = 8
 

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.reporting.terminal import outward
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.reporting.outcomes import Outcome
 
 _GROUPS = {
     "Stopped": ("stopped",),
