@@ -12,18 +12,13 @@ import re
 import shutil
 import stat
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TextIO
 
-from filelock import FileLock, SoftFileLock
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from contextlib import AbstractContextManager
-    from typing import TextIO
-
-    from filelock import BaseFileLock
+from filelock import BaseFileLock, FileLock, SoftFileLock
 
 _PEEKED = 4096  # bytes
 

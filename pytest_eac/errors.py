@@ -6,12 +6,9 @@ Every message says where, what was found, what was expected, and what to do.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_eac.untrusted_text import line, lines
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def _encodable(text: str) -> str:

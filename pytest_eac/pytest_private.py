@@ -5,13 +5,11 @@ A test holds that they are there, with the newest pytest and the oldest one that
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    import pytest
+import pytest
 
 
 def settings_for(config: pytest.Config, paths: Sequence[str]) -> tuple[Path | None, object]:

@@ -7,21 +7,18 @@ the same seed would give other orders in another run. No module has constants th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from itertools import product
-from typing import TYPE_CHECKING, TypeVar, get_args, overload
+from typing import TypeVar, get_args, overload
 
 from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 from pytest_eac.spec.edits import Edit, place
 from pytest_eac.spec.orders import Order, taken_back
 from pytest_eac.spec.schema.orderings import OrderKind
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from hypothesis.strategies import DrawFn, SearchStrategy
 
 __all__ = ["edits", "orderings"]
 

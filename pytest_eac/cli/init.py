@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 from importlib import resources
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.untrusted_text import say
-
-if TYPE_CHECKING:
-    import argparse
 
 NAME = "first.eac.yaml"
 

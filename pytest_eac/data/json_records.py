@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.data.files import RECORD_BYTES, decoded, lines, opened, require_size
 from pytest_eac.errors import DataError
 from pytest_eac.strict_json import finite_number, unique_keys
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    Located = tuple[int, str]
+Located = tuple[int, str]
 
 
 def json_lines(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Located]:

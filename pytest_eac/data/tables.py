@@ -6,7 +6,9 @@ Text is read a line at a time, so that a file of another kind is refused before 
 from __future__ import annotations
 
 import csv
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.data.files import RECORD_BYTES, columns, lines, require_size
 from pytest_eac.data.json_records import json_lines, json_list, parse_object
@@ -14,11 +16,7 @@ from pytest_eac.data.parquet import read_parquet
 from pytest_eac.errors import DataError
 from pytest_eac.strict_json import shown
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
-    Rows = Iterator[tuple[int, dict[str, Any]]]
+Rows = Iterator[tuple[int, dict[str, Any]]]
 
 JSON_BYTES = 64_000_000
 """How large a ``.json`` file may be, which is read whole."""

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pkgutil import resolve_name
-from typing import Any
+from typing import TYPE_CHECKING
 
-from torch import Tensor
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
-from pytest_eac.editing.interface import Solved, Work
-from pytest_eac.editing.problem import Problem
-from pytest_eac.lm.loading.load import LoadedModel
-from pytest_eac.lm.weights import WeightDelta
-from pytest_eac.spec.edits import Edit
-from pytest_eac.spec.schema.settings import MethodSettings
+    from torch import Tensor
+
+    from pytest_eac.editing.interface import Solved, Work
+    from pytest_eac.editing.problem import Problem
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.lm.weights import WeightDelta
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.schema.settings import MethodSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from model_signing import signing
+from typing import TYPE_CHECKING
 
 from pytest_eac import __version__
-from pytest_eac.cache.entries import Cache
 from pytest_eac.errors import EditError
 from pytest_eac.exporting.card import model_card
 from pytest_eac.exporting.deltas import DELTAS, EXACT, write_deltas
-from pytest_eac.exporting.edited_chain import Edited, WeightChange, run_and_keep
+from pytest_eac.exporting.edited_chain import run_and_keep
 from pytest_eac.exporting.lora import ADAPTER, write_lora
 from pytest_eac.exporting.signing import sign_folder
 from pytest_eac.exporting.whole import write_model
 from pytest_eac.judging.checks import judge
 from pytest_eac.lm.loading.find import find_model
-from pytest_eac.lm.loading.load import LoadedModel
-from pytest_eac.lm.loading.tensors import CheckpointFolder, fingerprint_of, open_checkpoint
+from pytest_eac.lm.loading.tensors import fingerprint_of, open_checkpoint
 from pytest_eac.lm.loading.unchanged_files import model_file_sha256
-from pytest_eac.measuring.chain import Progress
 from pytest_eac.records.manifest import (
     MANIFEST,
     ChangedTensor,
     Fact,
     Finding,
-    Form,
     Manifest,
     Origin,
     manifest_to_json,
 )
-from pytest_eac.spec.spec import Spec, SpecMethod
 from pytest_eac.store import new_folder, write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from model_signing import signing
+
+    from pytest_eac.cache.entries import Cache
+    from pytest_eac.exporting.edited_chain import Edited, WeightChange
+    from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.lm.loading.tensors import CheckpointFolder
+    from pytest_eac.measuring.chain import Progress
+    from pytest_eac.records.manifest import Form
+    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 def export_chain(

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterable
-from pathlib import Path, PurePosixPath
-
-from model_signing import signing
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import file_trouble, open_regular
 from pytest_eac.errors import SettingsError
 from pytest_eac.records.manifest import SIGNATURE
 from pytest_eac.signatures import UNSIGNED, require_installed
 from pytest_eac.spec.schema.public_keys import CURVES, KEY_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from model_signing import signing
 
 PASSWORD = "PYTEST_EAC_SIGN_PASSWORD"  # noqa: S105, the name of a variable
 _CURVE_NAMES = {"secp256r1", "secp384r1", "secp521r1"}

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pytest_eac.errors import EacError, ModelError, NamedModelError, UnavailableError
 from pytest_eac.plugin.outcomes import make_safe, set_message, set_place, set_referring
+from pytest_eac.plugin.session import EacSession
+from pytest_eac.records.run import Verdict
+from pytest_eac.spec.spec import Spec
 from pytest_eac.untrusted_text import line, safe_warnings, visible
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from pytest_eac.plugin.session import EacSession
-    from pytest_eac.records.run import Verdict
-    from pytest_eac.spec.spec import Spec
-
 
 # What says how far a verdict's number can be trusted; only what there is goes into JUnit.
 _NUMBERS = ("n", "low", "high", "p", "p_adjusted", "correction", "corrected_over", "needs")

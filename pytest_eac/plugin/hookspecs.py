@@ -6,10 +6,8 @@ A package that others install announces the same things by entry points instead:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from collections.abc import Mapping
+from typing import Any
 
 
 def pytest_eac_register_methods() -> Mapping[str, Any]:  # type: ignore[empty-body]

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_eac.spec.orders import Order
+from pytest_eac.spec.orders import Order
 
 
 def dtype(text: str) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from pytest_eac.plugin import option_values as read
 from pytest_eac.plugin.project_settings import require_own_settings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_eac.spec.orders import Order
+from pytest_eac.spec.orders import Order
 
 # What stands for a value in the help, what reads it, and the help.
 _VALUES: dict[str, tuple[str, Callable[[str], Any], str]] = {

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Hashable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_eac.atomic_write import is_stream
-
-if TYPE_CHECKING:
-    from collections.abc import Hashable, Mapping
 
 
 def is_shared(summary: Path) -> bool:

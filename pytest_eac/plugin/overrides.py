@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
+from pytest_eac.plugin.options import Options
 from pytest_eac.spec.schema.methods import ModelChoice
-
-if TYPE_CHECKING:
-    from pytest_eac.plugin.options import Options
-    from pytest_eac.spec.spec import Spec
+from pytest_eac.spec.spec import Spec
 
 
 def overridden(spec: Spec, options: Options) -> Spec:

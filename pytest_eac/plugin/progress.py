@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from shutil import get_terminal_size
 from time import monotonic
-from typing import TYPE_CHECKING
+
+import pytest
 
 from pytest_eac.measuring.time_left import Pace
 from pytest_eac.untrusted_text import line
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    import pytest
-
 
 EVERY = 30.0
 """Seconds between two lines where lines cannot be rewritten."""

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 import os
 import shlex
+from collections.abc import Collection, Iterable, Iterator
 from itertools import pairwise, takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_eac.pytest_private import settings_for
-
-if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
 
 
 def require_own_settings(config: pytest.Config, options: Collection[str]) -> None:

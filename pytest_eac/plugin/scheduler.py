@@ -6,12 +6,8 @@ together by more than their file, class or mark.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from xdist.scheduler import LoadScopeScheduling
-
-if TYPE_CHECKING:
-    from xdist.workermanage import WorkerController
+from xdist.workermanage import WorkerController
 
 _SPEC = (".yaml", ".yml")
 _COMPARE = "compare"  # no chain's name: those end in a seed

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from pytest_eac.records.run import Record
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from pytest_eac.records.run import Chain, ChainKey
+from pytest_eac.records.run import Chain, ChainKey, Record
 
 
 class SharedFolder:

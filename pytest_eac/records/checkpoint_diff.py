@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from pytest_eac.strict_json import Count, Size  # noqa: TC001 - read back by its annotations
+from pytest_eac.strict_json import Count, Size
 
 DifferenceKind = Literal[
     "same", "changed", "added", "removed", "renamed", "retyped", "reshaped", "untied"

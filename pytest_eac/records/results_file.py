@@ -25,7 +25,7 @@ from pytest_eac.records.run import (
     Verdict,
     stand_in,
 )
-from pytest_eac.strict_json import Count  # noqa: TC001 - read back by its annotations
+from pytest_eac.strict_json import Count
 
 SCHEMA = 2
 LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"

@@ -9,14 +9,8 @@ from hashlib import sha256
 from pathlib import PurePath
 from typing import Any, Literal, NamedTuple
 
-from pytest_eac.records.checkpoint_diff import Changes  # noqa: TC001 - read back by its annotations
-from pytest_eac.strict_json import (  # noqa: TC001 - likewise
-    Count,
-    Level,
-    Number,
-    Share,
-    Size,
-)
+from pytest_eac.records.checkpoint_diff import Changes
+from pytest_eac.strict_json import Count, Level, Number, Share, Size
 
 EDITED = "edited"
 """What stands for the names of a method and a chain where a released model is measured."""

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pytest_eac.judging.comparable import different_matrices
-from pytest_eac.records.run import Chain, Record
 from pytest_eac.reporting.terminal import wrapped
-from pytest_eac.stats.paired import Interval
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from pytest_eac.records.run import Chain, Record
+    from pytest_eac.stats.paired import Interval
 
 # With fewer there is hardly anything to hold fixed, or nothing left once it is.
 LEAST_CHAINS = 4

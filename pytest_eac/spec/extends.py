@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.data.files import NotRegularError, NotUtf8Error, exists, open_regular, utf8
+from pytest_eac.errors import SpecProblem
 from pytest_eac.spec.yaml.places import Mark, MarkedError, MarkedValue, Where
 from pytest_eac.spec.yaml.values import TooLargeError, most_values, parse
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_eac.errors import SpecProblem
 
 MAX_BYTES = 16 * 2**20
 """How large a spec may be."""

@@ -8,22 +8,19 @@ preset of the model (``presets/models``), the preset that the spec names (``pres
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.methods import find_method, plain_name
+from pytest_eac.spec.registry_entries import Method
+from pytest_eac.spec.schema.methods import MethodChoice
 from pytest_eac.spec.schema.settings import MethodSettings
 from pytest_eac.spec.yaml.values import parse
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from pytest_eac.spec.registry_entries import Method
-    from pytest_eac.spec.schema.methods import MethodChoice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

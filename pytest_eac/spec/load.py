@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -12,21 +11,19 @@ from pytest_eac.data.files import exists, expanded, file_trouble, is_gguf
 from pytest_eac.errors import DataError, SpecError, SpecProblem
 from pytest_eac.spec.consistency import check_data, check_plan
 from pytest_eac.spec.edit_warnings import edit_warnings
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.extends import read_with_parents
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
+from pytest_eac.spec.schema.checks import ChangedBounds, Checks
 from pytest_eac.spec.schema.edits import EditSource, from_inline
 from pytest_eac.spec.schema.error_messages import path_in, problems_of
+from pytest_eac.spec.schema.methods import ModelChoice
 from pytest_eac.spec.schema.public_keys import public_key_trouble
 from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.spec.spec import Spec
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.checks import ChangedBounds, Checks
-    from pytest_eac.spec.schema.methods import ModelChoice
-    from pytest_eac.spec.yaml.places import MarkedValue, Where
+from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
 def load_spec(path: str | Path) -> Spec:

@@ -5,8 +5,9 @@ A spec is checked by a method's entry, without loading a model or torch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.metrics import taken
@@ -14,9 +15,6 @@ from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import KINDS, METRICS, built_in, find, names, register
 from pytest_eac.spec.registry import METHODS as KIND
 from pytest_eac.spec.registry_entries import Method
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 _EAC = "-eac"
 

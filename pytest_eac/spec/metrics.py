@@ -5,16 +5,13 @@ All that reads, checks, judges or shows a metric goes by its entry.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.registry import METRICS as KIND
 from pytest_eac.spec.registry import built_in, find, names
 from pytest_eac.spec.registry_entries import Metric
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
 
 DEVIATION = "deviation"
 NEEDS = {"truth": "a truth", "paraphrases": "paraphrases", "neighborhood": "a neighborhood"}

@@ -8,15 +8,13 @@ provide theirs in the same way, by an entry point in the group ``pytest_eac.meth
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.errors import SettingsError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
 
 METHODS = "methods"
 METRICS = "metrics"

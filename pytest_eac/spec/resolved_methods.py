@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import file_trouble
+from pytest_eac.errors import SpecProblem
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, is_method, method_names, trouble_with
 from pytest_eac.spec.nearest_name import closest
+from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.spec import SpecMethod, built_in
 from pytest_eac.spec.types import as_tuple
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_eac.errors import SpecProblem
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.yaml.places import MarkedValue, Where
+from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
 def unknown_methods(marked: MarkedValue) -> list[SpecProblem]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.spec import SpecMethod
+from pytest_eac.spec.parsed import Draft
+from pytest_eac.spec.spec import SpecMethod
 
 MAX_ITEMS = 10_000
 """How many items one spec may have; each check of a chain is one."""

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.spec.yaml.places import Where
+from pytest_eac.spec.yaml.places import Where
 
 # The key to write where a number was given in place of limits, and an example of its value.
 _USUAL = {

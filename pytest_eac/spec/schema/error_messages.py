@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from pytest_eac.errors import SpecProblem
 from pytest_eac.spec.methods import find_method
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.schema.common_mistakes import key_meant, limits_meant, share_meant
 from pytest_eac.spec.schema.methods import methods_with
 from pytest_eac.spec.schema.spec_file import json_schema
 from pytest_eac.spec.types import REFUSED
-
-if TYPE_CHECKING:
-    from pydantic import ValidationError
-    from pydantic_core import ErrorDetails
-
-    from pytest_eac.errors import SpecProblem
-    from pytest_eac.spec.yaml.places import MarkedValue, Where
+from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
 def problems_of(error: ValidationError, marked: MarkedValue) -> list[SpecProblem]:

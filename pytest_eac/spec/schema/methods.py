@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -15,6 +15,7 @@ from pydantic import (
 )
 
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method, trouble_with
+from pytest_eac.spec.registry_entries import Method
 from pytest_eac.spec.schema.settings import (
     AnchorSettings,
     ContextSettings,
@@ -24,9 +25,6 @@ from pytest_eac.spec.schema.settings import (
     ValueSettings,
 )
 from pytest_eac.spec.types import Name, Strict, Text, refusal
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.registry_entries import Method
 
 Dtype = Literal["auto", "float32", "bfloat16", "float16"]
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from pytest_eac.spec.metrics import metric_names
+from pytest_eac.spec.schema.checks import Checks
 from pytest_eac.spec.types import Count, NonNegative, Strict, Text
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.schema.checks import Checks
 
 OrderKind = Literal["permutation", "subsequence", "interleaving", "duplicate", "conflict"]
 # An edit that is made twice, or taken back, is no reordering of the same edits.

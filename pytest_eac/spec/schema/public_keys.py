@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_eac.data.files import file_trouble, open_regular
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 KEY_BYTES = 2**16
 """How large the file of a key may be."""

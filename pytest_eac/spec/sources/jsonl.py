@@ -1,7 +1,5 @@
 """Inline edits, one a line."""
 
-from __future__ import annotations
-
 from pytest_eac.data.json_records import json_lines
 from pytest_eac.spec.schema.edits import InlineEdit
 from pytest_eac.spec.sources.source_format import SourceFormat

@@ -9,25 +9,22 @@ from __future__ import annotations
 import json
 import random
 from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from pytest_eac.data.files import require_size
 from pytest_eac.errors import DataError
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.registry import SOURCES, find
 from pytest_eac.spec.schema.edits import EditSource, InlineEdit, from_inline
 from pytest_eac.spec.sources.source_format import SourceFormat
+from pytest_eac.text.spacing import Space
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
-
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.text.spacing import Space
-
-    _Numbered = tuple[int, tuple[int, str]]  # of a record: its number, its line and its text
+_Numbered = tuple[int, tuple[int, str]]  # of a record: its number, its line and its text
 
 
 def _format(name: str) -> SourceFormat:

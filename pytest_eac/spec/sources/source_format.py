@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pydantic import ConfigDict
 
 from pytest_eac.data import json_records
+from pytest_eac.spec.schema.edits import InlineEdit
 from pytest_eac.spec.types import Strict
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
-
-    from pytest_eac.spec.schema.edits import InlineEdit
 
 LIST_BYTES = 512 * 2**20
 """How large a JSON list may be: it is in memory whole, as its text."""

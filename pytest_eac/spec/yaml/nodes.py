@@ -9,8 +9,10 @@ numbers is decided by YAML 1.2 in either case.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -24,9 +26,6 @@ try:
 except ImportError:  # a build of PyYAML without libyaml
     cyaml = None
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 TAG = "tag:yaml.org,2002:"
 MAX_DEPTH = 24

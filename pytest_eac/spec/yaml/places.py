@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from pytest_eac.errors import SpecProblem
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Where = tuple[str | int, ...]
 

@@ -7,13 +7,16 @@ line and a column instead of being acted upon.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from ruamel.yaml.nodes import ScalarNode
 
+from pytest_eac.errors import SpecProblem
 from pytest_eac.spec.yaml.nodes import (
     MAX_DEPTH,
     TAG,
@@ -25,12 +28,6 @@ from pytest_eac.spec.yaml.nodes import (
     compose,
 )
 from pytest_eac.spec.yaml.places import Mark, MarkedError, MarkedValue, Where
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from pytest_eac.errors import SpecProblem
 
 MAX_VALUES = 1_000_000
 SMALL = 100_000
