@@ -16,10 +16,10 @@ from pytest_eac.data.files import RECORD_BYTES, decoded, lines, opened, require_
 from pytest_eac.errors import DataError
 from pytest_eac.strict_json import finite_number, unique_keys
 
-Located = tuple[int, str]
+NumberedText = tuple[int, str]
 
 
-def json_lines(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Located]:
+def json_lines(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[NumberedText]:
     """Yield the records of JSON Lines; empty lines are left out.
 
     Raises:
@@ -30,7 +30,7 @@ def json_lines(path: Path, *, limit: int = RECORD_BYTES) -> Iterator[Located]:
 
 def json_list(
     path: Path, *, most: int, under: str | None = None, limit: int = RECORD_BYTES
-) -> Iterator[Located]:
+) -> Iterator[NumberedText]:
     """Yield the records of a JSON list.
 
     Args:
@@ -74,7 +74,7 @@ def parse_object(text: str, where: str) -> dict[str, Any]:
 
 def elements(
     path: Path, text: str, *, under: str | None = None, limit: int = RECORD_BYTES
-) -> Iterator[Located]:
+) -> Iterator[NumberedText]:
     """Yield the elements of a JSON list as text, each with the line it starts on.
 
     Args:
