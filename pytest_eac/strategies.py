@@ -214,9 +214,6 @@ def _edits(
         prompt=placed.text,
         start=placed.start,
         target=_one_of(draw, targets),
-        truth=None,
-        paraphrases=(),
-        neighborhood=(),
         origin="pytest_eac.strategies",
     )
 

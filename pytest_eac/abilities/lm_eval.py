@@ -225,8 +225,5 @@ def _finite(model: torch.nn.Module) -> Iterator[None]:
         if not bool(torch.isfinite(torch.stack(output.logits.aminmax())).all()):
             raise NonFiniteError("the model's logits are not finite while lm-eval asks it")
 
-    hook = model.register_forward_hook(check)
-    try:
+    with model.register_forward_hook(check):
         yield
-    finally:
-        hook.remove()

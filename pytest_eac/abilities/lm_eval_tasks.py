@@ -20,6 +20,7 @@ import torch
 from pytest_eac.data.hub_datasets import data_sets_offline
 from pytest_eac.errors import DataError, SettingsError, UnavailableError
 from pytest_eac.lm.library_calls import quiet
+from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.spec.nearest_name import closest, nearest
 
 # lm-eval's own defaults, so that its command line draws the same examples.
@@ -72,6 +73,7 @@ def load_tasks(name: str, include: str | None, *, offline: bool) -> dict[str, An
 
 def _find(name: str, include: str | None, where: str) -> tuple[Any, str]:
     """Return a task manager that knows a task, and what to ask it for."""
+    import lm_eval
     from lm_eval.tasks import TaskManager
 
     if include is None:
@@ -79,7 +81,7 @@ def _find(name: str, include: str | None, where: str) -> tuple[Any, str]:
         if name not in manager.all_tasks:
             near = nearest(name, manager.all_tasks)
             raise SettingsError(
-                f"{where}: lm-eval {_version()} has no task {name!r}"
+                f"{where}: lm-eval {lm_eval.__version__} has no task {name!r}"
                 f"{near or '; its own are listed by: lm_eval ls tasks'}; for a task file of your "
                 "own, add include"
             )
@@ -103,12 +105,6 @@ def _own_tasks() -> Any:
     return TaskManager()
 
 
-def _version() -> str:
-    import lm_eval
-
-    return str(lm_eval.__version__)
-
-
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
@@ -120,12 +116,12 @@ def calm() -> Iterator[None]:
     The random generators are seeded as by lm-eval's command line, and are afterwards as before.
     """
     log = logging.getLogger("lm_eval")
-    level, states = log.level, (random.getstate(), np.random.get_state())  # noqa: NPY002
+    level = log.level
     log.setLevel(logging.CRITICAL)
     with (
         quiet(),
         warnings.catch_warnings(action="ignore"),
-        torch.random.fork_rng(),
+        preserved_random_state(),
         redirect_stdout(io.StringIO()),
         redirect_stderr(io.StringIO()),
     ):
@@ -136,8 +132,6 @@ def calm() -> Iterator[None]:
             yield
         finally:
             log.setLevel(level)
-            random.setstate(states[0])
-            np.random.set_state(states[1])  # noqa: NPY002
 
 
 def reset_example_draws(tasks: Mapping[str, Any]) -> None:

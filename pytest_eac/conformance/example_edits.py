@@ -14,9 +14,6 @@ def _edit(subject: str, prompt: str, target: str) -> Edit:
         prompt=placed.text,
         start=placed.start,
         target=target,
-        truth=None,
-        paraphrases=(),
-        neighborhood=(),
         origin="pytest_eac.conformance",
     )
 

@@ -25,6 +25,7 @@ from pytest_eac.records.manifest import (
     Origin,
     manifest_to_json,
 )
+from pytest_eac.records.run import converted
 from pytest_eac.store import new_folder, write_text
 
 if TYPE_CHECKING:
@@ -127,39 +128,22 @@ def _manifest(
     error: float,
 ) -> Manifest:
     chain = edited.chain
-    model = chain.model
     before = base.hashes()
     after = {name: base.tensors[name].sha256_of([each.after]) for name, each in changes.items()}
     written = [folder / name for name in (DELTAS, EXACT, ADAPTER) if (folder / name).is_file()]
     return Manifest(
         form=form,
-        base=Origin(
-            id=model.id,
-            revision=model.revision,
-            fingerprint=fingerprint_of(before),
-            dtype=model.dtype,
-        ),
+        base=converted(Origin, chain.model, fingerprint=fingerprint_of(before)),
         edited_fingerprint=fingerprint_of({**before, **after}),
         spec=spec.name,
         method=chain.method,
         seed=chain.seed,
         hyperparameters=chain.hyperparameters,
         contexts=chain.contexts,
-        edits=tuple(
-            Fact(subject=each.subject, prompt=each.prompt, target=each.target)
-            for each in (edit.texts for edit in chain.edits)
-        ),
+        edits=tuple(converted(Fact, edit.texts) for edit in chain.edits),
         changed={name: ChangedTensor(before=before[name], after=after[name]) for name in changes},
         files={path.name: model_file_sha256(path) for path in written},
         error=error,
-        verdicts=tuple(
-            Finding(
-                check=each.check,
-                outcome=each.outcome,
-                observed=each.observed,
-                required=each.required,
-            )
-            for each in judge(chain, spec.checks, spec.stats)
-        ),
+        verdicts=tuple(converted(Finding, each) for each in judge(chain, spec.checks, spec.stats)),
         version=__version__,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -36,6 +36,7 @@ from pytest_eac.records.run import (
     CovarianceRecord,
     EditCost,
     Unfinished,
+    converted,
 )
 from pytest_eac.scoring.asker import Answer
 from pytest_eac.spec.methods import BUILT_IN
@@ -129,7 +130,8 @@ def run_chain(
         unedited.record(spec, method.name, seed=seed),
         hyperparameters=settings.model_dump(mode="json"),
         contexts=contexts,
-        covariance=_describe_moments(moments),
+        # All layers' are measured on the same texts.
+        covariance=next((converted(CovarianceRecord, each) for each in moments.values()), None),
         batch=spec.batch,
     )
     checkpoints: list[Checkpoint] = []
@@ -222,11 +224,3 @@ def _reported(
         if stopped:
             stopped(Unfinished(chain=so_far(), error=type(error).__name__, reason=str(error)))
         raise
-
-
-def _describe_moments(moments: Mapping[str, Moment]) -> CovarianceRecord | None:
-    for moment in moments.values():
-        return CovarianceRecord(
-            corpus=moment.corpus, corpus_sha256=moment.corpus_sha256, tokens=moment.tokens
-        )
-    return None

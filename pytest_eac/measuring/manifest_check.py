@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from pytest_eac.errors import SettingsError
 from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
 from pytest_eac.records.manifest import MANIFEST, Fact, Manifest
+from pytest_eac.records.run import converted
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.schema.settings import MethodSettings
 from pytest_eac.spec.spec import Spec
@@ -156,7 +157,7 @@ def _other_content(name: str, manifest: Manifest, found: TensorDifference) -> It
 def _other_edits(
     promised: Sequence[Fact], wanted: Sequence[Edit], *, limited: bool
 ) -> Iterator[str]:
-    asked = [Fact(subject=each.subject, prompt=each.prompt, target=each.target) for each in wanted]
+    asked = [converted(Fact, each) for each in wanted]
     known, listed = set(asked), set(promised)  # either may be long
     for fact in asked:
         if fact not in listed:

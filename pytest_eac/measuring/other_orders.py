@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from pytest_eac.cache.entries import Cache
-from pytest_eac.editing.sequence import Step
 from pytest_eac.errors import EditError, NonFiniteError, SettingsError
 from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta
@@ -92,10 +91,6 @@ class OrderRunner:
                     f"{self.spec.file}: order {show_order(order)}: {error}"
                 ) from None
             changes: list[WeightDelta] = []
-
-            def watch(step: Step) -> None:
-                changes.extend(step.solved.deltas)
-
             try:
                 self._chains[order] = run_chain(
                     self.loaded,
@@ -107,7 +102,7 @@ class OrderRunner:
                         unedited=self.unedited.rearranged(spec.edits),
                         cache_dir=self.cache_dir,
                         progress=self.progress,
-                        watch=watch,
+                        watch=lambda step: changes.extend(step.solved.deltas),
                     ),
                 )
             except (EditError, NonFiniteError) as error:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from typing import Any, TypeVar
+from dataclasses import dataclass, replace
 
 from pytest_eac.records.run import (
     Chain,
@@ -23,6 +22,7 @@ from pytest_eac.records.run import (
     Release,
     Unfinished,
     Verdict,
+    converted,
     stand_in,
 )
 from pytest_eac.strict_json import Count
@@ -33,8 +33,6 @@ LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
 
 NOT_STORED = "text not stored"
 _SHA256 = re.compile("[0-9a-f]{64}")
-
-Converted = TypeVar("Converted")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,10 +141,10 @@ class ResultsLayout:
         def edit_of(own: ChainEdit) -> EditRecord:
             stored = self.edits[own.edit]
             shared = {"origin": stored.origin, "space": stored.space, "absent": stored.sha256}
-            return _as(EditRecord, own, texts=texts[own.edit], **shared)
+            return converted(EditRecord, own, texts=texts[own.edit], **shared)
 
         def chain_of(stored: StoredChain) -> Chain:
-            return _as(
+            return converted(
                 Chain,
                 stored,
                 model=self.models[stored.model],
@@ -154,12 +152,12 @@ class ResultsLayout:
                 released=None if stored.released is None else self.models[stored.released],
             )
 
-        return _as(
+        return converted(
             Record,
             self,
             chains=tuple(map(chain_of, self.chains)),
             unfinished=tuple(
-                _as(Unfinished, each, chain=chain_of(each.chain)) for each in self.unfinished
+                converted(Unfinished, each, chain=chain_of(each.chain)) for each in self.unfinished
             ),
         )
 
@@ -181,12 +179,6 @@ class ResultsLayout:
                     yield f"{place}.{name}: found {number}, expected less than {count}"
 
 
-def _as(kind: type[Converted], value: Any, **others: Any) -> Converted:
-    """Return a value as another dataclass, of whose fields it has all but ``others``."""
-    names = [each.name for each in fields(kind) if each.name not in others]  # type: ignore[arg-type]
-    return kind(**{name: getattr(value, name) for name in names}, **others)
-
-
 class _Hoisting:
     """Collects what chains have in common, each once, and refers to it by its place."""
 
@@ -196,7 +188,7 @@ class _Hoisting:
         self._places: dict[tuple[str, str, str], int] = {}
 
     def chain(self, chain: Chain) -> StoredChain:
-        return _as(
+        return converted(
             StoredChain,
             chain,
             model=self._model(chain.model),
@@ -212,12 +204,12 @@ class _Hoisting:
     def _edit(self, edit: EditRecord) -> ChainEdit:
         place = self._places.setdefault((edit.origin, edit.space, edit.sha256), len(self.edits))
         texts = None if edit.absent else edit.texts
-        stored = _as(StoredEdit, edit, texts=texts, sha256=edit.absent)
+        stored = converted(StoredEdit, edit, texts=texts, sha256=edit.absent)
         if place == len(self.edits):
             self.edits.append(stored)
         elif texts is not None:  # the same edit may be one without texts in an earlier chain
             self.edits[place] = stored
-        return _as(ChainEdit, edit, edit=place)
+        return converted(ChainEdit, edit, edit=place)
 
 
 def results_file(record: Record) -> ResultsLayout:
@@ -225,9 +217,10 @@ def results_file(record: Record) -> ResultsLayout:
     hoisting = _Hoisting()
     chains = tuple(map(hoisting.chain, record.chains))
     unfinished = tuple(
-        _as(StoredUnfinished, each, chain=hoisting.chain(each.chain)) for each in record.unfinished
+        converted(StoredUnfinished, each, chain=hoisting.chain(each.chain))
+        for each in record.unfinished
     )
-    return _as(
+    return converted(
         ResultsLayout,
         record,
         models=tuple(hoisting.models),

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import PurePath
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from pytest_eac.records.checkpoint_diff import Changes
 from pytest_eac.strict_json import Count, Level, Number, Share, Size
@@ -16,6 +16,13 @@ EDITED = "edited"
 """What stands for the names of a method and a chain where a released model is measured."""
 
 Excluded = Literal["already held", "target is truth"]
+Converted = TypeVar("Converted")
+
+
+def converted(kind: type[Converted], value: Any, **others: Any) -> Converted:
+    """Return a value as another dataclass, of whose fields it has all but ``others``."""
+    names = [each.name for each in fields(kind) if each.name not in others]  # type: ignore[arg-type]
+    return kind(**{name: getattr(value, name) for name in names}, **others)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +96,7 @@ class Deviation(Norms):
     @property
     def whole(self) -> Norms:
         """That of all matrices together, alone."""
-        return Norms(**{each.name: getattr(self, each.name) for each in fields(Norms)})
+        return converted(Norms, self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pytest_eac.strict_json import (
-    Count,
-    Number,
-    Share,
-    Size,
-    read_typed,
-)
+from pytest_eac.strict_json import Count, Number, Share, Size, read_typed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

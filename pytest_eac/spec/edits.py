@@ -47,9 +47,9 @@ class Edit:
     subject: str
     prompt: str
     target: str
-    truth: str | None
-    paraphrases: tuple[str, ...]
-    neighborhood: tuple[Neighbor, ...]
+    truth: str | None = None
+    paraphrases: tuple[str, ...] = ()
+    neighborhood: tuple[Neighbor, ...] = ()
     origin: str
     space: Space = "auto"
     start: int = -1
