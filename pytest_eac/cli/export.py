@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 from pytest_eac.cli import common
+from pytest_eac.cli.common import count_from
 from pytest_eac.errors import SettingsError
 from pytest_eac.records.manifest import Form
 from pytest_eac.untrusted_text import say
@@ -36,13 +37,8 @@ def add(parser: argparse.ArgumentParser) -> None:
         parser,
         (
             ("method", str, "NAME", "one of the spec's methods, or a built-in one"),
-            ("seed", common.count_from(0), "N", "the chain's seed (default: the spec's first)"),
-            (
-                "rank",
-                common.count_from(1),
-                "R",
-                "highest rank of an adapter (default: the edits' own)",
-            ),
+            ("seed", count_from(0), "N", "the chain's seed (default: the spec's first)"),
+            ("rank", count_from(1), "R", "highest rank of an adapter (default: the edits' own)"),
             common.MODEL,
             (
                 "sign",
@@ -51,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
                 "sign the folder with this private key, a PEM file; if it is encrypted, its "
                 "password is in PYTEST_EAC_SIGN_PASSWORD",
             ),
-            ("limit-edits", common.count_from(1), "N", "make only the first N edits"),
+            ("limit-edits", count_from(1), "N", "make only the first N edits"),
             ("cache-dir", Path, "DIR", "where edits and converted models are kept"),
         ),
     )

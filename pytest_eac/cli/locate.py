@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_eac.cli import common
+from pytest_eac.cli.common import count_from
 from pytest_eac.untrusted_text import say, say_each
 
 if TYPE_CHECKING:
@@ -21,15 +22,10 @@ def add(parser: argparse.ArgumentParser) -> None:
         parser,
         (
             common.MODEL,
-            ("limit-edits", common.count_from(1), "N", "use only the first N edits"),
-            ("seed", common.count_from(0), "N", "seed of the noise (default: 0)"),
-            ("samples", common.count_from(1), "N", "noise samples for each fact (default: 10)"),
-            (
-                "window",
-                common.count_from(1),
-                "N",
-                "layers to restore together (default: a fifth of all)",
-            ),
+            ("limit-edits", count_from(1), "N", "use only the first N edits"),
+            ("seed", count_from(0), "N", "seed of the noise (default: 0)"),
+            ("samples", count_from(1), "N", "noise samples for each fact (default: 10)"),
+            ("window", count_from(1), "N", "layers to restore together (default: a fifth of all)"),
             ("picture", Path, "FILE.svg", "draw the effects as a chart"),
             ("cache-dir", Path, "DIR", "where results and converted models are kept"),
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial
 
@@ -74,29 +74,14 @@ def judge_one(
         more = outlook(bounds, grown(bounds.norm)) if found.outcome == "passed" else []
         return replace(found, message="\n".join([found.message, *more]))
     limit = Limit(low=bounds.min, high=bounds.max)
-    if not isinstance(bounds, Bounds | NumberBounds):
-        cases = [_case(chain, name, 0, chain.known, limit)]
-        return _judged(chain, name, cases, bounds.confidence, correction)
-    cases = []
-    for checkpoint in chosen(chain, bounds.at):
-        if name in checkpoint.metrics:  # a record that this is judged on may lack it
-            cases.append(_case(chain, name, checkpoint.at, checkpoint.metrics[name], limit))
-    return _judged(chain, name, cases, bounds.confidence, correction)
-
-
-def _judged(
-    chain: Chain,
-    name: str,
-    cases: Sequence[Case],
-    confidence: float | None,
-    correction: Correction | None,
-) -> Verdict:
-    """Reach a verdict; where no edit counts, the message says why."""
-    found = verdict(chain, name, cases, confidence=confidence, correction=correction)
-    more = excluded_text(chain, metric=name)
-    if not more or found.observed is not None:
-        return found
-    return replace(found, message=f"{found.message}; {more}")
+    measured = [(0, chain.known)]
+    if isinstance(bounds, Bounds | NumberBounds):  # a record that this is judged on may lack it
+        points = chosen(chain, bounds.at)
+        measured = [(each.at, each.metrics[name]) for each in points if name in each.metrics]
+    cases = [_case(chain, name, at, each, limit) for at, each in measured]
+    found = verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
+    why = excluded_text(chain, metric=name) if found.observed is None else ""
+    return replace(found, message=f"{found.message}; {why}") if why else found
 
 
 def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit) -> Case:
@@ -104,10 +89,7 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
         at=at,
         value=measured.value,
         shown=_shown(
-            measured,
-            limit,
-            chain.confidence,
-            excluded_text(chain, metric=name, at=at or None),
+            measured, limit, chain.confidence, excluded_text(chain, metric=name, at=at or None)
         ),
         limit=limit,
         more=_explain_misses(chain, measured, name),

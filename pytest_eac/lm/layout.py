@@ -131,7 +131,4 @@ def shape_of(config: Any) -> dict[str, Any]:
     """Return the configuration values that presets and messages go by."""
     text = text_config(config)
     names = ("hidden_size", "num_hidden_layers", "vocab_size", "intermediate_size")
-    return {
-        "model_type": config.model_type,
-        **{name: getattr(text, name, None) for name in names},
-    }
+    return {"model_type": config.model_type, **{name: getattr(text, name, None) for name in names}}

@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from pytest_eac.spec.orders import Order
-
 
 def dtype(text: str) -> str:
     """Read a type of weights."""
@@ -37,13 +35,6 @@ def gibibytes(text: str) -> float:
     if not 0 < size < math.inf:
         raise ValueError(f"found {text!r}, expected a number of GiB above 0, such as 4 or 0.5")
     return size
-
-
-def order(text: str) -> Order:
-    """Read an order of edits."""
-    from pytest_eac.spec.orders import read_order
-
-    return read_order(text)
 
 
 def tolerance(text: str) -> tuple[str, float]:

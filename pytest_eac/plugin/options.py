@@ -11,7 +11,7 @@ import pytest
 
 from pytest_eac.plugin import option_values as read
 from pytest_eac.plugin.project_settings import require_own_settings
-from pytest_eac.spec.orders import Order
+from pytest_eac.spec.orders import Order, read_order
 
 # What stands for a value in the help, what reads it, and the help.
 _VALUES: dict[str, tuple[str, Callable[[str], Any], str]] = {
@@ -52,7 +52,7 @@ _LISTS: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "seed": ("N", read.whole_number(0), "use only this seed (repeatable; overrides the spec)"),
     "order": (
         "ORDER",
-        read.order,
+        read_order,
         "try this order of the edits, such as 3,1, instead of drawing orders (repeatable)",
     ),
     "compare-fail": (

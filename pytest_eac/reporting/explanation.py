@@ -9,7 +9,7 @@ from typing import Any
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.stored_chains import find_chain
 from pytest_eac.records.run import EDITED, Chain, ChainKey, Measurement, Record, Verdict
-from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
+from pytest_eac.reporting.meanings import COMPARISON, meaning
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.spec import Spec, comparison_id
@@ -45,7 +45,7 @@ def explanation(asked: NamedCheck, records: Mapping[str, Record]) -> list[str]:
         records: earlier runs by the names of their files, the oldest first.
     """
     compared = asked.chain == COMPARE
-    means = meaning_of_comparison() if compared else meaning(asked.check)
+    means = COMPARISON if compared else meaning(asked.check)
     spec = asked.spec
     line = spec.lines.get(asked.check)
     place = f"{spec.file}:{line}" if line else f"{spec.file}: no line asks for it"

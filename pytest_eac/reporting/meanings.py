@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import ascii_uppercase
 
 from pytest_eac.spec import metrics
 from pytest_eac.spec.metrics import described
@@ -67,67 +68,53 @@ MEANINGS = {
     ),
 }
 
-_LM_EVAL = _ability("a task of lm-evaluation-harness")
-_COMPARE = Meaning(
+COMPARISON = Meaning(
     says="Is a metric of one method below (or above) that of another, on the same edits?",
     formula="difference of the two methods' numbers at the end, mean over seeds",
     page="verdicts",
 )
-_HOLD = Meaning(
-    says="Does the check hold under every order of the edits that is tried?",
-    formula="an order breaks it if the check fails on the edits in this order",
-    page="orderings",
-)
-_SPREAD = Meaning(
-    says="Is a metric the same, up to a tolerance, whatever the order of the edits?",
-    formula="largest difference at the end between orders of the same edits",
-    page="orderings",
-)
-_STATE = Meaning(
-    says="Are the final weights the same, up to a tolerance, whatever the order of the edits?",
-    formula="‖W - W'‖ / ‖W' - W_0‖ (Frobenius), W' from the written order",
-    page="orderings",
-)
-_BASELINE = Meaning(
-    says="Is a metric no worse than in the baseline, up to a tolerance?",
-    formula="fall of the metric at the end, over the edits that both runs have",
-    page="baselines",
-)
+"""What a comparison of two methods means."""
+
+# Other checks of a chain; what stands in capitals is another in each of them.
+_FAMILIES = {
+    f"{LM_EVAL}TASK": _ability("a task of lm-evaluation-harness"),
+    "orderings-CHECK": Meaning(
+        says="Does the check hold under every order of the edits that is tried?",
+        formula="an order breaks it if the check fails on the edits in this order",
+        page="orderings",
+    ),
+    "orderings-spread-METRIC": Meaning(
+        says="Is a metric the same, up to a tolerance, whatever the order of the edits?",
+        formula="largest difference at the end between orders of the same edits",
+        page="orderings",
+    ),
+    "orderings-state": Meaning(
+        says="Are the final weights the same, up to a tolerance, whatever the order of the edits?",
+        formula="‖W - W'‖ / ‖W' - W_0‖ (Frobenius), W' from the written order",
+        page="orderings",
+    ),
+    "baseline-METRIC": Meaning(
+        says="Is a metric no worse than in the baseline, up to a tolerance?",
+        formula="fall of the metric at the end, over the edits that both runs have",
+        page="baselines",
+    ),
+}
 
 
 def meaning(check: str) -> Meaning:
     """Return what a check of a chain means, by its name in node ids."""
     if check in MEANINGS:
         return MEANINGS[check]
-    families = {
-        LM_EVAL: _LM_EVAL,
-        "orderings-spread-": _SPREAD,
-        "orderings-state": _STATE,
-        "orderings-": _HOLD,
-        "baseline-": _BASELINE,
-    }
-    found = (each for prefix, each in families.items() if check.startswith(prefix))
-    return next(found, None) or _of(described(check))
-
-
-def meaning_of_comparison() -> Meaning:
-    """Return what a comparison of two methods means."""
-    return _COMPARE
+    families = {name.rstrip(ascii_uppercase): each for name, each in _FAMILIES.items()}
+    family = max(filter(check.startswith, families), key=len, default=None)
+    return families[family] if family else _of(described(check))
 
 
 def table() -> Iterator[str]:
     """Yield the lines of a Markdown table of all checks of a chain."""
     yield "| check | asks | number | more |"
     yield "|---|---|---|---|"
-    rows = [(f"`{name}`", each) for name, each in MEANINGS.items()]
-    rows += [
-        ("`lm_eval:TASK`", _LM_EVAL),
-        ("of `metrics`", _of(Metric(measure=""))),
-        ("of `compare`", _COMPARE),
-        ("`orderings-CHECK`", _HOLD),
-        ("`orderings-spread-METRIC`", _SPREAD),
-        ("`orderings-state`", _STATE),
-        ("`baseline-METRIC`", _BASELINE),
-    ]
+    rows = [(f"`{name}`", each) for name, each in (MEANINGS | _FAMILIES).items()]
+    rows += [("of `metrics`", _of(Metric(measure=""))), ("of `compare`", COMPARISON)]
     for name, each in rows:
         yield f"| {name} | {each.says} | {each.formula} | docs/{each.page}.md |"

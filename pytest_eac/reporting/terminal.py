@@ -41,12 +41,9 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
             fit(f"{spec}: {model.id}", 80),
             f"  {model.dtype} on {model.device}, weights {model.fingerprint[:12]}, "
             f"match: {mine[0].scoring}",
-            *(
-                [fit(f"  edited: {released.id}, weights {released.fingerprint[:12]}", 80)]
-                if released
-                else []
-            ),
         ]
+        if released:
+            lines.append(fit(f"  edited: {released.id}, weights {released.fingerprint[:12]}", 80))
         for number, columns in enumerate(_tables(_columns(mine))):
             headings = [(column, column.heading) for column in columns]
             lines.append(_row("chain", "edits", headings))

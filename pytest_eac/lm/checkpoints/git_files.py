@@ -52,11 +52,8 @@ def reason_against_clone(folder: Path, name: str) -> str | None:
         return str(error).removeprefix(f"{folder / name}: ")
     if name == _CONFIG:
         line = _other_setting(text)
-        return (
-            f"has a setting in line {line} by which git may run a program; remove it"
-            if line
-            else None
-        )
+        fault = f"has a setting in line {line} by which git may run a program; remove it"
+        return fault if line else None
     known = _LFS.fullmatch(text)
     if known and known[1] == name.rpartition("/")[2]:
         return None
