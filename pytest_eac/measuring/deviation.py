@@ -38,20 +38,25 @@ def measure_deviation(model: nn.Module, originals: dict[str, Tensor]) -> Deviati
         parts = torch.stack(
             [change.abs().sum(), base.abs().sum(), change.square().sum(), base.square().sum()]
         ).cpu()
-        norms = _norms(parts)
-        if norms["l1"] > 0:
-            by_parameter[f"{path}.weight"] = Norms(**norms)
+        found = _finite_norms(parts)
+        if found["l1"] > 0:
+            by_parameter[f"{path}.weight"] = Norms(**found)
             sums += parts
-    return Deviation(**_norms(sums), by_parameter=by_parameter)
+    return Deviation(**_finite_norms(sums), by_parameter=by_parameter)
 
 
-def _norms(parts: Tensor) -> dict[str, float]:
+def _finite_norms(parts: Tensor) -> dict[str, float]:
     l1, base_l1, squares, base_squares = parts.tolist()
     if not l1 + squares < float("inf"):
         raise NonFiniteError("the edited weights are not finite")
+    return norms(l1, base_l1, sqrt(squares), sqrt(base_squares))
+
+
+def norms(l1: float, base_l1: float, frobenius: float, base_frobenius: float) -> dict[str, float]:
+    """Return the fields of :class:`pytest_eac.records.run.Norms` from those of both matrices."""
     return {
         "l1": l1,
         "l1_relative": l1 / base_l1 if base_l1 else 0.0,
-        "frobenius": sqrt(squares),
-        "frobenius_relative": sqrt(squares / base_squares) if base_squares else 0.0,
+        "frobenius": frobenius,
+        "frobenius_relative": frobenius / base_frobenius if base_frobenius else 0.0,
     }

@@ -17,6 +17,7 @@ from pytest_eac.lm.loading.untrusted_files import read_text, require_inside
 from pytest_eac.measuring.chain import Progress
 from pytest_eac.measuring.checkpoint import find_metrics, measure_checkpoint
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
+from pytest_eac.measuring.deviation import norms
 from pytest_eac.measuring.environment import describe_model
 from pytest_eac.measuring.feasibility import require_askable
 from pytest_eac.measuring.manifest_check import broken_promises, other_base
@@ -185,7 +186,7 @@ def _deviation(differences: Sequence[TensorDifference]) -> Deviation:
     """Return the deviation over all tensors that changed, taken as one, and for each."""
     # A tensor that differs in the sign of its zeros alone has not moved.
     changed = [each for each in differences if each.kind == "changed" and each.l1 > 0]
-    whole = _norms(
+    whole = norms(
         sum(each.l1 for each in changed),
         sum(each.base_l1 for each in changed),
         sqrt(sum(each.frobenius**2 for each in changed)),
@@ -194,16 +195,7 @@ def _deviation(differences: Sequence[TensorDifference]) -> Deviation:
     return Deviation(
         **whole,
         by_parameter={
-            each.name: Norms(**_norms(each.l1, each.base_l1, each.frobenius, each.base_frobenius))
+            each.name: Norms(**norms(each.l1, each.base_l1, each.frobenius, each.base_frobenius))
             for each in changed
         },
     )
-
-
-def _norms(l1: float, base_l1: float, frobenius: float, base_frobenius: float) -> dict[str, float]:
-    return {
-        "l1": l1,
-        "l1_relative": l1 / base_l1 if base_l1 else 0.0,
-        "frobenius": frobenius,
-        "frobenius_relative": frobenius / base_frobenius if base_frobenius else 0.0,
-    }
