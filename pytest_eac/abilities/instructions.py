@@ -85,32 +85,17 @@ _RELATION: _Kind = (
     "'less than' or 'at least'",
     lambda found: isinstance(found, str) and found in {"less than", "at least"},
 )
+_COUNTS = ("frequency", "let_frequency", "capital_frequency", "num_words", "num_sentences")
+_COUNTED = ("num_paragraphs", "num_bullets", "num_highlights", "num_sections", "num_placeholders")
+_WORDING = ("keyword", "first_word", "section_spliter", "postscript_marker", "end_phrase")
 _ARGUMENTS: dict[str, _Kind] = {
-    "keywords": _TEXTS,
-    "keyword": _TEXT,
-    "relation": _RELATION,
-    "frequency": _whole(0),
-    "forbidden_words": _TEXTS,
-    "let_relation": _RELATION,
-    "letter": ("one character", lambda found: isinstance(found, str) and len(found) == 1),
-    "let_frequency": _whole(0),
-    "num_words": _whole(0),
-    "num_sentences": _whole(0),
-    "num_paragraphs": _whole(0),
+    **dict.fromkeys((*_COUNTS, *_COUNTED), _whole(0)),
     "nth_paragraph": _whole(1),
-    "first_word": _TEXT,
-    "num_bullets": _whole(0),
-    "num_highlights": _whole(0),
-    "section_spliter": _TEXT,
-    "num_sections": _whole(0),
-    "num_placeholders": _whole(0),
-    "postscript_marker": _TEXT,
-    "prompt_to_repeat": _TEXT,
-    "end_phrase": _TEXT,
-    "capital_relation": _RELATION,
-    "capital_frequency": _whole(0),
+    **dict.fromkeys(("relation", "let_relation", "capital_relation"), _RELATION),
+    "letter": ("one character", lambda found: isinstance(found, str) and len(found) == 1),
+    **dict.fromkeys((*_WORDING, "prompt_to_repeat"), _TEXT),
+    **dict.fromkeys(("keywords", "forbidden_words"), _TEXTS),
 }
-
 # For each instruction, its check: of the text, and of the arguments by IFEval's names.
 _CHECKS: dict[str, Callable[..., bool]] = {
     "keywords:existence": instruction_conditions.has_keywords,

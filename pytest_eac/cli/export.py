@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from pytest_eac.cli import common
 from pytest_eac.cli.common import count_from
 from pytest_eac.errors import SettingsError
-from pytest_eac.records.manifest import Form
+from pytest_eac.records.manifest import SIGNATURE, Form
+from pytest_eac.spec.spec import Spec, SpecMethod
 from pytest_eac.untrusted_text import say
-
-if TYPE_CHECKING:
-    import argparse
-
-    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -62,7 +59,6 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.cache.entries import Cache
     from pytest_eac.exporting.export import export_chain
     from pytest_eac.exporting.signing import open_signer
-    from pytest_eac.records.manifest import SIGNATURE
     from pytest_eac.store import require_new
 
     spec: Spec = chosen.read_spec(chosen.spec)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.cli import common
+from pytest_eac.spec.spec import Spec
 from pytest_eac.untrusted_text import say
-
-if TYPE_CHECKING:
-    import argparse
-
-    from pytest_eac.spec.spec import Spec
 
 
 def add(parser: argparse.ArgumentParser) -> None:

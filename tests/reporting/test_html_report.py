@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from pytest_eac.records.checkpoint_diff import Changes
 from pytest_eac.records.run import Chain, Comparison, Miss, Record, Release, Verdict
 from pytest_eac.reporting.html.edit_table import script_data
-from pytest_eac.reporting.html.formatting import headline
-from pytest_eac.reporting.html.page import report_page
+from pytest_eac.reporting.html.page import headline, report_page
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.reporting.svg import MOST_POINTS, Point, thinned, ticks
 from pytest_eac.untrusted_text import visible

@@ -12,11 +12,35 @@ from pytest_eac.judging.growth import Growth, growth
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.records.run import Ability, Chain, Comparison, Record, Release
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.html import chain_charts, formatting
+from pytest_eac.reporting.html import chain_charts
 from pytest_eac.reporting.html.edit_table import script_data
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.reporting.svg import Plot
 from pytest_eac.reporting.templates import template
+from pytest_eac.reporting.terminal import outward
+
+_GROUPS = {
+    "Stopped": ("stopped",),
+    "Failed": ("failed", "error"),
+    "Undecided or skipped": ("skipped",),
+    "Known issues": ("xfailed",),
+    "Passed": ("passed", "xpassed"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """The verdict on a whole run.
+
+    Attributes:
+        outcome: ``failed``, ``undecided`` or ``passed``; ``none`` where nothing was judged.
+        text: the same in words.
+        groups: the checks by their outcomes; empty groups are left out.
+    """
+
+    outcome: str
+    text: str
+    groups: dict[str, tuple[Outcome, ...]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +80,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
     here = files("pytest_eac.reporting.html")
     findings = [f"{chain.name}: {line}" for chain in record.chains for line in diagnose(chain)]
     return template("html/page.html.j2").render(
-        headline=formatting.headline(outcomes),
+        headline=headline(outcomes),
         parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
         findings=findings,
         releases=record.releases,
@@ -67,7 +91,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         css=(here / "page.css").read_text(encoding="utf-8"),
         script=(here / "page.js").read_text(encoding="utf-8"),
         data=script_data(record.chains),
-        span=formatting.span,
+        span=span,
         last_abilities=last_abilities,
         style=chain_charts.style,
         changes=_changes,
@@ -105,3 +129,39 @@ def _part(chains: tuple[Chain, ...], comparisons: Sequence[Comparison]) -> Model
 def _changes(release: Release) -> str:
     """Say in a line how much of a release differs from its base."""
     return release.verdict.message.partition("\n")[0] if release.verdict else "not judged"
+
+
+def headline(outcomes: Sequence[Outcome]) -> Headline:
+    """Judge a whole run as pytest does: failed if one check failed; skipped ones are no passes."""
+    groups = {
+        name: tuple(each for each in outcomes if each.outcome in kinds)
+        for name, kinds in _GROUPS.items()
+    }
+    stopped, failed, undecided, known, passed = map(len, groups.values())
+    beside = [f"{undecided} could not be decided"] if undecided else []
+    beside += [f"{known} failed as expected"] if known else []
+    if not outcomes:
+        outcome, text = "none", "Nothing was judged"
+    elif stopped:
+        outcome, text = "failed", f"Stopped before the end: {failed} failed, {passed} passed so far"
+    elif failed:
+        outcome, text = "failed", f"{failed} of {len(outcomes)} checks failed"
+    elif not passed:
+        outcome, text = "undecided", "No check has passed: " + ", ".join(beside)
+    elif beside:
+        outcome, text = "passed", f"{passed} checks passed, {', '.join(beside)}"
+    else:
+        outcome, text = "passed", f"All {passed} checks passed"
+    return Headline(
+        outcome=outcome, text=text, groups={name: each for name, each in groups.items() if each}
+    )
+
+
+def span(low: float | None, high: float | None, *, share: bool = False) -> str:
+    """Return an interval; empty where there is none. Shares are rounded outward, to percents."""
+    if low is None or high is None:
+        return ""
+    if share:
+        below, above = outward(low, high)
+        return f"{below}% to {above}%"
+    return f"{low:.3g} to {high:.3g}"
