@@ -72,7 +72,7 @@ def coloured(text: str) -> str:
 
 def markdown(text: str) -> str:
     """Return a text that Markdown and HTML show as it is, in one line."""
-    return _MARKDOWN.sub(r"\\\1", html.escape(visible(_flat(text)), quote=False))
+    return _MARKDOWN.sub(r"\\\1", html.escape(visible(" ".join(text.split())), quote=False))
 
 
 def fenced(text: str) -> list[str]:
@@ -157,10 +157,6 @@ def _escape(found: re.Match[str]) -> str:
 
 def _no_command(found: re.Match[str]) -> str:
     return f"{found[1] or ''}\\x{ord(found[0][-1]):02x}"
-
-
-def _flat(text: str) -> str:
-    return " ".join(text.split())
 
 
 def _data(text: str) -> str:

@@ -130,11 +130,9 @@ def verdict(
     decision = _decide(case, p, confidence, correction)
     outcome, reason = ("failed", "") if failed else (decision.outcome, decision.reason)
     required = str(case.limit) + (f" with confidence {confidence:g}" if confidence else "")
+    place = f"after {case.at} of {len(chain.edits)} edits" if case.at else "before the first edit"
     tested = f" (p={p:.2g}{correction or ''})" if p is not None else ""
-    lines = [
-        f"{name} of {chain.name}: {reason}{case.shown}{_place(chain, case)}, required "
-        f"{required}{tested}"
-    ]
+    lines = [f"{name} of {chain.name}: {reason}{case.shown} {place}, required {required}{tested}"]
     missed, places = ({case.at for case in cases} for cases in (failed, measured))
     if failed and len(places) > 1:
         lines.append(f"missed at {len(missed)} of {len(places)} checkpoints; the first is shown")
@@ -183,9 +181,3 @@ def _decide(
     if needs is not None:
         reason = f"undecided: needs about {needs:,} {case.unit}; "
     return Decision(outcome="undecided", reason=reason, needs=needs)
-
-
-def _place(chain: Chain, case: Case) -> str:
-    if case.at == 0:
-        return " before the first edit"
-    return f" after {case.at} of {len(chain.edits)} edits"

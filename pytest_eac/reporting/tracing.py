@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from math import ceil, floor, log10
 from statistics import fmean
 from textwrap import wrap
 
-from pytest_eac.records.tracing import Effect, LayerEffect, TracedFact, Tracing, layers_around
+from pytest_eac.records.tracing import Effect, Tracing, layers_around
 from pytest_eac.reporting import svg
 from pytest_eac.reporting.templates import template
 from pytest_eac.reporting.terminal import fit
@@ -56,7 +56,8 @@ def _count(number: int, of: str) -> str:
 def _facts(tracing: Tracing) -> Iterator[str]:
     yield f"{'probability of the answer':<65}  clean  noisy"
     for fact in tracing.facts:
-        yield _fact_row(f"{fact.edit + 1:>4} {_fact(fact)}", fact.clean, fact.corrupted)
+        text = f"{fact.edit + 1:>4} {fact.prompt} -> {fact.answer}{'*' if fact.own else ''}"
+        yield _fact_row(text, fact.clean, fact.corrupted)
     clean = fmean(fact.clean for fact in tracing.facts)
     noisy = fmean(fact.corrupted for fact in tracing.facts)
     yield _fact_row("     mean", clean, noisy)
@@ -68,10 +69,6 @@ def _facts(tracing: Tracing) -> Iterator[str]:
         yield from wrap(
             f"{each.edit + 1:>4} {each.prompt}: {each.reason}", _WIDTH, subsequent_indent=" " * 5
         )
-
-
-def _fact(fact: TracedFact) -> str:
-    return f"{fact.prompt} -> {fact.answer}{'*' if fact.own else ''}"
 
 
 def _fact_row(text: str, clean: float, noisy: float) -> str:
@@ -132,7 +129,9 @@ def _advice(tracing: Tracing) -> Iterator[str]:
     held = f", its window holds layers {window[0]} to {window[-1]}" if len(window) > 1 else ""
     yield f"* the largest effect is at layer {best}{held}"
     yield from _first_layer(tracing)
-    near = _within(tracing.layers[:-1], tracing.layers[best])
+    most = tracing.layers[best].mlp
+    low = _ends(most)[0]
+    near = [each.layer for each in tracing.layers[:-1] if low <= each.mlp.value < most.value]
     if near:
         yield from wrap(f"  layers within its interval: {', '.join(map(str, near))}", _WIDTH)
     yield "for an editor of one layer (rome, rome-eac):"
@@ -154,11 +153,6 @@ def _first_layer(tracing: Tracing) -> list[str]:
         "the MLP of layer 0, which undoes part of the noise itself"
     )
     return wrap(text, _WIDTH, initial_indent="  ", subsequent_indent="  ")
-
-
-def _within(layers: Sequence[LayerEffect], best: LayerEffect) -> list[int]:
-    low = _ends(best.mlp)[0]
-    return [each.layer for each in layers if low <= each.mlp.value < best.mlp.value]
 
 
 # The picture, in the units of its viewBox.
