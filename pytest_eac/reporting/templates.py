@@ -1,11 +1,12 @@
-"""The templates of HTML and SVG, in which every text is escaped."""
+"""The templates of HTML, SVG and Markdown, in which every text is escaped."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
-from pytest_eac.untrusted_text import visible
+from pytest_eac.untrusted_text import markdown, visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
 
 @cache
 def template(name: str) -> Template:
-    """Return a template by its path in this folder."""
+    """Return a template by its path in the package."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    is_markdown = name.endswith(".md.j2")
     environment = Environment(
-        loader=PackageLoader("pytest_eac.reporting", "."),
-        autoescape=True,
-        finalize=_visible,
+        loader=PackageLoader("pytest_eac", "."),
+        autoescape=not is_markdown,  # noqa: S701 - Markdown has an escape of its own
+        finalize=partial(_harmless, markdown if is_markdown else visible),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -28,9 +30,9 @@ def template(name: str) -> Template:
     return environment.get_template(name)
 
 
-def _visible(value: Any) -> Any:
-    """Show what is invisible in a text; what a template marks as safe is left as it is."""
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+def _harmless(show: Callable[[str], str], value: Any) -> Any:
+    """Show a text; what a template marks as safe is left as it is."""
+    return show(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def _number(value: float | None, digits: int = 3) -> str:

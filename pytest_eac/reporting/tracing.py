@@ -179,7 +179,7 @@ def tracing_svg(tracing: Tracing, model: str) -> str:
         return frame.path(svg.Point(x=x, y=y) for x, y in enumerate(values))
 
     lower = frame.path(svg.Point(x=x, y=ends[x][0]) for x in reversed(range(len(layers))))
-    picture = template("tracing.svg.j2").render(
+    picture = template("reporting/tracing.svg.j2").render(
         title=f"Causal tracing of {model}",
         fit=fit,
         effect=f"MLP outputs of {_window(tracing)} restored, mean of "

@@ -79,7 +79,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
     """
     here = files("pytest_eac.reporting.html")
     findings = [f"{chain.name}: {line}" for chain in record.chains for line in diagnose(chain)]
-    return template("html/page.html.j2").render(
+    return template("reporting/html/page.html.j2").render(
         headline=headline(outcomes),
         parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
         findings=findings,
