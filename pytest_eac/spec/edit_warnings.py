@@ -11,7 +11,7 @@ from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.schema.spec_file import Match
 from pytest_eac.spec.yaml.places import Where
 
-_Warning = tuple["Where", str]
+_Warning = tuple[Where, str]
 
 
 def edit_warnings(draft: Draft, edits: tuple[Edit, ...]) -> tuple[SpecProblem, ...]:

@@ -17,6 +17,7 @@ from pytest_eac.spec.schema.methods import methods_with
 from pytest_eac.spec.schema.spec_file import json_schema
 from pytest_eac.spec.types import REFUSED
 from pytest_eac.spec.yaml.places import MarkedValue, Where
+from pytest_eac.strict_json import shown
 
 
 def problems_of(error: ValidationError, marked: MarkedValue) -> list[SpecProblem]:
@@ -120,8 +121,7 @@ def _shown(value: Any) -> str:
             return "a mapping"
         case tuple():
             return "a list" if value else "an empty list"
-    text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."
+    return shown(value)
 
 
 @cache

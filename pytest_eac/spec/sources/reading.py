@@ -22,6 +22,7 @@ from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.registry import SOURCES, find
 from pytest_eac.spec.schema.edits import EditSource, InlineEdit, from_inline
 from pytest_eac.spec.sources.source_format import SourceFormat
+from pytest_eac.strict_json import shown
 from pytest_eac.text.spacing import Space
 
 _Numbered = tuple[int, tuple[int, str]]  # of a record: its number, its line and its text
@@ -115,6 +116,4 @@ def _field_problem(detail: Any, names: Mapping[str, str]) -> str:
         return f"field {field} is unknown; known are {', '.join(InlineEdit.model_fields)}"
     if not detail["loc"]:  # no more of it is shown: the file may be no data at all
         return f"{field} is no JSON object: {detail['msg']}"
-    found = repr(detail["input"])
-    short = found if len(found) <= 60 else found[:57] + "..."
-    return f"field {field}: found {short}: {detail['msg']}"
+    return f"field {field}: found {shown(detail['input'])}: {detail['msg']}"
