@@ -1,7 +1,4 @@
-"""Consistency of the parts of a spec: names that must exist, counts that must fit.
-
-docs/limits.md has the numbers that bound how much one spec may ask for.
-"""
+"""Consistency of the parts of a spec: names that must exist, counts that must fit."""
 
 from __future__ import annotations
 
@@ -12,17 +9,9 @@ from pytest_eac.spec.metrics import BUILT_IN, NEEDS, OF_EDITED, described
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.registry import METRICS, names
+from pytest_eac.spec.size_limits import too_many_items, too_many_scores
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
 from pytest_eac.spec.yaml.places import Where
-
-MAX_ITEMS = 10_000
-"""How many items one spec may have; each check of a chain is one."""
-MAX_SCORES = 1_000_000
-"""How many edits a chain may ask about, summed over its checkpoints: at each, all made so far.
-
-Where every prompt is missed, each takes about 800 bytes of the record, and four times that in
-memory when the record is read.
-"""
 
 
 def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
@@ -30,7 +19,7 @@ def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
     written = draft.written
     if message := batch_trouble(written.sequence.batch, methods):
         draft.complain(("sequence", "batch"), message)
-    if _too_many_items(draft, methods):
+    if too_many_items(draft, methods):
         return
     for index, seed in enumerate(written.seeds):
         if seed in written.seeds[:index]:
@@ -116,7 +105,7 @@ def check_data(draft: Draft, edits: tuple[Edit, ...]) -> None:
     checks = draft.written.checks
     _check_orderings_data(draft, edits)
     count = len(edits)
-    if _too_many_scores(draft, count):
+    if too_many_scores(draft, count):
         return
     for index, at in enumerate(draft.written.sequence.checkpoints):
         if message := _no_checkpoint(draft, at, count):
@@ -164,35 +153,3 @@ def _check_success(draft: Draft, edits: tuple[Edit, ...]) -> None:
                 f"{edit.origin} ({edit.subject}) has no truth; add it or take match: accuracy",
             )
             return
-
-
-def _too_many_items(draft: Draft, methods: tuple[SpecMethod, ...]) -> bool:
-    """Report more items than ``MAX_ITEMS``; say whether there are."""
-    written = draft.written
-    orders = written.orderings.properties(written.checks) if written.orderings else ()
-    seeds, compared = len(written.seeds), len(written.checks.compare)
-    checks = max(1, len(written.checks.named()) + len(orders))
-    total = len(methods) * seeds * checks + compared
-    if total <= MAX_ITEMS:
-        return False
-    parts = {"methods": len(methods), "seeds": seeds, "checks": checks + compared}
-    draft.complain(
-        (max(parts, key=lambda part: parts[part]),),
-        f"found {total:,} items ({len(methods):,} methods x {seeds:,} seeds x {checks:,} checks, "
-        f"and {compared:,} comparisons), expected at most {MAX_ITEMS:,}: write several specs",
-    )
-    return True
-
-
-def _too_many_scores(draft: Draft, count: int) -> bool:
-    """Report checkpoints at which ``count`` edits are asked about too often; say whether so."""
-    checkpoints = set(draft.written.sequence.checkpoints)
-    scores = sum(min(at, count) for at in checkpoints)
-    if scores <= MAX_SCORES:
-        return False
-    draft.complain(
-        ("sequence", "checkpoints"),
-        f"found {len(checkpoints):,} checkpoints for {count:,} edits: since each asks about every "
-        f"edit made so far, {scores:,} answers; expected at most {MAX_SCORES:,}: take fewer",
-    )
-    return True

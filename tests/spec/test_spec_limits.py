@@ -14,7 +14,7 @@ import pytest
 
 from pytest_eac.data import files
 from pytest_eac.errors import DataError
-from pytest_eac.spec import consistency, detect, extends, registry
+from pytest_eac.spec import detect, extends, registry, size_limits
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.schema.edits import EditSource
 from pytest_eac.spec.sources.reading import read_source
@@ -285,7 +285,7 @@ def test_many_parents_that_aliases_make_large_are_refused_before_they_are_all_re
 
 
 def test_the_items_of_a_spec_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(consistency, "MAX_ITEMS", 12)
+    monkeypatch.setattr(size_limits, "MAX_ITEMS", 12)
     checks = "methods: [rome, memit]\nchecks: {efficacy: {min: 0.5}, retention: {min: 0.5}}\n"
     file = tmp_path / "x.eac.yaml"
     assert load_spec(write(file, HEAD + checks + "seeds: [1, 2, 3]\n"))
@@ -304,7 +304,7 @@ def test_seeds_by_the_thousand_are_refused(tmp_path: Path) -> None:
 def test_checkpoints_times_edits_are_bounded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(consistency, "MAX_SCORES", 6)
+    monkeypatch.setattr(size_limits, "MAX_SCORES", 6)
     file = tmp_path / "x.eac.yaml"
     text = "eac: 1\n" + facts(4)
     assert load_spec(write(file, text + "sequence: {checkpoints: [1, 2, 3, 3]}\n"))
