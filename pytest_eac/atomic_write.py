@@ -3,8 +3,6 @@
 :mod:`pytest_eac.store` is the only module that writes, and writes through these.
 """
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import os

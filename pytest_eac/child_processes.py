@@ -1,7 +1,5 @@
 """Child processes of our own, which may be given a bound on memory."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

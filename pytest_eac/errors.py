@@ -3,8 +3,6 @@
 Every message says where, what was found, what was expected, and what to do.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

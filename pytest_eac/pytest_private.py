@@ -3,8 +3,6 @@
 A test holds that they are there, with the newest pytest and the oldest one that is supported.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any

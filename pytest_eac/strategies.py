@@ -5,8 +5,6 @@ its numbers from the constants of whatever modules happen to be loaded, where th
 the same seed would give other orders in another run. No module has constants there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache

@@ -6,8 +6,6 @@ it is applied where text leaves the program, so that no message needs to remembe
 leave a text that they have already treated as it is, or escape its markup alone.
 """
 
-from __future__ import annotations
-
 import html
 import json
 import re

@@ -1,7 +1,5 @@
 """Scores of answers: against what was expected, and for how varied a text is."""
 
-from __future__ import annotations
-
 import unicodedata
 from collections import Counter
 from collections.abc import Hashable, Iterator, Sequence

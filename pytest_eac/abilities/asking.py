@@ -1,7 +1,5 @@
 """What an ability asks of a model, and how its answers are summarised."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol

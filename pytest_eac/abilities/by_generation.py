@@ -1,7 +1,5 @@
 """Abilities asked by generation: the model goes on greedily, and only the new text is scored."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

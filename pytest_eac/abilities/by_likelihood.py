@@ -1,7 +1,5 @@
 """Abilities asked by likelihood: which of the candidates does the model find likeliest?"""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass

@@ -1,7 +1,5 @@
 """Items of the abilities' data sets: where they come from, and how their fields are read."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import random

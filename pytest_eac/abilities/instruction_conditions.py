@@ -3,8 +3,6 @@
 A condition takes the text and the instruction's arguments by the names that IFEval gives them.
 """
 
-from __future__ import annotations
-
 import json
 import re
 

@@ -6,8 +6,6 @@ by rules and not by a trained model, the language of a text is not looked at, an
 literally.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any

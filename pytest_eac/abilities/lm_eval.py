@@ -1,7 +1,5 @@
 """Abilities that lm-evaluation-harness asks: any of its tasks, on the model as it is now."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """What a task of lm-evaluation-harness is asked for: metric, items, what guessing scores."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import is_dataclass

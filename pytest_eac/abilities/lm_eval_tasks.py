@@ -1,7 +1,5 @@
 """Tasks of lm-evaluation-harness: found by name, loaded with their data."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import logging

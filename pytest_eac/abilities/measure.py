@@ -1,7 +1,5 @@
 """The abilities of a spec, measured before the first edit and compared with that afterwards."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any

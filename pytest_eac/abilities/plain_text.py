@@ -1,7 +1,5 @@
 """Abilities that need no answers: how well plain text is predicted, and how far that has moved."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any

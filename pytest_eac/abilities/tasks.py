@@ -1,7 +1,5 @@
 """The built-in abilities, made ready to be asked; ``built_in/`` has what each asks."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Prompts: each ability's own template with its fixed examples, or the one that a spec gives."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Abilities of other packages, and how their results and those of metrics are read."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any

@@ -5,8 +5,6 @@ files with their sizes and SHA-256, and is used only if that is right. A broken 
 with a warning.
 """
 
-from __future__ import annotations
-
 import atexit
 import hashlib
 import json

@@ -4,8 +4,6 @@ Only files and folders with names that this package gives are counted or removed
 followed: a file that somebody has put there stays, and so does the target of a link.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import re

@@ -1,7 +1,5 @@
 """The ``pytest-eac`` helper: what pytest itself has no command for."""
 
-from __future__ import annotations
-
 import argparse
 import io
 import sys

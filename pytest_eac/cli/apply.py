@@ -1,7 +1,5 @@
 """``pytest-eac apply``: an export's deltas are added to its base, or taken away again."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

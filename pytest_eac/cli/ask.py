@@ -1,7 +1,5 @@
 """``pytest-eac ask``: what a model says to a spec's prompts before any edit."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``pytest-eac cache``: what is kept from run to run, shown or removed."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``pytest-eac compare``: results files compared with the first, or the chains of one."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

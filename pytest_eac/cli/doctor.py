@@ -1,7 +1,5 @@
 """``pytest-eac doctor``: what works on this machine, what is missing, and how to install it."""
 
-from __future__ import annotations
-
 import argparse
 import platform
 import shutil

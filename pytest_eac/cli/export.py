@@ -1,7 +1,5 @@
 """``pytest-eac export``: a model is edited as a spec says, and written out."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import get_args

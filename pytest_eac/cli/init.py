@@ -1,7 +1,5 @@
 """``pytest-eac init``: a first spec, with comments, that runs as it is."""
 
-from __future__ import annotations
-
 import argparse
 from importlib import resources
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``pytest-eac locate``: the layers where a model keeps a spec's facts."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

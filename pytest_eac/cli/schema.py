@@ -1,7 +1,5 @@
 """``pytest-eac schema``: the JSON Schema of a spec, for editors."""
 
-from __future__ import annotations
-
 import argparse
 import json
 

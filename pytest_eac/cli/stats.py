@@ -1,7 +1,5 @@
 """``pytest-eac stats build``: covariances are measured ahead of time."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``pytest-eac validate``: specs are checked without running them."""
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The model that methods are tried on, which is kept as it was loaded."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """How pytest runs the suite: which methods are tried, and on what model."""
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from pathlib import Path
 

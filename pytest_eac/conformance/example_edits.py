@@ -1,7 +1,5 @@
 """The edits that methods are tried with."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from pytest_eac.spec.edits import Edit, place

@@ -1,7 +1,5 @@
 """What the tests of a method require of a sequence of edits, each with what to do if it fails."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """What a sequence of edits, and whoever measures it, relies on of any method: a promise a test."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """A method on trial: sequences of edits as a chain makes them."""
 
-from __future__ import annotations
-
 import inspect
 import traceback
 from collections.abc import Iterator, Mapping

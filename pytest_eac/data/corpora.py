@@ -1,7 +1,5 @@
 """Texts to measure statistics on: the built-in corpus, a file, or a data set of the hub."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Files as bytes and as text: opening, decoding, reading by lines, hashing."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import io

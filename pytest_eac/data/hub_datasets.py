@@ -1,7 +1,5 @@
 """Data sets of the Hugging Face hub: their files on this machine, and the rows in them."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterator

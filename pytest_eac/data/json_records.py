@@ -4,8 +4,6 @@ A list is in memory whole, but as text alone: its records are found one at a tim
 larger than any record is refused before it is built.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

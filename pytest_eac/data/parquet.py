@@ -5,8 +5,6 @@ a dictionary that every row names, or every element of a list in one row. No par
 beforehand how much. Nor can a broken file bring down more than the child.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -3,8 +3,6 @@
 Text is read a line at a time, so that a file of another kind is refused before it fills the memory.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Which dimensions carry an edit: the weighted-gradient saliency of Editing Anchor Compression."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

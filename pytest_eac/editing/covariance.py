@@ -5,8 +5,6 @@ for. Only the sum is held: memory does not grow with the corpus. The cache keeps
 weights' fingerprint, the module, the corpus and its length; an interrupted run continues.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

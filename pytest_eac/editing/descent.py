@@ -1,7 +1,5 @@
 """Gradient descent: Adam within a ball, for several edits at once, each independent."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

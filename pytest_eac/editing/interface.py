@@ -1,7 +1,5 @@
 """What a method is given besides the model, and what it returns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any

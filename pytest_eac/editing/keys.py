@@ -4,8 +4,6 @@ No token behind the subject can change what is read there, and no layer above th
 only the part before them is run.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,7 +1,5 @@
 """Which layers and modules a method changes."""
 
-from __future__ import annotations
-
 from pytest_eac.errors import SettingsError
 from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.spec.methods import find_method

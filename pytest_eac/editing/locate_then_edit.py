@@ -6,8 +6,6 @@ that makes the one follow from the other. Methods differ in their
 :class:`pytest_eac.editing.recipe.Recipe` alone.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 

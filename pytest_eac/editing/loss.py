@@ -1,7 +1,5 @@
 """How unlikely the targets are under other weights: what fine-tuning minimises."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import torch

@@ -1,7 +1,5 @@
 """The second moment of a layer's inputs as updates use it: solved with, and projected on."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 import torch

@@ -5,8 +5,6 @@ regularisers on ``delta`` are added by the value solver. Several edits share one
 row sees another.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

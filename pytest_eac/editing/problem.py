@@ -1,7 +1,5 @@
 """What an update rule is given: where to write, what to write, what to leave alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -3,8 +3,6 @@
 Contexts are short texts before a prompt, so that an edit holds wherever the fact is asked for.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch

@@ -1,7 +1,5 @@
 """Edits one after another on the changing model."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager

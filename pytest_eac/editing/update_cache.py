@@ -4,8 +4,6 @@ The key of an update holds the key of the one before it, and that of the first o
 model: what a sequence shares with another from its beginning on, it shares in the cache.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -6,8 +6,6 @@ descent on the same objective, with other variables and other penalties. Edits o
 searched together, each for itself: they share the forward pass and nothing else.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The model card of an export, which the template beside this file writes."""
 
-from __future__ import annotations
-
 from pytest_eac.records.manifest import Manifest
 from pytest_eac.reporting.templates import template
 

@@ -5,8 +5,6 @@ second file: the difference of the weights' bit patterns, read as whole numbers.
 base gives the edited weights, subtracting it from those gives the base, both to the last bit.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """A chain run to its end, and how its edits changed the weights."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Edits as a PEFT LoRA adapter, lossless up to rounding where the rank allows."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A whole model: the base's files, with some tensors replaced and all else as it was."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What is left of a model's abilities against the limits of a spec."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from pytest_eac.judging.hypotheses import Correction, of_ability

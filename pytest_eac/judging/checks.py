@@ -1,7 +1,5 @@
 """A chain's record against the limits of its spec."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache, partial

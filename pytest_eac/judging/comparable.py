@@ -1,7 +1,5 @@
 """Can a stored chain be compared with another one, or judged by a spec?"""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path

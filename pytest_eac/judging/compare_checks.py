@@ -1,7 +1,5 @@
 """Two methods of a spec compared on the same edits."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, isclose, log, log2, nan

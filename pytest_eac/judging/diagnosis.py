@@ -1,7 +1,5 @@
 """What checks that fail together point to in the method's own terms, and what to change."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any

@@ -1,7 +1,5 @@
 """How many edits do not count in a metric, in words."""
 
-from __future__ import annotations
-
 from pytest_eac.records.run import Chain, Excluded
 from pytest_eac.spec.metrics import described
 

@@ -1,7 +1,5 @@
 """How a chain's deviation grows from edit to edit."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal
 

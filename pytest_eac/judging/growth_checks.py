@@ -1,7 +1,5 @@
 """Verdicts on how a chain's deviation grows."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """The hypotheses that a confidence is about, and their multiple-testing correction."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil

@@ -1,7 +1,5 @@
 """Limits, the numbers that must be within them, and the verdict on these."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The search for the simplest order of edits that breaks something, within a budget."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field

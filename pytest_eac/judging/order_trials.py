@@ -1,7 +1,5 @@
 """What must hold under every order of a chain's edits, tried on one order after another."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol

@@ -1,7 +1,5 @@
 """What must hold under every order of a spec's edits, judged by the orders that are tried."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from pytest_eac.judging.limits import undecided

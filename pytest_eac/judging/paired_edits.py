@@ -1,7 +1,5 @@
 """The same edits (items, seeds) under two methods, in two runs, or with two settings."""
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Has a chain become worse than its baseline?"""
 
-from __future__ import annotations
-
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.run_diff import LEVEL, Change, PairedScore, change_of
 from pytest_eac.records.run import Chain, Verdict

@@ -1,7 +1,5 @@
 """What a released checkpoint has changed of its base, against what its spec allows."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path

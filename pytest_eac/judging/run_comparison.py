@@ -1,7 +1,5 @@
 """Results files compared with the first of them, or the chains of one with each other."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 

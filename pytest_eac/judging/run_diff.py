@@ -1,7 +1,5 @@
 """How the metrics of a chain have changed from one record to another, and in which edits."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Chains that were recorded earlier: found in a results file, and fit for a spec of today."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePath

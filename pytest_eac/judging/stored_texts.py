@@ -1,7 +1,5 @@
 """Texts of edits that a results file leaves out, taken from the specs where these are at hand."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -4,8 +4,6 @@ It is run in a child process that has a bound on time and memory: Jinja's sandbo
 from files and from Python, but not from looping or from making a text that fills the memory.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The child process that runs a chat template; see :mod:`pytest_eac.lm.chat`."""
 
-from __future__ import annotations
-
 import json
 import sys
 from typing import Any

@@ -1,7 +1,5 @@
 """The device that a model is on, and its memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass

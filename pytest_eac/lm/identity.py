@@ -1,7 +1,5 @@
 """What a model's outputs depend on besides its inputs."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from importlib.metadata import version

@@ -4,8 +4,6 @@ To add an architecture, add a line to ``LAYOUTS`` under its ``model_type``; noth
 names of modules.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from typing import Any
 

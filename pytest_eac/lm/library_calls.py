@@ -3,8 +3,6 @@
 A broken file makes them raise anything, and print what it holds.
 """
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

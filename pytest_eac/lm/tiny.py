@@ -1,7 +1,5 @@
 """A model of random weights, made in memory: what to try a method on where there is no other."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -3,8 +3,6 @@
 A test holds that they are there, with the newest transformers and the oldest that is supported.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from transformers import GenerationConfig, PreTrainedConfig, PreTrainedModel

@@ -1,7 +1,5 @@
 """Weights as values: low-rank deltas, exact restore, fingerprints."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

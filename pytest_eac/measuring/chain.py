@@ -1,7 +1,5 @@
 """One chain: edit, measure, edit, measure, ... and a record of it all."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy

@@ -1,7 +1,5 @@
 """What is measured of an edited model: right after an edit, and at a checkpoint."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from math import isfinite, sqrt
 

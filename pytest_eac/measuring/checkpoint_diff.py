@@ -3,8 +3,6 @@
 Only a few rows of one tensor of each are in memory, whatever the size of the model.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import sqrt

@@ -1,7 +1,5 @@
 """How far the edited matrices are from the original ones: the quantity that EAC holds down."""
 
-from __future__ import annotations
-
 from math import sqrt
 
 import torch

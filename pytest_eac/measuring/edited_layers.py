@@ -1,7 +1,5 @@
 """Which layers of a model a method edits, and with which settings."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from pytest_eac.cache.entries import Cache

@@ -1,7 +1,5 @@
 """Which model, libraries and machine a record was made with."""
 
-from __future__ import annotations
-
 import platform
 from importlib.metadata import PackageNotFoundError, version
 

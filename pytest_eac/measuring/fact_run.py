@@ -1,7 +1,5 @@
 """One fact's runs for causal tracing: clean, corrupted, and with one part restored at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass

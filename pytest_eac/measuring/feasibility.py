@@ -3,8 +3,6 @@
 Only the tokenizer is used, so this costs next to nothing. All edits that fail are in one error.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 

@@ -4,8 +4,6 @@ Content is verified by hashes. What cannot be read off weights (how they came ab
 be consistent with itself and with the spec; docs/gate.md says what that proves.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """A chain's edits in other orders, each order once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path

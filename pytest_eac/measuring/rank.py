@@ -1,7 +1,5 @@
 """The effective rank of a matrix that is read a few rows at a time."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 
 import torch

@@ -4,8 +4,6 @@ Every metric is a mean over edits of a score between 0 and 1; an edit's score is
 prompts.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property

@@ -1,7 +1,5 @@
 """A released model is compared with its base: what was changed, and what it answers."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Forecasts of the time that a long task still takes."""
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable
 from itertools import pairwise

@@ -7,8 +7,6 @@ part's *indirect effect*. ``docs/locate.md`` defines every number.
 Source: Meng et al. (2022), section 2, and ``experiments/causal_trace.py`` of the authors' code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass
 from itertools import count

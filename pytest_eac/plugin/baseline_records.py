@@ -1,7 +1,5 @@
 """A run compared with stored records, or stored in their place."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path

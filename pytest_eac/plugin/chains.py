@@ -1,7 +1,5 @@
 """The outcome of each chain of a run: its record, or the error that stopped it."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 

@@ -1,7 +1,5 @@
 """The order of collection: results are written in it, in whatever order workers end."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from os.path import normpath

@@ -4,8 +4,6 @@ A package that others install announces the same things by entry points instead:
 ``pytest_eac.methods``, ``pytest_eac.metrics``, ``pytest_eac.abilities`` and ``pytest_eac.sources``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

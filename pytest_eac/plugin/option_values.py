@@ -1,7 +1,5 @@
 """Readers of the values of options; each raises ``ValueError`` with what was found and expected."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 

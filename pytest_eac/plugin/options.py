@@ -1,7 +1,5 @@
 """Command-line options and ini values; an ini name is the option's with underscores."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path

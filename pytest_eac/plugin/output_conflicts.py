@@ -1,7 +1,5 @@
 """Checks that each output of a run has a file of its own, which the run does not read either."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Hashable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the command line overrides of a spec."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from pytest_eac.errors import SettingsError

@@ -1,7 +1,5 @@
 """How far a chain is, reported while it runs."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext

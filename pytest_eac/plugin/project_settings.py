@@ -5,8 +5,6 @@ pytest looks for its settings file before it knows any plugin's options. At that
 value of ``--eac-results=FILE`` does not.
 """
 
-from __future__ import annotations
-
 import os
 import shlex
 from collections.abc import Collection, Iterable, Iterator

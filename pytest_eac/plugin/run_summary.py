@@ -1,7 +1,5 @@
 """What a run prints of its specs after collection, and of its chains at the end."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 
 from pytest_eac.judging.diagnosis import diagnose

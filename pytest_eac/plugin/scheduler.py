@@ -4,8 +4,6 @@ The only module that overrides private methods of pytest-xdist: it offers no oth
 together by more than their file, class or mark.
 """
 
-from __future__ import annotations
-
 from xdist.scheduler import LoadScopeScheduling
 from xdist.workermanage import WorkerController
 

@@ -1,7 +1,5 @@
 """Runs that are stopped from outside: they end in order, and say how to go on."""
 
-from __future__ import annotations
-
 import os
 import signal
 import threading

@@ -1,7 +1,5 @@
 """What the workers of pytest-xdist share: a folder in which each finds what others have made."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path

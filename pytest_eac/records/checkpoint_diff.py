@@ -1,7 +1,5 @@
 """What tells two checkpoints apart: plain data, without a model."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
 from typing import Literal

@@ -5,8 +5,6 @@ edits, and what names an edit names one that is there. Nothing that judges or re
 check that again.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict

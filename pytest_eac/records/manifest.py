@@ -1,7 +1,5 @@
 """The ``edit-manifest.json`` of an export: what it is made of, and what it was found to do."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

@@ -3,8 +3,6 @@
 Whoever changes it raises ``SCHEMA``: docs/decisions/0016-results-files.md says how.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """What a causal tracing found, as ``pytest-eac locate`` writes it."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from pytest_eac.strict_json import Count, Number, Share, Size, read_typed

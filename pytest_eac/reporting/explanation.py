@@ -1,7 +1,5 @@
 """A check in words: what it means, what it asks, what it is measured on, and its results."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """A run as Markdown, for the page that a CI system shows of it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 
 from pytest_eac.judging.excluded import excluded_text

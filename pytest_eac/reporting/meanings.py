@@ -3,8 +3,6 @@
 docs/metrics.md has the same sentences as a table.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from string import ascii_uppercase

@@ -1,7 +1,5 @@
 """The outcomes of checks, for those who are not at the terminal."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from pytest_eac.untrusted_text import github_error

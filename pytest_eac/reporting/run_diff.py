@@ -1,7 +1,5 @@
 """What has changed from one run to another, as text, Markdown and JSON."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict

@@ -1,7 +1,5 @@
 """What is drawn on a chart, and where it lies; templates write it as SVG."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import floor, log10

@@ -1,7 +1,5 @@
 """A run's tables for the terminal; 80 columns wide."""
 
-from __future__ import annotations
-
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A causal tracing as text for the terminal, 80 columns wide, and as a picture."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from math import ceil, floor, log10
 from statistics import fmean

@@ -1,7 +1,5 @@
 """Answers and their scores: teacher forcing, likelihood, greedy generation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import takewhile

@@ -1,7 +1,5 @@
 """How well a model predicts plain text."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

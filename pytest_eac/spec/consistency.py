@@ -1,7 +1,5 @@
 """Consistency of the parts of a spec: names that must exist, counts that must fit."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from pytest_eac.spec.edits import Edit

@@ -1,7 +1,5 @@
 """Which YAML files are specs; imports nothing heavy, since every pytest run asks it."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Warnings about edits and prompts that cannot show anything, whatever the method and model."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """One fact to write into a model, as everything after the spec sees it."""
 
-from __future__ import annotations
-
 import unicodedata
 from dataclasses import asdict, dataclass
 from typing import Any

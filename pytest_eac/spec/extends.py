@@ -1,7 +1,5 @@
 """A spec's text laid over the specs that it extends; every value keeps the place it comes from."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ preset of the model (``presets/models``), the preset that the spec names (``pres
 ``paper`` is the defaults), and what the spec itself says.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A spec file, read whole: every problem in it is reported at once, as ``file:line:column``."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 A spec is checked by a method's entry, without loading a model or torch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

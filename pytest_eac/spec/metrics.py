@@ -3,8 +3,6 @@
 All that reads, checks, judges or shows a metric goes by its entry.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 

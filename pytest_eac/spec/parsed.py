@@ -1,7 +1,5 @@
 """A spec file that fits the schema, while everything else in it is checked."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -6,8 +6,6 @@ provide theirs in the same way, by an entry point in the group ``pytest_eac.meth
 ``conftest.py`` registers its own by the hooks ``pytest_eac_register_...``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points

@@ -4,8 +4,6 @@ A module that defines an entry is imported when a spec names it. It is therefore
 what imports torch, is imported by the functions that compute.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name

@@ -1,7 +1,5 @@
 """The methods of a spec: each by its name, with what it is based on and what it mirrors."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial

@@ -1,7 +1,5 @@
 """How much one spec may ask for; docs/limits.md has the numbers."""
 
-from __future__ import annotations
-
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.spec import SpecMethod
 

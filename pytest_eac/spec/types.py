@@ -1,7 +1,5 @@
 """Texts, names and numbers as spec files have them."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 from unicodedata import category
 

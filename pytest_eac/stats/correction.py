@@ -1,7 +1,5 @@
 """Corrections for multiple testing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """Is one method above another on the same items, and by how much?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2

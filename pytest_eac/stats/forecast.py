@@ -1,7 +1,5 @@
 """After how many edits a running total will cross a limit, if it goes on as it has."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ Everything here is fitted to the steps between totals, which are taken to be ind
 standard deviation in proportion to their mean.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace

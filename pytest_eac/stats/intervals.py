@@ -1,7 +1,5 @@
 """Intervals for what few items can say."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import atanh, sqrt, tanh
 from statistics import fmean, stdev

@@ -1,7 +1,5 @@
 """Is the mean of scores between 0 and 1 above a limit, and how many would it take to say so?"""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from math import ceil, fsum, sqrt
 from statistics import fmean, pstdev

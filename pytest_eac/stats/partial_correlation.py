@@ -1,7 +1,5 @@
 """How two numbers go together, given a third, over points that come in groups."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Hashable, Sequence
 

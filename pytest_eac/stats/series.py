@@ -1,7 +1,5 @@
 """A running total and its steps, and how many rows of numbers are held at once."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Is there a trend in a series, how steep is it, and where does it set in?"""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass

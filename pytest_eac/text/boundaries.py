@@ -5,8 +5,6 @@ letter with its accents, however many code points it is written in. Two texts ar
 are canonically equivalent: composed or decomposed, they read alike.
 """
 
-from __future__ import annotations
-
 from functools import cache
 
 import regex

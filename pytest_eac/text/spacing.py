@@ -8,8 +8,6 @@ The rules refine Unicode's default word boundaries (UAX #29), which know no dict
 ``docs/metrics.md`` states them for users.
 """
 
-from __future__ import annotations
-
 import unicodedata
 from typing import Literal, NewType
 

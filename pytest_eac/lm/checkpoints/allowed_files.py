@@ -5,8 +5,6 @@ A file of a release is compared with the base's, or is the base's own byte for b
 ``HARMLESS_KEYS`` (of a configuration), or is reported. docs/gate.md shows these tables.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 

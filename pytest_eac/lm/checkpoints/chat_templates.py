@@ -1,7 +1,5 @@
 """The chat templates of two tokenizers compared: as they load, and as each of their files says."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ other leaves out is no difference. What a file says and loading drops is compare
 another program, or another version of transformers, may go by it.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial

@@ -1,7 +1,5 @@
 """How two values differ, in one line: from where they begin to, and not all of a long one."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path

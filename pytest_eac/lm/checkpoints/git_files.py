@@ -4,8 +4,6 @@ Git takes neither over from the repository that is cloned, but a folder may come
 another way, and then any git command in it may run them.
 """
 
-from __future__ import annotations
-
 import re
 from fnmatch import fnmatchcase
 from pathlib import Path

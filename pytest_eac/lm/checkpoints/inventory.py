@@ -4,8 +4,6 @@ What is on disk and what a hub repository lists are both looked at, in all folde
 not fetched is judged by its name, size and hash.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass

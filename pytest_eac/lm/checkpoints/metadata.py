@@ -3,8 +3,6 @@
 Some loaders go by it: an index may name the type in which transformers loads the weights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any

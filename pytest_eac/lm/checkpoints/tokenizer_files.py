@@ -3,8 +3,6 @@
 A key that transformers drops, or overrules by another file, may still be read by another program.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """The tokenizers of a base and of a release, with their folders."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

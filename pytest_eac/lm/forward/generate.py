@@ -1,7 +1,5 @@
 """Continuing prompts: greedy for answers, top-k sampling for contexts."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

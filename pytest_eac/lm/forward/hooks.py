@@ -3,8 +3,6 @@
 A handle of torch's is a context manager, which removes its hook at the end of the block.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any

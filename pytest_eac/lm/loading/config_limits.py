@@ -7,8 +7,6 @@ size a matrix in GPT-2, a buffer in GPT-J and nothing in Llama. So there is no t
 model is built without memory, and what it would take is counted.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from copy import deepcopy

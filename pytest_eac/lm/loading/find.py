@@ -1,7 +1,5 @@
 """Where a model's files are: a hub id, a folder, a ``.gguf`` file, or an installed package."""
 
-from __future__ import annotations
-
 import importlib.util
 import shlex
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A GGUF file as a model's folder: converted once, and kept in the cache."""
 
-from __future__ import annotations
-
 import logging
 import shutil
 from importlib.util import find_spec

@@ -5,8 +5,6 @@ of files, which is kept in the cache folder, so that a fetched model can be judg
 network.
 """
 
-from __future__ import annotations
-
 import glob
 import shlex
 from collections.abc import Callable, Collection, Sequence

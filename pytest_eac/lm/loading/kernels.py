@@ -5,8 +5,6 @@ Some names in a configuration stand for such code (``attn_implementation: flash_
 architectures have transformers look for it. It is run only if the user trusts the model's code.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager

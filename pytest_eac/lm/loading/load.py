@@ -1,7 +1,5 @@
 """A model and its tokenizer from a hub id, a folder, a ``.gguf`` file, or an installed package."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext

@@ -1,7 +1,5 @@
 """Which files a model's folder or repository has, and which it must or must not have."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase

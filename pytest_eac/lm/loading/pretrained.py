@@ -1,7 +1,5 @@
 """Configuration, weights and tokenizer as transformers loads them; its errors in our terms."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from math import prod
 from pathlib import Path

@@ -4,8 +4,6 @@ It is a message of protocol buffers, of which field 1 is a token with its score 
 (https://protobuf.dev/programming-guides/encoding/).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 # How a message that begins with a token begins, and kinds of fields.

@@ -1,7 +1,5 @@
 """The tensors of a checkpoint on disk, read a few rows at a time; nothing is loaded as a model."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping

@@ -8,8 +8,6 @@ A text's growth is bounded by the largest factor of each step, in bytes of UTF-8
 for all texts. Format: huggingface/tokenizers, ``tokenizer.json``.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator, Mapping

@@ -4,8 +4,6 @@ Anybody may have written them: they can be links out of their folder, pipes, git
 larger than the memory.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator

@@ -3,8 +3,6 @@
 A registry is a dictionary of functions or classes, such as that of attention functions.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Iterable, ValuesView
 from contextlib import suppress

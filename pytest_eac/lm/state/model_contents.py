@@ -1,7 +1,5 @@
 """What a snapshot compares of modules, tensors and configurations; names of differences."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from operator import attrgetter, is_

@@ -6,8 +6,6 @@ later models are loaded by), hooks on all modules, replaced code of transformers
 (:mod:`pytest_eac.lm.state.library_code`), and random numbers.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager

@@ -5,8 +5,6 @@ warnings, and ``sys.path`` (what is loaded already is not searched for again). H
 are included because a run that cannot be stopped in order loses its results.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -5,8 +5,6 @@ may leave more behind than weights: hooks, modules, buffers, flags, configuratio
 :func:`unchanged` requires that such code leaves everything as it was.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial

@@ -1,7 +1,5 @@
 """The state of a tokenizer that later results depend on: compared and restored."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

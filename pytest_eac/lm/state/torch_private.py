@@ -5,8 +5,6 @@ written to. A test holds that the names are there, with the newest torch and the
 supported.
 """
 
-from __future__ import annotations
-
 from operator import attrgetter
 from typing import Any
 

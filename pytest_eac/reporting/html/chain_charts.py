@@ -1,7 +1,5 @@
 """What is drawn of the chains of one model: a line each."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import accumulate

@@ -1,7 +1,5 @@
 """What the page's script shows by hand: every edit of every chain, and what is forgotten when."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from typing import Any

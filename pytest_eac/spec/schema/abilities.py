@@ -1,7 +1,5 @@
 """The abilities that a spec may ask for, and the limits that it may set for them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self

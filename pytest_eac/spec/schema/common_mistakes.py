@@ -1,7 +1,5 @@
 """What was probably meant: common mistakes in the limits of a spec, and what to write instead."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The edits of a spec: one by one, or read from a file."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any
 
 from pydantic import (

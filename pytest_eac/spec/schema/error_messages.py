@@ -1,7 +1,5 @@
 """Validation errors of the schema, reworded in the terms of the file."""
 
-from __future__ import annotations
-
 import re
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """What to edit, and how: the model and the methods of a spec."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (

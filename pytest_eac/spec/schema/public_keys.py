@@ -4,8 +4,6 @@ The files are checked without a package for cryptography, so that a spec can be 
 nothing is verified.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from pathlib import Path

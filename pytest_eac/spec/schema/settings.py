@@ -4,8 +4,6 @@ Every model is frozen, refuses keys that it does not know, and documents its fie
 and the JSON Schema come from here.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo, field_validator

@@ -1,7 +1,5 @@
 """CounterFact (Meng et al. 2022): a JSON list of facts with paraphrases and neighbors."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from pytest_eac.spec.schema.edits import InlineEdit, InlineNeighbor

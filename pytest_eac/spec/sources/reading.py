@@ -4,8 +4,6 @@ Everything wrong with a record is one ``DataError`` that names the file, the lin
 the field.
 """
 
-from __future__ import annotations
-
 import json
 import random
 from array import array

@@ -1,7 +1,5 @@
 """What an entry of the registry says of a format of files with edits, and what formats share."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """zsRE as MEND split it: ``alt`` is written, ``answers[0]`` is the truth."""
 
-from __future__ import annotations
-
 from pydantic import Field
 
 from pytest_eac.spec.schema.edits import InlineEdit, InlineNeighbor

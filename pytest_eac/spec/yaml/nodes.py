@@ -6,8 +6,6 @@ refuses, and what the two versions read differently, is left to ruamel.yaml. Whi
 numbers is decided by YAML 1.2 in either case.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Places in the files that a spec is written in."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ scalars here, so that tags, duplicate keys, depth and the expansion of aliases a
 line and a column instead of being acted upon.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
