@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import accumulate
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from pytest_eac.judging.paired_edits import final_number, metrics_of
 from pytest_eac.reporting.svg import WIDE, Line, Plot, Point, line_plot
@@ -36,8 +33,7 @@ def deviation_plot(chains: Sequence[Chain], grown: Sequence[Growth]) -> Plot | N
         totals = {chain.name: growth.series.total}
         if growth.fits:
             best = growth.fits[0]
-            steps = best.expected(np.array([0.0, *at])).tolist()
-            totals[f"{chain.name}: {best.shape} fitted"] = tuple(accumulate(steps, initial=0.0))
+            totals[f"{chain.name}: {best.shape} fitted"] = tuple(best.totals(growth.series.edges))
         for name, total in totals.items():
             fitted = name != chain.name
             places = zip((0, *at) if fitted else at, total, strict=True)
