@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Norm = Literal["l1", "frobenius"]
 
 _UNRELATED = 0.1
-"""Steps are unrelated if the square of the deviation is their sum of squares, but for this share."""
+"""Steps are unrelated if the squared deviation is their sum of squares, up to this share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,6 +72,8 @@ class Dependence:
 def dependence(values: Floats, contrast: Floats | None = None) -> Dependence:
     """Weigh the correlations that neighbours may have, once a contrast is taken out of the values.
 
+    Their normal scores are looked at: in heavy tails, a single value would hide what the others do.
+
     Args:
         values: (n,), in the order of time.
         contrast: (n,), what the values may follow besides a constant, sum 0; by default nothing.
@@ -80,7 +82,13 @@ def dependence(values: Floats, contrast: Floats | None = None) -> Dependence:
     n = len(values)
     columns = [np.ones(n)] if contrast is None else [np.ones(n), contrast]
     design = np.column_stack(columns)
-    return effects(normalised(log_likelihood(values, design)), design)
+    return effects(normalised(log_likelihood(normal_scores(values), design)), design)
+
+
+def normal_scores(values: Floats) -> Floats:
+    """Return the standard normal quantiles of the values' ranks, ``rank / (n + 1)``; mean 0."""
+    scores = scipy.special.ndtri(scipy.stats.rankdata(values) / (len(values) + 1))
+    return np.asarray(scores - scores.mean())
 
 
 def effects(weights: Floats, design: Floats) -> Dependence:
@@ -135,11 +143,13 @@ def log_likelihood(values: Floats, design: Floats) -> Floats:
         residuals = white - basis @ (basis.T @ white)
         squares = float(residuals @ residuals)
         size = float(np.log(np.abs(np.diag(triangle))).sum())
-        found.append(_restricted(n, p, rho, squares, size))
+        found.append(float(_restricted(n, p, rho, squares, size)))
     return np.array(found)
 
 
-def _restricted(n: int, p: int, rho: float, squares: Floats | float, size: Floats | float) -> float:
+def _restricted(
+    n: int, p: int, rho: float, squares: Floats | float, size: Floats | float
+) -> Floats:
     """Return the log of the restricted likelihood from what whitening left.
 
     Args:
@@ -151,7 +161,7 @@ def _restricted(n: int, p: int, rho: float, squares: Floats | float, size: Float
     """
     rest = 1 - rho**2
     variance = np.maximum(squares / rest, _LEAST_SQUARES * n)
-    return -(n - 1 - p) / 2 * math.log(rest) - size - (n - p) / 2 * np.log(variance)
+    return np.asarray(-(n - 1 - p) / 2 * math.log(rest) - size - (n - p) / 2 * np.log(variance))
 
 
 def _whitened(columns: Floats, rho: float) -> Floats:

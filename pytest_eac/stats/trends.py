@@ -9,16 +9,25 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
 
-from pytest_eac.stats.dependence import RHO, SHORTEST_REGIME, drawn, effects, rise_weights
+from pytest_eac.stats.dependence import (
+    RHO,
+    SHORTEST_REGIME,
+    drawn,
+    effects,
+    normal_scores,
+    rise_weights,
+)
 from pytest_eac.stats.series import batches
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from numpy.typing import NDArray
 
     from pytest_eac.stats.series import Floats
 
@@ -97,12 +106,6 @@ def _rising(n: int) -> float:
     return _rise(range(n))[1]
 
 
-def normal_scores(values: Floats) -> Floats:
-    """Return the standard normal quantiles of the values' ranks, ``rank / (n + 1)``; mean 0."""
-    scores = scipy.special.ndtri(scipy.stats.rankdata(values) / (len(values) + 1))
-    return np.asarray(scores - scores.mean())
-
-
 def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
     """Find where values rise to a new level, and how likely that is by chance.
 
@@ -164,7 +167,7 @@ def _by_turns(n: int) -> list[int]:
     return [n - 1 - k // 2 if k % 2 else k // 2 for k in range(n)]
 
 
-def _rank_scores(ranks: Floats) -> Floats:
+def _rank_scores(ranks: NDArray[Any]) -> Floats:
     """Return each row's standardised rank sums behind each place that splits it in two regimes."""
     n = ranks.shape[1]
     before = np.arange(SHORTEST_REGIME, n - SHORTEST_REGIME + 1)
