@@ -189,7 +189,8 @@ def rows(edits: Sequence[int], runs: int) -> Iterator[str]:
                     " / ".join(f"{each[k]:.2f}" for each in side)
                     for side in zip(*((one.before, one.after) for one in found), strict=True)
                 )
-                yield f"| A1 | `{check}` alarms: {situation.name}, rho {rho:g} | {before} | {after} |"
+                where = f"{situation.name}, rho {rho:g}"
+                yield f"| A1 | `{check}` alarms: {where} | {before} | {after} |"
     for what, measure in (("exponent", exponents), ("slope", slopes)):
         for situation in (EQUAL, SLOW, ALIGNED):
             for rho in (0.0, 0.5):

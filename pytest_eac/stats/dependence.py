@@ -60,7 +60,7 @@ class Dependence:
 
     def p(self, t: float) -> float:
         """Return the probability of a t as large as this one, or larger."""
-        tails = scipy.stats.t.sf(t / np.sqrt(self.inflation), self.freedom)
+        tails = scipy.special.stdtr(self.freedom, -t / np.sqrt(self.inflation))
         return float(np.dot(self.weights, tails))
 
     def quantile(self, confidence: float) -> float:
