@@ -116,7 +116,7 @@ def _acceleration(chain: Chain, name: str, found: Growth, alarm: float) -> Verdi
     if seen is None or seen.smallest_p > alarm:
         return undecided(name, f"{head}undecided: {_more(found, _rising(alarm))}", required)
     failed = seen.p <= alarm
-    says = "the later an edit, the larger its step" if failed else "none seen"
+    says = "later edits make larger steps" if failed else "none seen"
     text = (
         f"{head}{says} (sizes of {found.updates} steps: correlation with time "
         f"{seen.correlation:.2f}, one-sided p={seen.p:.2g}, level {alarm:.3g})"

@@ -42,6 +42,26 @@ def moving(steps: Sequence[float], *, batch: int = 1) -> Chain:
     return replace(of, per_edit=tuple(costs))
 
 
+def walking(sizes: Sequence[float], *, batch: int = 1) -> Chain:
+    """A chain whose steps have these sizes and are at right angles; one a batch."""
+    totals = np.sqrt(np.square(sizes).cumsum()).repeat(batch).tolist()
+    of = chain(checkpoint(len(totals), relative=totals[-1]))
+    costs = [
+        replace(
+            COST,
+            delta_norm=size,
+            deviation=Norms(
+                l1=30 * total,
+                l1_relative=total / 100,
+                frobenius=total,
+                frobenius_relative=total / 200,
+            ),
+        )
+        for total, size in zip(totals, np.repeat(sizes, batch).tolist(), strict=True)
+    ]
+    return replace(of, per_edit=tuple(costs))
+
+
 def steps(n: int, exponent: float = 1.0, scale: float = 0.01) -> list[float]:
     means = np.diff(np.arange(n + 1.0) ** exponent)
     return [scale * each * NOISE[k % len(NOISE)] for k, each in enumerate(means)]
@@ -132,14 +152,55 @@ def test_a_limit_that_is_all_but_reached_needs_many_more_edits() -> None:
 
 def test_an_exponent_is_told_with_its_interval_and_the_other_shapes() -> None:
     found = verdict(moving(steps(20, 0.6)), max_exponent=1.0)
-    first, second = found.message.splitlines()
+    first, second, _, last = found.message.splitlines()
     assert first.startswith("deviation-exponent of rome-s0: 0.586 ")
     assert "95% interval" in first
     assert first.endswith(") after 20 of 20 edits, required at most 1")
-    assert found.low == pytest.approx(0.494, abs=1e-3)
-    assert found.high == pytest.approx(0.675, abs=1e-3)
-    assert second.startswith("weights of the shapes (AICc): ")
-    assert "exponential rate -0." in second
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < 0.494, "the end if neighbouring edits were certain to be independent"
+    assert found.high > 0.675
+    assert second.startswith("exponent of the Frobenius norm: 0.586 (95% interval ")
+    assert last.startswith("weights of the shapes (AICc): ")
+    assert "exponential rate -0." in last
+
+
+EQUAL = [size for size in NOISE for _ in range(2)]
+
+
+@pytest.mark.parametrize("norm", ["l1", "frobenius"])
+def test_an_exponent_of_one_half_is_said_to_mean_equal_unrelated_steps(norm: str) -> None:
+    found = verdict(walking(EQUAL), norm, max_exponent=0.9)
+    assert found.observed == pytest.approx(0.5, abs=0.1)
+    assert "0.5 means equal steps in unrelated directions; above it, steps grow" in found.message
+    assert "\nthe steps point in unrelated directions: the deviation is 1 times " in found.message
+    assert "(AICc): walk " in found.message
+
+
+def test_steps_that_point_the_same_way_are_told_from_steps_that_grow() -> None:
+    growing = [(k + 1) ** 0.5 * size for k, size in enumerate(EQUAL)]
+    found = verdict(walking(growing), "frobenius", max_exponent=2)
+    assert found.observed == pytest.approx(1, abs=0.15)
+    assert "the steps point in unrelated directions" in found.message
+    aligned = verdict(moving(steps(20)), "frobenius", max_exponent=2)
+    assert aligned.observed == pytest.approx(1, abs=0.1)
+    assert "the steps partly point the same way" in aligned.message
+    back = verdict(walking([2 * size for size in EQUAL]), max_exponent=2)
+    halved = replace(walking(EQUAL), per_edit=walking(EQUAL).per_edit)
+    costs = [replace(cost, delta_norm=2 * cost.delta_norm) for cost in halved.per_edit]
+    undone = verdict(replace(halved, per_edit=tuple(costs)), max_exponent=2)
+    assert "the steps partly undo one another: the deviation is 0.5 times" in undone.message
+    assert "undo" not in back.message
+
+
+def test_squares_are_fitted_only_where_steps_are_unrelated() -> None:
+    """With more edits than show it, the interval from squares is the narrower one by far."""
+    assert series_of(walking(EQUAL), "frobenius").order == 2
+    assert series_of(walking(EQUAL), "l1").order == 1
+    assert series_of(moving(steps(20)), "frobenius").order == 1
+    found = [verdict(walking(EQUAL), norm, max_exponent=9) for norm in ("frobenius", "l1")]
+    widths = [(each.high or 0) - (each.low or 0) for each in found]
+    assert widths[0] < widths[1]
 
 
 def test_an_undecided_number_of_a_chain_in_batches_counts_edits() -> None:
@@ -189,7 +250,7 @@ def test_a_claim_of_growth_that_holds_alone_may_be_undecided_among_others() -> N
 
 
 def test_an_alarm_is_not_made_rarer_by_other_checks() -> None:
-    of = moving([0.01, 0.011, 0.012, 0.013])  # p = 0.042
+    of = moving([0.01, 0.012, 0.011, 0.013, 0.012, 0.014, 0.0135, 0.015])  # p between .01 and .05
     limits = {"no_acceleration": True, "max_slope": 9.0, "confidence": 0.95}
     others = {"locality": {"min": 0.01, "confidence": 0.95}}
     checks = Checks.model_validate({"deviation": {"growth": limits}, **others})
@@ -252,22 +313,67 @@ def test_edits_that_move_the_weights_more_and_more_accelerate() -> None:
     assert verdict(moving(steps(20)), no_acceleration=True).outcome == "passed"
     found = verdict(moving(steps(20, 2.0)), no_acceleration=True)
     assert found.outcome == "failed"
-    assert "an edit moves the weights more the later it comes" in found.message
+    assert "later edits make larger steps" in found.message
     assert "level 0.05" in found.message
 
 
 def test_the_level_of_an_alarm_is_what_the_confidence_leaves() -> None:
-    rising = moving([0.01, 0.011, 0.012, 0.013])  # the clearest of 24 orders: p = 0.042
+    rising = moving([0.01, 0.011, 0.012, 0.013, 0.014, 0.015])  # one order of 720: p = 0.0014
     assert verdict(rising, no_acceleration=True).outcome == "failed"
-    surer = verdict(rising, no_acceleration=True, confidence=0.99)
+    surer = verdict(rising, no_acceleration=True, confidence=0.999)
     assert surer.outcome == "undecided"
-    assert "needs about 5 edits" in surer.message
+    assert "needs about 7 edits" in surer.message
 
 
-def test_three_edits_cannot_accelerate_beyond_doubt() -> None:
-    found = verdict(moving([0.01, 0.02, 0.03]), no_acceleration=True)
+def test_five_edits_cannot_accelerate_beyond_doubt() -> None:
+    found = verdict(moving([0.01, 0.02, 0.03, 0.04, 0.05]), no_acceleration=True)
     assert found.outcome == "undecided"
-    assert "needs about 4 edits" in found.message
+    assert "needs about 6 edits" in found.message
+
+
+DOUBLED = [*(size for size in NOISE for _ in range(2)), *(2 * size for size in NOISE for _ in "ab")]
+
+
+def test_steps_that_double_are_an_alarm_though_the_deviation_grows_ever_more_slowly() -> None:
+    """Increments of the deviation rise by a quarter only: those of equal steps in a walk fall."""
+    of = walking(DOUBLED)
+    increments = series_of(of, "l1").steps
+    assert increments[20:].mean() < 1.3 * increments[:20].mean()
+    for norm in ("l1", "frobenius"):
+        assert verdict(of, norm, no_acceleration=True).outcome == "failed"
+        found = verdict(of, norm, no_collapse_before=30)
+        assert found.outcome == "failed"
+        assert "from edit 21 on, steps are 2.0 times as large as before" in found.message
+
+
+def test_equal_steps_and_steps_that_shrink_are_no_alarm() -> None:
+    for sizes in (EQUAL, DOUBLED[::-1]):
+        assert verdict(walking(sizes), no_acceleration=True).outcome == "passed"
+        assert verdict(walking(sizes), no_collapse_before=15).outcome == "passed"
+
+
+def test_a_last_batch_of_fewer_edits_is_no_fall_of_step_sizes() -> None:
+    """The step of a batch of unrelated edits grows with the root of how many they are."""
+    of = walking([2.0 * size for size in NOISE], batch=4)
+    last = walking([*(2.0 * size for size in NOISE), 1.0], batch=4)
+    short = replace(last, per_edit=last.per_edit[:41])
+    assert growth(of).sizes == pytest.approx(NOISE)
+    assert growth(short).sizes == pytest.approx([*NOISE, 1.0])
+
+
+@pytest.mark.parametrize("limits", [{"no_acceleration": True}, {"no_collapse_before": 9}])
+def test_alarms_are_undecided_where_a_method_gives_no_sizes(limits: dict[str, Any]) -> None:
+    of = walking(EQUAL)
+    costs = [*of.per_edit[:7], replace(of.per_edit[7], delta_norm=0.0), *of.per_edit[8:]]
+    found = verdict(replace(of, per_edit=tuple(costs)), **limits)
+    assert found.outcome == "undecided"
+    assert "no size for some updates after which the weights have changed" in found.message
+    assert growth(replace(of, per_edit=tuple(costs))).alignment is None
+    assert verdict(replace(of, per_edit=tuple(costs)), max_exponent=2).outcome == "passed"
+
+
+def test_an_edit_that_changes_nothing_has_the_size_zero() -> None:
+    assert growth(walking([1.0, 0.0, 0.0, 2.0])).sizes == (1.0, 0.0, 0.0, 2.0)
 
 
 # Collapse
@@ -279,7 +385,7 @@ def test_a_collapse_is_said_with_its_edit_and_how_much_larger_edits_are() -> Non
     found = verdict(moving(COLLAPSING), no_collapse_before=20)
     assert found.outcome == "failed"
     assert found.observed == 13
-    assert "from edit 13 on, each moves the weights 4." in found.message
+    assert "from edit 13 on, steps are 4.0 times as large as before" in found.message
 
 
 def test_a_collapse_at_the_edit_or_later_passes_and_is_told() -> None:
@@ -287,6 +393,16 @@ def test_a_collapse_at_the_edit_or_later_passes_and_is_told() -> None:
     found = verdict(moving(COLLAPSING), no_collapse_before=13)
     assert found.outcome == "passed"
     assert "from edit 13 on" in found.message
+
+
+@pytest.mark.parametrize(("factor", "outcome"), [(1.9, "passed"), (2.1, "failed")])
+def test_a_rise_to_less_than_twice_is_no_collapse(factor: float, outcome: str) -> None:
+    rise = [*NOISE, *NOISE, *(factor * size for size in (*NOISE, *NOISE))]
+    seen = growth(walking(rise)).onset
+    assert seen is not None
+    assert (seen.index, seen.factor) == (20, pytest.approx(factor))
+    assert seen.p <= 0.05
+    assert verdict(walking(rise), no_collapse_before=30).outcome == outcome
 
 
 def test_a_rise_by_less_than_half_is_no_collapse() -> None:
@@ -306,7 +422,7 @@ def test_what_was_not_run_cannot_have_stayed_whole() -> None:
 def test_too_few_edits_to_see_any_collapse_are_undecided() -> None:
     found = verdict(moving(steps(6)), no_collapse_before=3)
     assert found.outcome == "undecided"
-    assert "needs about 8 edits" in found.message
+    assert "needs about 10 edits" in found.message
 
 
 def test_a_collapse_is_seen_however_late_one_asks() -> None:
