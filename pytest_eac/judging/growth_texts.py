@@ -22,7 +22,9 @@ def reading(found: Growth) -> list[str]:
     fitted = found.exponent
     if fitted is None:
         return []
-    means = "0.5 means equal steps in unrelated directions; above it, steps grow or point one way"
+    means = (
+        "0.5 means equal steps in unrelated directions; above 0.5, steps grow or point the same way"
+    )
     if found.norm == "frobenius":
         lines = [f"an exponent of {means}"]
     else:
@@ -41,7 +43,7 @@ def directions(found: Growth) -> list[str]:
         says = "the steps partly point the same way"
     else:
         says = "the steps partly undo one another"
-    return [f"{says}: the deviation is {found.alignment:.3g} times that of unrelated steps"]
+    return [f"{says}: deviation {found.alignment:.3g} times that of unrelated steps of these sizes"]
 
 
 def outlook(bounds: DeviationBounds, found: Growth) -> list[str]:

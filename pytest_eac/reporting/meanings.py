@@ -44,8 +44,8 @@ MEANINGS = {
     **{name: _of(metric) for name, metric in metrics.BUILT_IN.items()},
     "deviation-exponent": Meaning(
         says="Does deviation grow no faster than a power of the number of edits? In the Frobenius "
-        "norm, 0.5 means equal steps in unrelated directions; above it, steps grow or point one "
-        "way.",
+        "norm, 0.5 means equal steps in unrelated directions; above it, steps grow or point the "
+        "same way.",
         formula="b of D(t) = a t^b, fitted to D_t^2 - D_(t-1)^2 (unrelated steps, Frobenius norm) "
         "or to D_t - D_(t-1)",
         page="growth",
