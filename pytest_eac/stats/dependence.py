@@ -224,7 +224,8 @@ def _new_levels(values: Floats, rho: float) -> Floats:
 def drawn(rho: Floats, n: int, generator: np.random.Generator) -> Floats:
     """Draw a row (n,) of standard normal values for each correlation (rows,) of neighbours."""
     found = generator.normal(size=(len(rho), n))
-    spread = np.sqrt(1 - rho**2)
-    for k in range(1, n):
-        found[:, k] = rho * found[:, k - 1] + spread * found[:, k]
+    found[:, 1:] *= np.sqrt(1 - rho[:, None] ** 2)
+    for each in np.unique(rho).tolist():
+        rows = rho == each
+        found[rows] = scipy.signal.lfilter([1.0], [1.0, -each], found[rows], axis=1)
     return found

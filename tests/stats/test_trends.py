@@ -39,10 +39,9 @@ def test_a_trend_is_the_correlation_of_normal_scores_with_time(values: list[floa
     assert found.smallest_p <= found.p * (1 + 1e-9)
 
 
-@given(values=st.lists(st.floats(0.1, 10.0), min_size=FEWEST_VALUES, max_size=20))
-def test_a_trend_depends_on_the_order_of_values_alone(values: list[float]) -> None:
-    found, logs = trend(values), trend([5 + 2 * value for value in values])
-    assert found == logs
+@given(values=st.lists(st.integers(1, 99), min_size=FEWEST_VALUES, max_size=20))
+def test_a_trend_depends_on_the_order_of_values_alone(values: list[int]) -> None:
+    assert trend(values) == trend([value**2 for value in values])
 
 
 def test_equal_values_have_no_trend_and_few_values_none() -> None:
