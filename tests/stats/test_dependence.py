@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from scipy.linalg import toeplitz
@@ -16,13 +18,16 @@ from pytest_eac.stats.dependence import (
     rise_weights,
 )
 
+if TYPE_CHECKING:
+    from tests.stats.growing import Floats
 
-def correlations(rho: float, n: int) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    return toeplitz(rho ** np.arange(n))
+
+def correlations(rho: float, n: int) -> Floats:
+    return np.asarray(toeplitz(rho ** np.arange(n)), dtype=float)
 
 
-def line(n: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    return np.arange(n) - (n - 1) / 2
+def line(n: int) -> Floats:
+    return np.asarray(np.arange(n) - (n - 1) / 2, dtype=float)
 
 
 @pytest.mark.parametrize("n", [6, 25])
@@ -64,14 +69,12 @@ def test_a_new_level_is_weighed_as_its_design_would_be() -> None:
     n = 11
     values = np.random.default_rng(2).normal(size=n)
 
-    def of(
-        column: np.ndarray[tuple[int], np.dtype[np.float64]],
-    ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def of(column: Floats) -> Floats:
         column = column - column.mean()
         column = column * np.sqrt(n / (column @ column))
         return log_likelihood(values, np.column_stack([np.ones(n), column]))
 
-    levels = [np.exp(of((np.arange(n) >= k) * 1.0)) for k in range(3, n - 2)]
+    levels = [np.exp(of(np.array(np.arange(n) >= k, dtype=np.float64))) for k in range(3, n - 2)]
     twin = np.log(np.exp(of(line(n))) + np.mean(levels, axis=0))
     assert rise_weights(values) == pytest.approx(normalised(twin))
 

@@ -93,7 +93,7 @@ def test_true_alarms_of_a_trend_grow_with_edits() -> None:
     generator = np.random.default_rng(3)
 
     def alarms(n: int) -> int:
-        growing = np.arange(1, n + 1) ** 0.4
+        growing: Floats = np.arange(1, n + 1, dtype=np.float64) ** 0.4
         seen = [trend(resembling(growing, 0.4, 0.0, generator).tolist()) for _ in range(100)]
         return sum(each is not None and each.p <= 0.05 for each in seen)
 
