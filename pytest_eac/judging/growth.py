@@ -1,20 +1,16 @@
 """How a chain's deviation grows from edit to edit."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+from pytest_eac.records.run import Chain
 from pytest_eac.stats.forecast import Crossing, forecast
 from pytest_eac.stats.growth import Fit, fit, fits
 from pytest_eac.stats.series import Series
 from pytest_eac.stats.slopes import Slope, theil_sen
 from pytest_eac.stats.trends import Onset, Trend, neighbours, onset, trend
-
-if TYPE_CHECKING:
-    from pytest_eac.records.run import Chain
 
 Norm = Literal["l1", "frobenius"]
 

@@ -1,24 +1,18 @@
 """Verdicts on how a chain's deviation grows."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from pytest_eac.judging.growth import Growth
 from pytest_eac.judging.growth_texts import MISSING, doubts, interval, reading, shapes
-from pytest_eac.judging.hypotheses import GrowthClaim, rest
+from pytest_eac.judging.hypotheses import Correction, GrowthClaim, rest
 from pytest_eac.judging.limits import Case, Limit, undecided, verdict
 from pytest_eac.records.run import Chain, Verdict
+from pytest_eac.spec.schema.deviation import GrowthBounds
 from pytest_eac.stats.dependence import SHORTEST_REGIME
 from pytest_eac.stats.growth import FEWEST_STEPS, p_reaches
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.trends import FEWEST_VALUES, onset, trend
-
-if TYPE_CHECKING:
-    from pytest_eac.judging.growth import Growth
-    from pytest_eac.judging.hypotheses import Correction
-    from pytest_eac.spec.schema.deviation import GrowthBounds
 
 COLLAPSE_FACTOR = 2.0
 """Once a collapse has begun, steps are at least this many times as large."""

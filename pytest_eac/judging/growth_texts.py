@@ -1,14 +1,8 @@
 """How a chain's deviation grows, in words."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from pytest_eac.judging.growth import Growth
+from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.stats.paired import Interval
-
-if TYPE_CHECKING:
-    from pytest_eac.judging.growth import Growth
-    from pytest_eac.spec.schema.deviation import DeviationBounds
 
 MISSING = (
     "the record has no size for some updates after which the weights have changed: a method must "

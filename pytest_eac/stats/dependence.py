@@ -7,17 +7,13 @@ is used: each ``rho`` has a weight, its probability given the values, and p-valu
 are averaged with these weights.
 """
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 
-if TYPE_CHECKING:
-    from pytest_eac.stats.series import Floats
+from pytest_eac.stats.series import Floats
 
 RHO = np.linspace(0.0, 0.9, 19)
 """The correlations that are tried; negative ones would only make tests less careful."""

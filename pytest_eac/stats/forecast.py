@@ -1,22 +1,15 @@
 """After how many edits a running total will cross a limit, if it goes on as it has."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pytest_eac.stats.dependence import RHO
-from pytest_eac.stats.series import batches
+from pytest_eac.stats.growth import Fit
+from pytest_eac.stats.series import Floats, Series, batches
 from pytest_eac.stats.shapes import log_steps, parameter_bounds, quasi_deviance
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.stats.growth import Fit
-    from pytest_eac.stats.series import Floats, Series
 
 FEWEST_STEPS = 8
 HORIZON = 10

@@ -7,23 +7,18 @@ deviation in proportion to their mean. Intervals and p-values allow for steps th
 neighbours.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy
 
 from pytest_eac.stats.dependence import Dependence, dependence
+from pytest_eac.stats.series import Floats, Series
 from pytest_eac.stats.shapes import FIXED, Shape, log_steps, parameter_bounds, quasi_deviance
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_eac.stats.series import Floats, Series
 
 FEWEST_STEPS = 5
 """With fewer, the information criterion of a two-parameter shape is not defined."""

@@ -1,13 +1,10 @@
 """Shapes that a running total may have, and how badly each fits."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from pytest_eac.stats.series import Floats, Series
+from pytest_eac.stats.series import Floats, Series
 
 Shape = Literal["walk", "linear", "power", "exponential"]
 

@@ -1,21 +1,15 @@
 """How much an edit adds to a running total, typically, and how many edits show it."""
 
-from __future__ import annotations
-
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 
 from pytest_eac.stats.dependence import RHO, drawn
+from pytest_eac.stats.growth import Fit
 from pytest_eac.stats.paired import Interval
-from pytest_eac.stats.series import batches
-
-if TYPE_CHECKING:
-    from pytest_eac.stats.growth import Fit
-    from pytest_eac.stats.series import Floats, Series
+from pytest_eac.stats.series import Floats, Series, batches
 
 _RESAMPLES = 399
 _MOST_TIMES = 100

@@ -4,15 +4,15 @@ Both tests allow for values that resemble their neighbours: they ask how likely 
 if values only drift up and down, as a process with these correlations does.
 """
 
-from __future__ import annotations
-
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
 from pytest_eac.stats.dependence import (
     RHO,
@@ -22,14 +22,7 @@ from pytest_eac.stats.dependence import (
     normal_scores,
     rise_weights,
 )
-from pytest_eac.stats.series import batches
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from pytest_eac.stats.series import Floats
+from pytest_eac.stats.series import Floats, batches
 
 FEWEST_VALUES = 6
 """Fewer values that only drift rise too often in each of their few orders."""

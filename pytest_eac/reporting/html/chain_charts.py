@@ -1,19 +1,13 @@
 """What is drawn of the chains of one model: a line each."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
+from pytest_eac.judging.growth import Growth
 from pytest_eac.judging.paired_edits import final_number, metrics_of
+from pytest_eac.records.run import Chain
 from pytest_eac.reporting.svg import WIDE, Line, Plot, Point, line_plot
 from pytest_eac.spec.metrics import DEVIATION
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-    from pytest_eac.judging.growth import Growth
-    from pytest_eac.records.run import Chain
 
 STYLES = 12
 """How many the style sheet has: eight colours, and four of them dashed."""

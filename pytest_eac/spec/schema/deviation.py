@@ -1,7 +1,5 @@
 """Limits for deviation: how far the edited matrices move, and how that grows with the edits."""
 
-from __future__ import annotations
-
 from typing import Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
