@@ -7,7 +7,8 @@ from functools import cache, partial
 from pytest_eac.judging.abilities import judge_ability
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import Growth, Norm, growth
-from pytest_eac.judging.growth_checks import judge_growth, outlook
+from pytest_eac.judging.growth_checks import judge_growth
+from pytest_eac.judging.growth_texts import outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
 from pytest_eac.records.run import Chain, Measurement, Verdict

@@ -4,19 +4,20 @@ import math
 from dataclasses import replace
 
 from pytest_eac.judging.growth import Growth
+from pytest_eac.judging.growth_texts import MISSING, doubts, interval, reading, shapes
 from pytest_eac.judging.hypotheses import Correction, GrowthClaim, rest
 from pytest_eac.judging.limits import Case, Limit, undecided, verdict
 from pytest_eac.records.run import Chain, Verdict
-from pytest_eac.spec.schema.deviation import DeviationBounds, GrowthBounds
+from pytest_eac.spec.schema.deviation import GrowthBounds
+from pytest_eac.stats.dependence import SHORTEST_REGIME
 from pytest_eac.stats.growth import FEWEST_STEPS, p_reaches
 from pytest_eac.stats.paired import Interval
-from pytest_eac.stats.trends import SHORTEST_REGIME, onset
+from pytest_eac.stats.trends import FEWEST_VALUES, onset, trend
 
 COLLAPSE_FACTOR = 2.0
-"""Once a collapse has begun, an edit moves the weights at least this many times as much."""
+"""Once a collapse has begun, steps are at least this many times as large."""
 _ALARM = 0.05
 """The level of an alarm without a confidence."""
-_ALIKE = 2.0
 
 
 def judge_growth(
@@ -39,6 +40,12 @@ def judge_growth(
         correction: of its p-value, for the other checks of the chain.
     """
     alarm = _ALARM if limits.confidence is None else rest(limits.confidence)
+    alarms = {
+        "deviation-acceleration": "no acceleration",
+        "deviation-collapse": f"no collapse before edit {limits.no_collapse_before}",
+    }
+    if name in alarms and found.sizes is None:
+        return undecided(name, f"{name} of {chain.name}: undecided: {MISSING}", alarms[name])
     if name == "deviation-acceleration":
         return _acceleration(chain, name, found, alarm)
     if name == "deviation-collapse":
@@ -47,8 +54,8 @@ def judge_growth(
     if case.value is None:
         return undecided(name, f"{name} of {chain.name}: {_no_fit(found)}", str(case.limit))
     judged = verdict(chain, name, [case], confidence=limits.confidence, correction=correction)
-    shapes = [_shapes(found)] if name == "deviation-exponent" else []
-    return replace(judged, message="\n".join([judged.message, *shapes, *_doubts(found)]))
+    more = [*reading(found), shapes(found)] if name == "deviation-exponent" else []
+    return replace(judged, message="\n".join([judged.message, *more, *doubts(found)]))
 
 
 def _exponent(found: Growth, limits: GrowthBounds) -> Case:
@@ -58,7 +65,7 @@ def _exponent(found: Growth, limits: GrowthBounds) -> Case:
         return Case(at=0, value=None, shown="", limit=limit)
     number = Interval(value=power.parameter, low=power.low, high=power.high)
     p = p_reaches(found.series, power, limits.max_exponent or 0.0)
-    return _case(found, number, limit, p, power.freedom)
+    return _case(found, number, limit, p, power.dependence.mean_freedom)
 
 
 def _slope(found: Growth, limits: GrowthBounds) -> Case:
@@ -69,63 +76,18 @@ def _slope(found: Growth, limits: GrowthBounds) -> Case:
     return _case(found, slope, limit, slope.p_reaches(limits.max_slope or 0.0), slope.freedom)
 
 
-def _case(found: Growth, number: Interval, limit: Limit, p: float, freedom: int) -> Case:
+def _case(found: Growth, number: Interval, limit: Limit, p: float, freedom: float) -> Case:
     edits = found.series.at[-1]
     batches = f", {found.updates} updates" if found.updates != edits else ""
     return Case(
         at=edits,
         value=number.value,
-        shown=f"{limit.digits(number.value, 'g', 3)} ({_interval(found, number)}{batches})",
+        shown=f"{limit.digits(number.value, 'g', 3)} ({interval(found, number)}{batches})",
         limit=limit,
         low=number.low,
         high=number.high,
         claims=(GrowthClaim(p=p, updates=found.updates, edits=edits, freedom=freedom),),
     )
-
-
-def outlook(bounds: DeviationBounds, found: Growth) -> list[str]:
-    """Say when a relative limit that still holds will be crossed, where that can be said."""
-    if bounds.max_relative is None:
-        return []
-    crossing = found.crossing(bounds.max_relative)
-    if crossing is None:
-        return []
-    high = f"to {crossing.high}" if crossing.high else f"to beyond {crossing.horizon}"
-    return [
-        f"if this continues, {bounds.max_relative:g} is crossed after about {crossing.at} edits "
-        f"({_level(found)} interval {crossing.low} {high}; {_weights(found)})"
-    ]
-
-
-def _weights(found: Growth) -> str:
-    return ", ".join(f"{one.shape} {one.weight:.0%}" for one in found.fits)
-
-
-def _level(found: Growth) -> str:
-    return f"{100 * found.confidence:.3g}%"
-
-
-def _interval(found: Growth, number: Interval) -> str:
-    low = "below the range tried" if number.low is None else f"{number.low:.3g}"
-    high = "above the range tried" if number.high is None else f"{number.high:.3g}"
-    return f"{_level(found)} interval {low} to {high}"
-
-
-def _shapes(found: Growth) -> str:
-    rate = found.exponential
-    rates = f"; exponential rate {rate.parameter:.3g} per edit" if rate else ""
-    if rate and rate.low is not None and rate.high is not None:
-        rates += f" ({rate.low:.3g} to {rate.high:.3g})"
-    return f"weights of the shapes (AICc): {_weights(found)}{rates}"
-
-
-def _doubts(found: Growth) -> list[str]:
-    if found.alike is None or found.alike < _ALIKE:
-        return []
-    return [
-        "neighbouring edits move the weights by similar amounts, so these numbers are less "
-        "certain than they look; shuffle the edits"
-    ]
 
 
 def _no_fit(found: Growth) -> str:
@@ -144,17 +106,16 @@ def _more(found: Growth, updates: int) -> str:
 
 
 def _acceleration(chain: Chain, name: str, found: Growth, alarm: float) -> Verdict:
-    required, head, trend = "no acceleration", f"{name} of {chain.name}: ", found.trend
-    if trend is None or trend.smallest_p > alarm:
-        updates = next(n for n in range(2, 20) if 1 / math.factorial(n) <= alarm)
-        return undecided(name, f"{head}undecided: {_more(found, updates)}", required)
-    failed = trend.p <= alarm
-    seen = "an edit moves the weights more the later it comes" if failed else "none seen"
+    required, head, seen = "no acceleration", f"{name} of {chain.name}: ", found.trend
+    if seen is None or seen.smallest_p > alarm:
+        return undecided(name, f"{head}undecided: {_more(found, _rising(alarm))}", required)
+    failed = seen.p <= alarm
+    says = "later edits make larger steps" if failed else "none seen"
     text = (
-        f"{head}{seen} (Mann-Kendall on {found.updates} increments: "
-        f"tau {trend.tau:.2f}, one-sided p={trend.p:.2g}, level {alarm:.3g})"
+        f"{head}{says} (sizes of {found.updates} steps: correlation with time "
+        f"{seen.correlation:.2f}, one-sided p={seen.p:.2g}, level {alarm:.3g})"
     )
-    return _alarm(name, found, text, required, failed=failed, observed=trend.tau)
+    return _alarm(name, found, text, required, failed=failed, observed=seen.correlation)
 
 
 def _collapse(chain: Chain, name: str, found: Growth, before: int, alarm: float) -> Verdict:
@@ -163,8 +124,8 @@ def _collapse(chain: Chain, name: str, found: Growth, before: int, alarm: float)
     if seen is not None and seen.p <= alarm and seen.factor >= COLLAPSE_FACTOR:
         first = found.first_of(seen.index)
         text = (
-            f"{head}from edit {first} on, each moves the weights {seen.factor:.1f} times as much "
-            f"as before (p={seen.p:.2g}, level {alarm:.3g}), required {required}"
+            f"{head}from edit {first} on, steps are {seen.factor:.1f} times as large as before "
+            f"(p={seen.p:.2g}, level {alarm:.3g}), required {required}"
         )
         return _alarm(name, found, text, required, failed=first < before, observed=float(first))
     if seen is None or seen.smallest_p > alarm:
@@ -188,7 +149,7 @@ def _alarm(
         outcome="failed" if failed else "passed",
         observed=observed,
         required=required,
-        message="\n".join([text, *_doubts(found)]),
+        message="\n".join([text, *doubts(found)]),
     )
 
 
@@ -198,10 +159,19 @@ def _updates_for(found: Growth, before: int) -> int:
     return max(1, math.ceil((before - 1) / each)) + SHORTEST_REGIME - 1
 
 
+def _rising(alarm: float) -> int:
+    """Return how many updates it takes for a steady rise to be noticed."""
+    for count in range(FEWEST_VALUES, 200):
+        found = trend(range(count))
+        if found is not None and found.smallest_p <= alarm:
+            return count
+    return 200
+
+
 def _regimes(alarm: float) -> int:
     """Return how many updates it takes for two regimes that do not overlap to be noticed."""
     for count in range(2 * SHORTEST_REGIME, 200):
-        found = onset(list(range(count)))
+        found = onset(range(count))
         if found is not None and found.smallest_p <= alarm:
             return count
     return 200

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pytest_eac.records.run import Ability, Measurement
 from pytest_eac.stats.means import needed_above, p_above
-from pytest_eac.stats.trends import needed_steps
+from pytest_eac.stats.slopes import needed_steps
 
 _NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
@@ -54,7 +54,7 @@ class GrowthClaim:
     p: float
     updates: int
     edits: int
-    freedom: int
+    freedom: float
 
     def needs(self, level: float) -> int | None:
         """Return about how many edits would decide; ``None`` where 100 times as many would not."""

@@ -39,8 +39,11 @@ def _of(metric: Metric) -> Meaning:
 MEANINGS = {
     **{name: _of(metric) for name, metric in metrics.BUILT_IN.items()},
     "deviation-exponent": Meaning(
-        says="Does deviation grow no faster than a power of the number of edits?",
-        formula="b of D(t) = a t^b, fitted to the increments d_t = D_t - D_(t-1)",
+        says="Does deviation grow no faster than a power of the number of edits? In the Frobenius "
+        "norm, 0.5 means equal steps in unrelated directions; above it, steps grow or point the "
+        "same way.",
+        formula="b of D(t) = a t^b, fitted to D_t^2 - D_(t-1)^2 (unrelated steps, Frobenius norm) "
+        "or to D_t - D_(t-1)",
         page="growth",
     ),
     "deviation-slope": Meaning(
@@ -49,13 +52,15 @@ MEANINGS = {
         page="growth",
     ),
     "deviation-acceleration": Meaning(
-        says="An alarm: do edits move the weights more, the later they come?",
-        formula="Mann-Kendall, one-sided, of d_t with t; alarm if p ≤ 1 - confidence (or 0.05)",
+        says="An alarm: do later edits make larger steps?",
+        formula="slope of the normal scores of s_t = ‖W_t - W_(t-1)‖ (Frobenius) against t, "
+        "allowing for autocorrelation; alarm if p ≤ 1 - confidence (or 0.05)",
         page="growth",
     ),
     "deviation-collapse": Meaning(
-        says="An alarm: do edits begin to move the weights twice as much, from some edit on?",
-        formula="first t with mean(d_t, ..., d_n) ≥ 2 mean(d_1, ..., d_(t-1)), by a rank statistic",
+        says="An alarm: are steps at least twice as large from some edit on?",
+        formula="first t with mean(s_t, ..., s_n) ≥ 2 mean(s_1, ..., s_(t-1)), by a rank statistic "
+        "that allows for autocorrelation; s_t = ‖W_t - W_(t-1)‖ (Frobenius)",
         page="growth",
     ),
     **{name: _ability(task.asked, task.formula) for name, task in BUILT_IN.items()},

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pytest_eac.stats.growth import Fit, log_steps, parameter_bounds, quasi_deviance
+from pytest_eac.stats.dependence import RHO
+from pytest_eac.stats.growth import Fit
 from pytest_eac.stats.series import Floats, Series, batches
+from pytest_eac.stats.shapes import log_steps, parameter_bounds, quasi_deviance
 
 FEWEST_STEPS = 8
 HORIZON = 10
@@ -47,7 +49,8 @@ def forecast(
     """Return when a total that is still below ``limit`` will have crossed it.
 
     Futures are drawn: a shape by its weight, its parameter and scale from what the steps so far
-    leave open, and steps that scatter as they have so far. The interval holds the share
+    leave open, and steps that scatter, and resemble their neighbours, as they have so far. The
+    interval holds the share
     ``confidence`` of the futures, equal shares being left out on either side.
 
     Args:
@@ -71,7 +74,7 @@ def forecast(
     count = min(_POINTS, horizon - last) + 1
     ahead = np.linspace(last, horizon, count).round()
     counts = generator.multinomial(_PATHS, [one.weight for one in fitted])
-    left = limit - series.total[-1]
+    left = limit**series.order - series.total[-1] ** series.order
     crossed = np.concatenate(
         [
             _first_beyond(ahead, _futures(series, one, ahead, many, generator), left)
@@ -89,16 +92,23 @@ def forecast(
 def _futures(
     series: Series, fitted: Fit, ahead: Floats, many: int, generator: np.random.Generator
 ) -> Floats:
-    """Draw (many, len(ahead)) changes of the total from ``ahead[0]`` on to each count."""
+    """Draw (many, len(ahead)) changes of the total from ``ahead[0]`` on to each count.
+
+    In a series of order 2, of its square. Errors that neighbours share last: over many steps, their
+    variance grows by ``(1 + rho) / (1 - rho)``.
+    """
     expected = _expected(series, fitted, ahead, many, generator)
-    n, freedom = len(fitted.residuals), fitted.freedom
-    spread = math.sqrt(fitted.dispersion)
-    level = 1 + spread / math.sqrt(n) * generator.standard_t(freedom, (many, 1))
+    n, dependence = len(fitted.residuals), fitted.dependence
+    rho = generator.choice(RHO, (many, 1), p=dependence.weights)
+    lasting = np.sqrt((1 + rho) / (1 - rho))
+    spread = math.sqrt(fitted.dispersion / n) * lasting
+    level = 1 + spread * generator.standard_t(fitted.freedom, (many, 1))
     residuals = np.array(fitted.residuals) - 1
-    noise = generator.choice(residuals * math.sqrt(n / freedom), expected.shape)
+    noise = generator.choice(residuals * math.sqrt(n / fitted.freedom), expected.shape)
     # A step ahead may span several updates, whose scatter averages out.
     updates = np.diff(ahead) * n / series.at[-1]
-    steps = expected * np.maximum(level, 0) * (1 + noise / np.sqrt(np.maximum(updates, 1)))
+    noise = lasting * noise / np.sqrt(np.maximum(updates, 1))
+    steps = expected * np.maximum(level, 0) * (1 + noise)
     return np.hstack([np.zeros((many, 1)), steps.cumsum(axis=1)])
 
 
@@ -111,7 +121,7 @@ def _expected(
     rise of the deviance above its least and f degrees of freedom: Student's t where the deviance is
     a parabola. Each has the scale that fits the steps so far.
     """
-    if fitted.shape == "linear":
+    if fitted.shape in {"walk", "linear"}:
         return np.tile(fitted.expected(ahead), (many, 1))
     bounds = parameter_bounds(fitted.shape, series)
     low = bounds[0] if fitted.low is None else fitted.low
@@ -119,17 +129,20 @@ def _expected(
     low = max(bounds[0], fitted.parameter - _TAIL * (fitted.parameter - low))
     high = min(bounds[1], fitted.parameter + _TAIL * (high - fitted.parameter))
     grid = np.linspace(low, high, _GRID)[:, None]
-    edges, freedom = series.edges, fitted.freedom
-    shape, steps = fitted.shape, series.steps
-    parts = list(batches(_GRID, len(steps)))
-    deviances = [quasi_deviance(shape, steps, edges, grid[part]) for part in parts]
-    rise = np.concatenate(deviances) - fitted.criterion
-    density = (1 + np.maximum(rise, 0) / (fitted.dispersion * freedom)) ** (-(freedom + 1) / 2)
+    edges, shape, order = series.edges, fitted.shape, series.order
+    parts = list(batches(_GRID, len(series.at)))
+    deviances = [quasi_deviance(shape, series, grid[part]) for part in parts]
+    rise = np.maximum(np.concatenate(deviances) - fitted.criterion, 0)
+    freedom, error = fitted.freedom, fitted.dispersion * fitted.dependence.mean_inflation
+    density = (1 + rise / (error * freedom)) ** (-(freedom + 1) / 2)
     chosen = generator.choice(_GRID, many, p=density / density.sum())
     scale = np.concatenate(
-        [np.mean(steps * np.exp(-log_steps(shape, grid[part], edges)), axis=-1) for part in parts]
+        [
+            np.mean(series.steps * np.exp(-log_steps(shape, order * grid[part], edges)), axis=-1)
+            for part in parts
+        ]
     )[chosen]
-    return np.asarray(scale[:, None] * np.exp(log_steps(shape, grid[chosen], ahead)))
+    return np.asarray(scale[:, None] * np.exp(log_steps(shape, order * grid[chosen], ahead)))
 
 
 def _first_beyond(ahead: Floats, totals: Floats, limit: float) -> Floats:

@@ -2,29 +2,27 @@
 
 The errors of a running total add up: what one step has too much, all later totals have. A fit to
 the totals themselves, as if their errors were independent, gives intervals that are far too narrow.
-Everything here is fitted to the steps between totals, which are taken to be independent, with a
-standard deviation in proportion to their mean.
+Everything here is fitted to the steps between totals, or between their squares, with a standard
+deviation in proportion to their mean. Intervals and p-values allow for steps that resemble their
+neighbours.
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import scipy
 
+from pytest_eac.stats.dependence import Dependence, dependence
 from pytest_eac.stats.series import Floats, Series
-
-Shape = Literal["linear", "power", "exponential"]
+from pytest_eac.stats.shapes import FIXED, Shape, log_steps, parameter_bounds, quasi_deviance
 
 FEWEST_STEPS = 5
 """With fewer, the information criterion of a two-parameter shape is not defined."""
 
-_EXPONENTS = (0.02, 8.0)
-_LARGEST_TURN = 20.0
-"""The most that an exponential shape may grow over a series, as a power of e."""
 _LEAST_DISPERSION = 1e-8
 """Steps are differences of rounded totals: none is exact."""
 
@@ -34,16 +32,20 @@ class Fit:
     """A shape that was fitted to the steps of a series.
 
     Attributes:
-        shape: ``linear``: ``D(t) = a t``; ``power``: ``D(t) = a t^b``; ``exponential``:
-            ``D(t) = a (e^(r t) - 1) / r``.
-        parameter: the exponent b (1 for ``linear``) or the rate r per edit.
-        low: lower end of the parameter's interval; ``None`` for ``linear``, and where the steps set
-            no bound.
+        shape: ``walk``: ``D(t) = a t^0.5``; ``linear``: ``D(t) = a t``; ``power``:
+            ``D(t) = a t^b``; ``exponential``: ``D(t)^m = a (e^(m r t) - 1) / (m r)`` for a series
+            of order m.
+        parameter: the exponent b or the rate r per edit.
+        low: lower end of the parameter's interval; ``None`` for ``walk`` and ``linear``, and where
+            the steps set no bound.
         high: its upper end.
-        scale: a.
+        scale: a, to the power of the series' order.
+        order: of the series.
         dispersion: squared coefficient of variation of the steps about their expectation.
         residuals: each step over its expectation.
         criterion: the quasi-likelihood's deviance up to a constant, before dispersion.
+        dependence: of the residuals on their neighbours, and what it does to the parameter's
+            interval; for ``walk`` and ``linear``, to that of the scale.
         weight: of the shape among those fitted, between 0 and 1.
     """
 
@@ -52,58 +54,34 @@ class Fit:
     low: float | None
     high: float | None
     scale: float
+    order: int
     dispersion: float
     residuals: tuple[float, ...]
     criterion: float
+    dependence: Dependence
     weight: float = 1.0
 
     @property
     def freedom(self) -> int:
         """Degrees of freedom that the residuals have."""
-        return len(self.residuals) - (1 if self.shape == "linear" else 2)
+        return len(self.residuals) - (1 if self.shape in FIXED else 2)
 
     def expected(self, edges: Floats) -> Floats:
         """Return the expected steps between ``edges``, one fewer than there are of these."""
-        return np.asarray(self.scale * np.exp(log_steps(self.shape, self.parameter, edges)))
+        steps = log_steps(self.shape, self.order * self.parameter, edges)
+        return np.asarray(self.scale * np.exp(steps))
 
-
-def log_steps(shape: Shape, parameter: Any, edges: Floats) -> Any:
-    """Return the log of the steps of a shape with scale 1.
-
-    Args:
-        shape: which.
-        parameter: one, or an array (g, 1).
-        edges: (n + 1,), not negative, rising.
-
-    Returns:
-        An array (n,), or (g, n).
-    """
-    start, end = edges[:-1], edges[1:]
-    if shape != "exponential":
-        return np.log(end**parameter - start**parameter)
-    turn = np.where(np.abs(parameter * (end - start)) < 1e-12, 1e-12, parameter * (end - start))
-    return parameter * start + np.log((end - start) * np.expm1(turn) / turn)
-
-
-def quasi_deviance(shape: Shape, steps: Floats, edges: Floats, parameter: Any) -> Any:
-    """Return twice ``sum(d / mu + log mu)`` over steps d, least over the scale, less a constant.
-
-    That is the quasi-deviance for a standard deviation in proportion to the mean mu. It asks
-    nothing else of the steps' distribution, and single steps may be zero or negative.
-
-    Source: Wedderburn (1974), "Quasi-likelihood functions"; McCullagh and Nelder (1989), ch. 9.
-    """
-    log_mean = log_steps(shape, parameter, edges)
-    scale = np.mean(steps * np.exp(-log_mean), axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        found = 2 * (len(steps) * np.log(scale) + log_mean.sum(axis=-1))
-    return np.where(scale > 0, found, np.inf)
+    def totals(self, edges: Floats) -> Floats:
+        """Return the totals at ``edges``, which start at 0."""
+        steps = np.concatenate([[0.0], self.expected(edges)])
+        return np.asarray(steps.cumsum() ** (1 / self.order))
 
 
 def fit(series: Series, shape: Shape, *, confidence: float = 0.95) -> Fit | None:
     """Fit a shape to the steps of a series.
 
-    The interval holds the parameters that an F test of the quasi-deviance does not reject.
+    The interval holds the parameters that the signed root of the quasi-deviance, as a Student's t
+    of dependent errors, does not reject.
 
     Args:
         series: at least ``FEWEST_STEPS`` totals.
@@ -116,47 +94,56 @@ def fit(series: Series, shape: Shape, *, confidence: float = 0.95) -> Fit | None
 
     Source: McCullagh and Nelder (1989), sections 2.3 and 9.2.
     """
-    steps, edges, n = series.steps, series.edges, len(series.at)
+    n = len(series.at)
     if n < FEWEST_STEPS or series.total[-1] <= 0:
         return None
-    deviance = partial(quasi_deviance, shape, steps, edges)
-    parameter = 1.0
+    deviance = partial(quasi_deviance, shape, series)
     bounds = parameter_bounds(shape, series)
-    if shape != "linear":
-        found = scipy.optimize.minimize_scalar(
-            deviance, bounds=bounds, method="bounded", options={"xatol": 1e-7 * bounds[1]}
-        )
-        parameter = float(found.x)
-        if min(parameter - bounds[0], bounds[1] - parameter) < 1e-3 * (bounds[1] - bounds[0]):
-            return None
-    least = float(deviance(parameter))
-    if not np.isfinite(least):
+    parameter = FIXED.get(shape) or _least(deviance, bounds)
+    least = np.inf if parameter is None else float(deviance(parameter))
+    if parameter is None or not np.isfinite(least):
         return None
-    means = np.exp(log_steps(shape, parameter, edges))
-    scale = float(np.mean(steps / means))
-    residuals = steps / means / scale
-    freedom = n - (1 if shape == "linear" else 2)
-    dispersion = max(_LEAST_DISPERSION, float(np.sum((residuals - 1) ** 2)) / freedom)
-    low = high = None
-    if shape != "linear":
-        rise = dispersion * float(scipy.stats.f.ppf(confidence, 1, freedom))
-        low, high = _crossings(deviance, parameter, bounds, least + rise)
-    return Fit(
+    means = np.exp(log_steps(shape, series.order * parameter, series.edges))
+    scale = float(np.mean(series.steps / means))
+    residuals = series.steps / means / scale
+    found = Fit(
         shape=shape,
         parameter=parameter,
-        low=low,
-        high=high,
+        low=None,
+        high=None,
         scale=scale,
-        dispersion=dispersion,
+        order=series.order,
+        dispersion=1.0,
         residuals=tuple(residuals.tolist()),
         criterion=least,
+        dependence=dependence(residuals, _direction(shape, parameter, series)),
     )
+    dispersion = max(_LEAST_DISPERSION, float(np.sum((residuals - 1) ** 2)) / found.freedom)
+    if shape in FIXED:
+        return replace(found, dispersion=dispersion)
+    rise = dispersion * found.dependence.quantile((1 + confidence) / 2) ** 2
+    low, high = _crossings(deviance, parameter, bounds, least + rise)
+    return replace(found, dispersion=dispersion, low=low, high=high)
 
 
-def parameter_bounds(shape: Shape, series: Series) -> tuple[float, float]:
-    """Return the smallest and the largest parameter that is tried."""
-    steepest = _LARGEST_TURN / series.at[-1]
-    return (-steepest, steepest) if shape == "exponential" else _EXPONENTS
+def _least(deviance: Callable[[Any], Any], bounds: tuple[float, float]) -> float | None:
+    """Return where the deviance is least; ``None`` where that is at one of the bounds."""
+    found = scipy.optimize.minimize_scalar(
+        deviance, bounds=bounds, method="bounded", options={"xatol": 1e-7 * bounds[1]}
+    )
+    parameter = float(found.x)
+    at_end = min(parameter - bounds[0], bounds[1] - parameter) < 1e-3 * (bounds[1] - bounds[0])
+    return None if at_end else parameter
+
+
+def _direction(shape: Shape, parameter: float, series: Series) -> Floats | None:
+    """Return (n,) how the log of the steps changes with the parameter, less the mean of that."""
+    if shape in FIXED:
+        return None
+    small = 1e-4 * parameter_bounds(shape, series)[1]
+    tried = [series.order * (parameter + off) for off in (small, -small)]
+    more, less = (log_steps(shape, each, series.edges) for each in tried)
+    return np.asarray((more - less) - np.mean(more - less))
 
 
 def _crossings(
@@ -176,7 +163,7 @@ def _crossings(
 def p_reaches(series: Series, fitted: Fit, limit: float) -> float:
     """Return the p-value of the hypothesis that a shape's true parameter is ``limit`` or more.
 
-    Student's t of the signed root of the statistic that gives ``fit`` its interval. So it is at
+    From the signed root of the statistic that gives ``fit`` its interval. So it is at
     most ``1 - c`` just where an interval of level ``2 c - 1`` ends at ``limit`` or before.
 
     Args:
@@ -186,9 +173,9 @@ def p_reaches(series: Series, fitted: Fit, limit: float) -> float:
     """
     low, high = parameter_bounds(fitted.shape, series)
     tested = min(max(limit, low), high)
-    least = float(quasi_deviance(fitted.shape, series.steps, series.edges, tested))
+    least = float(quasi_deviance(fitted.shape, series, tested))
     root = math.sqrt(max(0.0, least - fitted.criterion) / fitted.dispersion)
-    return float(scipy.stats.t.sf(math.copysign(root, limit - fitted.parameter), fitted.freedom))
+    return fitted.dependence.p(math.copysign(root, limit - fitted.parameter))
 
 
 def fits(series: Series, *, confidence: float = 0.95) -> tuple[Fit, ...]:
@@ -207,7 +194,7 @@ def fits(series: Series, *, confidence: float = 0.95) -> tuple[Fit, ...]:
 
     Source: Burnham and Anderson (2002), sections 2.5 and 2.9.
     """
-    shapes: tuple[Shape, ...] = ("linear", "power", "exponential")
+    shapes: tuple[Shape, ...] = ("walk", "linear", "power", "exponential")
     found = [one for shape in shapes if (one := fit(series, shape, confidence=confidence))]
     if not found:
         return ()

@@ -18,10 +18,13 @@ class Series:
     Attributes:
         at: after how many edits each total was read; positive, rising.
         total: the totals, finite.
+        order: the power of the total to which each edit adds its share: 1 where the totals
+            themselves add up; 2 where their squares do, as for a norm of unrelated steps.
     """
 
     at: tuple[int, ...]
     total: tuple[float, ...]
+    order: int = 1
 
     def __post_init__(self) -> None:
         rising = all(np.diff(self.at, prepend=0) > 0)
@@ -36,13 +39,8 @@ class Series:
 
     @property
     def steps(self) -> Floats:
-        """The change from one total to the next."""
-        return np.diff(np.array(self.total, dtype=float), prepend=0.0)
-
-    @property
-    def pace(self) -> Floats:
-        """The steps per edit."""
-        return self.steps / np.diff(self.edges)
+        """The change from one total, to the power of ``order``, to the next."""
+        return np.diff(np.array(self.total, dtype=float) ** self.order, prepend=0.0)
 
 
 def batches(count: int, width: int) -> Iterator[slice]:

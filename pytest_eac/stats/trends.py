@@ -1,62 +1,47 @@
-"""Is there a trend in a series, how steep is it, and where does it set in?"""
+"""Do values rise with time, steadily or from some place on?
+
+Both tests allow for values that resemble their neighbours: they ask how likely as clear a rise is
+if values only drift up and down, as a process with these correlations does.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy
+from numpy.typing import NDArray
 
-from pytest_eac.stats.growth import Fit
-from pytest_eac.stats.paired import Interval
-from pytest_eac.stats.series import Floats, Series, batches
+from pytest_eac.stats.dependence import (
+    RHO,
+    SHORTEST_REGIME,
+    drawn,
+    effects,
+    normal_scores,
+    rise_weights,
+)
+from pytest_eac.stats.series import Floats, batches
 
-_RESAMPLES = 399
-_PERMUTATIONS = 1999
-_MOST_TIMES = 100
-"""Beyond this many times the steps at hand, an estimate of how many are needed is useless."""
-_MOST_POINTS = 60
-"""Theil-Sen looks at all pairs: a longer series is read after every k-th step."""
-SHORTEST_REGIME = 3
-"""An onset has at least this many steps on either side: one step alone is no regime."""
+FEWEST_VALUES = 6
+"""Fewer values that only drift rise too often in each of their few orders."""
+_DRAWN = 1999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trend:
-    """Kendall's tau with time, in [-1, 1], and the chance of one as high without a trend."""
-
-    tau: float
-    p: float
-    smallest_p: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Slope(Interval):
-    """A slope with its interval and what that is made of.
+    """Whether values rise with time.
 
     Attributes:
-        error: standard error; of the slope's logarithm where the slope is positive.
-        freedom: degrees of freedom of the error.
+        correlation: of the values' normal scores with time, in [-1, 1].
+        p: the chance of one as high without a trend.
+        smallest_p: that of values each of which is larger than all before.
     """
 
-    error: float
-    freedom: int
-
-    def p_reaches(self, limit: float) -> float:
-        """Return the p-value of the hypothesis that the true slope is ``limit`` or more.
-
-        At most ``1 - c`` just where the upper end of an interval of level ``2 c - 1`` is at most
-        ``limit``.
-        """
-        if self.value <= 0:
-            room = limit - self.value
-        elif limit <= 0:
-            return 1.0
-        else:
-            room = math.log(limit / self.value)
-        if self.error == 0:
-            return 0.0 if room >= 0 else 1.0
-        return float(scipy.stats.t.sf(room / self.error, self.freedom))
+    correlation: float
+    p: float
+    smallest_p: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +51,8 @@ class Onset:
     Attributes:
         index: the first value of the new level, counted from 0.
         factor: mean from there on over the mean before; infinite where that is not positive.
-        p: the chance of as clear a rise, at whatever place, if the order meant nothing.
-        smallest_p: the least p that this many values can give.
+        p: the chance of as clear a rise, at whatever place, of values that only drift.
+        smallest_p: that of two clear levels.
     """
 
     index: int
@@ -76,112 +61,55 @@ class Onset:
     smallest_p: float
 
 
-def mann_kendall(values: Sequence[float]) -> Trend | None:
-    """Test whether independent values rise with time; ``None`` for fewer than two values.
+def trend(values: Sequence[float]) -> Trend | None:
+    """Test whether values rise with time; ``None`` for fewer than ``FEWEST_VALUES``.
 
-    One-sided. The p-value is exact for short series without ties, else from the normal
-    approximation with its correction for ties.
-
-    Source: Mann (1945); Kendall (1975), "Rank correlation methods".
-    """
-    n = len(values)
-    if n < 2:
-        return None
-    smallest = 1 / math.factorial(min(n, 20))
-    if len(set(values)) == 1:
-        return Trend(tau=0.0, p=1.0, smallest_p=smallest)
-    found = scipy.stats.kendalltau(range(n), values, alternative="greater")
-    return Trend(tau=float(found.statistic), p=float(found.pvalue), smallest_p=smallest)
-
-
-def theil_sen(series: Series, fitted: Fit, *, confidence: float = 0.95, seed: int = 0) -> Slope:
-    """Return the median slope between any two totals of a series, with its interval.
-
-    Sen's own interval takes the totals' errors to be independent; those of a running total are
-    not, and it would be far too narrow. This one comes from a bootstrap of the steps' residuals
-    about a fitted shape: each resample is a series of its own, whose slope is taken in the same
-    way. Student's t with their standard deviation, on the scale of logarithms where the slope is
-    positive: a small slope goes with small scatter, so that ends at equal distances would miss
-    larger true slopes too often.
-
-    Args:
-        series: the totals; they start at 0, which is a point too.
-        fitted: a shape that was fitted to this series.
-        confidence: the level, in (0, 1).
-        seed: of the resamples.
-
-    Source: Theil (1950); Sen (1968); Davison and Hinkley (1997), section 7.2, for the residuals.
-    """
-    n = len(series.at)
-    residuals = np.array(fitted.residuals)
-    spread = math.sqrt(n / fitted.freedom)
-    generator = np.random.default_rng(seed)
-    kept = np.unique(np.linspace(0, n, min(n, _MOST_POINTS) + 1).round().astype(int))
-    expected = fitted.expected(series.edges)
-
-    def totals(steps: Floats) -> Floats:
-        return np.hstack([np.zeros((len(steps), 1)), steps.cumsum(axis=1)])[:, kept]
-
-    found = [totals(np.array([series.steps]))]
-    for part in batches(_RESAMPLES, n):
-        chosen = generator.choice(residuals, (part.stop - part.start, n))
-        drawn = 1 + spread * (chosen - 1)
-        found.append(totals(expected * drawn))
-    slopes = _median_slopes(series.edges[kept], np.vstack(found))
-    value, error = float(slopes[0]), float(slopes[1:].std(ddof=1))
-    error = error / value if value > 0 else error
-    half = float(scipy.stats.t.ppf((1 + confidence) / 2, fitted.freedom)) * error
-    low, high = value - half, value + half
-    if value > 0:
-        low, high = value * math.exp(-half), value * math.exp(half)
-    return Slope(value=value, low=low, high=high, error=error, freedom=fitted.freedom)
-
-
-def needed_steps(p: float, *, n: int, freedom: int, level: float, power: float = 0.8) -> int | None:
-    """Return about how many steps would bring a p-value of Student's t down to ``level``.
-
-    With probability ``power``, if the number stays what it is and the steps scatter as they do:
-    t then grows with the square root of their count.
-
-    Args:
-        p: the p-value of ``n`` steps.
-        n: how many there are.
-        freedom: degrees of freedom that they have.
-        level: what p has to reach, in (0, 1).
-        power: with which probability.
-
-    Returns:
-        More than ``n``; ``None`` where ``_MOST_TIMES`` as many would not do.
-    """
-    now = float(scipy.stats.t.isf(p, freedom))
-    for part in batches(_MOST_TIMES * n - n, 1):
-        counts = np.arange(n + 1 + part.start, n + 1 + part.stop)
-        reached = now * np.sqrt(counts / n)
-        wanted = scipy.stats.t.isf(level, counts - n + freedom) + scipy.stats.norm.ppf(power)
-        enough: list[int] = counts[reached >= wanted].tolist()
-        if enough:
-            return enough[0]
-    return None
-
-
-def _median_slopes(at: Floats, totals: Floats) -> Floats:
-    """Return the median slope of each row of totals (rows, n) at ``at`` (n,)."""
-    first, second = np.triu_indices(len(at), 1)
-    slopes = (totals[:, second] - totals[:, first]) / (at[second] - at[first])
-    return np.asarray(np.median(slopes, axis=1))
-
-
-def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
-    """Find where independent values rise to a new level, and how likely that is by chance.
-
-    For each place, the standardised sum of the ranks behind it; the largest of these is held
-    against those of the same values in random order. That the place was searched for is thereby
-    accounted for, and a single value can be as large as it likes without being taken for a new
-    level.
+    One-sided: Student's t of the slope of the values' normal scores (van der Waerden), whose
+    variance grows with the correlation of neighbours.
 
     Args:
         values: in the order of time.
-        seed: of the permutations.
+
+    Source: van der Waerden (1952) for the scores; Hajek and Sidak (1967), "Theory of rank tests",
+        for their use against a trend.
+    """
+    n = len(values)
+    if n < FEWEST_VALUES:
+        return None
+    correlation, p = _rise(tuple(values))
+    return Trend(correlation=correlation, p=p, smallest_p=_rising(n))
+
+
+def _rise(values: Sequence[float]) -> tuple[float, float]:
+    """Return the correlation of normal scores with time, and its p-value."""
+    n = len(values)
+    scores = normal_scores(np.array(values))
+    if not scores.any():
+        return 0.0, 1.0
+    line = np.arange(n) - (n - 1) / 2
+    found = float(line @ scores / np.linalg.norm(line) / np.linalg.norm(scores))
+    t = found * math.sqrt((n - 2) / max(1e-12, 1 - found**2))
+    weights = rise_weights(scores)
+    p = effects(weights, np.column_stack([np.ones(n), line])).p(t)
+    return found, max(p, 1 / math.factorial(min(n, 20)))  # one order of all has the least p
+
+
+@cache
+def _rising(n: int) -> float:
+    return _rise(range(n))[1]
+
+
+def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
+    """Find where values rise to a new level, and how likely that is by chance.
+
+    For each place, the standardised sum of the ranks behind it; the largest of these is held
+    against those of series without a new level, whose neighbours are correlated as these values'
+    may be. That the place was searched for is thereby accounted for, and a single value can be as
+    large as it likes without being taken for a new level.
+
+    Args:
+        values: in the order of time.
+        seed: of the series that are drawn.
 
     Returns:
         ``None`` for fewer than two regimes of ``SHORTEST_REGIME`` values.
@@ -192,26 +120,47 @@ def onset(values: Sequence[float], *, seed: int = 0) -> Onset | None:
     n = len(values)
     if n < 2 * SHORTEST_REGIME:
         return None
-    ranks = scipy.stats.rankdata(values)
-    generator = np.random.default_rng(seed)
-    scores = _rank_scores(np.vstack([ranks, np.sort(ranks)]))
-    least = scores.max(axis=1) - 1e-9  # what differs by rounding alone is a tie
-    by_chance = np.zeros(2)
-    for part in batches(_PERMUTATIONS, n):
-        shuffled = generator.permuted(np.tile(ranks, (part.stop - part.start, 1)), axis=1)
-        by_chance += (_rank_scores(shuffled).max(axis=1)[:, None] >= least).sum(axis=0)
-    p, smallest = (1 + by_chance) / (1 + _PERMUTATIONS)
-    index = int(scores[0].argmax()) + SHORTEST_REGIME
+    index, p = _new_level(values, seed)
     before, after = np.mean(values[:index]), np.mean(values[index:])
     return Onset(
         index=index,
         factor=float(after / before) if before > 0 else math.inf,
-        p=float(p),
-        smallest_p=float(smallest),
+        p=p,
+        smallest_p=_two_levels(n),
     )
 
 
-def _rank_scores(ranks: Floats) -> Floats:
+def _new_level(values: Sequence[float], seed: int) -> tuple[int, float]:
+    """Return the likeliest first value of a new level, and the p-value of there being one."""
+    n = len(values)
+    ranks = scipy.stats.rankdata(values)
+    found = _rank_scores(ranks[None])[0]
+    least = found.max() - 1e-9  # what differs by rounding alone is a tie
+    generator = np.random.default_rng(seed)
+    scores = normal_scores(ranks)
+    weights = rise_weights(scores) if scores.any() else None
+    rho = generator.choice(RHO, _DRAWN, p=weights)
+    by_chance = 0
+    for part in batches(_DRAWN, n):
+        places = drawn(rho[part], n, generator).argsort(axis=1).argsort(axis=1)
+        by_chance += int((_rank_scores(places + 1.0).max(axis=1) >= least).sum())
+    return int(found.argmax()) + SHORTEST_REGIME, (1 + by_chance) / (1 + _DRAWN)
+
+
+@cache
+def _two_levels(n: int) -> float:
+    """Return the p-value of two clear levels, within which values go up and down by turns."""
+    half = n // 2
+    low, high = _by_turns(half), _by_turns(n - half)
+    return _new_level([*low, *(half + value for value in high)], 0)[1]
+
+
+def _by_turns(n: int) -> list[int]:
+    """Return 0, n - 1, 1, n - 2 ..."""
+    return [n - 1 - k // 2 if k % 2 else k // 2 for k in range(n)]
+
+
+def _rank_scores(ranks: NDArray[Any]) -> Floats:
     """Return each row's standardised rank sums behind each place that splits it in two regimes."""
     n = ranks.shape[1]
     before = np.arange(SHORTEST_REGIME, n - SHORTEST_REGIME + 1)
@@ -223,8 +172,7 @@ def _rank_scores(ranks: Floats) -> Floats:
 def neighbours(values: Sequence[float]) -> float:
     """Return the correlation of each value with the next, in units of its chance deviation.
 
-    Above 2 or so, values next to one another resemble one another, which tests and intervals here
-    take them not to do; 0 for constant values.
+    Above 2 or so, values next to one another clearly resemble one another; 0 for constant values.
 
     Source: Bartlett (1946): without correlation, its standard deviation is about ``1 / sqrt(n)``.
     """

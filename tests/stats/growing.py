@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import binom
+from scipy.stats import binom, gamma, norm
 
 from pytest_eac.stats.series import Series
 
@@ -28,6 +28,21 @@ def exponential(n: int, rate: float) -> Floats:
 def scattered(means: Floats, cv: float, generator: np.random.Generator) -> Floats:
     """Independent positive steps with these means and coefficient of variation."""
     return means * generator.gamma(1 / cv**2, cv**2, len(means))
+
+
+def resembling(means: Floats, cv: float, rho: float, generator: np.random.Generator) -> Floats:
+    """Positive steps with these means, alike with their neighbours (a Gaussian copula)."""
+    normal = generator.normal(size=len(means))
+    for k in range(1, len(means)):
+        normal[k] = rho * normal[k - 1] + np.sqrt(1 - rho**2) * normal[k]
+    return np.asarray(means * gamma.ppf(norm.cdf(normal), 1 / cv**2, scale=cv**2))
+
+
+def walked(sizes: Floats, *, order: int = 2) -> Series:
+    """The norm of a walk whose steps of these sizes are at right angles to one another."""
+    total = np.sqrt((sizes**2).cumsum())
+    at = tuple(range(1, len(sizes) + 1))
+    return Series(at=at, total=tuple(total.tolist()), order=order)
 
 
 def total_of(steps: Floats, *, every: int = 1) -> Series:

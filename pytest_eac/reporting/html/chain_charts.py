@@ -2,9 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import accumulate
-
-import numpy as np
 
 from pytest_eac.judging.growth import Growth
 from pytest_eac.judging.paired_edits import final_number, metrics_of
@@ -30,8 +27,7 @@ def deviation_plot(chains: Sequence[Chain], grown: Sequence[Growth]) -> Plot | N
         totals = {chain.name: growth.series.total}
         if growth.fits:
             best = growth.fits[0]
-            steps = best.expected(np.array([0.0, *at])).tolist()
-            totals[f"{chain.name}: {best.shape} fitted"] = tuple(accumulate(steps, initial=0.0))
+            totals[f"{chain.name}: {best.shape} fitted"] = tuple(best.totals(growth.series.edges))
         for name, total in totals.items():
             fitted = name != chain.name
             places = zip((0, *at) if fitted else at, total, strict=True)

@@ -23,16 +23,18 @@ class GrowthBounds(Strict):
     """Limits for how deviation grows from edit to edit; each is a check of its own."""
 
     max_exponent: NonNegative | None = Field(
-        None, description="Largest allowed b of the fitted D(t) = a t^b; 1 is linear growth."
+        None,
+        description="Largest allowed b of the fitted D(t) = a t^b. Equal steps in unrelated "
+        "directions have 0.5 (Frobenius norm), in one direction 1.",
     )
     max_slope: NonNegative | None = Field(
         None, description="Largest allowed Theil-Sen slope, as a share of the norm of W_0 per edit."
     )
     no_acceleration: Literal[True] | None = Field(
-        None, description="Mann-Kendall: an edit does not move the weights more the later it comes."
+        None, description="Later edits do not make larger steps (a trend test of their sizes)."
     )
     no_collapse_before: Count | None = Field(
-        None, description="Before edit N, edits do not begin to move the weights twice as much."
+        None, description="Before edit N, steps do not become twice as large, from some edit on."
     )
     confidence: Level | None = Field(
         None,
