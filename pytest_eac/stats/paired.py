@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy
 
+from pytest_eac.stats.means import p_above
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -107,7 +109,7 @@ def is_above(scores: Sequence[float], floor: float, *, confidence: float = 0.95)
 
     One-sided exact binomial test of the number of items that score above 0. One such item may be an
     accident, so the floor is never below ``1 / n``. Where scores lie between 0 and 1, their mean
-    must be above the floor as well.
+    must be significantly above the floor as well.
 
     Args:
         scores: one per item, between 0 and 1.
@@ -117,4 +119,5 @@ def is_above(scores: Sequence[float], floor: float, *, confidence: float = 0.95)
     n = len(scores)
     right = sum(score > 0 for score in scores)
     chance = scipy.stats.binomtest(right, n, max(floor, 1 / n), alternative="greater").pvalue
-    return bool(chance < 1 - confidence and sum(scores) / n > floor)
+    above = set(scores) <= {0.0, 1.0} or p_above(scores, floor) < 1 - confidence
+    return bool(chance < 1 - confidence and above)

@@ -115,7 +115,12 @@ def test_a_task_of_lm_eval_is_named_behind_a_colon(file: Path) -> None:
             "{'lm_eval:arc': {keep: 0.7, data: a.tsv, template: '{b}'}}",
             "lm_eval:arc has no use for data, template",
         ),
-        ("{nli: {keep: 0.7, include: a.yaml, metric: acc}}", "nli has no use for include, metric"),
+        ("{nli: {keep: 0.7, include: a.yaml}}", "nli has no use for include"),
+        (
+            "{nli: {keep: 0.7, metric: acc}}",
+            "nli: unknown metric 'acc'; the built-in abilities have p",
+        ),
+        ("{drift: {keep: 0.7, metric: probability}}", "drift has no use for metric"),
         (
             "{'lm_eval:arc': {keep: 0.7, include: a.yaml}}",
             "found 'a.yaml', expected a YAML file or a folder of them",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 BUILT_IN: Mapping[str, Task] = built_in(ABILITIES)
 # Tasks of lm-evaluation-harness by their own names: lm_eval:TASK.
 LM_EVAL = "lm_eval:"
+PROBABILITY = "probability"
 _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"})
 
 _LIMITS = frozenset({"keep", "min", "above_chance", "at", "confidence"})
@@ -109,8 +110,9 @@ class AbilityBounds(Strict):
     )
     metric: Source | None = Field(
         None,
-        description="For lm_eval:TASK, the METRIC or METRIC,FILTER that scores an item; by default "
-        "the task's first.",
+        description="`probability`: an item's score is the probability of its right answer, not "
+        "right or wrong. For lm_eval:TASK, the METRIC or METRIC,FILTER that scores an item; by "
+        "default the task's first.",
     )
 
     @property
@@ -157,6 +159,11 @@ def _options_have_a_use(
         unused = sorted(each.model_fields_set - useful)
         if unused:
             raise refusal(f"{name} has no use for {', '.join(unused)}")
+        if name in BUILT_IN and each.metric not in {None, PROBABILITY}:
+            raise refusal(
+                f"{name}: unknown metric {each.metric!r}; the built-in abilities have "
+                f"{PROBABILITY}; leave it out to count right answers"
+            )
         if name == "perplexity" and each.model_fields_set & {"min", "above_chance", "confidence"}:
             raise refusal("perplexity is no share and is better the lower it is; take keep")
     return bounds
