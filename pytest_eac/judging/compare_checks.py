@@ -165,8 +165,9 @@ def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference |
         needs = needed(pairs.one, pairs.two, level=level, by=by, shares=pairs.shares)
     reason = f"no number of such {pairs.unit} decides it"
     if needs is not None:
-        reason = f"needs about {needs:,} {pairs.unit}"
-    return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
+        reason = needs.text(pairs.unit)
+    count = needs and needs.count
+    return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=count)
 
 
 def _numbers(comparison: CompareCheck, found: Difference) -> dict[str, Any]:
