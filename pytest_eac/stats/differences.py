@@ -62,6 +62,7 @@ def difference(
     *,
     by: float = 0.0,
     shares: bool = True,
+    noise: bool = False,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Difference:
@@ -70,8 +71,9 @@ def difference(
     - Right or wrong (0 or 1), ``by`` of 0: McNemar's exact test, of gained against lost.
     - Other shares: :func:`pytest_eac.stats.means.p_above` of the differences, brought to the range
       from 0 to 1. It holds however skewed they are: slightly better mostly, rarely much worse.
-    - Numbers of whole models: the differences beyond ``by`` change their signs, in every way or in
-      9,999 draws, which is exact where they lie evenly around ``by``.
+    - Numbers of whole models, and all where noise alone is held against: the differences beyond
+      ``by`` change their signs, in every way or in 9,999 draws. That is exact where they lie evenly
+      around ``by``, as those of two runs of the same thing do.
 
     The interval of the mean difference is Newcombe's for right or wrong, BCa's bootstrap from ten
     differences on, and Student's t for fewer (for shares on the scale of ``atanh``). That of shares
@@ -82,6 +84,8 @@ def difference(
         two: those of the same items in the same order.
         by: the smallest difference that matters.
         shares: whether all numbers are scores between 0 and 1.
+        noise: whether the hypothesis is that both columns are the same but for noise, and not that
+            the mean of their differences is at most ``by``.
         confidence: the level of the interval.
         seed: of resamples and draws.
 
@@ -94,7 +98,7 @@ def difference(
         gained, lost = int((gaps > 0).sum()), int((gaps < 0).sum())
     if gained is not None and lost is not None and not by:
         tests = {"McNemar": _mcnemar(gained, lost)}
-    elif shares:
+    elif shares and not noise:
         tests = {"mean of differences": p_above(*_as_scores(gaps, by))}
     else:
         tests = {"sign flips": _flipped(gaps[gaps != by] - by, seed)}

@@ -73,7 +73,7 @@ def test_an_ability_that_another_package_brings_is_known(file: Path) -> None:
     ("written", "said"),
     [
         ("{nlu: 0.7}", "checks.abilities.nlu: unknown ability 'nlu'; did you mean 'nli'?"),
-        ("{nli: {}}", "checks.abilities.nli: nothing is checked; expected keep, min or above_"),
+        ("{nli: {}}", "checks.abilities.nli: nothing is checked; expected keep, min, above_c"),
         ("{nli: {kept: 1}}", "checks.abilities.nli.kept: unknown key 'kept'; did you mean 'keep'?"),
         ("{nli: 0}", "checks.abilities.nli: found 0, expected greater than 0"),
         ("{nli: {min: 2}}", "checks.abilities.nli.min: found 2, expected less than or equal to 1"),
