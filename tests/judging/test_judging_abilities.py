@@ -165,7 +165,7 @@ def test_a_loss_is_bounded_by_itself(
 ) -> None:
     found = judged_loss(120, lost, gained, loses_at_most=0.03, confidence=confidence)
     assert found.outcome == outcome
-    assert f"lost {(lost - gained) / 120:.3f} of 0.5" in found.message
+    assert f"lost {(lost - gained) / 120:.3f} of 0.75" in found.message
     assert "at most 0.03 lost" in found.required
 
 
@@ -177,10 +177,10 @@ def test_no_loss_of_few_items_is_not_sure_and_how_many_are_needed_is_said() -> N
 
 
 def judged_loss(n: int, lost: int, gained: int, **bounds: Any) -> Verdict:
-    """An ability of n items, of which the unedited model has half right."""
-    base = [1.0] * (n // 2) + [0.0] * (n - n // 2)
+    """An ability of n items, of which the unedited model has three of four right."""
+    base = [1.0] * (3 * n // 4) + [0.0] * (n - 3 * n // 4)
     after = [0.0] * lost + base[lost : n - gained] + [1.0] * gained
-    before = replace(ABILITY, scores=tuple(base), value=0.5, base=0.5, n=n)
+    before = replace(ABILITY, scores=tuple(base), value=0.75, base=0.75, n=n)
     value = sum(after) / n
     edited = replace(before, scores=tuple(after), value=value)
     made = replace(chain(able(2, nli=edited)), abilities={"nli": before})
