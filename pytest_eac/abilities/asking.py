@@ -1,17 +1,12 @@
 """What an ability asks of a model, and how its answers are summarised."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.stats.intervals import wilson
 from pytest_eac.stats.paired import Interval, is_above, kept
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.lm.loading.load import LoadedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

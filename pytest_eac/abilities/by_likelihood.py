@@ -1,25 +1,19 @@
 """Abilities asked by likelihood: which of the candidates does the model find likeliest?"""
 
-from __future__ import annotations
-
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
 from math import exp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.abilities.asking import Asked, Replies
 from pytest_eac.abilities.data_items import Row, label, text, texts
+from pytest_eac.abilities.templates import Template
 from pytest_eac.errors import DataError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.scoring.answers import force
 from pytest_eac.text.spacing import as_continuation
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.abilities.templates import Template
-    from pytest_eac.lm.loading.load import LoadedModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,23 +4,17 @@ A small model rarely gives the right answer, so that counts of right answers say
 an edit has cost. The probability of the right answer changes with every item.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.abilities.asking import Asked, Replies
-from pytest_eac.abilities.data_items import text, texts
+from pytest_eac.abilities.data_items import Row, text, texts
+from pytest_eac.abilities.templates import Template
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.scoring.answers import force
 from pytest_eac.text.spacing import as_continuation
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.abilities.data_items import Row
-    from pytest_eac.abilities.templates import Template
-    from pytest_eac.lm.loading.load import LoadedModel
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,29 +1,23 @@
 """The abilities of a spec, measured before the first edit and compared with that afterwards."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.abilities.asking import Replies
 from pytest_eac.abilities.lm_eval import Harness, prepare_task
 from pytest_eac.abilities.tasks import Prepared, prepare
 from pytest_eac.abilities.third_party import ThirdParty, find_ability
 from pytest_eac.errors import EacError, SettingsError, UnavailableError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.state.process import preserved_random_state
 from pytest_eac.lm.state.snapshot import unchanged
 from pytest_eac.lm.weights import swapped
 from pytest_eac.records.run import Ability
+from pytest_eac.scoring.asker import ModelState
 from pytest_eac.scoring.perplexity import continued_perplexity
-from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
+from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL, AbilityBounds
 from pytest_eac.stats.paired import Interval
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.scoring.asker import ModelState
-    from pytest_eac.spec.schema.abilities import AbilityBounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -1,22 +1,16 @@
 """The built-in abilities, made ready to be asked; ``built_in/`` has what each asks."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from pytest_eac.abilities.asking import Asked
 from pytest_eac.abilities.data_items import digest, load_rows, take_items
 from pytest_eac.abilities.templates import find_template
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.spec.registry_entries import resolved
-from pytest_eac.spec.schema.abilities import BUILT_IN
-
-if TYPE_CHECKING:
-    from pytest_eac.abilities.asking import Asked
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.schema.abilities import AbilityBounds
+from pytest_eac.spec.schema.abilities import BUILT_IN, AbilityBounds
 
 
 @dataclass(frozen=True, kw_only=True)

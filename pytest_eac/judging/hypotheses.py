@@ -1,19 +1,14 @@
 """The hypotheses that a confidence is about, and their multiple-testing correction."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from pytest_eac.records.run import Ability, Measurement
 from pytest_eac.stats.foreseen import Foreseen
 from pytest_eac.stats.means import needed_above, p_above
 from pytest_eac.stats.trends import needed_steps
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.records.run import Ability, Measurement
 
 _NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 

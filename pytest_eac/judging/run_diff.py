@@ -1,21 +1,16 @@
 """How the metrics of a chain have changed from one record to another, and in which edits."""
 
-from __future__ import annotations
-
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.judging.paired_edits import edit_keys, final_number, last_abilities, metrics_of
+from pytest_eac.records.run import Ability, Chain, Measurement
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.stats.differences import difference
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_eac.records.run import Ability, Chain, Measurement
 
 # A change that noise alone would make at least this often is not counted as one.
 LEVEL = 0.05

@@ -4,19 +4,15 @@ A module that defines an entry is imported when a spec names it. It is therefore
 what imports torch, is imported by the functions that compute.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+from pydantic import BaseModel
 
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.types import Strict
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pydantic import BaseModel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
 """Is one method above another on the same items, and by how much?"""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, log2
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy
@@ -13,9 +12,6 @@ from pytest_eac.stats.foreseen import Foreseen, first_that_passes
 from pytest_eac.stats.intervals import newcombe, student, student_between
 from pytest_eac.stats.means import needed_above, p_above, tried
 from pytest_eac.stats.paired import Interval, resampled
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 _MOSTLY = float(scipy.stats.norm.ppf(0.8))
 # Draws of what the pairs leave open.

@@ -1,7 +1,5 @@
 """How many edits or items it would take to decide, and with which chance they would."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

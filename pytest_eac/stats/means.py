@@ -1,19 +1,14 @@
 """Is the mean of scores between 0 and 1 above a limit, and how many would it take to say so?"""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from itertools import pairwise
 from math import ceil, fsum, log, sqrt
 from statistics import fmean, pstdev
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 
 from pytest_eac.stats.foreseen import Foreseen, first_that_passes
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 # Chances of a share are looked at in so many equally likely places.
 _PLACES = 100

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy
 
 from pytest_eac.stats.means import p_above
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
 
 _RESAMPLES = 4999
 # Numbers in the resamples that are held at once.

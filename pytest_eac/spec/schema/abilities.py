@@ -1,16 +1,15 @@
 """The abilities that a spec may ask for, and the limits that it may set for them."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import ABILITIES, built_in, names
-from pytest_eac.spec.registry_entries import READ
+from pytest_eac.spec.registry_entries import READ, Task
 from pytest_eac.spec.types import (
     At,
     Count,
@@ -22,11 +21,6 @@ from pytest_eac.spec.types import (
     refusal,
     require_limit,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from pytest_eac.spec.registry_entries import Task
 
 BUILT_IN: Mapping[str, Task] = built_in(ABILITIES)
 # Tasks of lm-evaluation-harness by their own names: lm_eval:TASK.
