@@ -63,7 +63,7 @@ class Asked(Protocol):
     ) -> Interval | None:
         """Return the share of the unedited number that is left, with its interval.
 
-        By default the ratio of the means, with a paired bootstrap interval.
+        By default the ratio of the means, with :func:`pytest_eac.stats.paired.kept`'s interval.
         """
         return kept(base, edited, confidence=confidence)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
 from functools import partial
+from math import exp
 from typing import Any
 
 from pytest_eac.abilities.asking import Asked, Replies
@@ -26,7 +27,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True)
 class Choices(Asked):
-    """Items to choose in; the score is 1 where the right candidate is the likeliest.
+    """Items to choose in; the score is 1 where the right candidate is the likeliest, else 0.
 
     Likelihoods are means over a candidate's tokens, so that a longer one is at no disadvantage;
     where all have as many tokens, the order is that of the sums.
@@ -35,10 +36,13 @@ class Choices(Asked):
         choices: the items.
         prior: what is taken off each candidate's likelihood, the same for all items: its likelihood
             to the unedited model where nothing is asked. ``None`` takes nothing off.
+        graded: whether the score is the right candidate's probability instead: its share of the
+            sum of ``exp(likelihood)`` over the candidates.
     """
 
     choices: tuple[Choice, ...]
     prior: tuple[float, ...] | None = None
+    graded: bool = False
 
     @property
     def chance(self) -> float:
@@ -53,7 +57,8 @@ class Choices(Asked):
     @property
     def items(self) -> Sequence[Any]:
         """Prompt, candidates and the right one of each item, and what is taken off."""
-        return [(*astuple(each), self.prior) for each in self.choices]
+        scored = ("probability",) if self.graded else ()
+        return [(*astuple(each), self.prior, *scored) for each in self.choices]
 
     def ask(self, loaded: LoadedModel) -> Replies:
         """Score all candidates in one call: each goes on from one reading of its prompt."""
@@ -67,17 +72,27 @@ class Choices(Asked):
         for each in self.choices:
             prior = self.prior or (0.0,) * len(each.candidates)
             found = [next(likely) - common for common in prior]
-            scores.append(float(found.index(max(found)) == each.right))
+            if self.graded:
+                scores.append(1 / sum(exp(one - found[each.right]) for one in found))
+            else:
+                scores.append(float(found.index(max(found)) == each.right))
         return Replies(scores=tuple(scores))
 
 
-def multiple_choice(loaded: LoadedModel, rows: Sequence[Row], template: Template) -> Choices:
+def multiple_choice(
+    loaded: LoadedModel, rows: Sequence[Row], template: Template, *, graded: bool = False
+) -> Choices:
     """Ask which of an item's own candidates is right (ARC's format)."""
-    return Choices(choices=tuple(_choice(loaded, row, template) for row in rows))
+    return Choices(choices=tuple(_choice(loaded, row, template) for row in rows), graded=graded)
 
 
 def _labelled(
-    loaded: LoadedModel, rows: Sequence[Row], template: Template, *, known: Mapping[str, int]
+    loaded: LoadedModel,
+    rows: Sequence[Row],
+    template: Template,
+    *,
+    known: Mapping[str, int],
+    graded: bool = False,
 ) -> Choices:
     choices = tuple(
         Choice(
@@ -87,13 +102,17 @@ def _labelled(
         )
         for row in rows
     )
-    return Choices(choices=choices, prior=_prior(loaded, template))
+    return Choices(choices=choices, prior=_prior(loaded, template), graded=graded)
 
 
 entailment = partial(_labelled, known={"entailment": 0, "not_entailment": 1})
 """Asks whether the second sentence follows from the first (RTE's format)."""
 sentiment = partial(_labelled, known={"negative": 0, "positive": 1})
 """Asks whether a sentence is favourable (SST-2's format)."""
+
+multiple_choice_probability = partial(multiple_choice, graded=True)
+entailment_probability = partial(entailment, graded=True)
+sentiment_probability = partial(sentiment, graded=True)
 
 
 def _prior(loaded: LoadedModel, template: Template) -> tuple[float, ...] | None:

@@ -154,9 +154,12 @@ def _put(name: str, prepared: Prepared, state: ModelState) -> Replies:
 def _record(prepared: Prepared, *, base: Replies, replies: Replies, confidence: float) -> Ability:
     asked = prepared.asked
     value = asked.value(replies.scores, confidence=confidence)
-    kept = asked.kept(base.scores, replies.scores, confidence=confidence) or Interval(
-        value=0.0, low=None, high=None
-    )
+    if replies is base and any(base.scores):
+        kept = Interval(value=1.0, low=1.0, high=1.0)  # a model keeps all of itself
+    else:
+        kept = asked.kept(base.scores, replies.scores, confidence=confidence) or Interval(
+            value=0.0, low=None, high=None
+        )
     return Ability(
         value=value.value,
         low=value.low,

@@ -43,9 +43,11 @@ def prepare(
     every = load_rows(bounds.data, task=task.data, revision=bounds.revision, offline=offline)
     rows = take_items(every, bounds, f"checks.abilities.{name}")
     data = bounds.data or f"built-in {task.data}.jsonl"
-    ask = resolved(task.ask)
+    graded = bounds.metric is not None and task.probability
+    ask = resolved(graded or task.ask)
     if task.prompt is None:
         return Prepared(asked=ask(loaded, rows), template=None, data=data, sha256=digest(rows))
     template = find_template(name, task.prompt, bounds)
     asked = ask(loaded, rows, template)
-    return Prepared(asked=asked, template=template.name, data=data, sha256=digest(rows))
+    name = f"{template.name} {bounds.metric}" if graded else template.name
+    return Prepared(asked=asked, template=name, data=data, sha256=digest(rows))

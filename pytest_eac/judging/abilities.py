@@ -43,7 +43,7 @@ def judge_ability(
                 n=base.n,
                 low=number.low,
                 high=number.high,
-                claims=of_ability(base, edited, kind, limit.low or 0.0),
+                claims=of_ability(base, edited, kind, limit.low or limit.high or 0.0),
                 unit="items",
             )
             cases.append(case)
@@ -55,8 +55,11 @@ def _limits(name: str, bounds: AbilityBounds) -> dict[str, Limit]:
         "kept": Limit(low=bounds.keep, high=None),
         "value": Limit(low=bounds.min, high=None),
         "margin": Limit(low=bounds.above_chance, high=None),
+        "loss": Limit(low=None, high=bounds.loses_at_most, unit=" lost"),
     }
-    limits = {kind: limit for kind, limit in wanted.items() if limit.low is not None}
+    limits = {
+        kind: limit for kind, limit in wanted.items() if (limit.low, limit.high) != (None,) * 2
+    }
     if name == "generation":  # nonsense is as varied as sense
         limits["strange"] = Limit(low=None, high=bounds.max_perplexity or _STRANGE)
     return limits
@@ -76,6 +79,8 @@ def _number(edited: Ability, base: Ability, kind: str) -> _AbilityNumber:
         return _AbilityNumber(value=edited.value, low=edited.low, high=edited.high)
     if kind == "kept":
         return _AbilityNumber(value=edited.kept, low=edited.kept_low, high=edited.kept_high)
+    if kind == "loss":
+        return _AbilityNumber(value=edited.base - edited.value)
     if kind == "margin":
         room = edited.base - edited.floor
         return _AbilityNumber(value=(edited.value - edited.floor) / room if room else None)
@@ -92,6 +97,8 @@ def _shown(edited: Ability, number: _AbilityNumber, kind: str, limit: Limit, lev
         return f"{limit.digits(value, 'f', 3)} ({shown}, {n})"
     if kind == "kept":
         return f"kept {limit.digits(value, 'f', 2)} ({shown}) of {edited.base:.4g} ({n})"
+    if kind == "loss":
+        return f"lost {limit.digits(value, 'f', 3)} of {edited.base:.4g} ({n})"
     if kind == "margin":
         above = f"{edited.base - edited.floor:.3f} above chance"
         return f"kept {limit.digits(value, 'f', 2)} of {above} ({n})"

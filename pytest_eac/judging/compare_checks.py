@@ -1,7 +1,7 @@
 """Two methods of a spec compared on the same edits."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil, isclose, log, log2, nan
 from typing import Any
 
@@ -143,12 +143,17 @@ def _difference(comparison: CompareCheck, pairs: Pairs, confidence: float) -> Di
     if not pairs.one or (pairs.unit == "seeds" and len(pairs.one) < 2):
         return None
     by = comparison.by or 0.0
-    return difference(pairs.one, pairs.two, by=by, shares=pairs.shares, confidence=confidence)
+    found = difference(pairs.one, pairs.two, by=by, shares=pairs.shares, confidence=confidence)
+    return found if pairs.shares or pairs.unit == "seeds" else replace(found, tests={})
 
 
 def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference | None) -> Decision:
     """Decide by the paired test, for values that lie as required."""
     level = rest(comparison.confidence or 0.0)
+    if pairs.unit == "items" and not pairs.shares:
+        reason = f"differences in {comparison.metric} have no bound, so no test of their mean holds"
+        reason += "; drop confidence, or compare an ability whose scores are between 0 and 1"
+        return Decision(outcome="undecided", reason=f"undecided: {reason}; ")
     if found is not None and found.p <= level:
         return Decision(outcome="passed")
     if pairs.unit == "seeds" and len(pairs.one) < (least := ceil(log2(1 / level))):
@@ -160,8 +165,9 @@ def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference |
         needs = needed(pairs.one, pairs.two, level=level, by=by, shares=pairs.shares)
     reason = f"no number of such {pairs.unit} decides it"
     if needs is not None:
-        reason = f"needs about {needs:,} {pairs.unit}"
-    return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
+        reason = needs.text(pairs.unit)
+    count = needs and needs.count
+    return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=count)
 
 
 def _numbers(comparison: CompareCheck, found: Difference) -> dict[str, Any]:
@@ -173,7 +179,7 @@ def _numbers(comparison: CompareCheck, found: Difference) -> dict[str, Any]:
         "n": found.n,
         "low": effect.low,
         "high": effect.high,
-        "p": found.p,
+        "p": found.p if found.tests else None,
         "effect": effect.value,
         "gained": gained,
         "lost": lost,
@@ -192,10 +198,8 @@ def _described(comparison: CompareCheck, unit: str, numbers: dict[str, Any], lev
             f"alone {numbers['lost']}"
         )
     shown = interval(numbers["low"], numbers["high"], comparison.confidence or level)
-    return (
-        f"  {comparison.subject} - {comparison.than}: {numbers['effect']:+.4g} (n={numbers['n']} "
-        f"{unit}, {shown}); {'; '.join(parts)}"
-    )
+    effect = f"{numbers['effect']:+.4g} (n={numbers['n']} {unit}, {shown})"
+    return "; ".join([f"  {comparison.subject} - {comparison.than}: {effect}", *parts])
 
 
 def _required(comparison: CompareCheck) -> str:

@@ -6,8 +6,9 @@ from math import ceil
 from typing import Protocol
 
 from pytest_eac.records.run import Ability, Measurement
+from pytest_eac.stats.foreseen import Foreseen
 from pytest_eac.stats.means import needed_above, p_above
-from pytest_eac.stats.slopes import needed_steps
+from pytest_eac.stats.trends import needed_steps
 
 _NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 
@@ -19,7 +20,7 @@ class Claim(Protocol):
     def p(self) -> float:
         """How likely what was seen is, or better, if the claim is wrong."""
 
-    def needs(self, level: float) -> int | None:
+    def needs(self, level: float) -> Foreseen | None:
         """Return about how many edits or items would decide; ``None`` where no number would."""
 
 
@@ -35,7 +36,7 @@ class MeanClaim:
         """How likely such scores are, or better ones, if it does not."""
         return p_above(self.scores, self.limit)
 
-    def needs(self, level: float) -> int | None:
+    def needs(self, level: float) -> Foreseen | None:
         """Return about how many such scores would decide; ``None`` where no number would."""
         return needed_above(self.scores, self.limit, level=level)
 
@@ -56,10 +57,10 @@ class GrowthClaim:
     edits: int
     freedom: float
 
-    def needs(self, level: float) -> int | None:
+    def needs(self, level: float) -> Foreseen | None:
         """Return about how many edits would decide; ``None`` where 100 times as many would not."""
         count = needed_steps(self.p, n=self.updates, freedom=self.freedom, level=level)
-        return None if count is None else ceil(count * self.edits / self.updates)
+        return None if count is None else Foreseen(count=ceil(count * self.edits / self.updates))
 
 
 def rest(confidence: float) -> float:
@@ -102,19 +103,20 @@ def of_ability(base: Ability, edited: Ability, kind: str, limit: float) -> tuple
 
     ``kept`` and ``margin`` are shares ``r`` of the unedited scores ``b``, above a floor ``f`` that
     is 0 for ``kept``: the mean of ``e - r b`` reaches ``(1 - r) f``. Each item's is brought to the
-    range from 0 to 1. For a share below 1 to be kept, an item that was only gained counts as one
-    that was kept: the range is then no wider than that of the scores, and the test no duller.
+    range from 0 to 1. ``loss`` is at most the limit: the mean of ``b - e``.
     """
     pairs = list(zip(base.scores, edited.scores, strict=True))
     if not all(0 <= score <= 1 for pair in pairs for score in pair):
         return ()
     if kind == "value":
         return _of_scores(edited.scores, limit, None)
-    cap = 1 - limit if kind == "kept" and limit < 1 else 1.0
+    if kind == "loss":
+        scores = tuple((after - before + 1) / 2 for before, after in pairs)
+        return (MeanClaim(scores=scores, limit=(1 - limit) / 2),)
     floor = base.floor if kind == "margin" else 0.0
-    scores = [(min(after - limit * before, cap) + limit) / (cap + limit) for before, after in pairs]
-    inside = tuple(min(1.0, max(0.0, score)) for score in scores)  # but for rounding, they are
-    return (MeanClaim(scores=inside, limit=((1 - limit) * floor + limit) / (cap + limit)),)
+    found = [(after - limit * before + limit) / (1 + limit) for before, after in pairs]
+    inside = tuple(min(1.0, max(0.0, score)) for score in found)  # but for rounding, they are
+    return (MeanClaim(scores=inside, limit=((1 - limit) * floor + limit) / (1 + limit)),)
 
 
 def _of_scores(

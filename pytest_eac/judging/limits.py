@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from pytest_eac.judging.hypotheses import Claim, Correction, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
+from pytest_eac.stats.foreseen import Foreseen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +67,11 @@ class Case:
         """The p-value: all claims must hold, so the weakest counts and needs no correction."""
         return max((claim.p for claim in self.claims), default=None)
 
-    def needs(self, level: float) -> int | None:
+    def needs(self, level: float) -> Foreseen | None:
         """Return about how many edits or items it takes; ``None`` where no number would do."""
-        counts = [claim.needs(level) for claim in self.claims]
-        return None if None in counts else max(count or 0 for count in counts)
+        found = [claim.needs(level) for claim in self.claims]
+        known = [each for each in found if each is not None]
+        return max(known, key=lambda each: each.count) if len(known) == len(found) else None
 
 
 def chosen(chain: Chain, at: int | str) -> Sequence[Checkpoint]:
@@ -175,7 +177,9 @@ def _decide(
     if (correction.p if correction else p) <= level:
         return Decision(outcome="passed")
     needs = case.needs(level / (correction.factor if correction else 1.0))
-    reason = f"undecided: too close to the limit for any number of {case.unit} to decide; "
+    reason = f"too close to the limit for any number of {case.unit} to decide"
     if needs is not None:
-        reason = f"undecided: needs about {needs:,} {case.unit}; "
-    return Decision(outcome="undecided", reason=reason, needs=needs)
+        reason = needs.text(case.unit)
+    return Decision(
+        outcome="undecided", reason=f"undecided: {reason}; ", needs=needs and needs.count
+    )

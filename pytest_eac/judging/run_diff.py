@@ -170,7 +170,7 @@ def _paired(metric: str, kind: Literal["edits", "items"], pairs: Sequence[Paired
     old, new = [pair.old for pair in pairs], [pair.new for pair in pairs]
     shares = all(0 <= score <= 1 for score in (*old, *new))  # log-likelihoods are not
     falls = fmean(new) < fmean(old)
-    moved = difference(*((old, new) if falls else (new, old)), shares=shares)
+    moved = difference(*((old, new) if falls else (new, old)), shares=shares, noise=True)
     mean = -moved.mean if falls else moved.mean
     return Change(
         metric=metric,

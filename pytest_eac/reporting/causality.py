@@ -34,7 +34,8 @@ class Causality:
         chains: how many chains.
         checkpoints: how many numbers of edits.
         points: how many pairs of deviation and share.
-        groups: how many are independent of one another: methods, or, of a single method, seeds.
+        groups: how many are independent of one another: methods, each with its controls, or, of a
+            single method, seeds.
         group: what they are.
     """
 
@@ -55,7 +56,8 @@ def deviation_and_abilities(
     """Correlate deviation with the share of each ability that is kept, given the number of edits.
 
     The points are chains at checkpoints. Chains of one method that differ in their seed are much
-    alike, so that methods are what is independent; of a single method it is the seeds.
+    alike, and so are a method and its control, which moves as far: what is independent are methods,
+    each with its controls, or the seeds of a single method.
 
     Args:
         record: whatever chains were run; specs and models stay apart. An ability needs at least
@@ -89,7 +91,7 @@ def causality_lines(chains: Sequence[Chain]) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ChainPoint:
-    method: str
+    method: str  # of a control, the method that it mirrors
     chain: str
     edits: int
     deviation: float
@@ -131,7 +133,7 @@ def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_ChainPoin
     for chain in chains:
         own = [
             _ChainPoint(
-                method=chain.method,
+                method=str(chain.hyperparameters.get("like", chain.method)),
                 chain=chain.name,
                 edits=point.at,
                 deviation=getattr(point.deviation, f"{norm}_relative"),

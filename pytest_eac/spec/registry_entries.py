@@ -163,6 +163,8 @@ class Task:
         ask: makes questions of the items, ``(model, rows, template)``, or ``(model, rows)`` where
             there are no prompts; or where to find it, as ``"package.module:name"``.
         prompt: how items become prompts; ``None`` where they do not.
+        probability: likewise makes questions whose scores are the probabilities of the right
+            answers (``metric: probability``); ``None`` where no answer is the right one.
         limits: the keys of its check that set limits of its own.
         formula: the number that it is judged by.
     """
@@ -171,6 +173,7 @@ class Task:
     data: str
     ask: str | Callable[..., Any]
     prompt: Prompt | None = None
+    probability: str | Callable[..., Any] | None = None
     limits: frozenset[str] = frozenset()
     formula: str = KEPT
 
@@ -182,6 +185,7 @@ class Task:
             found |= {"template", "chat"}
             found |= {"shots"} if self.prompt.shots is not None else set()
             found |= {"candidates", "calibrate"} if self.prompt.candidates else set()
+            found |= {"metric"} if self.probability else set()
         return found
 
 

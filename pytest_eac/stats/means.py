@@ -1,71 +1,126 @@
 """Is the mean of scores between 0 and 1 above a limit, and how many would it take to say so?"""
 
 from collections.abc import Sequence
-from math import ceil, fsum, sqrt
+from itertools import pairwise
+from math import ceil, fsum, log, sqrt
 from statistics import fmean, pstdev
 
 import numpy as np
 import scipy
 
-# Up to here the number of scores is searched for exactly; beyond, the normal form is as good.
-_EXACT = 2000
-# Sums of thirds and the like fall short of whole numbers by rounding.
-_ROUNDING = 1e-9
+from pytest_eac.stats.foreseen import Foreseen, first_that_passes
+
+# Chances of a share are looked at in so many equally likely places.
+_PLACES = 100
+# Numbers of scores that are tried: each one up to here, then in steps of five in a hundred.
+_EACH, _STEP, _MOST = 60, 1.05, 100_000
 
 
 def p_above(scores: Sequence[float], limit: float) -> float:
     """Return the p-value of the hypothesis that the mean is below ``limit``.
 
-    ``P(X >= floor(sum of the scores))`` for ``X`` binomial of ``n`` draws at ``limit``. That is the
-    exact test where every score is 0 or 1. Other scores with the same mean vary less, so that the
-    test is then too careful rather than too bold: its level is held for every distribution of two
-    points (the tests go through them), and within a factor of e for every other whatsoever.
+    ``P(w_0 0 + w_1 x_1 + ... + w_n x_n <= limit)`` for weights ``w`` that are uniform on the
+    simplex: what the scores might have been the share of, with the lowest possible score besides.
+    Where every score is 0 or 1, that is the exact binomial test of Clopper and Pearson. In between,
+    no distribution is known for which it rejects more often than its level, however skewed; that
+    there is none is not proved.
 
     Args:
         scores: independent, each between 0 and 1, at least one.
         limit: the mean to be reached; one of 0 or less is reached by any scores.
 
-    Source: Clopper and Pearson (1934); for scores in between, Bentkus (2004), "On Hoeffding's
-    inequalities", theorem 1.2.
+    Source: Gaffke (2005), "Three test statistics for a nonparametric one-sided hypothesis on the
+    mean of a nonnegative variable"; Learned-Miller and Thomas (2019), arXiv 1905.06208.
     """
     if limit <= 0:
         return 0.0
-    whole = int(fsum(scores) + _ROUNDING)
-    return float(scipy.stats.binom.sf(whole - 1, len(scores), min(limit, 1.0)))
+    above = [score for score in scores if score]
+    if len(set(above)) <= 1:  # nothing, or one score beside it
+        share = min(1.0, limit / max(above, default=1.0))
+        return float(scipy.stats.binom.sf(len(above) - 1, len(scores), share))
+    values, counts = np.unique(np.append(scores, 0.0), return_counts=True)
+    return _share_at_most(values - limit, counts)
 
 
-def needed_above(
-    scores: Sequence[float], limit: float, *, level: float, power: float = 0.8
-) -> int | None:
+def _share_at_most(values: np.ndarray, counts: np.ndarray) -> float:
+    """Return the probability that values with uniform weights have a mean of 0 or less.
+
+    Weights that are uniform on the simplex are exponential numbers over their sum, so that it is
+    the probability that ``sum(c_j E_j)`` is not positive; by inversion of its characteristic
+    function.
+
+    Source: Imhof (1961), for sums of chi-squared numbers, of which these are some.
+    """
+    if values.min() >= 0:
+        return 0.0
+    if values.max() <= 0:
+        return 1.0
+    scaled = values / sqrt(float(counts @ values**2))
+
+    def integrand(t: float) -> float:
+        turns = scaled * t
+        size = float(counts @ np.log1p(turns**2)) / 2
+        return float(np.sin(counts @ np.arctan(turns)) * np.exp(-size)) / t
+
+    # The integrand falls off like a normal density, or like the power of so many terms.
+    ends = np.concatenate([[0.0], np.geomspace(0.5, 2.0**12, 14)])
+    parts = (scipy.integrate.quad(integrand, *pair, limit=200) for pair in pairwise(ends))
+    found = 0.5 - sum(part for part, _ in parts) / np.pi
+    return float(min(1.0, max(0.0, found)))
+
+
+def needed_above(scores: Sequence[float], limit: float, *, level: float) -> Foreseen | None:
     """Return how many scores like these it takes for ``p_above`` to be at most ``level``.
 
-    So many that it is, from there on, with probability ``power`` or more. Exact where the scores
-    are 0 or 1, else with a normal sum of the scores' own mean and variance.
+    The chance allows for how little the scores at hand may say of others: the true mean is as
+    likely anywhere as they leave open (Jeffreys' prior where they are 0 or 1, else Student's t).
 
     Returns:
-        ``None`` where no number would do: the mean is not above the limit.
+        The number and its chance; ``None`` where no number has an even chance.
 
     Args:
         scores: the scores at hand.
         limit: at least 0.
         level: what the p-value has to reach, in (0, 1).
-        power: with which probability.
+
+    Source: Spiegelhalter, Freedman and Blackburn (1986), for predictive power.
     """
-    mean, spread = fmean(scores), pstdev(scores)
-    if mean <= limit:
+    if limit >= 1:
         return None
-    against, wanted = float(scipy.stats.norm.isf(level)), float(scipy.stats.norm.ppf(power))
-    widths = against * sqrt(limit * (1 - limit)) + wanted * spread
-    about = max(1, ceil((widths / (mean - limit)) ** 2))
-    if about > _EXACT:
-        return about
-    counts = np.arange(1, 2 * about + 200)
+    counts = tried()
+    if set(scores) <= {0.0, 1.0}:
+        return first_that_passes(counts, binary_chances(scores, counts, limit, level))
+    mean, spread, n = fmean(scores), pstdev(scores), len(scores)
+    if mean <= limit or n < 2:
+        return None
+    # Equal scores pass from here on: p_above is then (limit / mean) ** n.
+    least = ceil(log(level) / log(limit / mean)) if limit > 0 else 1
+    spread = max(spread * sqrt(n / (n - 1)), 1e-12)
+    # What p_above weighs: the scores and a score of 0 besides.
+    center = counts * mean / (counts + 1)
+    squares = counts * (mean**2 + spread**2) / (counts + 1)
+    scale = np.sqrt((squares - center**2) / (counts + 2))
+    ahead = center - limit - float(scipy.stats.norm.isf(level)) * scale
+    reach = ahead / (spread * np.sqrt(1 / n + 1 / counts))
+    chances = np.where(counts >= least, scipy.stats.t.cdf(reach, n - 1), 0.0)
+    return first_that_passes(counts, chances)
+
+
+def tried() -> np.ndarray:
+    """Return the numbers of scores that are looked at for one that is enough."""
+    steps = int(log(_MOST / _EACH) / log(_STEP))
+    beyond = np.ceil(_EACH * _STEP ** np.arange(1, steps + 1))
+    return np.concatenate([np.arange(1, _EACH + 1), beyond])
+
+
+def binary_chances(
+    scores: Sequence[float], counts: np.ndarray, limit: float, level: float
+) -> np.ndarray:
+    """Return with which chance so many further scores of 0 or 1 would pass, for each count."""
+    right = fsum(scores)
+    places = (np.arange(_PLACES) + 0.5) / _PLACES
+    shares = scipy.stats.beta.ppf(places, right + 0.5, len(scores) - right + 0.5)
     # The smallest sum whose p-value is low enough.
     least = scipy.stats.binom.isf(level, counts, limit) + 1
-    if set(scores) <= {0.0, 1.0}:
-        found = scipy.stats.binom.sf(least - 1, counts, mean)
-    else:
-        z = (least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING))
-        found = scipy.stats.norm.sf(z)
-    too_few: list[int] = counts[found < power].tolist()
-    return max(too_few, default=0) + 1
+    found = scipy.stats.binom.sf(least[:, None] - 1, counts[:, None], shares)
+    return np.asarray(found.mean(axis=1))

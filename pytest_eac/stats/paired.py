@@ -11,9 +11,13 @@ from typing import Any
 import numpy as np
 import scipy
 
+from pytest_eac.stats.means import p_above
+
 _RESAMPLES = 4999
 # Numbers in the resamples that are held at once.
 _BATCH = 2**22
+# A discriminant that is this share of its terms is 0.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,28 +80,79 @@ def resampled(
 
 
 def kept(
-    base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95, seed: int = 0
+    base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
 ) -> Interval | None:
-    """Return ``mean(edited) / mean(base)`` over the same items, with its bootstrap interval.
+    """Return ``mean(edited) / mean(base)`` over the same items, with its interval.
 
-    ``None`` if the mean of ``base`` is 0. Equal scores give 1, from 1 to 1.
+    Right and wrong (0 or 1) have Tang's score interval, which has a width even where no item has
+    changed; scores in between have Fieller's, which has no ends where all of them have kept the
+    same share, since these do not show how others would scatter.
+
+    ``None`` if the mean of ``base`` is 0.
 
     Args:
         base: one score per item, not negative.
         edited: the scores of the same items in the same order.
         confidence: the level, in (0, 1).
-        seed: of the resamples.
+
+    Source: Tang, Tang and Chan (2003), "On tests of equivalence via non-unity relative risk for
+        matched-pair design"; Fieller (1954), "Some problems in interval estimation".
     """
     if not any(base):
         return None
-    if tuple(base) == tuple(edited):
-        return Interval(value=1.0, low=1.0, high=1.0)
-    return resampled(_ratio, base, edited, confidence=confidence, seed=seed)
+    before, after = (np.asarray(column, dtype=float) for column in (base, edited))
+    value = float(after.mean() / before.mean())
+    binary = set(base) | set(edited) <= {0.0, 1.0}
+    low, high = (_score_ratio if binary else _fieller)(before, after, confidence)
+    return Interval(value=value, low=low, high=high)
 
 
-def _ratio(base: Any, edited: Any) -> Any:
-    with np.errstate(divide="ignore", invalid="ignore"):  # a resample of zeros has no ratio
-        return edited.mean(axis=-1) / base.mean(axis=-1)
+def _score_ratio(before: Any, after: Any, confidence: float) -> tuple[float, float]:
+    """Return the ratios of shares that the score test does not reject."""
+    lost, gained = float((before > after).sum()), float((after > before).sum())
+    right, n = (float(before.sum()), float(after.sum())), len(before)
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
+
+    def score(ratio: float) -> float:
+        """Return how many standard errors the shares are above this ratio.
+
+        The variance is that of the likeliest shares with this ratio: u of the items are lost and v
+        gained, where ``S - u = ratio (S - v)`` for the share S of items that are right at all.
+        """
+        changed, both = lost + gained, right[0] - lost
+        some = (both + changed) / n
+        k = some * (ratio - 1)
+        a = (1 + ratio) * (both + changed)
+        b = (1 + ratio) * k * (both + lost) - some * changed
+        c = -lost * some * k
+        u = (math.sqrt(max(0.0, b * b - 4 * a * c)) - b) / (2 * a)
+        variance = n * ratio * (u + (k + u) / ratio)
+        ahead = right[1] - ratio * right[0]
+        return ahead / math.sqrt(variance) if variance > 0 else 0.0
+
+    ratio = right[1] / right[0]
+    low, high = 0.0, max(1.0, 2 * ratio)
+    if ratio:
+        low = scipy.optimize.brentq(lambda at: score(at) - z, 1e-9, ratio)
+    while score(high) > -z:
+        high *= 2
+    return float(low), float(scipy.optimize.brentq(lambda at: score(at) + z, ratio or 1e-9, high))
+
+
+def _fieller(before: Any, after: Any, confidence: float) -> tuple[float, float] | tuple[None, None]:
+    """Return the ratios r for which Student's t does not reject that ``after - r before`` is 0."""
+    n = len(before)
+    if n < 2:
+        return None, None
+    [[one, together], [_, two]] = np.cov(before, after)
+    g = float(scipy.stats.t.ppf((1 + confidence) / 2, n - 1)) ** 2 / n
+    a = before.mean() ** 2 - g * one
+    b = before.mean() * after.mean() - g * together
+    inside = b * b - a * (after.mean() ** 2 - g * two)
+    if a <= 0 or inside <= _ROUNDING * b * b:
+        return None, None
+    half = math.sqrt(inside)
+    return max(0.0, float(b - half) / float(a)), float(b + half) / float(a)
 
 
 def is_above(scores: Sequence[float], floor: float, *, confidence: float = 0.95) -> bool:
@@ -105,7 +160,7 @@ def is_above(scores: Sequence[float], floor: float, *, confidence: float = 0.95)
 
     One-sided exact binomial test of the number of items that score above 0. One such item may be an
     accident, so the floor is never below ``1 / n``. Where scores lie between 0 and 1, their mean
-    must be above the floor as well.
+    must be significantly above the floor as well.
 
     Args:
         scores: one per item, between 0 and 1.
@@ -115,4 +170,5 @@ def is_above(scores: Sequence[float], floor: float, *, confidence: float = 0.95)
     n = len(scores)
     right = sum(score > 0 for score in scores)
     chance = scipy.stats.binomtest(right, n, max(floor, 1 / n), alternative="greater").pvalue
-    return bool(chance < 1 - confidence and sum(scores) / n > floor)
+    above = set(scores) <= {0.0, 1.0} or p_above(scores, floor) < 1 - confidence
+    return bool(chance < 1 - confidence and above)

@@ -149,3 +149,39 @@ def test_varied_nonsense_is_no_generation(
     assert found.outcome == outcome
     strange = f"by the unedited model {perplexity / 2:.4g} times that of its own"
     assert (strange in found.message) == (outcome == "failed")
+
+
+@pytest.mark.parametrize(
+    ("lost", "gained", "confidence", "outcome"),
+    [
+        (2, 0, None, "passed"),
+        (4, 0, None, "failed"),
+        (4, 2, None, "passed"),
+        (0, 0, 0.95, "passed"),
+    ],
+)
+def test_a_loss_is_bounded_by_itself(
+    lost: int, gained: int, confidence: float | None, outcome: str
+) -> None:
+    found = judged_loss(120, lost, gained, loses_at_most=0.03, confidence=confidence)
+    assert found.outcome == outcome
+    assert f"lost {(lost - gained) / 120:.3f} of 0.75" in found.message
+    assert "at most 0.03 lost" in found.required
+
+
+def test_no_loss_of_few_items_is_not_sure_and_how_many_are_needed_is_said() -> None:
+    found = judged_loss(60, 0, 0, loses_at_most=0.03, confidence=0.95)
+    assert (found.outcome, found.needs is not None) == ("undecided", True)
+    assert found.p == pytest.approx(0.97**60)
+    assert "items to pass with a chance of" in found.message
+
+
+def judged_loss(n: int, lost: int, gained: int, **bounds: Any) -> Verdict:
+    """An ability of n items, of which the unedited model has three of four right."""
+    base = [1.0] * (3 * n // 4) + [0.0] * (n - 3 * n // 4)
+    after = [0.0] * lost + base[lost : n - gained] + [1.0] * gained
+    before = replace(ABILITY, scores=tuple(base), value=0.75, base=0.75, n=n)
+    value = sum(after) / n
+    edited = replace(before, scores=tuple(after), value=value)
+    made = replace(chain(able(2, nli=edited)), abilities={"nli": before})
+    return judged(made, **bounds)

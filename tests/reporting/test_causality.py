@@ -60,6 +60,20 @@ def test_seeds_of_a_method_are_no_independent_witnesses() -> None:
     assert alone.ranks.low is not None
 
 
+def test_a_control_is_no_witness_besides_the_method_that_it_mirrors() -> None:
+    mine = chains(10)
+    pairs = tuple(
+        replace(each, method=f"{of.method}-random", hyperparameters={"like": of.method})
+        for each, of in zip(mine[5:], mine[:5], strict=True)
+    )
+    (found,) = deviation_and_abilities(record(*mine[:5], *pairs))
+    assert (found.chains, found.groups, found.group) == (10, 5, "method")
+    assert found.ranks.low is None, "five pairs are too few"
+    (apart,) = deviation_and_abilities(record(*mine))
+    assert apart.groups == 10
+    assert apart.ranks.value == found.ranks.value
+
+
 def test_seeds_that_change_nothing_count_once() -> None:
     mine = chains(5)
     again = tuple(replace(each, seed=seed) for each in mine for seed in range(3))

@@ -73,7 +73,7 @@ def test_an_ability_that_another_package_brings_is_known(file: Path) -> None:
     ("written", "said"),
     [
         ("{nlu: 0.7}", "checks.abilities.nlu: unknown ability 'nlu'; did you mean 'nli'?"),
-        ("{nli: {}}", "checks.abilities.nli: nothing is checked; expected keep, min or above_"),
+        ("{nli: {}}", "checks.abilities.nli: nothing is checked; expected keep, min, above_c"),
         ("{nli: {kept: 1}}", "checks.abilities.nli.kept: unknown key 'kept'; did you mean 'keep'?"),
         ("{nli: 0}", "checks.abilities.nli: found 0, expected greater than 0"),
         ("{nli: {min: 2}}", "checks.abilities.nli.min: found 2, expected less than or equal to 1"),
@@ -115,7 +115,12 @@ def test_a_task_of_lm_eval_is_named_behind_a_colon(file: Path) -> None:
             "{'lm_eval:arc': {keep: 0.7, data: a.tsv, template: '{b}'}}",
             "lm_eval:arc has no use for data, template",
         ),
-        ("{nli: {keep: 0.7, include: a.yaml, metric: acc}}", "nli has no use for include, metric"),
+        ("{nli: {keep: 0.7, include: a.yaml}}", "nli has no use for include"),
+        (
+            "{nli: {keep: 0.7, metric: acc}}",
+            "nli: unknown metric 'acc'; the built-in abilities have p",
+        ),
+        ("{drift: {keep: 0.7, metric: probability}}", "drift has no use for metric"),
         (
             "{'lm_eval:arc': {keep: 0.7, include: a.yaml}}",
             "found 'a.yaml', expected a YAML file or a folder of them",

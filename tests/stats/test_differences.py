@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import Counter
 from itertools import product
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from scipy.stats import binom
 
 from pytest_eac.stats import differences, paired
 from pytest_eac.stats.differences import difference, needed
+from pytest_eac.stats.foreseen import Foreseen
 from pytest_eac.stats.intervals import wilson
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def test_right_and_wrong_are_tested_by_mcnemar_and_counted(
 def test_other_numbers_are_tested_by_every_change_of_signs(gaps: list[int]) -> None:
     found = difference([gap + 0.5 for gap in gaps], [0.5] * len(gaps), shares=False)
     assert found.p == pytest.approx(flipped_by_hand([float(gap) for gap in gaps]))
-    assert list(found.tests) == ["sign flips", "Wilcoxon"]
+    assert list(found.tests) == ["sign flips"]
     assert found.gained is None
 
 
@@ -137,20 +137,28 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("quick")
 @pytest.mark.parametrize("n", [8, 40])
-def test_signs_and_ranks_reject_no_more_often_than_their_level_and_intervals_cover(
+def test_scores_in_between_are_rejected_no_more_often_than_the_level_and_intervals_cover(
     n: int,
 ) -> None:
     generator = np.random.default_rng(n)
     columns = generator.beta(2, 1, (RUNS, 2, n))  # two methods that are the same
     found = [difference(one.tolist(), two.tolist()) for one, two in columns]
-    for test in ("sign flips", "Wilcoxon"):
-        assert 0 < sum(each.tests[test] <= 0.05 for each in found) <= MOST_REJECTED
+    assert {name for each in found for name in each.tests} == {"mean of differences"}
+    assert sum(each.p <= 0.05 for each in found) <= MOST_REJECTED
     covered = sum(
         each.mean.low <= 0 <= each.mean.high
         for each in found
         if each.mean.low is not None and each.mean.high is not None
     )
     assert covered >= LEAST_COVERED
+
+
+@pytest.mark.usefixtures("quick")
+def test_signs_of_seeds_are_rejected_no_more_often_than_their_level() -> None:
+    generator = np.random.default_rng(3)
+    rows = generator.normal(0, 1, (RUNS, 6))
+    taken = sum(difference(row.tolist(), [0.0] * 6, shares=False).p <= 0.05 for row in rows)
+    assert 0 < taken <= MOST_REJECTED
 
 
 def counted(rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> Iterator[tuple[Any, int]]:
@@ -177,45 +185,58 @@ def test_hardly_any_loss_is_no_worse_by_more_than_a_little() -> None:
     one, two = [1.0] * 99 + [0.0], [1.0] * 100
     assert difference(one, two).p > 0.9
     assert difference(one, two, by=-0.05).p == pytest.approx(binom.cdf(1, 100, 0.05))
+    even = difference([1.0, 1.0, 0.0, *one], [0.0, 1.0, 1.0, *two], by=-0.05).p
+    assert even < difference([1.0, 0.0, *one], [1.0, 1.0, *two], by=-0.05).p, "gains count"
     assert needed(one, two, level=0.05, by=-0.05) is not None
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_the_power_of_each_test_grows_with_the_number_of_pairs() -> None:
+@pytest.mark.parametrize(
+    ("name", "shares", "binary"),
+    [
+        ("sign flips", False, False),
+        ("mean of differences", True, False),
+        ("McNemar", True, True),
+    ],
+)
+def test_the_power_of_each_test_grows_with_the_number_of_pairs(
+    name: str, shares: bool, binary: bool
+) -> None:
     generator = np.random.default_rng(1)
-    taken: dict[str, list[int]] = {"sign flips": [], "Wilcoxon": [], "McNemar": []}
-    for n in (10, 40, 120):
+    powers = []
+    for n in (10, 40, 160):
         two = generator.random((60, n))
-        one = two + generator.normal(0.1, 0.3, (60, n))
-        binary = ((each > 0.5).astype(float) for each in (one, two))
-        found = Counter[str]()
-        for columns in ((one, two), binary):
-            for a, b in zip(*(column.tolist() for column in columns), strict=True):
-                tests = difference(a, b, shares=False).tests
-                found.update(test for test, p in tests.items() if p <= 0.05)
-        for test, counts in taken.items():
-            counts.append(found[test])
-    for powers in taken.values():
-        assert powers == sorted(powers)
-        assert powers[-1] > powers[0] + 0.3 * 60
+        one = np.clip(two + generator.normal(0.12, 0.3, (60, n)), 0, 1)
+        columns = [(each > 0.5).astype(float) if binary else each for each in (one, two)]
+        pairs = zip(*(column.tolist() for column in columns), strict=True)
+        powers.append(sum(difference(*pair, shares=shares).tests[name] <= 0.05 for pair in pairs))
+    assert powers == sorted(powers)
+    assert powers[-1] > powers[0] + 0.3 * 60
 
 
 @pytest.mark.usefixtures("few_resamples")
-def test_with_so_many_pairs_as_are_needed_the_test_mostly_rejects() -> None:
+@pytest.mark.parametrize("gained", [0.3, 0.22])
+def test_with_so_many_pairs_as_are_needed_mcnemars_test_rejects_as_often_as_is_said(
+    gained: float,
+) -> None:
     generator = np.random.default_rng(9)
-    pilot = generator.choice([1.0, 0.0, -1.0], p=[0.3, 0.6, 0.1], size=400)
-    count = needed(pilot.tolist(), [0.0] * 400, level=0.05, shares=False)
-    assert count is not None
-    rows = generator.choice(pilot, (200, count))
-    taken = 0
-    for row, times in counted(rows):
-        one, two = (row > 0).astype(float), (row < 0).astype(float)
-        taken += times * (difference(one.tolist(), two.tolist()).p <= 0.05)
-    assert binom.ppf(0.001, 200, 0.72) <= taken <= binom.ppf(0.999, 200, 0.88)  # 0.8, about
+    chances = [gained, 0.9 - gained, 0.1]
+    said, real = [], []
+    for _ in range(60):
+        pilot = generator.choice([1.0, 0.0, -1.0], p=chances, size=40)
+        one, two = ((pilot > 0).astype(float), (pilot < 0).astype(float))
+        found = needed(one.tolist(), two.tolist(), level=0.05)
+        if found is None or found.chance is None:
+            continue
+        rows = generator.multinomial(found.count, chances, 50)
+        said.append(found.chance)
+        real.append(np.mean(binom.sf(rows[:, 0] - 1, rows[:, 0] + rows[:, 2], 0.5) <= 0.05))
+    assert np.mean(said) - 0.12 < np.mean(real)
 
 
 def test_signs_alone_ask_for_some_pairs_however_clear_the_difference() -> None:
-    assert needed([1.0, 1.0], [0.9, 0.9], level=0.05) == 5  # 2 ** -5 < 0.05 < 2 ** -4
+    found = needed([1.0, 1.0], [0.9, 0.9], level=0.05, shares=False)
+    assert found == Foreseen(count=5)  # 2 ** -5 < 0.05 < 2 ** -4
 
 
 @pytest.mark.parametrize("n", [10, 30, 100])

@@ -7,4 +7,5 @@ TASK = Task(
     data="arithmetic",
     prompt=Prompt(text="Question: {question}\nAnswer:", shots=4),
     ask="pytest_eac.abilities.by_generation:problems",
+    probability="pytest_eac.abilities.by_probability:problems",
 )

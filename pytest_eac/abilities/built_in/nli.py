@@ -11,4 +11,5 @@ TASK = Task(
         shots=0,
     ),
     ask="pytest_eac.abilities.by_likelihood:entailment",
+    probability="pytest_eac.abilities.by_likelihood:entailment_probability",
 )

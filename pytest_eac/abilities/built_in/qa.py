@@ -7,4 +7,5 @@ TASK = Task(
     data="qa",
     prompt=Prompt(text="Question: {question}\nAnswer:", shots=4),
     ask="pytest_eac.abilities.by_generation:questions",
+    probability="pytest_eac.abilities.by_probability:questions",
 )

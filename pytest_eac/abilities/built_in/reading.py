@@ -7,4 +7,5 @@ TASK = Task(
     data="reading",
     prompt=Prompt(text="{context}\nQuestion: {question}\nAnswer:", shots=2),
     ask="pytest_eac.abilities.by_generation:questions",
+    probability="pytest_eac.abilities.by_probability:questions",
 )

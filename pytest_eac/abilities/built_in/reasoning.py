@@ -7,4 +7,5 @@ TASK = Task(
     data="choice",
     prompt=Prompt(text="Question: {question}\nAnswer:", shots=0),
     ask="pytest_eac.abilities.by_likelihood:multiple_choice",
+    probability="pytest_eac.abilities.by_likelihood:multiple_choice_probability",
 )

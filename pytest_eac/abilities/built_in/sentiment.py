@@ -12,4 +12,5 @@ TASK = Task(
         shots=0,
     ),
     ask="pytest_eac.abilities.by_likelihood:sentiment",
+    probability="pytest_eac.abilities.by_likelihood:sentiment_probability",
 )

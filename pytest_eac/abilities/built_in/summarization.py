@@ -7,4 +7,5 @@ TASK = Task(
     data="summarization",
     prompt=Prompt(text="{dialogue}\nSummary:", shots=1),
     ask="pytest_eac.abilities.by_generation:summaries",
+    probability="pytest_eac.abilities.by_probability:summaries",
 )

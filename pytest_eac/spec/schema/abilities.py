@@ -25,9 +25,12 @@ from pytest_eac.spec.types import (
 BUILT_IN: Mapping[str, Task] = built_in(ABILITIES)
 # Tasks of lm-evaluation-harness by their own names: lm_eval:TASK.
 LM_EVAL = "lm_eval:"
+PROBABILITY = "probability"
 _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"})
 
-_LIMITS = frozenset({"keep", "min", "above_chance", "at", "confidence"})
+_LIMITS = frozenset({"keep", "min", "above_chance", "loses_at_most", "at", "confidence"})
+
+_OF_SHARES = frozenset({"min", "above_chance", "loses_at_most", "confidence"})
 
 # A field of an item in a template.
 FIELD = re.compile(r"\{([A-Za-z_][\w.]*)\}")
@@ -57,6 +60,9 @@ class AbilityBounds(Strict):
     above_chance: Positive | None = Field(
         None,
         description="Least allowed margin above chance, as a share of the unedited model's margin.",
+    )
+    loses_at_most: Share | None = Field(
+        None, description="Most that the score may fall below the unedited model's."
     )
     max_perplexity: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = Field(
         None,
@@ -103,8 +109,9 @@ class AbilityBounds(Strict):
     )
     metric: Source | None = Field(
         None,
-        description="For lm_eval:TASK, the METRIC or METRIC,FILTER that scores an item; by default "
-        "the task's first.",
+        description="`probability`: an item's score is the probability of its right answer, not "
+        "right or wrong. For lm_eval:TASK, the METRIC or METRIC,FILTER that scores an item; by "
+        "default the task's first.",
     )
 
     @property
@@ -115,7 +122,7 @@ class AbilityBounds(Strict):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        require_limit(self, "keep", "min", "above_chance")
+        require_limit(self, "keep", "min", "above_chance", "loses_at_most")
         if self.seed is not None and self.take is None:
             raise refusal("seed draws the items that 'take' asks for; add take or drop seed")
         hub = (self.data or "").startswith("hub:")
@@ -151,7 +158,12 @@ def _options_have_a_use(
         unused = sorted(each.model_fields_set - useful)
         if unused:
             raise refusal(f"{name} has no use for {', '.join(unused)}")
-        if name == "perplexity" and each.model_fields_set & {"min", "above_chance", "confidence"}:
+        if name in BUILT_IN and each.metric not in {None, PROBABILITY}:
+            raise refusal(
+                f"{name}: unknown metric {each.metric!r}; the built-in abilities have "
+                f"{PROBABILITY}; leave it out to count right answers"
+            )
+        if name == "perplexity" and each.model_fields_set & _OF_SHARES:
             raise refusal("perplexity is no share and is better the lower it is; take keep")
     return bounds
 
