@@ -166,7 +166,7 @@ def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference |
     reason = f"no number of such {pairs.unit} decides it"
     if needs is not None:
         reason = needs.text(pairs.unit)
-    count = needs and needs.count
+    count = needs.count if needs else None
     return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=count)
 
 

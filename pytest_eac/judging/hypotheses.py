@@ -8,7 +8,7 @@ from typing import Protocol
 from pytest_eac.records.run import Ability, Measurement
 from pytest_eac.stats.foreseen import Foreseen
 from pytest_eac.stats.means import needed_above, p_above
-from pytest_eac.stats.trends import needed_steps
+from pytest_eac.stats.slopes import needed_steps
 
 _NAMES = {"holm": "Holm", "bh": "Benjamini-Hochberg"}
 

@@ -181,5 +181,5 @@ def _decide(
     if needs is not None:
         reason = needs.text(case.unit)
     return Decision(
-        outcome="undecided", reason=f"undecided: {reason}; ", needs=needs and needs.count
+        outcome="undecided", reason=f"undecided: {reason}; ", needs=needs.count if needs else None
     )

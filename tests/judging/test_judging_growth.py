@@ -12,7 +12,6 @@ from pytest_eac.spec.schema.checks import Checks
 from tests.judging.growing_chains import EQUAL, moving, steps, verdict, walking
 
 if TYPE_CHECKING:
-
     from pytest_eac.records.run import Chain
 
 # The series
