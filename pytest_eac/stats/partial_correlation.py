@@ -92,7 +92,7 @@ def over_groups(
         )
     if any(each is None or abs(each) == 1 for each in (value, *others)):
         return nothing
-    without = np.arctanh(np.array(others, dtype=float))
+    without = np.arctanh(np.array(others))
     error = math.sqrt((count - 1) / count * float(((without - without.mean()) ** 2).sum()))
     half = float(scipy.stats.t.ppf((1 + confidence) / 2, count - 2)) * error
     center = math.atanh(value)

@@ -53,6 +53,10 @@ def test_holm_is_never_bolder_than_bh_nor_bh_than_none(p_values: list[float]) ->
         assert none.p == p
 
 
+def test_no_corrected_p_value_exceeds_one() -> None:
+    assert [each.p for each in adjust([0.9, 0.8], "holm")] == [1.0, 1.0]
+
+
 def test_the_factor_is_by_how_many_a_p_value_was_multiplied() -> None:
     assert [each.factor for each in adjust([0.04, 0.01, 0.03], "holm")] == [1, 3, 2]
     assert [each.factor for each in adjust([0.04, 0.01, 0.03], "bh")] == [1, 3, 1.5]

@@ -68,6 +68,28 @@ def test_what_depends_on_the_number_of_edits_alone_is_taken_out_however_it_bends
         assert over_groups(correlation, x, y, time, time) is None
 
 
+@pytest.mark.parametrize("scale", [1e-13, 1.0, 1e13])
+def test_what_rounding_leaves_is_nothing_at_any_scale(scale: float) -> None:
+    rng = np.random.default_rng(4)
+    time = [0, 1, 2] * 5
+    x = [scale * (0.1 + each) / 3 for each in time]
+    y = (scale * rng.normal(size=15)).tolist()
+    assert partial_correlation(x, y, time) is None
+    assert partial_correlation(y, y, time) == pytest.approx(1.0)
+    assert partial_correlation([], [], []) is None
+
+
+def test_whole_numbers_are_numbers() -> None:
+    assert partial_correlation([1, 2, 4], [2, 4, 8], [0, 0, 0]) == pytest.approx(1.0)
+
+
+@given(st.integers(0, 10_000))
+def test_rounding_takes_no_correlation_beyond_one(seed: int) -> None:
+    x = np.random.default_rng(seed).normal(size=6)
+    assert partial_correlation(x.tolist(), (3 * x).tolist(), [0] * 6) <= 1.0  # type: ignore[operator]
+    assert partial_correlation(x.tolist(), (-3 * x).tolist(), [0] * 6) >= -1.0  # type: ignore[operator]
+
+
 @given(st.integers(0, 10_000))
 def test_ranks_do_not_care_for_the_scale_and_no_correlation_for_the_order(seed: int) -> None:
     rng = np.random.default_rng(seed)
