@@ -61,7 +61,9 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
             f"found {node!r}, expected SPEC::CHAIN::CHECK, as pytest --collect-only -q shows it"
         )
     spec = read_spec(Path(file))
-    method, seed = (None, None) if chain in {COMPARE, EDITED} else _chain(spec, chain)
+    method = seed = None
+    if chain not in {COMPARE, EDITED}:
+        spec, method, seed = _chain(spec, chain)
     own = [name for name, _ in spec.checks.named()]
     known = [*own, *(each.id for each in spec.properties)]
     if chain == COMPARE:
@@ -74,15 +76,28 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
     return NamedCheck(spec=spec, chain=chain, check=check, method=method, seed=seed)
 
 
-def _chain(spec: Spec, name: str) -> tuple[str, int]:
-    """Split ``METHOD-sSEED``; the method may be one that ``--eac-method`` would name."""
+def _chain(spec: Spec, name: str) -> tuple[Spec, str, int]:
+    """Split ``METHOD-sSEED`` or ``METHOD-sSEED-eSAMPLE``, and take that sample of the spec.
+
+    The method may be one that ``--eac-method`` would name.
+    """
+    from pytest_eac.records.run import ChainKey
     from pytest_eac.spec.nearest_name import closest
 
-    method, _, seed = name.rpartition("-s")
+    samples = spec.each_sample()
+    method, _, number = name.rpartition("-s")
+    seed, _, sample = number.partition("-e")
     if seed.isdecimal():
-        try:
-            return spec.with_methods((method,)).methods[0].name, int(seed)
-        except ValueError:
-            pass  # reported below, with the chains that there are
-    known = [f"{each.name}-s{seed}" for each in spec.methods for seed in spec.seeds]
+        for each in samples:
+            if ChainKey("", method, int(seed), each.sample).name == name:
+                try:
+                    return each, spec.with_methods((method,)).methods[0].name, int(seed)
+                except ValueError:
+                    break  # reported below, with the chains that there are
+    known = [
+        ChainKey("", each.name, seed, sample).name
+        for each in spec.methods
+        for seed in spec.seeds
+        for sample in range(spec.samples)
+    ]
     raise SettingsError(f"{spec.file}: {name!r} is not a chain of this spec{closest(name, known)}")

@@ -116,6 +116,7 @@ class Unedited:
             spec=spec.file.as_posix(),
             method=method,
             seed=seed,
+            sample=spec.sample,
             model=self.model,
             scoring=spec.scoring.match,
             hyperparameters={},

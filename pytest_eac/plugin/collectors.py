@@ -68,12 +68,19 @@ class SpecNode(pytest.Module):
             yield ReleaseNode.from_parent(self, name=EDITED, eac=self.eac, spec=spec)
         if options.edited is not None:
             return
-        for method in spec.methods:
-            for seed in spec.seeds:
-                planned = PlannedChain(spec=spec, method=method, seed=seed)
-                yield ChainNode.from_parent(self, name=planned.name, eac=self.eac, planned=planned)
+        samples = spec.each_sample()
+        for sample in samples:  # outermost: the unedited model is asked once for each
+            for method in spec.methods:
+                for seed in spec.seeds:
+                    yield self._chain(PlannedChain(spec=sample, method=method, seed=seed))
         if _comparisons(spec):
-            yield CompareNode.from_parent(self, name="compare", eac=self.eac, spec=spec)
+            yield CompareNode.from_parent(self, name="compare", eac=self.eac, samples=samples)
+
+    def _chain(self, planned: PlannedChain) -> ChainNode:
+        node: ChainNode = ChainNode.from_parent(
+            self, name=planned.name, eac=self.eac, planned=planned
+        )
+        return node
 
     def _shown_path(self) -> Path:
         """The path as the user would write it, for messages."""
@@ -97,13 +104,15 @@ class SpecNode(pytest.Module):
 
 
 class ChainNode(ChecksNode):
-    """One chain: a method with a seed."""
+    """One chain: a method with a seed, on a set of edits."""
 
     def __init__(self, *, eac: EacSession, planned: PlannedChain, **kwargs: Any) -> None:
         super().__init__(eac=eac, spec=planned.spec, **kwargs)
         self.planned = planned
         self.method_name = planned.method.name
         self.properties = (("eac_method", planned.method.name), ("eac_seed", planned.seed))
+        if planned.spec.samples > 1:
+            self.properties += (("eac_sample", planned.spec.sample),)
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Verdict]]]:
         """Yield the spec's checks, what must hold under other orders, and the baseline's."""
@@ -121,10 +130,14 @@ class ChainNode(ChecksNode):
 class CompareNode(ChecksNode):
     """The comparisons between the chains of a spec."""
 
+    def __init__(self, *, eac: EacSession, samples: tuple[Spec, ...], **kwargs: Any) -> None:
+        super().__init__(eac=eac, spec=samples[0], **kwargs)
+        self.samples = samples
+
     def checks(self) -> Iterator[tuple[str, Callable[[], Verdict]]]:
         """Yield the comparisons whose methods both run."""
         for each in _comparisons(self.spec):
-            yield comparison_id(each), partial(self.eac.verdicts.of_comparison, self.spec, each)
+            yield comparison_id(each), partial(self.eac.verdicts.of_comparison, self.samples, each)
 
 
 class ReleaseNode(ChecksNode):

@@ -129,19 +129,23 @@ class Verdicts:
         self.chains.keep(chain, verdict)
         return verdict
 
-    def of_comparison(self, spec: Spec, comparison: checks.CompareCheck) -> Verdict:
-        """Judge a comparison between two methods of a spec."""
+    def of_comparison(self, samples: Sequence[Spec], comparison: checks.CompareCheck) -> Verdict:
+        """Judge a comparison between two methods of a spec, given with each set of its edits."""
         from pytest_eac.judging.compare_checks import compare
 
-        by_name = {method.name: method for method in spec.methods}
         sides = [
-            [
-                self.chain(PlannedChain(spec=spec, method=by_name[name], seed=seed))
-                for seed in spec.seeds
-            ]
-            for name in (comparison.subject, comparison.than)
+            self._chains_of(samples, name) for name in (comparison.subject, comparison.than)
         ]
-        level = spec.stats.confidence
+        level = samples[0].stats.confidence
         verdict = compare(comparison_id(comparison), comparison, *sides, level=level)
         self.comparisons[verdict.spec, verdict.check] = verdict
         return verdict
+
+    def _chains_of(self, samples: Sequence[Spec], name: str) -> list[Chain]:
+        """Return the chains of a method: those of the first set of edits, by seed, then the next."""
+        method = next(each for each in samples[0].methods if each.name == name)
+        return [
+            self.chain(PlannedChain(spec=spec, method=method, seed=seed))
+            for spec in samples
+            for seed in spec.seeds
+        ]

@@ -28,8 +28,8 @@ class NamedCheck:
     """A check of a spec, as a node id names it.
 
     Attributes:
-        spec: the spec.
-        chain: ``METHOD-sSEED``, ``compare`` or ``edited``.
+        spec: the spec, with the edits of the chain's sample.
+        chain: ``METHOD-sSEED``, perhaps with ``-eSAMPLE``, ``compare`` or ``edited``.
         check: the check.
         method: the chain's method; ``None`` where there is no chain.
         seed: its seed; ``None`` likewise.
@@ -102,6 +102,8 @@ def _measured(asked: NamedCheck) -> str:
         return "on the model that --eac-edited names, once, after all edits"
     points = ", ".join(str(at) for at in spec.checkpoints)
     chain = f"{asked.method}, seed {asked.seed}" if asked.method else "all chains of both methods"
+    if spec.samples > 1 and asked.method:
+        chain += f", sample {spec.sample} of {spec.samples}"
     return (
         f"{chain}: {len(spec.edits)} edits, {spec.batch} an update, measured after {points}; "
         f"match: {spec.scoring.match}"
@@ -130,15 +132,16 @@ def _issues(asked: NamedCheck) -> Iterator[str]:
 
 
 def _history(asked: NamedCheck, record: Record) -> Iterator[str]:
-    name = asked.spec.file.as_posix()
-    chain = None
+    spec, chain = asked.spec, None
+    name = spec.file.as_posix()
     verdicts: Sequence[Verdict] = [each for each in record.comparisons if each.spec == name]
     if asked.chain == EDITED:
         verdicts = [each.verdict for each in record.releases if each.spec == name and each.verdict]
         chain = next((each for each in record.chains if each.released and each.spec == name), None)
     elif asked.method is not None and asked.seed is not None:
         found = [each for each in record.chains if each.released is None]
-        chain = find_chain(found, ChainKey(name, asked.method, asked.seed))
+        key = ChainKey(name, asked.method, asked.seed, spec.sample)
+        chain = find_chain(found, key)
         verdicts = []
     if chain is not None:
         verdicts = [*verdicts, *chain.verdicts]
