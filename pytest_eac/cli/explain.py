@@ -86,7 +86,7 @@ def _chain(spec: Spec, name: str) -> tuple[Spec, str, int]:
 
     samples = spec.each_sample()
     method, _, number = name.rpartition("-s")
-    seed, _, sample = number.partition("-e")
+    seed, *_ = number.partition("-e")
     if seed.isdecimal():
         for each in samples:
             if ChainKey("", method, int(seed), each.sample).name == name:

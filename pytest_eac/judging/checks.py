@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.abilities import judge_ability
+from pytest_eac.judging.abilities import ability_cases, judge_ability
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
@@ -75,18 +75,29 @@ def judge_one(
         grown = grown or partial(growth, chain)
         if bounds.growth is not None and name != DEVIATION:
             return judge_growth(chain, name, bounds.growth, grown(bounds.norm), correction)
-        found = verdict(chain, name, _deviation_cases(chain, bounds))
+        found = verdict(chain, name, cases_of(chain, name, bounds))
         more = outlook(bounds, grown(bounds.norm)) if found.outcome == "passed" else []
         return replace(found, message="\n".join([found.message, *more]))
+    return _judged(chain, name, cases_of(chain, name, bounds), bounds.confidence, correction)
+
+
+def cases_of(chain: Chain, name: str, bounds: AnyBounds) -> Sequence[Case]:
+    """Return the numbers of a chain that a check looks at, each with its limit.
+
+    There are none of a check of growth, nor of an ability that the unedited model has not got.
+    """
+    if isinstance(bounds, AbilityBounds):
+        return ability_cases(chain, name, bounds)
+    if isinstance(bounds, DeviationBounds):
+        return _deviation_cases(chain, bounds) if name == DEVIATION else ()
     limit = Limit(low=bounds.min, high=bounds.max)
     if not isinstance(bounds, Bounds | NumberBounds):
-        cases = [_case(chain, name, 0, chain.known, limit)]
-        return _judged(chain, name, cases, bounds.confidence, correction)
-    cases = []
-    for checkpoint in chosen(chain, bounds.at):
-        if name in checkpoint.metrics:  # a record that this is judged on may lack it
-            cases.append(_case(chain, name, checkpoint.at, checkpoint.metrics[name], limit))
-    return _judged(chain, name, cases, bounds.confidence, correction)
+        return [_case(chain, name, 0, chain.known, limit)]
+    return [
+        _case(chain, name, checkpoint.at, checkpoint.metrics[name], limit)
+        for checkpoint in chosen(chain, bounds.at)
+        if name in checkpoint.metrics  # a record that this is judged on may lack it
+    ]
 
 
 def _judged(

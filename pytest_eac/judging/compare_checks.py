@@ -41,12 +41,12 @@ def compare(
         other: the chains of the other method, in the same order of seeds.
         level: of the interval that is shown, where the comparison has no confidence.
     """
-    required = _required(comparison)
+    required = required_words(comparison)
     ends = [
         (_final(one, comparison), _final(two, comparison))
         for one, two in zip(subject, other, strict=True)
     ]
-    if reason := _obstacle(comparison, (*subject, *other)):
+    if reason := obstacle(comparison, (*subject, *other)):
         return run.Comparison(
             spec=subject[0].spec,
             check=name,
@@ -65,7 +65,7 @@ def compare(
     elif comparison.confidence is not None:
         decision = _with_confidence(comparison, pairs, found)
     lines = [
-        f"{_label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
+        f"{label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
         f"{two.name} {second}; required {required}"
         for one, two, (first, second) in zip(subject, other, ends, strict=True)
     ]
@@ -108,7 +108,7 @@ def _final(chain: Chain, comparison: CompareCheck) -> _FinalNumber:
     return _FinalNumber(value=value, about=f" (n={measured.n} edits, {shown})")
 
 
-def _obstacle(comparison: CompareCheck, chains: Sequence[Chain]) -> str | None:
+def obstacle(comparison: CompareCheck, chains: Sequence[Chain]) -> str | None:
     """Return why the chains cannot be compared; ``None`` if they can."""
     metric = comparison.metric
     if metric == DEVIATION:
@@ -203,7 +203,8 @@ def _described(comparison: CompareCheck, unit: str, numbers: dict[str, Any], lev
     )
 
 
-def _required(comparison: CompareCheck) -> str:
+def required_words(comparison: CompareCheck) -> str:
+    """Return what a comparison asks for, in words."""
     sign = "<" if comparison.less else ">"
     text = f"{comparison.subject} {sign} {comparison.than}"
     unit = " nats" if comparison.metric == "perplexity" else ""
@@ -217,7 +218,8 @@ def _required(comparison: CompareCheck) -> str:
     return text
 
 
-def _label(comparison: CompareCheck) -> str:
+def label(comparison: CompareCheck) -> str:
+    """Return what is compared, in words."""
     if comparison.metric != DEVIATION:
         return comparison.metric
     return f"deviation (L1, {'absolute' if comparison.absolute else 'relative'})"

@@ -14,7 +14,7 @@ from pytest_eac.plugin.check_items import ChecksNode
 from pytest_eac.plugin.outcomes import make_safe, set_place
 from pytest_eac.records.run import EDITED
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.spec import comparison_id
+from pytest_eac.spec.spec import comparison_id, samples_id
 from pytest_eac.untrusted_text import line, safe_warnings
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_eac.plugin.session import EacSession
     from pytest_eac.records.run import Verdict
     from pytest_eac.spec.schema import checks
-    from pytest_eac.spec.spec import Spec
+    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 class SpecNode(pytest.Module):
@@ -48,7 +48,7 @@ class SpecNode(pytest.Module):
         return cls.from_parent(parent, path=path, eac=eac, **own)
 
     def collect(self) -> Iterator[pytest.Collector]:
-        """Yield a node per chain, and one for the comparisons between chains.
+        """Yield a node per chain, and those of several chains together.
 
         With a released model there is one node for that instead.
         """
@@ -68,11 +68,17 @@ class SpecNode(pytest.Module):
             yield ReleaseNode.from_parent(self, name=EDITED, eac=self.eac, spec=spec)
         if options.edited is not None:
             return
+        yield from self._chains_and_more(spec)
+
+    def _chains_and_more(self, spec: Spec) -> Iterator[pytest.Collector]:
+        """Yield a node per chain, and those of several chains together."""
         samples = spec.each_sample()
         for sample in samples:  # outermost: the unedited model is asked once for each
             for method in spec.methods:
                 for seed in spec.seeds:
                     yield self._chain(PlannedChain(spec=sample, method=method, seed=seed))
+        for method in spec.methods if len(samples) > 1 else ():
+            yield SamplesNode.of(self, samples, method)
         if _comparisons(spec):
             yield CompareNode.from_parent(self, name="compare", eac=self.eac, samples=samples)
 
@@ -125,6 +131,33 @@ class ChainNode(ChecksNode):
             for metric in baseline.checked:
                 judge = partial(verdicts.of_baseline, planned, baseline, metric)
                 yield f"baseline-{metric}", judge
+
+
+class SamplesNode(ChecksNode):
+    """A method over several sets of edits."""
+
+    def __init__(
+        self, *, eac: EacSession, samples: tuple[Spec, ...], method: SpecMethod, **kwargs: Any
+    ) -> None:
+        super().__init__(eac=eac, spec=samples[0], **kwargs)
+        self.samples = samples
+        self.method_name = method.name
+        self.properties = (("eac_method", method.name), ("eac_samples", len(samples)))
+
+    @classmethod
+    def of(cls, parent: SpecNode, samples: tuple[Spec, ...], method: SpecMethod) -> SamplesNode:
+        """Make the node of a method."""
+        name = samples_id(method.name)
+        node: SamplesNode = cls.from_parent(
+            parent, name=name, eac=parent.eac, samples=samples, method=method
+        )
+        return node
+
+    def checks(self) -> Iterator[tuple[str, Callable[[], Verdict]]]:
+        """Yield the checks of a chain, but for those of growth."""
+        judge = self.eac.verdicts.of_samples
+        for name, _ in self.spec.checks.pooled():
+            yield name, partial(judge, self.samples, self.method_name or "", name)
 
 
 class CompareNode(ChecksNode):

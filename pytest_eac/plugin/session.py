@@ -16,6 +16,7 @@ from pytest_eac.plugin.stopping import EarlyEnd
 from pytest_eac.plugin.verdicts import Verdicts
 from pytest_eac.plugin.workers import SharedFolder
 from pytest_eac.records.run import EDITED, Record
+from pytest_eac.spec.spec import samples_id
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
@@ -136,6 +137,10 @@ class EacSession:
             ),
             releases=self.order.sorted(self.releases.all, lambda each: (each.spec, EDITED)),
             unfinished=self.chains.unfinished,
+            pooled=self.order.sorted(
+                self.verdicts.pooled.values(),
+                lambda each: (each.spec, samples_id(each.method), each.check),
+            ),
         )
 
     def _environment(self) -> dict[str, str]:
@@ -154,6 +159,8 @@ class EacSession:
             self.chains.note_stopped(stopped)
         for comparison in record.comparisons:
             self.verdicts.comparisons[comparison.spec, comparison.check] = comparison
+        for pooled in record.pooled:
+            self.verdicts.pooled[pooled.spec, pooled.method, pooled.check] = pooled
         for release in record.releases:
             self.releases.absorb(release)
 

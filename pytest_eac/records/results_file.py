@@ -18,6 +18,7 @@ from pytest_eac.records.run import (
     Excluded,
     Measurement,
     ModelRecord,
+    Pooled,
     Record,
     Release,
     Unfinished,
@@ -120,6 +121,7 @@ class ResultsLayout:
         comparisons: what the checks between methods said.
         releases: released models held against their bases.
         unfinished: the chains that an error stopped.
+        pooled: what checks said of a method over several sets of edits.
         schema: the number of this layout.
     """
 
@@ -130,6 +132,7 @@ class ResultsLayout:
     comparisons: tuple[Comparison, ...] = ()
     releases: tuple[Release, ...] = ()
     unfinished: tuple[StoredUnfinished, ...] = ()
+    pooled: tuple[Pooled, ...] = ()
     schema: int
 
     def record(self) -> Record:

@@ -26,7 +26,7 @@ def too_many_items(draft: Draft, methods: tuple[SpecMethod, ...]) -> bool:
     seeds, compared = len(written.seeds), len(written.checks.compare)
     samples, named = written.sequence.samples, len(written.checks.named())
     checks = max(1, named + len(orders))
-    pooled = len(methods) * named if samples > 1 else 0
+    pooled = len(methods) * len(written.checks.pooled()) if samples > 1 else 0
     total = len(methods) * seeds * samples * checks + pooled + compared
     if total <= MAX_ITEMS:
         return False

@@ -128,7 +128,9 @@ class SpecFile(Strict):
     methods: Annotated[
         tuple[MethodEntry, ...],
         BeforeValidator(as_tuple, json_schema_input_type=MethodEntry | tuple[MethodEntry, ...]),
-    ] = Field(("rome-eac",), min_length=1, description="One chain per method, seed and set of edits.")
+    ] = Field(
+        ("rome-eac",), min_length=1, description="One chain per method, seed and set of edits."
+    )
     seeds: tuple[Seed, ...] = Field(
         (0,),
         min_length=1,

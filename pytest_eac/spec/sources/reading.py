@@ -84,9 +84,7 @@ class EditSets:
     records: int | None
 
 
-def read_sets(
-    source: EditSource, path: Path, samples: int, *, space: Space = "auto"
-) -> EditSets:
+def read_sets(source: EditSource, path: Path, samples: int, *, space: Space = "auto") -> EditSets:
     """Draw several sets of edits, all different, from the file that ``source`` names.
 
     Set k has the records from ``k * take`` on, in the order of the file or, with a seed, in a
