@@ -52,7 +52,7 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
     from pytest_eac.records.run import EDITED
     from pytest_eac.reporting.explanation import COMPARE, NamedCheck
     from pytest_eac.spec.nearest_name import closest
-    from pytest_eac.spec.spec import comparison_id
+    from pytest_eac.spec.spec import comparison_id, samples_id
 
     file, _, rest = node.partition("::")
     chain, _, check = rest.partition("::")
@@ -62,15 +62,20 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
         )
     spec = read_spec(Path(file))
     method = seed = None
-    if chain not in {COMPARE, EDITED}:
+    over = [each.name for each in spec.methods if samples_id(each.name) == chain]
+    if over and spec.samples > 1:
+        method = over[0]
+    elif chain not in {COMPARE, EDITED}:
         spec, method, seed = _chain(spec, chain)
     own = [name for name, _ in spec.checks.named()]
     known = [*own, *(each.id for each in spec.properties)]
     if chain == COMPARE:
         known = [comparison_id(each) for each in spec.checks.compare]
+    elif over:
+        known = [name for name, _ in spec.checks.pooled()]
     elif chain == EDITED:
         known = ["changed", *own]
-    if check not in known and not (method and check.startswith("baseline-")):
+    if check not in known and not (seed is not None and check.startswith("baseline-")):
         hint = closest(check, known)
         raise SettingsError(f"{file}: {check!r} is not a check of {chain}{hint}")
     return NamedCheck(spec=spec, chain=chain, check=check, method=method, seed=seed)

@@ -24,7 +24,8 @@ class ChainScheduling(LoadScopeScheduling):  # type: ignore[misc]
 
     Verdicts over several chains come after all of these, on whichever worker is free. It gets the
     chains of the other workers from them (:meth:`pytest_eac.plugin.chains.Chains.once`), and waits
-    for one that is still running. A worker that runs a chain waits for no other, so there is no deadlock.
+    for one that is still running. A worker that runs a chain waits for no other, so there is no
+    deadlock.
     """
 
     def _split_scope(self, nodeid: str) -> str:

@@ -199,7 +199,8 @@ class EacSession:
         from pytest_eac.plugin.run_summary import edits_lines
 
         if self._config.get_verbosity() > _VERDICTS_ALONE:
-            lines = list(edits_lines(self.chains, require=self.options.require))
+            pooled = self.record().pooled
+            lines = list(edits_lines(self.chains, pooled, require=self.options.require))
             if lines:
                 reporter.write_sep("=", "edits")
             lines += self.baseline.lines(self.record()) if self.baseline else ()

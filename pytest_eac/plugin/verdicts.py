@@ -161,7 +161,7 @@ class Verdicts:
         return verdict
 
     def _chains_of(self, samples: Sequence[Spec], name: str) -> list[Chain]:
-        """Return the chains of a method: those of the first set of edits, by seed, then the next."""
+        """Return the chains of a method, set by set of edits, and in each by seed."""
         method = next(each for each in samples[0].methods if each.name == name)
         return [
             self.chain(PlannedChain(spec=spec, method=method, seed=seed))

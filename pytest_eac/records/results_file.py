@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = 2
-LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
+LAYOUT = "481111ad93b10d5e63e58d6c09d6045af62c02a3745384dd199980dacc3b6bcc"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
 NOT_STORED = "text not stored"

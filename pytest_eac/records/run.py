@@ -378,7 +378,7 @@ class Verdict:
         observed: the number that was held against the limit.
         required: the limit in words.
         message: all of it in words.
-        n: how many edits (items, samples) ``observed`` is the mean of; ``None`` where it is no mean.
+        n: how many edits (items, samples) ``observed`` is the mean of; ``None`` where it is none.
         low: lower end of the interval of ``observed``, in a comparison of the difference.
         high: its upper end.
         p: the p-value, where a confidence is asked for.

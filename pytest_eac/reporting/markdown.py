@@ -11,7 +11,7 @@ from pytest_eac.untrusted_text import fenced, line, markdown, markup
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from pytest_eac.records.run import Ability, Chain, Unfinished
+    from pytest_eac.records.run import Ability, Chain, Pooled, Unfinished
     from pytest_eac.reporting.outcomes import Outcome
     from pytest_eac.spec.registry_entries import Metric
 
@@ -23,7 +23,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def summary(
-    chains: Sequence[Chain], outcomes: Sequence[Outcome], unfinished: Sequence[Unfinished] = ()
+    chains: Sequence[Chain],
+    outcomes: Sequence[Outcome],
+    unfinished: Sequence[Unfinished] = (),
+    pooled: Sequence[Pooled] = (),
 ) -> str:
     """Return verdict, tables of chains x metrics and abilities, and what each check said.
 
@@ -31,6 +34,7 @@ def summary(
         chains: the chains that ran to their end.
         outcomes: of the checks.
         unfinished: the chains that an error stopped.
+        pooled: the verdicts on methods over several sets of edits.
     """
     lines = [f"## {_verdict(outcomes)}", ""]
     for spec in dict.fromkeys(chain.spec for chain in chains):
@@ -50,6 +54,7 @@ def summary(
             if excluded := excluded_text(chain):
                 lines += [markdown(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
+        lines += _over_samples([each for each in pooled if each.spec == spec])
     if unfinished:
         lines += ["### Stopped by an error", ""]
         lines += [f"- {markdown(f'{each.chain.spec}: {each.brief}')}" for each in unfinished]
@@ -67,6 +72,23 @@ def summary(
         lines += [f"- {markdown('; '.join(each.message.splitlines()))}" for each in passed]
         lines += ["", "</details>"]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _over_samples(pooled: Sequence[Pooled]) -> list[str]:
+    rows = [
+        (
+            each.method,
+            each.check,
+            "-" if each.observed is None else f"{each.observed:.4g}",
+            "-" if each.low is None else f"{each.low:.3g} to {each.high:.3g}",
+            f"{each.n or '-'}",
+            "-" if each.p_adjusted is None else f"{each.p_adjusted:.2g}",
+            each.outcome,
+        )
+        for each in pooled
+    ]
+    names = ("over samples", "check", "mean", "interval", "n", "p (corrected)", "verdict")
+    return [*table(names, rows), ""] if rows else []
 
 
 def _listed(heading: str, outcomes: Sequence[Outcome]) -> list[str]:
