@@ -123,6 +123,7 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
             measured,
             limit,
             chain.confidence,
+            ", given this chain" if at else "",
             excluded_text(chain, metric=name, at=at or None),
         ),
         limit=limit,
@@ -134,15 +135,14 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
     )
 
 
-def _shown(measured: Measurement, limit: Limit, level: float, excluded: str) -> str:
+def _shown(measured: Measurement, limit: Limit, level: float, given: str, excluded: str) -> str:
     if measured.value is None:
         return "nothing to measure"
     if measured.low is None or measured.high is None:
         return limit.digits(measured.value, "g", 4)
-    return (
-        f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, "
-        f"{interval(measured.low, measured.high, level)}{f'; {excluded}' if excluded else ''})"
-    )
+    about = f"{interval(measured.low, measured.high, level)}{given}"
+    about += f"; {excluded}" if excluded else ""
+    return f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, {about})"
 
 
 def _deviation_cases(chain: Chain, bounds: DeviationBounds) -> list[Case]:

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pytest_eac.spec.schema.checks import CompareCheck
 
 
+GIVEN_BOTH = "for these edits, given these chains"
+"""What a p-value of chains on one set of edits is about: seeds are no other edits."""
+
+
 def compare(
     name: str,
     comparison: CompareCheck,
@@ -29,7 +33,7 @@ def compare(
     *,
     level: float = 0.95,
 ) -> run.Comparison:
-    """Judge whether one method's final value is below (or above) the other's.
+    """Judge whether one method's final value is below (or above) the other's on one set of edits.
 
     The values must lie as required for every seed. With a confidence, the paired test must say so
     as well: it fails where the values do, and is undecided where only the test is missing.
@@ -199,7 +203,7 @@ def _described(comparison: CompareCheck, unit: str, numbers: dict[str, Any], lev
     shown = interval(numbers["low"], numbers["high"], comparison.confidence or level)
     return (
         f"  {comparison.subject} - {comparison.than}: {numbers['effect']:+.4g} (n={numbers['n']} "
-        f"{unit}, {shown}); {'; '.join(parts)}"
+        f"{unit}, {shown}); {'; '.join(parts)}; {GIVEN_BOTH}"
     )
 
 

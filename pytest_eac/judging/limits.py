@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from pytest_eac.judging.hypotheses import Claim, Correction
 
 
+GIVEN = "for these edits, given this chain"
+"""What a p-value of one chain is about: what moves all of its edits alike is not in it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
     """One bound: a value passes when it is finite and on the right side."""
@@ -135,7 +139,8 @@ def verdict(
     decision = _decide(case, p, confidence, correction)
     outcome, reason = ("failed", "") if failed else (decision.outcome, decision.reason)
     required = str(case.limit) + (f" with confidence {confidence:g}" if confidence else "")
-    tested = f" (p={p:.2g}{correction or ''})" if p is not None else ""
+    given = f"; {GIVEN}" if case.at else ""
+    tested = f" (p={p:.2g}{correction or ''}{given})" if p is not None else ""
     lines = [
         f"{name} of {chain.name}: {reason}{case.shown}{_place(chain, case)}, required "
         f"{required}{tested}"

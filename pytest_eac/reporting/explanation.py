@@ -29,7 +29,8 @@ class NamedCheck:
 
     Attributes:
         spec: the spec, with the edits of the chain's sample.
-        chain: ``METHOD-sSEED``, perhaps with ``-eSAMPLE``, ``METHOD-samples``, ``compare`` or ``edited``.
+        chain: ``METHOD-sSEED``, perhaps with ``-eSAMPLE``, or ``METHOD-samples``, ``compare``,
+            ``edited``.
         check: the check.
         method: the method of the chain or chains; ``None`` for a comparison or a release.
         seed: the chain's seed; ``None`` where there is no one chain.

@@ -41,7 +41,7 @@ def summary(
         mine = [chain for chain in chains if chain.spec == spec]
         model = mine[0].model
         about = f"{model.id}, {model.dtype}, weights {model.fingerprint[:12]}"
-        level = f"{100 * mine[0].confidence:g}% intervals"
+        level = f"{100 * mine[0].confidence:g}% intervals, for these edits, given each chain"
         about = f"{markdown(about)}; match: {markdown(mine[0].scoring)}; {level}"
         lines += [f"### {markdown(spec)}", "", about, ""]
         metrics = metrics_of(mine)

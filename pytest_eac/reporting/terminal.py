@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pytest_eac.spec.registry_entries import Metric
 
 
+_GIVEN_EACH = "  intervals and p-values of a chain: for these edits, given this chain"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
     """A column of the table; ``cells`` are a chain's number, its interval, its count of edits."""
@@ -51,6 +54,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
                 else []
             ),
         ]
+        lines.append(_GIVEN_EACH)
         for number, columns in enumerate(_tables(_columns(mine))):
             headings = [(column, column.heading) for column in columns]
             lines.append(_row("chain", "edits", headings))
