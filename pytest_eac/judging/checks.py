@@ -12,6 +12,7 @@ from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
+from pytest_eac.judging.repeated import repeated_text
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.spec.schema.checks import AnyBounds, Bounds, Checks, NumberBounds, Stats
@@ -116,6 +117,11 @@ def _judged(
 
 
 def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit) -> Case:
+    last = at or None
+    notes = (
+        excluded_text(chain, metric=name, at=last),
+        repeated_text(chain, metric=name, at=last),
+    )
     return Case(
         at=at,
         value=measured.value,
@@ -124,7 +130,7 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
             limit,
             chain.confidence,
             ", given this chain" if at else "",
-            excluded_text(chain, metric=name, at=at or None),
+            "; ".join(filter(None, notes)),
         ),
         limit=limit,
         more=_explain_misses(chain, measured, name),
@@ -135,13 +141,13 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
     )
 
 
-def _shown(measured: Measurement, limit: Limit, level: float, given: str, excluded: str) -> str:
+def _shown(measured: Measurement, limit: Limit, level: float, given: str, notes: str) -> str:
     if measured.value is None:
         return "nothing to measure"
     if measured.low is None or measured.high is None:
         return limit.digits(measured.value, "g", 4)
     about = f"{interval(measured.low, measured.high, level)}{given}"
-    about += f"; {excluded}" if excluded else ""
+    about += f"; {notes}" if notes else ""
     return f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, {about})"
 
 

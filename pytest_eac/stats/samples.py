@@ -46,10 +46,11 @@ def mean_of_samples(
     """Return the mean over samples with its interval.
 
     Student's t of the means; from 20 samples on, the studentized bootstrap, which resamples whole
-    samples (clusters). Both are too narrow for shares near 0 and 1, and have no width where all
-    means are equal. For shares the interval is therefore extended to that of Clopper and Pearson
-    for as many independent edits as vary like these samples (Korn and Graubard), which has never
-    fewer than there are: it is at no place narrower than the exact binomial interval of all edits.
+    samples (clusters), where it is the wider one. Both are too narrow for shares near 0 and 1, and
+    have no width where all means are equal. For shares the interval is therefore extended to that
+    of Clopper and Pearson for the number of independent edits that would vary like these samples
+    (Korn and Graubard), at most the number of all edits: it is never narrower than the exact
+    binomial interval of these.
 
     Args:
         means: one per sample, each already averaged over its seeds.
@@ -159,19 +160,20 @@ def _standard_error(means: Sequence[float]) -> float:
 
 def _quantiles(means: Sequence[float], upper: float, seed: int) -> tuple[float, float]:
     """Return the two quantiles of (mean - true mean) / standard error."""
+    student = float(scipy.stats.t.ppf(upper, len(means) - 1))
     drawn = _studentized(means, seed) if len(means) >= FEW else None
     if drawn is None:
-        high = float(scipy.stats.t.ppf(upper, len(means) - 1))
-        return -high, high
+        return -student, student
     low, high = np.quantile(drawn, (1 - upper, upper))
-    return float(low), float(high)
+    return min(float(low), -student), max(float(high), student)
 
 
 def _p_of(statistic: float, means: Sequence[float], seed: int) -> float:
+    student = float(scipy.stats.t.sf(statistic, len(means) - 1))
     drawn = _studentized(means, seed) if len(means) >= FEW else None
     if drawn is None:
-        return float(scipy.stats.t.sf(statistic, len(means) - 1))
-    return float((1 + (drawn >= statistic).sum()) / (1 + len(drawn)))
+        return student
+    return max(student, float((1 + (drawn >= statistic).sum()) / (1 + len(drawn))))
 
 
 def _studentized(means: Sequence[float], seed: int) -> Any:
