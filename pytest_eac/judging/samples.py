@@ -72,7 +72,7 @@ class _SampledNumber:
 
     @property
     def value(self) -> float:
-        return fmean(self.known)
+        return round(fmean(self.known), 12)  # a mean that is at its limit is not below it
 
     @property
     def p(self) -> float | None:

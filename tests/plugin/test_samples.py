@@ -47,7 +47,8 @@ def test_chains_of_a_sample_make_its_edits_and_no_others(specs: Specs) -> None:
     found = chains(specs)
     assert list(found) == [f"{m}-s0{e}" for e in ("", "-e1", "-e2") for m in ("plain", "eac")]
     assert found["plain-s0-e1"] == found["eac-s0-e1"]
-    assert len({each for edits in found.values() for each in edits}) == 6
+    record = read_record(specs.pytester.path / "r.json")
+    assert len({edit.origin for each in record.chains for edit in each.edits}) == 6
 
 
 def test_a_chain_of_a_sample_runs_alone_and_comes_from_the_cache(specs: Specs) -> None:
@@ -144,3 +145,104 @@ def test_an_export_is_of_one_sample(specs: Specs, capsys: pytest.CaptureFixture[
     specs.run("-k", "e2", "--eac-results=r.json")
     manifest = (out / "edit-manifest.json").read_text(encoding="utf-8")
     assert all(each in manifest for each in chains(specs)["eac-s0-e2"])
+
+
+# Verdicts over all samples
+
+SURE = (
+    "{efficacy: {min: 0.5, confidence: 0.9}, deviation: {max_relative: 9},"
+    " compare: [{metric: deviation, less: eac, than: plain, confidence: 0.9}]}"
+)
+
+
+def test_each_check_of_a_method_is_judged_over_all_samples_as_well(specs: Specs) -> None:
+    specs.write(SURE, edits=EDITS, methods=TWO_METHODS, more=THREE)
+    result = specs.run("--collect-only", "-q")
+    assert [each for each in result.outlines if "-samples::" in each or "::compare::" in each] == [
+        "small.eac.yaml::plain-samples::efficacy",
+        "small.eac.yaml::plain-samples::deviation",
+        "small.eac.yaml::eac-samples::efficacy",
+        "small.eac.yaml::eac-samples::deviation",
+        "small.eac.yaml::compare::deviation-eac-than-plain",
+    ]
+
+
+def test_one_set_of_edits_has_no_verdict_over_samples(specs: Specs) -> None:
+    specs.write(SURE, edits=EDITS, methods=TWO_METHODS)
+    assert "samples" not in specs.run("--collect-only", "-q").stdout.str()
+
+
+def test_verdicts_over_samples_stand_in_every_report(specs: Specs) -> None:
+    specs.write(SURE, edits=EDITS, methods=TWO_METHODS, more=THREE)
+    files = ["--eac-results=r.json", "--eac-summary=s.md", "--eac-report=p.html"]
+    result = specs.run(*files, "--junitxml=j.xml", "-rs")
+    result.stdout.fnmatch_lines(
+        [
+            "  intervals and p-values of a chain: for these edits, given this chain",
+            "over samples         check           mean 95% interval       n p corr. verdict",
+            "plain                efficacy           1 * to 1 * 3 * passed",
+            "eac                  deviation * 3       - passed",
+            "*efficacy of eac over 3 samples: undecided: needs about * samples; 0.708*",
+        ]
+    )
+    folder = specs.pytester.path
+    record = read_record(folder / "r.json")
+    assert [(each.method, each.check, each.n) for each in record.pooled] == [
+        (method, check, 3) for method in ("plain", "eac") for check in ("efficacy", "deviation")
+    ]
+    assert [(each.check, each.samples) for each in record.comparisons] == [
+        ("deviation-eac-than-plain", 3)
+    ]
+    markdown = (folder / "s.md").read_text(encoding="utf-8")
+    assert "| eac | deviation |" in markdown
+    assert "95% intervals, for these edits, given each chain" in markdown
+    page = (folder / "p.html").read_text(encoding="utf-8")
+    assert "Methods over several sets of edits, with 95% intervals" in page
+    assert "for these edits, given each chain" in page
+    junit = (folder / "j.xml").read_text(encoding="utf-8")
+    assert 'name="eac_samples" value="3"' in junit
+    assert 'name="eac_sample" value="2"' in junit
+
+
+def test_a_stored_run_has_the_same_verdicts_over_samples(specs: Specs) -> None:
+    specs.write(SURE, edits=EDITS, methods=TWO_METHODS, more=THREE)
+    specs.run("--eac-results=one.json")
+    specs.run("--eac-from-results=one.json", "--eac-results=two.json")
+    one, two = (read_record(specs.pytester.path / name) for name in ("one.json", "two.json"))
+    assert one.pooled == two.pooled
+    assert one.comparisons == two.comparisons
+
+
+def test_a_verdict_over_samples_alone_runs_all_chains_of_its_method(specs: Specs) -> None:
+    specs.write(SURE, edits=EDITS, methods=TWO_METHODS, more=THREE)
+    result = specs.run("small.eac.yaml::eac-samples::deviation", "--eac-results=r.json")
+    result.assert_outcomes(passed=1)
+    assert list(chains(specs)) == ["eac-s0", "eac-s0-e1", "eac-s0-e2"]
+
+
+def test_a_chain_that_stops_leaves_its_method_unjudged(specs: Specs) -> None:
+    far = (
+        "plain: {base: rome, layers: [1], contexts: {texts: ['{}']}, value: {learning_rate: 1e38}}"
+    )
+    specs.write(edits=EDITS, methods=f"[{far}]", more=THREE)
+    result = specs.run("-rE")
+    assert result.parseoutcomes()["errors"] == 4
+    result.stdout.fnmatch_lines(
+        ["not judged: stopped by the error of small.eac.yaml::plain-s0::efficacy"]
+    )
+
+
+def test_explain_finds_a_verdict_over_samples(
+    specs: Specs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    specs.write(SURE, edits=EDITS, methods=TWO_METHODS, more=THREE)
+    specs.run("--eac-results=r.json")
+    results = specs.pytester.path / "r.json"
+    _, out, _ = run(
+        capsys, "explain", "small.eac.yaml::eac-samples::deviation", "--results", results
+    )
+    assert "eac, mean of 3 samples, of all seeds each: 2 edits" in out
+    assert "data      6 edits" in out
+    assert "passed: deviation of eac over 3 samples: " in out
+    _, _, error = run(capsys, "explain", "small.eac.yaml::eac-samples::baseline-efficacy")
+    assert "'baseline-efficacy' is not a check of eac-samples" in error
