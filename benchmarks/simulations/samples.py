@@ -38,7 +38,7 @@ def normal(generator: np.random.Generator, samples: int) -> Floats:
 
 def of_sizes(generator: np.random.Generator, samples: int) -> Floats:
     """Draw the same, of two methods whose deviations are alike (log-normal, sigma 0.5)."""
-    return (_sizes(generator, samples) - _sizes(generator, samples)) / np.sqrt(2)
+    return np.asarray((_sizes(generator, samples) - _sizes(generator, samples)) / np.sqrt(2))
 
 
 def skewed(generator: np.random.Generator, samples: int) -> Floats:

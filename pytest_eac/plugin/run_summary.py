@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.reporting.causality import causality_lines
-from pytest_eac.reporting.terminal import samples_lines, summary_lines, wrapped
+from pytest_eac.reporting.samples import samples_lines
+from pytest_eac.reporting.terminal import summary_lines, wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -53,7 +53,8 @@ def over(*right: int, **checks: Any) -> Pooled:
 
 def test_the_mean_over_the_sets_is_held_against_the_limit() -> None:
     found = over(10, 5, 9, efficacy={"min": 0.8})
-    assert (found.outcome, found.observed, found.n) == ("passed", pytest.approx(0.8), 3)
+    assert (found.outcome, found.n) == ("passed", 3)
+    assert found.observed == pytest.approx(0.8)
     assert found.means == (1.0, 0.5, 0.9)
     assert (found.spec, found.method, found.seeds) == ("specs/hand.eac.yaml", "rome", 1)
     assert over(10, 5, 8, efficacy={"min": 0.8}).outcome == "failed"
@@ -165,7 +166,8 @@ def test_abilities_are_judged_over_sets_and_need_a_signal() -> None:
 
     checks = Checks.model_validate({"abilities": {"nli": 0.8}})
     [found] = judge_samples([of(0, 0.9), of(1, 0.8), of(2, 1.0)], checks)
-    assert (found.outcome, found.observed) == ("passed", pytest.approx(0.9))
+    assert found.outcome == "passed"
+    assert found.observed == pytest.approx(0.9)
     assert found.inference == "Student's t"  # the items are the same in all sets
     [none] = judge_samples([of(0, 0.9, signal=False), of(1, 0.8, signal=False)], checks)
     assert none.outcome == "undecided"

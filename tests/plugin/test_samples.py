@@ -147,6 +147,20 @@ def test_an_export_is_of_one_sample(specs: Specs, capsys: pytest.CaptureFixture[
     assert all(each in manifest for each in chains(specs)["eac-s0-e2"])
 
 
+def test_a_release_is_held_against_the_sample_that_its_manifest_lists(
+    specs: Specs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checks = "{efficacy: {min: 0.0}, changed: {manifest: true}}"
+    path = specs.write(checks, edits=EDITS, more=THREE)
+    out = specs.pytester.path / "out"
+    code, *_ = run(capsys, "export", path, "--out", out, "--sample", "2")
+    assert code == 0
+    result = specs.run(f"--eac-edited={out}", "--eac-results=gate.json")
+    result.assert_outcomes(passed=2)
+    specs.run("-k", "e2", "--eac-results=r.json")
+    assert chains(specs, "gate.json")["edited"] == chains(specs)["eac-s0-e2"]
+
+
 # Verdicts over all samples
 
 SURE = (

@@ -111,7 +111,7 @@ def read_sets(source: EditSource, path: Path, samples: int, *, space: Space = "a
         _require_different(path, records, samples, size)
         found = list(_taken(source.model_copy(update={"take": records}), form, path))
     order = range(len(found))
-    chosen = [order[k * size : (k + 1) * size] for k in range(samples)]
+    chosen: list[Sequence[int]] = [order[k * size : (k + 1) * size] for k in range(samples)]
     if records is not None:
         chosen = _different_sets(order, samples, size, seed=source.seed or 0)
     edits = {
