@@ -123,6 +123,11 @@ def comparisons(runs: int) -> Iterator[str]:
         passed = np.mean([seeds_of_one_set(generator, noise, normal) for _ in range(runs)])
         about = f"no difference over sets, seeds {noise} x as varied"
         yield f"{about}, 5 seeds of one set: {passed:.3f}"
+        for samples in (3, 5, 10, 20):
+            passed = np.mean(
+                [sets_of_edits(generator, samples, noise, normal) for _ in range(runs)]
+            )
+            yield f"{about}, {samples} sets: {passed:.3f}"
     for draw in (normal, of_sizes, skewed):
         for samples in (3, 5, 10, 20):
             none, one = (
