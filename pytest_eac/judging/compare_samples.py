@@ -13,6 +13,7 @@ from pytest_eac.judging.limits import Decision, interval
 from pytest_eac.judging.paired_edits import final_number, pair
 from pytest_eac.records import run
 from pytest_eac.stats.differences import difference, needed
+from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.samples import inference, mean_of_samples, needed_samples, p_over_samples
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain
     from pytest_eac.spec.schema.checks import CompareCheck
     from pytest_eac.stats.differences import Difference
-    from pytest_eac.stats.paired import Interval
 
 
 def compare_over_samples(
@@ -162,7 +162,7 @@ class _Compared:
         low, high = min(lows, default=None), max(highs, default=None)
         if self.pairs.shares and low is not None and high is not None:
             low, high = max(-1.0, low), min(1.0, high)
-        return type(over)(value=over.value, low=low, high=high)
+        return Interval(value=over.value, low=low, high=high)
 
     @property
     def tests(self) -> dict[str, float]:

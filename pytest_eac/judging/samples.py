@@ -50,6 +50,9 @@ def judge_samples(
     return tuple(alone.values())
 
 
+_SAME = "all samples give the same number, which does not show how others would vary"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _SampledNumber:
     """A number that has a limit, of each set of edits.
@@ -105,30 +108,27 @@ class _SampledNumber:
 def _judge_one(
     chains: Sequence[Chain], name: str, bounds: AnyBounds, correction: Correction | None = None
 ) -> Pooled:
-    first = chains[0]
+    first, numbers = chains[0], _numbers(chains, name, bounds)
     samples = len({chain.sample for chain in chains})
     seeds = len(chains) // samples
+    head = f"{name} of {first.method} over {samples} samples: "
     confidence = getattr(bounds, "confidence", None)
-    numbers = [each for each in _numbers(chains, name, bounds) if each.known]
     if not numbers:
-        why = judge_one(first, name, bounds).message
         return Pooled(
             check=name,
             outcome="undecided",
             observed=None,
             required="",
-            message=f"{name} of {first.method} over {samples} samples: {why}",
+            message=head + judge_one(first, name, bounds).message,
             spec=first.spec,
             method=first.method,
             seeds=seeds,
         )
     failed = [each for each in numbers if not each.limit.allows(each.value)]
-    p_values = [each.p for each in numbers] if confidence is not None else []
-    p = max((each for each in p_values if each is not None), default=None)
-    p = None if None in p_values else p
-    shown = failed[0] if failed else numbers[-1]
-    if p_values and not failed:  # the one that is least sure
-        shown = numbers[p_values.index(p)]
+    shown, p = (failed or numbers)[0 if failed else -1], None
+    if confidence is not None:
+        weakest = max(numbers, key=lambda each: 2.0 if each.p is None else each.p)
+        shown, p = shown if failed else weakest, weakest.p
     decision = Decision(outcome="failed" if failed else "passed")
     if confidence is not None and not failed:
         decision = _decide(shown, p, rest(confidence), correction)
@@ -141,9 +141,8 @@ def _judge_one(
         observed=shown.value,
         required=required,
         message=(
-            f"{name} of {first.method} over {samples} samples: {decision.reason}"
-            f"{_in_words(shown, found, first, seeds)}, required {required}{tested}\n"
-            f"  by sample: {', '.join(map(_number, shown.means))}"
+            f"{head}{decision.reason}{_in_words(shown, found, first, seeds)}, required "
+            f"{required}{tested}\n  by sample: {', '.join(map(_number, shown.means))}"
         ),
         n=len(shown.known),
         low=found.low,
@@ -205,13 +204,12 @@ def _decide(
     return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
 
 
-_SAME = "all samples give the same number, which does not show how others would vary"
-
-
 def _in_words(number: _SampledNumber, found: Interval, chain: Chain, seeds: int) -> str:
     kind = "f" if number.counts is not None else "g"
     shown = number.limit.digits(number.value, kind, 3 if kind == "f" else 4)
-    where = "before the first edit" if number.at == 0 else f"after {number.at} edits"
+    where = f"after {number.at} of {len(chain.edits)} edits"
+    if number.at == 0:
+        where = "before the first edit"
     size = f"{len(chain.edits)} edits" + (f" and {seeds} seeds" if seeds > 1 else "")
     ends = "no interval"
     if found.low is not None and found.high is not None:

@@ -69,7 +69,7 @@ def test_interval_and_p_value_are_those_of_samples() -> None:
     assert found.p == p_over_samples(means, 0.5, counts=counts)
     assert (found.outcome, found.inference) == ("passed", "Student's t and Korn-Graubard")
     assert found.message == (
-        "efficacy of rome over 5 samples: 0.960 after 10 edits (n=5 samples of 10 edits, 95% "
+        "efficacy of rome over 5 samples: 0.960 after 10 of 10 edits (n=5 samples of 10 edits, 95% "
         f"interval {found.low:.3g} to 1 by Student's t and Korn-Graubard), required at least 0.5 "
         f"with confidence 0.95 (p={found.p:.2g})\n  by sample: 1, 0.9, 0.9, 1, 1"
     )
@@ -143,7 +143,7 @@ def test_the_worst_checkpoint_counts() -> None:
     every = Checks.model_validate({"efficacy": {"min": 0.5, "at": "every"}})
     [found] = judge_samples(chains, every)
     assert (found.outcome, found.observed) == ("failed", 0.0)
-    assert "after 1 edits" in found.message
+    assert "after 1 of 10 edits" in found.message
 
 
 def test_a_set_with_nothing_to_measure_is_left_out_and_named() -> None:
