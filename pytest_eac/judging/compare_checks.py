@@ -161,7 +161,10 @@ def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference |
     if found is not None and found.p <= level:
         return Decision(outcome="passed")
     if pairs.unit == "seeds" and len(pairs.one) < (least := ceil(log2(1 / level))):
-        reason = f"{comparison.metric} is one number per chain; needs {least} seeds or more"
+        reason = (
+            f"{comparison.metric} is one number per chain; needs {least} seeds or more, or several "
+            "sets of edits (sequence.samples), which alone show anything about other edits"
+        )
         return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=least)
     by = comparison.by or 0.0
     needs = None

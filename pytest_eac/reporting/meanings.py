@@ -73,7 +73,7 @@ MEANINGS = {
 _LM_EVAL = _ability("a task of lm-evaluation-harness")
 _COMPARE = Meaning(
     says="Is a metric of one method below (or above) that of another, on the same edits?",
-    formula="difference of the two methods' numbers at the end, mean over seeds",
+    formula="difference of the two methods' numbers at the end, mean over seeds and sets of edits",
     page="verdicts",
 )
 _HOLD = Meaning(
