@@ -49,10 +49,10 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
         SpecError: the spec cannot be read.
         SettingsError: it has no such chain or check.
     """
-    from pytest_eac.records.run import EDITED
+    from pytest_eac.records.run import EDITED, samples_id
     from pytest_eac.reporting.explanation import COMPARE, NamedCheck
     from pytest_eac.spec.nearest_name import closest
-    from pytest_eac.spec.spec import comparison_id, samples_id
+    from pytest_eac.spec.spec import comparison_id
 
     file, _, rest = node.partition("::")
     chain, _, check = rest.partition("::")

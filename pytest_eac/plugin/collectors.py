@@ -12,9 +12,9 @@ from pytest_eac.errors import EacError, SpecError
 from pytest_eac.plugin.chains import PlannedChain
 from pytest_eac.plugin.check_items import ChecksNode
 from pytest_eac.plugin.outcomes import make_safe, set_place
-from pytest_eac.records.run import EDITED
+from pytest_eac.records.run import EDITED, samples_id
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.spec import comparison_id, samples_id
+from pytest_eac.spec.spec import comparison_id
 from pytest_eac.untrusted_text import line, safe_warnings
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from xdist.scheduler import LoadScopeScheduling
 
-from pytest_eac.spec.spec import SAMPLES
+from pytest_eac.records.run import SAMPLES
 
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController

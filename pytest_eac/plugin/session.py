@@ -15,8 +15,7 @@ from pytest_eac.plugin.run_outputs import RunFiles
 from pytest_eac.plugin.stopping import EarlyEnd
 from pytest_eac.plugin.verdicts import Verdicts
 from pytest_eac.plugin.workers import SharedFolder
-from pytest_eac.records.run import EDITED, Record
-from pytest_eac.spec.spec import samples_id
+from pytest_eac.records.run import EDITED, Record, samples_id
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_eac.judging.stored_chains import StoredRecord
     from pytest_eac.plugin.baseline_records import Baseline
     from pytest_eac.plugin.options import Options
+    from pytest_eac.records.run import Pooled
     from pytest_eac.reporting.outcomes import Outcome
     from pytest_eac.spec.spec import Spec
 
@@ -137,10 +137,14 @@ class EacSession:
             ),
             releases=self.order.sorted(self.releases.all, lambda each: (each.spec, EDITED)),
             unfinished=self.chains.unfinished,
-            pooled=self.order.sorted(
-                self.verdicts.pooled.values(),
-                lambda each: (each.spec, samples_id(each.method), each.check),
-            ),
+            pooled=self._pooled,
+        )
+
+    @property
+    def _pooled(self) -> tuple[Pooled, ...]:
+        return self.order.sorted(
+            self.verdicts.pooled.values(),
+            lambda each: (each.spec, samples_id(each.method), each.check),
         )
 
     def _environment(self) -> dict[str, str]:
@@ -199,8 +203,8 @@ class EacSession:
         from pytest_eac.plugin.run_summary import edits_lines
 
         if self._config.get_verbosity() > _VERDICTS_ALONE:
-            pooled = self.record().pooled
-            lines = list(edits_lines(self.chains, pooled, require=self.options.require))
+            require = self.options.require
+            lines = list(edits_lines(self.chains, self._pooled, require=require))
             if lines:
                 reporter.write_sep("=", "edits")
             lines += self.baseline.lines(self.record()) if self.baseline else ()

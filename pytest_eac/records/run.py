@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 EDITED = "edited"
 """What stands for the names of a method and a chain where a released model is measured."""
 
+SAMPLES = "-samples"
+"""How a node ends that is of several chains of a method; a chain's ends in a number."""
+
 Excluded = Literal["already held", "target is truth"]
 
 
@@ -322,6 +325,11 @@ class ChainKey(NamedTuple):
     def name(self) -> str:
         """The chain's name in node ids: ``rome-eac-s0``, ``rome-eac-s0-e1``."""
         return f"{self.method}-s{self.seed}" + (f"-e{self.sample}" if self.sample else "")
+
+
+def samples_id(method: str) -> str:
+    """Name what is judged of a method over several sets of edits: ``rome-eac-samples``."""
+    return f"{method}{SAMPLES}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from pytest_eac.spec.schema.spec_file import KnownIssue, Scoring
 
 
-SAMPLES = "-samples"
-"""How a node ends that is of several chains of a method; a chain's ends in a number."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpecMethod:
     """A method of a spec under the name that node ids show.
@@ -161,11 +157,6 @@ def batch_trouble(batch: int, methods: tuple[SpecMethod, ...]) -> str | None:
 def built_in(name: str) -> SpecMethod:
     """Return a method that needs nothing but its name."""
     return SpecMethod(name=name, choice=MethodChoice.model_validate({"base": name}))
-
-
-def samples_id(method: str) -> str:
-    """Name what is judged of a method over several sets of edits: ``rome-eac-samples``."""
-    return f"{method}{SAMPLES}"
 
 
 def comparison_id(comparison: CompareCheck) -> str:
