@@ -1,19 +1,13 @@
 """``pytest-eac ask``: what a model says to a spec's prompts before any edit."""
 
-from __future__ import annotations
-
+import argparse
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.cli.common import MODEL, add_options, add_spec, choose_model, count_from, load
+from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.spec import Spec
 from pytest_eac.untrusted_text import line, say
-
-if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Iterator
-
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.spec import Spec
 
 _TOKENS = 12
 _WHY = {

@@ -1,19 +1,14 @@
 """``pytest-eac export``: a model is edited as a spec says, and written out."""
 
-from __future__ import annotations
-
+import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from pytest_eac.cli import common
 from pytest_eac.errors import SettingsError
 from pytest_eac.records.manifest import Form
+from pytest_eac.spec.spec import Spec, SpecMethod
 from pytest_eac.untrusted_text import say
-
-if TYPE_CHECKING:
-    import argparse
-
-    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 def add(parser: argparse.ArgumentParser) -> None:

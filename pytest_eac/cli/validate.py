@@ -1,18 +1,12 @@
 """``pytest-eac validate``: specs are checked without running them."""
 
-from __future__ import annotations
-
+import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import EacError
+from pytest_eac.spec.spec import Spec
 from pytest_eac.untrusted_text import say
-
-if TYPE_CHECKING:
-    import argparse
-
-    from pytest_eac.spec.spec import Spec
 
 
 def add(parser: argparse.ArgumentParser) -> None:

@@ -1,19 +1,12 @@
 """What is left of a model's abilities against the limits of a spec."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pytest_eac.judging.hypotheses import of_ability
+from pytest_eac.judging.hypotheses import Correction, of_ability
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, undecided, verdict
+from pytest_eac.records.run import Ability, Chain, Verdict
+from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.stats.paired import is_above
-
-if TYPE_CHECKING:
-    from pytest_eac.judging.hypotheses import Correction
-    from pytest_eac.records.run import Ability, Chain, Verdict
-    from pytest_eac.spec.schema.abilities import AbilityBounds
-
 
 _STRANGE = 10.0
 """Texts with this many times the perplexity of the unedited model's own are no language any more.

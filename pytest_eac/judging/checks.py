@@ -1,29 +1,22 @@
 """A chain's record against the limits of its spec."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING
 
 from pytest_eac.judging.abilities import ability_cases, judge_ability
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.growth import growth
+from pytest_eac.judging.growth import Growth, Norm, growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
 from pytest_eac.judging.repeated import repeated_text
+from pytest_eac.records.run import Chain, Measurement, Verdict
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.spec.schema.checks import AnyBounds, Bounds, Checks, NumberBounds, Stats
 from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.stats.correction import adjust
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pytest_eac.judging.growth import Growth, Norm
-    from pytest_eac.records.run import Chain, Measurement, Verdict
 
 _SHOWN_MISSES = 5
 

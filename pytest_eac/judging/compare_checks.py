@@ -1,25 +1,19 @@
 """Two methods of a spec compared on the same edits."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, isclose, log, log2, nan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import Decision, interval
 from pytest_eac.judging.paired_edits import Pairs, final_number, pair
 from pytest_eac.records import run
+from pytest_eac.records.run import Chain
 from pytest_eac.spec.metrics import DEVIATION
+from pytest_eac.spec.schema.checks import CompareCheck
 from pytest_eac.stats.differences import Difference, difference, needed
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.records.run import Chain
-    from pytest_eac.spec.schema.checks import CompareCheck
-
 
 GIVEN_BOTH = "for these edits, given these chains"
 """What a p-value of chains on one set of edits is about: seeds are no other edits."""

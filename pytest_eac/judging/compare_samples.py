@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, isclose
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from pytest_eac.judging.compare_checks import label, obstacle, required_words
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import Decision, interval
-from pytest_eac.judging.paired_edits import final_number, pair
+from pytest_eac.judging.paired_edits import Pairs, final_number, pair
 from pytest_eac.records import run
-from pytest_eac.stats.differences import difference, needed
+from pytest_eac.records.run import Chain
+from pytest_eac.spec.schema.checks import CompareCheck
+from pytest_eac.stats.differences import Difference, difference, needed
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.samples import inference, mean_of_samples, needed_samples, p_over_samples
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.judging.paired_edits import Pairs
-    from pytest_eac.records.run import Chain
-    from pytest_eac.spec.schema.checks import CompareCheck
-    from pytest_eac.stats.differences import Difference
 
 
 def compare_over_samples(

@@ -1,18 +1,10 @@
 """Limits, the numbers that must be within them, and the verdict on these."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from pytest_eac.judging.hypotheses import rest
+from pytest_eac.judging.hypotheses import Claim, Correction, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.judging.hypotheses import Claim, Correction
-
 
 GIVEN = "for these edits, given this chain"
 """What a p-value of one chain is about: what moves all of its edits alike is not in it."""

@@ -1,12 +1,8 @@
 """Prompts that several edits of a chain ask: the scores of these edits are not independent."""
 
-from __future__ import annotations
-
 from collections import Counter
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pytest_eac.records.run import Chain
+from pytest_eac.records.run import Chain
 
 
 def repeated_text(chain: Chain, *, metric: str, at: int | None = None) -> str:

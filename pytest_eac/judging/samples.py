@@ -1,26 +1,17 @@
 """A method's checks over several sets of edits: the mean of the sets' means against the limits."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING
 
 from pytest_eac.judging.checks import cases_of, judge_one
 from pytest_eac.judging.hypotheses import Correction, rest
-from pytest_eac.judging.limits import Decision, Limit
-from pytest_eac.records.run import Pooled
-from pytest_eac.spec.schema.checks import Stats
+from pytest_eac.judging.limits import Case, Decision, Limit
+from pytest_eac.records.run import Chain, Pooled
+from pytest_eac.spec.schema.checks import AnyBounds, Checks, Stats
 from pytest_eac.stats.correction import adjust
+from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.samples import inference, mean_of_samples, needed_samples, p_over_samples
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.judging.limits import Case
-    from pytest_eac.records.run import Chain
-    from pytest_eac.spec.schema.checks import AnyBounds, Checks
-    from pytest_eac.stats.paired import Interval
 
 
 def judge_samples(

@@ -1,24 +1,17 @@
 """Texts of edits that a results file leaves out, taken from the specs where these are at hand."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.data.files import exists
 from pytest_eac.errors import EacError, RecordError
 from pytest_eac.records.json_files import chain_problem
-from pytest_eac.records.run import EditTexts, stand_in
+from pytest_eac.records.run import Chain, EditRecord, EditTexts, Record, stand_in
 from pytest_eac.spec.detect import is_spec, is_yaml
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.load import load_spec
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
-    from pytest_eac.records.run import Chain, EditRecord, Record
-    from pytest_eac.spec.edits import Edit
 
 
 def with_texts(record: Record, file: Path) -> Record:

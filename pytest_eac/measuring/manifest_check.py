@@ -4,24 +4,18 @@ Content is verified by hashes. What cannot be read off weights (how they came ab
 be consistent with itself and with the spec; docs/gate.md says what that proves.
 """
 
-from __future__ import annotations
-
 import json
 import re
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from pydantic import ValidationError
 
 from pytest_eac.errors import SettingsError
+from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
 from pytest_eac.records.manifest import MANIFEST, Fact, Manifest
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.schema.settings import MethodSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pytest_eac.records.checkpoint_diff import Changes, TensorDifference
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.spec import Spec
+from pytest_eac.spec.spec import Spec
 
 # What safetensors calls the types that a model can be edited in.
 _TYPES = {"float32": "F32", "bfloat16": "BF16", "float16": "F16"}

@@ -1,16 +1,18 @@
 """A released model is compared with its base: what was changed, and what it answers."""
 
-from __future__ import annotations
-
 import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import sqrt
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import ModelError
 from pytest_eac.lm.identity import identify
+from pytest_eac.lm.loading.load import LoadedModel
+from pytest_eac.lm.loading.model_folder import ListedFile
 from pytest_eac.lm.loading.untrusted_files import read_text, require_inside
+from pytest_eac.measuring.chain import Progress
 from pytest_eac.measuring.checkpoint import find_metrics, measure_checkpoint
 from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.environment import describe_model
@@ -18,19 +20,11 @@ from pytest_eac.measuring.feasibility import require_askable
 from pytest_eac.measuring.manifest_check import broken_promises, other_base, promises
 from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited
+from pytest_eac.records.checkpoint_diff import TensorDifference
 from pytest_eac.records.manifest import MANIFEST, Manifest, manifest_from_json
 from pytest_eac.records.run import EDITED, Chain, Deviation, Norms, Release
 from pytest_eac.scoring.asker import as_loaded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from pathlib import Path
-
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.lm.loading.model_folder import ListedFile
-    from pytest_eac.measuring.chain import Progress
-    from pytest_eac.records.checkpoint_diff import TensorDifference
-    from pytest_eac.spec.spec import Spec
+from pytest_eac.spec.spec import Spec
 
 
 def inspect_release(

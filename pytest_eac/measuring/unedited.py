@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from pytest_eac.abilities.measure import ask_abilities
+from pytest_eac.abilities.measure import UneditedAbilities, ask_abilities
+from pytest_eac.cache.entries import Cache
+from pytest_eac.errors import UnavailableError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.measuring.environment import describe_model
 from pytest_eac.measuring.probes import (
     GROUPS,
     NO_ANSWER,
+    Questions,
     exclude,
     make_questions,
     summarize_answers,
 )
-from pytest_eac.records.run import Chain, EditRecord, EditTexts
+from pytest_eac.records.run import Chain, EditRecord, EditTexts, Excluded, Measurement, ModelRecord
 from pytest_eac.scoring.answers import generation_length
-from pytest_eac.scoring.asker import Asker, as_loaded, in_words, write
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from pytest_eac.abilities.measure import UneditedAbilities
-    from pytest_eac.cache.entries import Cache
-    from pytest_eac.errors import UnavailableError
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.measuring.probes import Questions
-    from pytest_eac.records.run import Excluded, Measurement, ModelRecord
-    from pytest_eac.scoring.asker import Answer, ModelState, Question
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.spec_file import Match
-    from pytest_eac.spec.spec import Spec
+from pytest_eac.scoring.asker import Answer, Asker, ModelState, Question, as_loaded, in_words, write
+from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.schema.spec_file import Match
+from pytest_eac.spec.spec import Spec
 
 # How many tokens of the unedited model's own answer count where a neighbour names no answer.
 OWN_ANSWER_TOKENS = 3

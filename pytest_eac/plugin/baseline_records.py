@@ -1,15 +1,20 @@
 """A run compared with stored records, or stored in their place."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_eac.errors import MismatchError, RecordError, SettingsError
-from pytest_eac.judging.comparable import ACROSS, describe, environment_changes, mismatches
+from pytest_eac.judging.comparable import (
+    ACROSS,
+    Mismatch,
+    describe,
+    environment_changes,
+    mismatches,
+)
 from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.regression import judge_regression
-from pytest_eac.judging.run_diff import changes, metric_names
+from pytest_eac.judging.run_diff import Change, changes, metric_names
 from pytest_eac.judging.stored_chains import find_chain
 from pytest_eac.records.results_file import without_texts
 from pytest_eac.records.run import Chain, ChainKey, Record, Verdict
@@ -17,16 +22,9 @@ from pytest_eac.reporting.run_diff import change_lines, changes_table
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import ABILITIES, METRICS, names
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
+from pytest_eac.spec.spec import Spec
 from pytest_eac.store import read_record, update_record
 from pytest_eac.untrusted_text import markdown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
-    from pytest_eac.judging.comparable import Mismatch
-    from pytest_eac.judging.run_diff import Change
-    from pytest_eac.spec.spec import Spec
 
 _SHOWN_DIFFERENCES = 10
 

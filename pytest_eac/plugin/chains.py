@@ -1,20 +1,13 @@
 """The outcome of each chain of a run: its record, or the error that stopped it."""
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SpoiledModelError, UnavailableError
-from pytest_eac.records.run import Chain, ChainKey, Record, Unfinished
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from pytest_eac.plugin.collection_order import CollectionOrder
-    from pytest_eac.plugin.workers import SharedFolder
-    from pytest_eac.records.run import Verdict
-    from pytest_eac.spec.spec import Spec, SpecMethod
+from pytest_eac.plugin.collection_order import CollectionOrder
+from pytest_eac.plugin.workers import SharedFolder
+from pytest_eac.records.run import Chain, ChainKey, Record, Unfinished, Verdict
+from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

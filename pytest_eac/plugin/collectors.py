@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -12,19 +14,12 @@ from pytest_eac.errors import EacError, SpecError
 from pytest_eac.plugin.chains import PlannedChain
 from pytest_eac.plugin.check_items import ChecksNode
 from pytest_eac.plugin.outcomes import make_safe, set_place
-from pytest_eac.records.run import EDITED, samples_id
+from pytest_eac.plugin.session import EacSession
+from pytest_eac.records.run import EDITED, Verdict, samples_id
 from pytest_eac.spec.load import load_spec
-from pytest_eac.spec.spec import comparison_id
+from pytest_eac.spec.schema import checks
+from pytest_eac.spec.spec import Spec, SpecMethod, comparison_id
 from pytest_eac.untrusted_text import line, safe_warnings
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from pytest_eac.plugin.session import EacSession
-    from pytest_eac.records.run import Verdict
-    from pytest_eac.spec.schema import checks
-    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 class SpecNode(pytest.Module):

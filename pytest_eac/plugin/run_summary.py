@@ -1,21 +1,15 @@
 """What a run prints of its specs after collection, and of its chains at the end."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
 
 from pytest_eac.judging.diagnosis import diagnose
+from pytest_eac.plugin.chains import Chains
+from pytest_eac.plugin.options import Options
+from pytest_eac.records.run import Pooled
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.samples import samples_lines
 from pytest_eac.reporting.terminal import summary_lines, wrapped
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    from pytest_eac.plugin.chains import Chains
-    from pytest_eac.plugin.options import Options
-    from pytest_eac.records.run import Pooled
-    from pytest_eac.spec.spec import Spec
+from pytest_eac.spec.spec import Spec
 
 
 def header_lines(specs: Sequence[Spec], options: Options) -> list[str]:

@@ -4,16 +4,10 @@ The only module that overrides private methods of pytest-xdist: it offers no oth
 together by more than their file, class or mark.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from pytest_eac.records.run import SAMPLES
-
-if TYPE_CHECKING:
-    from xdist.workermanage import WorkerController
 
 _SPEC = (".yaml", ".yml")
 _COMPARE = "compare"  # no chain's name: those end in a seed

@@ -3,11 +3,10 @@
 Whoever changes it raises ``SCHEMA``: docs/decisions/0016-results-files.md says how.
 """
 
-from __future__ import annotations
-
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from pytest_eac.records.run import (
     Chain,
@@ -26,9 +25,6 @@ from pytest_eac.records.run import (
     stand_in,
 )
 from pytest_eac.strict_json import Count  # noqa: TC001 - read back by its annotations
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SCHEMA = 2
 LAYOUT = "481111ad93b10d5e63e58d6c09d6045af62c02a3745384dd199980dacc3b6bcc"

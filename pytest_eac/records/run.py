@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import sha256
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from pytest_eac.records.checkpoint_diff import Changes  # noqa: TC001 - read back by its annotations
 from pytest_eac.strict_json import (  # noqa: TC001 - likewise
@@ -16,9 +17,6 @@ from pytest_eac.strict_json import (  # noqa: TC001 - likewise
     Share,
     Size,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
 
 EDITED = "edited"
 """What stands for the names of a method and a chain where a released model is measured."""

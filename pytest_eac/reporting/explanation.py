@@ -1,23 +1,16 @@
 """A check in words: what it means, what it asks, what it is measured on, and its results."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.stored_chains import find_chain
-from pytest_eac.records.run import EDITED, ChainKey
+from pytest_eac.records.run import EDITED, Chain, ChainKey, Measurement, Record, Verdict
 from pytest_eac.reporting.meanings import meaning, meaning_of_comparison
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.metrics import DEVIATION
-from pytest_eac.spec.spec import comparison_id
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from pytest_eac.records.run import Chain, Measurement, Record, Verdict
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.spec import Spec
+from pytest_eac.spec.spec import Spec, comparison_id
 
 COMPARE = "compare"
 _SHOWN = 5

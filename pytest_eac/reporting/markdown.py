@@ -1,19 +1,13 @@
 """A run as Markdown, for the page that a CI system shows of it."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
+from pytest_eac.records.run import Ability, Chain, Pooled, Unfinished
+from pytest_eac.reporting.outcomes import Outcome
+from pytest_eac.spec.registry_entries import Metric
 from pytest_eac.untrusted_text import fenced, line, markdown, markup
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_eac.records.run import Ability, Chain, Pooled, Unfinished
-    from pytest_eac.reporting.outcomes import Outcome
-    from pytest_eac.spec.registry_entries import Metric
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

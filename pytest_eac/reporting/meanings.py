@@ -3,18 +3,13 @@
 docs/metrics.md has the same sentences as a table.
 """
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pytest_eac.spec import metrics
 from pytest_eac.spec.metrics import described
 from pytest_eac.spec.registry_entries import KEPT, Metric
 from pytest_eac.spec.schema.abilities import BUILT_IN, LM_EVAL
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,15 +1,9 @@
 """What checks say of methods over several sets of edits, as a table; 80 columns wide."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
-
+from pytest_eac.records.run import Chain, Pooled
 from pytest_eac.reporting.terminal import fit
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.records.run import Chain, Pooled
 
 
 def samples_lines(pooled: Sequence[Pooled], chains: Sequence[Chain]) -> list[str]:

@@ -1,23 +1,16 @@
 """A run's tables for the terminal; 80 columns wide."""
 
-from __future__ import annotations
-
 import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, floor
-from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
+from pytest_eac.records.run import Ability, Chain, Measurement
 from pytest_eac.spec.metrics import BUILT_IN
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from pytest_eac.records.run import Ability, Chain, Measurement
-    from pytest_eac.spec.registry_entries import Metric
-
+from pytest_eac.spec.registry_entries import Metric
 
 _GIVEN_EACH = "  intervals and p-values of a chain: for these edits, given this chain"
 

@@ -1,21 +1,15 @@
 """Consistency of the parts of a spec: names that must exist, counts that must fit."""
 
-from __future__ import annotations
+from collections.abc import Sequence
 
-from typing import TYPE_CHECKING
-
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.metrics import BUILT_IN, NEEDS, OF_EDITED, described
 from pytest_eac.spec.nearest_name import closest
+from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.size_limits import too_many_items, too_many_scores
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.yaml.places import Where
+from pytest_eac.spec.yaml.places import Where
 
 
 def check_plan(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:

@@ -1,17 +1,10 @@
 """The edits of a spec: one set, or several that are drawn from its sources."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from pytest_eac.errors import DataError
+from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.schema.edits import EditSource, from_inline
-from pytest_eac.spec.sources.reading import read_sets, read_source
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.sources.reading import EditSets
+from pytest_eac.spec.sources.reading import EditSets, read_sets, read_source
 
 
 def read_edit_sets(draft: Draft) -> tuple[tuple[Edit, ...], ...] | None:

@@ -1,20 +1,13 @@
 """Warnings about edits and prompts that cannot show anything, whatever the method and model."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pytest_eac.errors import SpecProblem
-from pytest_eac.spec.edits import question, questions, same_answer
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.schema.spec_file import Match
-    from pytest_eac.spec.yaml.places import Where
+from pytest_eac.spec.edits import Edit, question, questions, same_answer
+from pytest_eac.spec.parsed import Draft
+from pytest_eac.spec.schema.spec_file import Match
+from pytest_eac.spec.yaml.places import Where
 
 _Warning = tuple["Where", str]
 

@@ -1,10 +1,7 @@
 """A spec file, read whole: every problem in it is reported at once, as ``file:line:column``."""
 
-from __future__ import annotations
-
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -16,15 +13,13 @@ from pytest_eac.spec.edit_warnings import edit_warnings
 from pytest_eac.spec.extends import read_with_parents
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
+from pytest_eac.spec.schema.checks import ChangedBounds, Checks
 from pytest_eac.spec.schema.error_messages import path_in, problems_of
+from pytest_eac.spec.schema.methods import ModelChoice
 from pytest_eac.spec.schema.public_keys import public_key_trouble
 from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.spec import Spec
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.schema.checks import ChangedBounds, Checks
-    from pytest_eac.spec.schema.methods import ModelChoice
-    from pytest_eac.spec.yaml.places import MarkedValue, Where
+from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
 def load_spec(path: str | Path) -> Spec:

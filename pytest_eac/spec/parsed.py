@@ -1,20 +1,14 @@
 """A spec file that fits the schema, while everything else in it is checked."""
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from pytest_eac.data.files import expanded
+from pytest_eac.errors import SpecProblem
+from pytest_eac.spec.schema.spec_file import SpecFile
 from pytest_eac.spec.spec import comparison_id
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from pytest_eac.errors import SpecProblem
-    from pytest_eac.spec.schema.spec_file import SpecFile
-    from pytest_eac.spec.yaml.places import MarkedValue, Where
+from pytest_eac.spec.yaml.places import MarkedValue, Where
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

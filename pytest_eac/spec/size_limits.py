@@ -1,13 +1,8 @@
 """How much one spec may ask for; docs/limits.md has the numbers."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.spec import SpecMethod
-    from pytest_eac.spec.yaml.places import Where
+from pytest_eac.spec.parsed import Draft
+from pytest_eac.spec.spec import SpecMethod
+from pytest_eac.spec.yaml.places import Where
 
 MAX_ITEMS = 10_000
 """How many items one spec may have; each check of a chain is one."""

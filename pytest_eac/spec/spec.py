@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-from pytest_eac.errors import SettingsError
+from pytest_eac.errors import SettingsError, SpecProblem
+from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.methods import find_method, is_method, method_names
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.orders import Order, arranged
-from pytest_eac.spec.schema.methods import MethodChoice
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from pytest_eac.errors import SpecProblem
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.schema.checks import Checks, CompareCheck, Stats
-    from pytest_eac.spec.schema.methods import ModelChoice
-    from pytest_eac.spec.schema.orderings import Orderings, Property
-    from pytest_eac.spec.schema.spec_file import KnownIssue, Scoring
+from pytest_eac.spec.schema.checks import Checks, CompareCheck, Stats
+from pytest_eac.spec.schema.methods import MethodChoice, ModelChoice
+from pytest_eac.spec.schema.orderings import Orderings, Property
+from pytest_eac.spec.schema.spec_file import KnownIssue, Scoring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

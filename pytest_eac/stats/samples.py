@@ -4,19 +4,15 @@ A sample is what varies as a whole: one bad edit moves all later ones of its cha
 of the samples' means is what an interval comes from, not the number of edits.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from math import sqrt
 from statistics import fmean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import scipy
 
 from pytest_eac.stats.paired import Interval
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FEW = 20
 """Below this number of samples Student's t is used, from there on the bootstrap."""

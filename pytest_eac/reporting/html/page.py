@@ -1,27 +1,20 @@
 """A record as a page."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import TYPE_CHECKING
 
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
-from pytest_eac.judging.growth import growth
+from pytest_eac.judging.growth import Growth, growth
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
+from pytest_eac.records.run import Ability, Chain, Comparison, Pooled, Record, Release
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import chain_charts, formatting
 from pytest_eac.reporting.html.edit_table import script_data
+from pytest_eac.reporting.outcomes import Outcome
+from pytest_eac.reporting.svg import Plot
 from pytest_eac.reporting.templates import template
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.judging.growth import Growth
-    from pytest_eac.records.run import Ability, Chain, Comparison, Pooled, Record, Release
-    from pytest_eac.reporting.outcomes import Outcome
-    from pytest_eac.reporting.svg import Plot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,6 @@ Every model is frozen and refuses unknown keys: an instance that exists is valid
 needs the whole file (does a method named in ``compare`` exist?) is checked in ``load``.
 """
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
