@@ -36,7 +36,7 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.scoring.answers import force, generate, generation_length
     from pytest_eac.scoring.asker import Asker, as_loaded
 
-    spec: Spec = chosen.read_spec(chosen.spec)
+    spec: Spec = chosen.read_spec(chosen.spec).joined()
     if chosen.limit_edits:
         spec = spec.limited(chosen.limit_edits)
     loaded = load(choose_model(spec, chosen.model), chosen)

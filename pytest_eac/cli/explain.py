@@ -49,7 +49,7 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
         SpecError: the spec cannot be read.
         SettingsError: it has no such chain or check.
     """
-    from pytest_eac.records.run import EDITED
+    from pytest_eac.records.run import EDITED, samples_id
     from pytest_eac.reporting.explanation import COMPARE, NamedCheck
     from pytest_eac.spec.nearest_name import closest
     from pytest_eac.spec.spec import comparison_id
@@ -61,28 +61,48 @@ def _asked(node: str, read_spec: ReadSpec) -> NamedCheck:
             f"found {node!r}, expected SPEC::CHAIN::CHECK, as pytest --collect-only -q shows it"
         )
     spec = read_spec(Path(file))
-    method, seed = (None, None) if chain in {COMPARE, EDITED} else _chain(spec, chain)
+    method = seed = None
+    over = [each.name for each in spec.methods if samples_id(each.name) == chain]
+    if over and spec.samples > 1:
+        method = over[0]
+    elif chain not in {COMPARE, EDITED}:
+        spec, method, seed = _chain(spec, chain)
     own = [name for name, _ in spec.checks.named()]
     known = [*own, *(each.id for each in spec.properties)]
     if chain == COMPARE:
         known = [comparison_id(each) for each in spec.checks.compare]
+    elif over:
+        known = [name for name, _ in spec.checks.pooled()]
     elif chain == EDITED:
         known = ["changed", *own]
-    if check not in known and not (method and check.startswith("baseline-")):
+    if check not in known and not (seed is not None and check.startswith("baseline-")):
         hint = closest(check, known)
         raise SettingsError(f"{file}: {check!r} is not a check of {chain}{hint}")
     return NamedCheck(spec=spec, chain=chain, check=check, method=method, seed=seed)
 
 
-def _chain(spec: Spec, name: str) -> tuple[str, int]:
-    """Split ``METHOD-sSEED``; the method may be one that ``--eac-method`` would name."""
+def _chain(spec: Spec, name: str) -> tuple[Spec, str, int]:
+    """Split ``METHOD-sSEED`` or ``METHOD-sSEED-eSAMPLE``, and take that sample of the spec.
+
+    The method may be one that ``--eac-method`` would name.
+    """
+    from pytest_eac.records.run import ChainKey
     from pytest_eac.spec.nearest_name import closest
 
-    method, _, seed = name.rpartition("-s")
+    samples = spec.each_sample()
+    method, _, number = name.rpartition("-s")
+    seed, *_ = number.partition("-e")
     if seed.isdecimal():
-        try:
-            return spec.with_methods((method,)).methods[0].name, int(seed)
-        except ValueError:
-            pass  # reported below, with the chains that there are
-    known = [f"{each.name}-s{seed}" for each in spec.methods for seed in spec.seeds]
+        for each in samples:
+            if ChainKey("", method, int(seed), each.sample).name == name:
+                try:
+                    return each, spec.with_methods((method,)).methods[0].name, int(seed)
+                except ValueError:
+                    break  # reported below, with the chains that there are
+    known = [
+        ChainKey("", each.name, seed, sample).name
+        for each in spec.methods
+        for seed in spec.seeds
+        for sample in range(spec.samples)
+    ]
     raise SettingsError(f"{spec.file}: {name!r} is not a chain of this spec{closest(name, known)}")

@@ -33,6 +33,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         (
             ("method", str, "NAME", "one of the spec's methods, or a built-in one"),
             ("seed", count_from(0), "N", "the chain's seed (default: the spec's first)"),
+            ("sample", count_from(0), "K", "which set of edits, if sequence.samples draws several"),
             ("rank", count_from(1), "R", "highest rank of an adapter (default: the edits' own)"),
             common.MODEL,
             (
@@ -68,6 +69,7 @@ def run(chosen: argparse.Namespace) -> int:
     method = _choose_method(spec, chosen.method)
     if chosen.limit_edits is not None:
         spec = spec.limited(chosen.limit_edits)
+    spec = _choose_sample(spec, chosen.sample)
     seed = spec.seeds[0] if chosen.seed is None else chosen.seed
     with common.progress_bar("editing", "edit") as report:
         exported = export_chain(
@@ -91,6 +93,23 @@ def run(chosen: argparse.Namespace) -> int:
         say(f"signed: {chosen.out / SIGNATURE}")
     say(f"written to {chosen.out}, {len(exported.edits)} edits as {exported.form}")
     return 0
+
+
+def _choose_sample(spec: Spec, given: int | None) -> Spec:
+    """Return the spec with one of its sets of edits.
+
+    Raises:
+        SettingsError: there are several and none was chosen, or the chosen one is not there.
+    """
+    known = f"0 to {spec.samples - 1}" if spec.samples > 1 else "0"
+    if given is None and spec.samples > 1:
+        raise SettingsError(
+            f"{spec.file}: has {spec.samples} sets of edits (sequence.samples); choose one with "
+            f"--sample: {known}"
+        )
+    if given is not None and given >= spec.samples:
+        raise SettingsError(f"--sample: found {given}, expected {known}, as in {spec.file}")
+    return spec.each_sample()[given or 0]
 
 
 def _choose_method(spec: Spec, given: str | None) -> SpecMethod:

@@ -31,8 +31,9 @@ def run(chosen: argparse.Namespace) -> int:
                 failed = True
                 say(str(error), sys.stderr)
             else:
-                chains = len(spec.methods) * len(spec.seeds)
-                counts = f"{_count(len(spec.edits), 'edit')}, {_count(chains, 'chain')}"
+                chains = len(spec.methods) * len(spec.seeds) * spec.samples
+                sets = f"{spec.samples} sets of " if spec.samples > 1 else ""
+                counts = f"{sets}{_count(len(spec.edits), 'edit')}, {_count(chains, 'chain')}"
                 for each in spec.warnings:
                     say(each.as_warning, sys.stderr)
                 if spec.warnings:

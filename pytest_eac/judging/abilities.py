@@ -17,15 +17,23 @@ def judge_ability(
     chain: Chain, name: str, bounds: AbilityBounds, correction: Correction | None = None
 ) -> Verdict:
     """Judge an ability; one that the unedited model has not got can neither be kept nor lost."""
-    limits = _limits(name, bounds)
-    required = " and ".join(str(limit) for limit in limits.values())
+    required = " and ".join(str(limit) for limit in _limits(name, bounds).values())
     base = chain.abilities.get(name)
     if base is None:
         return undecided(name, f"{name}: undecided: not measured in this run", required)
     if not _signal(base, bounds.confidence):
         reason = _no_signal(base, bounds.confidence or 0.95)
         return undecided(name, f"{name} of {chain.name}: {reason}", required)
-    cases = []
+    cases = ability_cases(chain, name, bounds)
+    return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
+
+
+def ability_cases(chain: Chain, name: str, bounds: AbilityBounds) -> list[Case]:
+    """Return the numbers of an ability that have a limit; none where there is nothing to keep."""
+    limits, base = _limits(name, bounds), chain.abilities.get(name)
+    cases: list[Case] = []
+    if base is None or not _signal(base, bounds.confidence):
+        return cases
     for point in chosen(chain, bounds.at):
         if name not in point.abilities:
             continue
@@ -47,7 +55,7 @@ def judge_ability(
                 unit="items",
             )
             cases.append(case)
-    return verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
+    return cases
 
 
 def _limits(name: str, bounds: AbilityBounds) -> dict[str, Limit]:

@@ -1,16 +1,17 @@
 """A chain's record against the limits of its spec."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 
-from pytest_eac.judging.abilities import judge_ability
+from pytest_eac.judging.abilities import ability_cases, judge_ability
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import Growth, Norm, growth
 from pytest_eac.judging.growth_checks import judge_growth
 from pytest_eac.judging.growth_texts import outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
+from pytest_eac.judging.repeated import repeated_text
 from pytest_eac.records.run import Chain, Measurement, Verdict
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
@@ -69,26 +70,47 @@ def judge_one(
         grown = grown or partial(growth, chain)
         if bounds.growth is not None and name != DEVIATION:
             return judge_growth(chain, name, bounds.growth, grown(bounds.norm), correction)
-        found = verdict(chain, name, _deviation_cases(chain, bounds))
+        found = verdict(chain, name, cases_of(chain, name, bounds))
         more = outlook(bounds, grown(bounds.norm)) if found.outcome == "passed" else []
         return replace(found, message="\n".join([found.message, *more]))
-    limit = Limit(low=bounds.min, high=bounds.max)
-    measured = [(0, chain.known)]
-    if isinstance(bounds, Bounds | NumberBounds):  # a record that this is judged on may lack it
-        points = chosen(chain, bounds.at)
-        measured = [(each.at, each.metrics[name]) for each in points if name in each.metrics]
-    cases = [_case(chain, name, at, each, limit) for at, each in measured]
+    cases = cases_of(chain, name, bounds)
     found = verdict(chain, name, cases, confidence=bounds.confidence, correction=correction)
     why = excluded_text(chain, metric=name) if found.observed is None else ""
     return replace(found, message=f"{found.message}; {why}") if why else found
 
 
+def cases_of(chain: Chain, name: str, bounds: AnyBounds) -> Sequence[Case]:
+    """Return the numbers of a chain that a check looks at, each with its limit.
+
+    There are none of a check of growth, nor of an ability that the unedited model has not got.
+    """
+    if isinstance(bounds, AbilityBounds):
+        return ability_cases(chain, name, bounds)
+    if isinstance(bounds, DeviationBounds):
+        return _deviation_cases(chain, bounds) if name == DEVIATION else ()
+    limit = Limit(low=bounds.min, high=bounds.max)
+    measured = [(0, chain.known)]
+    if isinstance(bounds, Bounds | NumberBounds):  # a record that this is judged on may lack it
+        points = chosen(chain, bounds.at)
+        measured = [(each.at, each.metrics[name]) for each in points if name in each.metrics]
+    return [_case(chain, name, at, each, limit) for at, each in measured]
+
+
 def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit) -> Case:
+    last = at or None
+    notes = (
+        excluded_text(chain, metric=name, at=last),
+        repeated_text(chain, metric=name, at=last),
+    )
     return Case(
         at=at,
         value=measured.value,
         shown=_shown(
-            measured, limit, chain.confidence, excluded_text(chain, metric=name, at=at or None)
+            measured,
+            limit,
+            chain.confidence,
+            ", given this chain" if at else "",
+            "; ".join(filter(None, notes)),
         ),
         limit=limit,
         more=_explain_misses(chain, measured, name),
@@ -99,15 +121,14 @@ def _case(chain: Chain, name: str, at: int, measured: Measurement, limit: Limit)
     )
 
 
-def _shown(measured: Measurement, limit: Limit, level: float, excluded: str) -> str:
+def _shown(measured: Measurement, limit: Limit, level: float, given: str, notes: str) -> str:
     if measured.value is None:
         return "nothing to measure"
     if measured.low is None or measured.high is None:
         return limit.digits(measured.value, "g", 4)
-    return (
-        f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, "
-        f"{interval(measured.low, measured.high, level)}{f'; {excluded}' if excluded else ''})"
-    )
+    about = f"{interval(measured.low, measured.high, level)}{given}"
+    about += f"; {notes}" if notes else ""
+    return f"{limit.digits(measured.value, 'f', 3)} (n={measured.n} edits, {about})"
 
 
 def _deviation_cases(chain: Chain, bounds: DeviationBounds) -> list[Case]:

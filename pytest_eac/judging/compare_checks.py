@@ -15,6 +15,9 @@ from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.schema.checks import CompareCheck
 from pytest_eac.stats.differences import Difference, difference, needed
 
+GIVEN_BOTH = "for these edits, given these chains"
+"""What a p-value of chains on one set of edits is about: seeds are no other edits."""
+
 
 def compare(
     name: str,
@@ -24,7 +27,7 @@ def compare(
     *,
     level: float = 0.95,
 ) -> run.Comparison:
-    """Judge whether one method's final value is below (or above) the other's.
+    """Judge whether one method's final value is below (or above) the other's on one set of edits.
 
     The values must lie as required for every seed. With a confidence, the paired test must say so
     as well: it fails where the values do, and is undecided where only the test is missing.
@@ -36,12 +39,12 @@ def compare(
         other: the chains of the other method, in the same order of seeds.
         level: of the interval that is shown, where the comparison has no confidence.
     """
-    required = _required(comparison)
+    required = required_words(comparison)
     ends = [
         (_final(one, comparison), _final(two, comparison))
         for one, two in zip(subject, other, strict=True)
     ]
-    if reason := _obstacle(comparison, (*subject, *other)):
+    if reason := obstacle(comparison, (*subject, *other)):
         return run.Comparison(
             spec=subject[0].spec,
             check=name,
@@ -60,7 +63,7 @@ def compare(
     elif comparison.confidence is not None:
         decision = _with_confidence(comparison, pairs, found)
     lines = [
-        f"{_label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
+        f"{label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
         f"{two.name} {second}; required {required}"
         for one, two, (first, second) in zip(subject, other, ends, strict=True)
     ]
@@ -103,7 +106,7 @@ def _final(chain: Chain, comparison: CompareCheck) -> _FinalNumber:
     return _FinalNumber(value=value, about=f" (n={measured.n} edits, {shown})")
 
 
-def _obstacle(comparison: CompareCheck, chains: Sequence[Chain]) -> str | None:
+def obstacle(comparison: CompareCheck, chains: Sequence[Chain]) -> str | None:
     """Return why the chains cannot be compared; ``None`` if they can."""
     metric = comparison.metric
     if metric == DEVIATION:
@@ -157,7 +160,10 @@ def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference |
     if found is not None and found.p <= level:
         return Decision(outcome="passed")
     if pairs.unit == "seeds" and len(pairs.one) < (least := ceil(log2(1 / level))):
-        reason = f"{comparison.metric} is one number per chain; needs {least} seeds or more"
+        reason = (
+            f"{comparison.metric} is one number per chain; needs {least} seeds or more, or several "
+            "sets of edits (sequence.samples), which alone show anything about other edits"
+        )
         return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=least)
     by = comparison.by or 0.0
     needs = None
@@ -199,10 +205,11 @@ def _described(comparison: CompareCheck, unit: str, numbers: dict[str, Any], lev
         )
     shown = interval(numbers["low"], numbers["high"], comparison.confidence or level)
     effect = f"{numbers['effect']:+.4g} (n={numbers['n']} {unit}, {shown})"
-    return "; ".join([f"  {comparison.subject} - {comparison.than}: {effect}", *parts])
+    return "; ".join([f"  {comparison.subject} - {comparison.than}: {effect}", *parts, GIVEN_BOTH])
 
 
-def _required(comparison: CompareCheck) -> str:
+def required_words(comparison: CompareCheck) -> str:
+    """Return what a comparison asks for, in words."""
     sign = "<" if comparison.less else ">"
     text = f"{comparison.subject} {sign} {comparison.than}"
     unit = " nats" if comparison.metric == "perplexity" else ""
@@ -216,7 +223,8 @@ def _required(comparison: CompareCheck) -> str:
     return text
 
 
-def _label(comparison: CompareCheck) -> str:
+def label(comparison: CompareCheck) -> str:
+    """Return what is compared, in words."""
     if comparison.metric != DEVIATION:
         return comparison.metric
     return f"deviation (L1, {'absolute' if comparison.absolute else 'relative'})"

@@ -7,6 +7,9 @@ from pytest_eac.judging.hypotheses import Claim, Correction, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
 from pytest_eac.stats.foreseen import Foreseen
 
+GIVEN = "for these edits, given this chain"
+"""What a p-value of one chain is about: what moves all of its edits alike is not in it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
@@ -131,7 +134,8 @@ def verdict(
     outcome, reason = ("failed", "") if failed else (decision.outcome, decision.reason)
     required = str(case.limit) + (f" with confidence {confidence:g}" if confidence else "")
     place = f"after {case.at} of {len(chain.edits)} edits" if case.at else "before the first edit"
-    tested = f" (p={p:.2g}{correction or ''})" if p is not None else ""
+    given = f"; {GIVEN}" if case.at else ""
+    tested = f" (p={p:.2g}{correction or ''}{given})" if p is not None else ""
     lines = [f"{name} of {chain.name}: {reason}{case.shown} {place}, required {required}{tested}"]
     missed, places = ({case.at for case in cases} for cases in (failed, measured))
     if failed and len(places) > 1:

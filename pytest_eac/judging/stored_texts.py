@@ -66,7 +66,7 @@ def _texts(spec: str, folder: Path) -> dict[str, EditTexts] | None:
         file = Path(place)
         if is_yaml(file) and exists(file) and file.is_file() and is_spec(file):
             try:
-                found = (found or {}) | texts_by_hash(load_spec(file).edits)
+                found = (found or {}) | texts_by_hash(load_spec(file).all_edits)
             except EacError:
                 continue
     return found

@@ -152,10 +152,19 @@ def _other_content(name: str, manifest: Manifest, found: TensorDifference) -> It
             )
 
 
+def promises(promised: Sequence[Fact], wanted: Sequence[Edit]) -> bool:
+    """Say whether a manifest lists these edits first, in this order."""
+    return list(promised[: len(wanted)]) == _facts(wanted)
+
+
+def _facts(edits: Sequence[Edit]) -> list[Fact]:
+    return [converted(Fact, each) for each in edits]
+
+
 def _other_edits(
     promised: Sequence[Fact], wanted: Sequence[Edit], *, limited: bool
 ) -> Iterator[str]:
-    asked = [converted(Fact, each) for each in wanted]
+    asked = _facts(wanted)
     known, listed = set(asked), set(promised)  # either may be long
     for fact in asked:
         if fact not in listed:

@@ -18,7 +18,7 @@ from pytest_eac.measuring.checkpoint_diff import RANK_LIMIT, compare_checkpoints
 from pytest_eac.measuring.deviation import norms
 from pytest_eac.measuring.environment import describe_model
 from pytest_eac.measuring.feasibility import require_askable
-from pytest_eac.measuring.manifest_check import broken_promises, other_base
+from pytest_eac.measuring.manifest_check import broken_promises, other_base, promises
 from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited
 from pytest_eac.records.checkpoint_diff import TensorDifference
@@ -109,6 +109,27 @@ def read_manifest(folder: Path, *, signed: str | None = None) -> Manifest:
         return manifest_from_json(text)
     except ValueError as error:
         raise ModelError(f"{path}: {error}") from None
+
+
+def with_released_sample(spec: Spec, edited: Path) -> Spec:
+    """Return a spec with the set of edits that a release's manifest lists, if it has several sets.
+
+    Without a manifest, or with one of other edits, it is the first set.
+
+    Args:
+        spec: whose edits the release is to hold.
+        edited: the folder of the release.
+    """
+    if spec.samples == 1 or not (edited / MANIFEST).is_file():
+        return spec
+    try:
+        promised = read_manifest(edited).edits
+    except ModelError:  # reported where the release is compared
+        return spec
+    for each in spec.each_sample():
+        if promises(promised, each.edits):
+            return replace(each, sample=0)  # a release is one chain, whichever set it holds
+    return spec
 
 
 def measure_release(

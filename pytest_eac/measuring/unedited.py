@@ -109,6 +109,7 @@ class Unedited:
             spec=spec.file.as_posix(),
             method=method,
             seed=seed,
+            sample=spec.sample,
             model=self.model,
             scoring=spec.scoring.match,
             hyperparameters={},

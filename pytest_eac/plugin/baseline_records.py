@@ -229,6 +229,7 @@ class Baseline:
                 releases=tuple(releases.values()),
                 comparisons=(),
                 unfinished=(),
+                pooled=(),
             )
             return merged if texts else without_texts(merged)
 

@@ -12,7 +12,7 @@ from pytest_eac.spec.spec import Spec, SpecMethod
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PlannedChain:
-    """A chain that a spec asks for: one of its methods, with one of its seeds."""
+    """A chain that a spec asks for: one of its methods, with a seed, on the spec's sample."""
 
     spec: Spec
     method: SpecMethod
@@ -26,7 +26,7 @@ class PlannedChain:
     @property
     def key(self) -> ChainKey:
         """The key of its record."""
-        return ChainKey(self.spec.file.as_posix(), self.method.name, self.seed)
+        return ChainKey(self.spec.file.as_posix(), self.method.name, self.seed, self.spec.sample)
 
 
 class Chains:
@@ -47,7 +47,7 @@ class Chains:
         self._outcomes: dict[ChainKey, Chain | Exception] = {}
         self._stopped: dict[ChainKey, Unfinished] = {}
         self._fresh: list[Chain | Unfinished] = []
-        self._first_read: dict[str, Chain] = {}  # a chain of each spec
+        self._first_read: dict[tuple[str, int], Chain] = {}  # a chain of each spec and sample
 
     def once(self, key: ChainKey, run: Callable[[], Chain]) -> Chain:
         """Return a chain's record, running the chain if no worker has run it yet.
@@ -120,7 +120,7 @@ class Chains:
     def _different_edits(self, chain: Chain) -> str | None:
         from pytest_eac.judging.comparable import describe, edit_mismatches
 
-        first = self._first_read.setdefault(chain.spec, chain)
+        first = self._first_read.setdefault((chain.spec, chain.sample), chain)
         if found := tuple(edit_mismatches(first.edits, chain.edits)):
             return (
                 f"{chain.spec}: {first.name} and {chain.name} were made with other edits, since a "

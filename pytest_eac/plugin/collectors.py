@@ -15,10 +15,10 @@ from pytest_eac.plugin.chains import PlannedChain
 from pytest_eac.plugin.check_items import ChecksNode
 from pytest_eac.plugin.outcomes import make_safe, set_place
 from pytest_eac.plugin.session import EacSession
-from pytest_eac.records.run import EDITED, Verdict
+from pytest_eac.records.run import EDITED, Verdict, samples_id
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.schema import checks
-from pytest_eac.spec.spec import Spec, comparison_id
+from pytest_eac.spec.spec import Spec, SpecMethod, comparison_id
 from pytest_eac.untrusted_text import line, safe_warnings
 
 
@@ -43,7 +43,7 @@ class SpecNode(pytest.Module):
         return cls.from_parent(parent, path=path, eac=eac, **own)
 
     def collect(self) -> Iterator[pytest.Collector]:
-        """Yield a node per chain, and one for the comparisons between chains.
+        """Yield a node per chain, and those of several chains together.
 
         With a released model there is one node for that instead.
         """
@@ -63,12 +63,25 @@ class SpecNode(pytest.Module):
             yield ReleaseNode.from_parent(self, name=EDITED, eac=self.eac, spec=spec)
         if options.edited is not None:
             return
-        for method in spec.methods:
-            for seed in spec.seeds:
-                planned = PlannedChain(spec=spec, method=method, seed=seed)
-                yield ChainNode.from_parent(self, name=planned.name, eac=self.eac, planned=planned)
+        yield from self._chains_and_more(spec)
+
+    def _chains_and_more(self, spec: Spec) -> Iterator[pytest.Collector]:
+        """Yield a node per chain, and those of several chains together."""
+        samples = spec.each_sample()
+        for sample in samples:  # outermost: the unedited model is asked once for each
+            for method in spec.methods:
+                for seed in spec.seeds:
+                    yield self._chain(PlannedChain(spec=sample, method=method, seed=seed))
+        for method in spec.methods if len(samples) > 1 else ():
+            yield SamplesNode.of(self, samples, method)
         if _comparisons(spec):
-            yield CompareNode.from_parent(self, name="compare", eac=self.eac, spec=spec)
+            yield CompareNode.from_parent(self, name="compare", eac=self.eac, samples=samples)
+
+    def _chain(self, planned: PlannedChain) -> ChainNode:
+        node: ChainNode = ChainNode.from_parent(
+            self, name=planned.name, eac=self.eac, planned=planned
+        )
+        return node
 
     def _shown_path(self) -> Path:
         """The path as the user would write it, for messages."""
@@ -92,13 +105,15 @@ class SpecNode(pytest.Module):
 
 
 class ChainNode(ChecksNode):
-    """One chain: a method with a seed."""
+    """One chain: a method with a seed, on a set of edits."""
 
     def __init__(self, *, eac: EacSession, planned: PlannedChain, **kwargs: Any) -> None:
         super().__init__(eac=eac, spec=planned.spec, **kwargs)
         self.planned = planned
         self.method_name = planned.method.name
         self.properties = (("eac_method", planned.method.name), ("eac_seed", planned.seed))
+        if planned.spec.samples > 1:
+            self.properties += (("eac_sample", planned.spec.sample),)
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Verdict]]]:
         """Yield the spec's checks, what must hold under other orders, and the baseline's."""
@@ -113,13 +128,44 @@ class ChainNode(ChecksNode):
                 yield f"baseline-{metric}", judge
 
 
+class SamplesNode(ChecksNode):
+    """A method over several sets of edits."""
+
+    def __init__(
+        self, *, eac: EacSession, samples: tuple[Spec, ...], method: SpecMethod, **kwargs: Any
+    ) -> None:
+        super().__init__(eac=eac, spec=samples[0], **kwargs)
+        self.samples = samples
+        self.method_name = method.name
+        self.properties = (("eac_method", method.name), ("eac_samples", len(samples)))
+
+    @classmethod
+    def of(cls, parent: SpecNode, samples: tuple[Spec, ...], method: SpecMethod) -> SamplesNode:
+        """Make the node of a method."""
+        name = samples_id(method.name)
+        node: SamplesNode = cls.from_parent(
+            parent, name=name, eac=parent.eac, samples=samples, method=method
+        )
+        return node
+
+    def checks(self) -> Iterator[tuple[str, Callable[[], Verdict]]]:
+        """Yield the checks of a chain, but for those of growth."""
+        judge = self.eac.verdicts.of_samples
+        for name, _ in self.spec.checks.pooled():
+            yield name, partial(judge, self.samples, self.method_name or "", name)
+
+
 class CompareNode(ChecksNode):
     """The comparisons between the chains of a spec."""
+
+    def __init__(self, *, eac: EacSession, samples: tuple[Spec, ...], **kwargs: Any) -> None:
+        super().__init__(eac=eac, spec=samples[0], **kwargs)
+        self.samples = samples
 
     def checks(self) -> Iterator[tuple[str, Callable[[], Verdict]]]:
         """Yield the comparisons whose methods both run."""
         for each in _comparisons(self.spec):
-            yield comparison_id(each), partial(self.eac.verdicts.of_comparison, self.spec, each)
+            yield comparison_id(each), partial(self.eac.verdicts.of_comparison, self.samples, each)
 
 
 class ReleaseNode(ChecksNode):

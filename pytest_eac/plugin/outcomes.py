@@ -89,7 +89,7 @@ def write_summary(
     Raises:
         RecordError: it cannot be written, or the baseline cannot be read.
     """
-    text = summary(record.chains, outcomes, record.unfinished)
+    text = summary(record.chains, outcomes, record.unfinished, record.pooled)
     if baseline:
         text += baseline.markdown(record)
     (append_text if is_shared(file) else write_text)(file, text)

@@ -26,8 +26,12 @@ _MEANWHILE = "while it was compared"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ComparedRelease:
-    """A release, and the hashed files of base and release as they were when compared."""
+    """A release, and the hashed files of base and release as they were when compared.
 
+    ``spec`` has the set of edits that the release holds.
+    """
+
+    spec: Spec
     release: Release
     base: ModelFiles
     edited: ModelFiles
@@ -110,7 +114,7 @@ class Releases:
 
             try:
                 return measure_release(
-                    spec,
+                    compared.spec,
                     compared.release,
                     load_base=lambda: load(base, compared.base, released=False),
                     load_edited=load_edited,
@@ -147,7 +151,7 @@ class Releases:
         from pytest_eac.judging.release_changes import judge_release
         from pytest_eac.lm.loading.find import find_model
         from pytest_eac.lm.loading.unchanged_files import files_of
-        from pytest_eac.measuring.release import inspect_release
+        from pytest_eac.measuring.release import inspect_release, with_released_sample
         from pytest_eac.signatures import check_signature
 
         options = self.options
@@ -173,6 +177,7 @@ class Releases:
             report("verifying the signature")
             known = there.files if there.listed else None
             signature = check_signature(there.folder, bounds.signed_by, files=known)
+        spec = with_released_sample(spec, there.folder)
         release = inspect_release(
             spec,
             original.folder,
@@ -189,6 +194,7 @@ class Releases:
         )
         release = replace(release, signature=signature)
         return _ComparedRelease(
+            spec=spec,
             release=replace(release, verdict=judge_release(release, bounds)),
             base=files[0].hashed(_MEANWHILE),
             edited=files[1].hashed(_MEANWHILE),

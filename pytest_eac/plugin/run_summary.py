@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.plugin.chains import Chains
 from pytest_eac.plugin.options import Options
+from pytest_eac.records.run import Pooled
 from pytest_eac.reporting.causality import causality_lines
+from pytest_eac.reporting.samples import samples_lines
 from pytest_eac.reporting.terminal import summary_lines, wrapped
 from pytest_eac.spec.spec import Spec
 
@@ -30,15 +32,17 @@ def _model_line(spec: Spec) -> str:
     return f"eac: model {model.id}{revision}, dtype {model.dtype}, device {model.device}"
 
 
-def edits_lines(chains: Chains, *, require: bool) -> Iterator[str]:
+def edits_lines(chains: Chains, pooled: Sequence[Pooled] = (), *, require: bool) -> Iterator[str]:
     """Yield the table of chains x metrics, and which chains did not run to their end.
 
     Args:
         chains: those of the run, each with all of its verdicts.
+        pooled: the verdicts on methods over several sets of edits.
         require: whether a chain that could not run here makes the run fail.
     """
     completed = chains.completed
     yield from summary_lines(completed)
+    yield from samples_lines(pooled, completed)
     yield from causality_lines(completed)
     became = "failed (--eac-require)" if require else "skipped"
     yield from dict.fromkeys(f"{spec}: {became}: {error}" for spec, error in chains.unavailable())

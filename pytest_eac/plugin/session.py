@@ -15,7 +15,7 @@ from pytest_eac.plugin.run_outputs import RunFiles
 from pytest_eac.plugin.stopping import EarlyEnd
 from pytest_eac.plugin.verdicts import Verdicts
 from pytest_eac.plugin.workers import SharedFolder
-from pytest_eac.records.run import EDITED, Record
+from pytest_eac.records.run import EDITED, Record, samples_id
 from pytest_eac.untrusted_text import line
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_eac.judging.stored_chains import StoredRecord
     from pytest_eac.plugin.baseline_records import Baseline
     from pytest_eac.plugin.options import Options
+    from pytest_eac.records.run import Pooled
     from pytest_eac.reporting.outcomes import Outcome
     from pytest_eac.spec.spec import Spec
 
@@ -136,6 +137,14 @@ class EacSession:
             ),
             releases=self.order.sorted(self.releases.all, lambda each: (each.spec, EDITED)),
             unfinished=self.chains.unfinished,
+            pooled=self._pooled,
+        )
+
+    @property
+    def _pooled(self) -> tuple[Pooled, ...]:
+        return self.order.sorted(
+            self.verdicts.pooled.values(),
+            lambda each: (each.spec, samples_id(each.method), each.check),
         )
 
     def _environment(self) -> dict[str, str]:
@@ -154,6 +163,8 @@ class EacSession:
             self.chains.note_stopped(stopped)
         for comparison in record.comparisons:
             self.verdicts.comparisons[comparison.spec, comparison.check] = comparison
+        for pooled in record.pooled:
+            self.verdicts.pooled[pooled.spec, pooled.method, pooled.check] = pooled
         for release in record.releases:
             self.releases.absorb(release)
 
@@ -192,7 +203,8 @@ class EacSession:
         from pytest_eac.plugin.run_summary import edits_lines
 
         if self._config.get_verbosity() > _VERDICTS_ALONE:
-            lines = list(edits_lines(self.chains, require=self.options.require))
+            require = self.options.require
+            lines = list(edits_lines(self.chains, self._pooled, require=require))
             if lines:
                 reporter.write_sep("=", "edits")
             lines += self.baseline.lines(self.record()) if self.baseline else ()

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pytest_eac.plugin.models import Models
     from pytest_eac.plugin.options import Options
     from pytest_eac.plugin.releases import Releases
-    from pytest_eac.records.run import Chain, Comparison, Verdict
+    from pytest_eac.records.run import Chain, Comparison, Pooled, Verdict
     from pytest_eac.spec.orders import Order
     from pytest_eac.spec.schema import checks
     from pytest_eac.spec.schema.orderings import Property
@@ -40,6 +40,7 @@ class Verdicts:
         releases: where released models are compared and measured.
         stored: an earlier run, whose chains are judged in place of this one's.
         comparisons: the verdicts on two methods, by spec and check.
+        pooled: those on a method over several sets of edits, by spec, method and check.
     """
 
     options: Options
@@ -48,6 +49,8 @@ class Verdicts:
     releases: Releases
     stored: StoredRecord | None
     comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict)
+    _over_samples: dict[ChainKey, dict[str, Pooled]] = field(default_factory=dict)
+    pooled: dict[tuple[str, str, str], Pooled] = field(default_factory=dict)
     _judged: dict[ChainKey, dict[str, Verdict]] = field(default_factory=dict)
 
     def chain(self, planned: PlannedChain) -> Chain:
@@ -129,19 +132,39 @@ class Verdicts:
         self.chains.keep(chain, verdict)
         return verdict
 
-    def of_comparison(self, spec: Spec, comparison: checks.CompareCheck) -> Verdict:
-        """Judge a comparison between two methods of a spec."""
+    def of_comparison(self, samples: Sequence[Spec], comparison: checks.CompareCheck) -> Verdict:
+        """Judge a comparison between two methods of a spec, given with each set of its edits."""
         from pytest_eac.judging.compare_checks import compare
+        from pytest_eac.judging.compare_samples import compare_over_samples
 
-        by_name = {method.name: method for method in spec.methods}
-        sides = [
-            [
-                self.chain(PlannedChain(spec=spec, method=by_name[name], seed=seed))
-                for seed in spec.seeds
-            ]
-            for name in (comparison.subject, comparison.than)
-        ]
-        level = spec.stats.confidence
-        verdict = compare(comparison_id(comparison), comparison, *sides, level=level)
+        judge = compare if len(samples) == 1 else compare_over_samples
+        sides = [self._chains_of(samples, name) for name in (comparison.subject, comparison.than)]
+        level = samples[0].stats.confidence
+        verdict = judge(comparison_id(comparison), comparison, *sides, level=level)
         self.comparisons[verdict.spec, verdict.check] = verdict
         return verdict
+
+    def of_samples(self, samples: Sequence[Spec], method: str, check: str) -> Verdict:
+        """Judge one check of a method over several sets of edits."""
+        from pytest_eac.judging.samples import judge_samples
+
+        spec = samples[0]
+        if error := self.models.absent(spec).get(check):
+            raise error
+        key = ChainKey(spec.file.as_posix(), method, 0)
+        if key not in self._over_samples:  # all checks together: p-values are corrected for them
+            chains = self._chains_of(samples, method)
+            found = judge_samples(chains, spec.checks, spec.stats)
+            self._over_samples[key] = {each.check: each for each in found}
+        verdict = self._over_samples[key][check]
+        self.pooled[verdict.spec, method, check] = verdict
+        return verdict
+
+    def _chains_of(self, samples: Sequence[Spec], name: str) -> list[Chain]:
+        """Return the chains of a method, set by set of edits, and in each by seed."""
+        method = next(each for each in samples[0].methods if each.name == name)
+        return [
+            self.chain(PlannedChain(spec=spec, method=method, seed=seed))
+            for spec in samples
+            for seed in spec.seeds
+        ]

@@ -16,6 +16,7 @@ from pytest_eac.records.run import (
     Excluded,
     Measurement,
     ModelRecord,
+    Pooled,
     Record,
     Release,
     Unfinished,
@@ -26,7 +27,7 @@ from pytest_eac.records.run import (
 from pytest_eac.strict_json import Count
 
 SCHEMA = 2
-LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
+LAYOUT = "481111ad93b10d5e63e58d6c09d6045af62c02a3745384dd199980dacc3b6bcc"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
 NOT_STORED = "text not stored"
@@ -114,6 +115,7 @@ class ResultsLayout:
         comparisons: what the checks between methods said.
         releases: released models held against their bases.
         unfinished: the chains that an error stopped.
+        pooled: what checks said of a method over several sets of edits.
         schema: the number of this layout.
     """
 
@@ -124,6 +126,7 @@ class ResultsLayout:
     comparisons: tuple[Comparison, ...] = ()
     releases: tuple[Release, ...] = ()
     unfinished: tuple[StoredUnfinished, ...] = ()
+    pooled: tuple[Pooled, ...] = ()
     schema: int
 
     def record(self) -> Record:

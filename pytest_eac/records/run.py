@@ -15,6 +15,9 @@ from pytest_eac.strict_json import Count, Level, Number, Share, Size
 EDITED = "edited"
 """What stands for the names of a method and a chain where a released model is measured."""
 
+SAMPLES = "-samples"
+"""How a node ends that is of several chains of a method; a chain's ends in a number."""
+
 Excluded = Literal["already held", "target is truth"]
 Converted = TypeVar("Converted")
 
@@ -323,6 +326,11 @@ class ChainKey(NamedTuple):
         return f"{self.method}-s{self.seed}" + (f"-e{self.sample}" if self.sample else "")
 
 
+def samples_id(method: str) -> str:
+    """Name what is judged of a method over several sets of edits: ``rome-eac-samples``."""
+    return f"{method}{SAMPLES}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelRecord:
     """Which model it was.
@@ -377,14 +385,14 @@ class Verdict:
         observed: the number that was held against the limit.
         required: the limit in words.
         message: all of it in words.
-        n: how many edits (or items) ``observed`` is the mean of; ``None`` where it is no mean.
+        n: how many edits (items, samples) ``observed`` is the mean of; ``None`` where it is none.
         low: lower end of the interval of ``observed``, in a comparison of the difference.
         high: its upper end.
         p: the p-value, where a confidence is asked for.
         p_adjusted: the same, corrected.
         correction: by what: ``holm``, ``bh``, or ``none``.
         corrected_over: of how many checks' p-values ``p`` is one.
-        needs: about how many edits (or items) would decide what is undecided.
+        needs: about how many edits (items, samples) would decide what is undecided.
     """
 
     check: str
@@ -413,6 +421,7 @@ class Comparison(Verdict):
             right and wrong.
         lost: the other way round.
         tests: p-values by the test's name; the first is ``p``.
+        samples: over how many sets of edits, where there are several; ``n`` is then their number.
     """
 
     spec: str
@@ -420,6 +429,26 @@ class Comparison(Verdict):
     gained: Count | None = None
     lost: Count | None = None
     tests: dict[str, Share] = field(default_factory=dict)
+    samples: Count | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooled(Verdict):
+    """What a check says of a method over several sets of edits; ``n`` is how many sets.
+
+    Attributes:
+        spec: the spec file.
+        method: the method's name in it.
+        seeds: how many chains the number of each set is the mean of.
+        means: the number of each set, in their order; ``None`` where it has none.
+        inference: what interval and p-value come from; ``None`` where there are none.
+    """
+
+    spec: str
+    method: str
+    seeds: Count
+    means: tuple[Number | None, ...] = ()
+    inference: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -559,6 +588,7 @@ class Record:
     comparisons: tuple[Comparison, ...] = ()
     releases: tuple[Release, ...] = ()
     unfinished: tuple[Unfinished, ...] = ()
+    pooled: tuple[Pooled, ...] = ()
 
     def changed(self, change: Callable[[Chain], Chain]) -> Record:
         """Return the same with a change of every chain."""

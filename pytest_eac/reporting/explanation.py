@@ -21,11 +21,12 @@ class NamedCheck:
     """A check of a spec, as a node id names it.
 
     Attributes:
-        spec: the spec.
-        chain: ``METHOD-sSEED``, ``compare`` or ``edited``.
+        spec: the spec, with the edits of the chain's sample.
+        chain: ``METHOD-sSEED``, perhaps with ``-eSAMPLE``, or ``METHOD-samples``, ``compare``,
+            ``edited``.
         check: the check.
-        method: the chain's method; ``None`` where there is no chain.
-        seed: its seed; ``None`` likewise.
+        method: the method of the chain or chains; ``None`` for a comparison or a release.
+        seed: the chain's seed; ``None`` where there is no one chain.
     """
 
     spec: Spec
@@ -53,7 +54,7 @@ def explanation(asked: NamedCheck, records: Mapping[str, Record]) -> list[str]:
         f"  formula   {means.formula}",
         f"  required  {_required(asked)} ({place})",
         f"  measured  {_measured(asked)}",
-        *_data(spec.edits),
+        *_data(spec.edits if asked.seed is not None else spec.all_edits),
         *_issues(asked),
     ]
     for name, record in records.items():
@@ -94,7 +95,12 @@ def _measured(asked: NamedCheck) -> str:
     if asked.chain == EDITED:
         return "on the model that --eac-edited names, once, after all edits"
     points = ", ".join(str(at) for at in spec.checkpoints)
-    chain = f"{asked.method}, seed {asked.seed}" if asked.method else "all chains of both methods"
+    chain = "all chains of both methods"
+    if asked.method is not None and asked.seed is None:
+        chain = f"{asked.method}, mean of {spec.samples} samples, of all seeds each"
+    elif asked.method is not None:
+        chain = f"{asked.method}, seed {asked.seed}"
+        chain += f", sample {spec.sample} of {spec.samples}" if spec.samples > 1 else ""
     return (
         f"{chain}: {len(spec.edits)} edits, {spec.batch} an update, measured after {points}; "
         f"match: {spec.scoring.match}"
@@ -123,15 +129,19 @@ def _issues(asked: NamedCheck) -> Iterator[str]:
 
 
 def _history(asked: NamedCheck, record: Record) -> Iterator[str]:
-    name = asked.spec.file.as_posix()
-    chain = None
+    spec, chain = asked.spec, None
+    name = spec.file.as_posix()
     verdicts: Sequence[Verdict] = [each for each in record.comparisons if each.spec == name]
     if asked.chain == EDITED:
         verdicts = [each.verdict for each in record.releases if each.spec == name and each.verdict]
         chain = next((each for each in record.chains if each.released and each.spec == name), None)
+    elif asked.method is not None and asked.seed is None:
+        mine = [each for each in record.pooled if each.method == asked.method]
+        verdicts = [each for each in mine if each.spec == name]
     elif asked.method is not None and asked.seed is not None:
         found = [each for each in record.chains if each.released is None]
-        chain = find_chain(found, ChainKey(name, asked.method, asked.seed))
+        key = ChainKey(name, asked.method, asked.seed, spec.sample)
+        chain = find_chain(found, key)
         verdicts = []
     if chain is not None:
         verdicts = [*verdicts, *chain.verdicts]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
-from pytest_eac.records.run import Ability, Chain, Unfinished
+from pytest_eac.records.run import Ability, Chain, Pooled, Unfinished
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.spec.registry_entries import Metric
 from pytest_eac.untrusted_text import fenced, line, markdown, markup
@@ -17,7 +17,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def summary(
-    chains: Sequence[Chain], outcomes: Sequence[Outcome], unfinished: Sequence[Unfinished] = ()
+    chains: Sequence[Chain],
+    outcomes: Sequence[Outcome],
+    unfinished: Sequence[Unfinished] = (),
+    pooled: Sequence[Pooled] = (),
 ) -> str:
     """Return verdict, tables of chains x metrics and abilities, and what each check said.
 
@@ -25,13 +28,14 @@ def summary(
         chains: the chains that ran to their end.
         outcomes: of the checks.
         unfinished: the chains that an error stopped.
+        pooled: the verdicts on methods over several sets of edits.
     """
     lines = [f"## {_verdict(outcomes)}", ""]
     for spec in dict.fromkeys(chain.spec for chain in chains):
         mine = [chain for chain in chains if chain.spec == spec]
         model = mine[0].model
         about = f"{model.id}, {model.dtype}, weights {model.fingerprint[:12]}"
-        level = f"{100 * mine[0].confidence:g}% intervals"
+        level = f"{100 * mine[0].confidence:g}% intervals, for these edits, given each chain"
         about = f"{markdown(about)}; match: {markdown(mine[0].scoring)}; {level}"
         lines += [f"### {markdown(spec)}", "", about, ""]
         metrics = metrics_of(mine)
@@ -44,6 +48,7 @@ def summary(
             if excluded := excluded_text(chain):
                 lines += [markdown(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
+        lines += _over_samples([each for each in pooled if each.spec == spec])
     if unfinished:
         lines += ["### Stopped by an error", ""]
         lines += [f"- {markdown(f'{each.chain.spec}: {each.brief}')}" for each in unfinished]
@@ -61,6 +66,23 @@ def summary(
         lines += [f"- {markdown('; '.join(each.message.splitlines()))}" for each in passed]
         lines += ["", "</details>"]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _over_samples(pooled: Sequence[Pooled]) -> list[str]:
+    rows = [
+        (
+            each.method,
+            each.check,
+            "-" if each.observed is None else f"{each.observed:.4g}",
+            "-" if each.low is None else f"{each.low:.3g} to {each.high:.3g}",
+            f"{each.n or '-'}",
+            "-" if each.p_adjusted is None else f"{each.p_adjusted:.2g}",
+            each.outcome,
+        )
+        for each in pooled
+    ]
+    names = ("over samples", "check", "mean", "interval", "n", "p (corrected)", "verdict")
+    return [*table(names, rows), ""] if rows else []
 
 
 def _listed(heading: str, outcomes: Sequence[Outcome]) -> list[str]:

@@ -73,7 +73,7 @@ MEANINGS = {
 
 COMPARISON = Meaning(
     says="Is a metric of one method below (or above) that of another, on the same edits?",
-    formula="difference of the two methods' numbers at the end, mean over seeds",
+    formula="difference of the two methods' numbers at the end, mean over seeds and sets of edits",
     page="verdicts",
 )
 """What a comparison of two methods means."""

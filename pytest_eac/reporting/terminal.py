@@ -12,6 +12,8 @@ from pytest_eac.records.run import Ability, Chain, Measurement
 from pytest_eac.spec.metrics import BUILT_IN
 from pytest_eac.spec.registry_entries import Metric
 
+_GIVEN_EACH = "  intervals and p-values of a chain: for these edits, given this chain"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Column:
@@ -42,6 +44,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         ]
         if released:
             lines.append(fit(f"  edited: {released.id}, weights {released.fingerprint[:12]}", 80))
+        lines.append(_GIVEN_EACH)
         for number, columns in enumerate(_tables(_columns(mine))):
             headings = [(column, column.heading) for column in columns]
             lines.append(_row("chain", "edits", headings))

@@ -98,8 +98,16 @@ def _check_orderings(draft: Draft, checks: list[str]) -> list[str]:
     return [each.id for each in properties]
 
 
-def check_data(draft: Draft, edits: tuple[Edit, ...]) -> None:
-    """Check that there are edits for what the other parts ask for."""
+def check_data(draft: Draft, sets: tuple[tuple[Edit, ...], ...]) -> None:
+    """Check that there are edits for what the other parts ask for, in each set of edits."""
+    for edits in sets:
+        before = len(draft.problems)
+        _check_set(draft, edits)
+        if len(draft.problems) > before:
+            return
+
+
+def _check_set(draft: Draft, edits: tuple[Edit, ...]) -> None:
     checks = draft.written.checks
     _check_orderings_data(draft, edits)
     count = len(edits)

@@ -12,13 +12,17 @@ from pytest_eac.spec.yaml.places import Where
 _Warning = tuple[Where, str]
 
 
-def edit_warnings(draft: Draft, edits: tuple[Edit, ...]) -> tuple[SpecProblem, ...]:
+def edit_warnings(draft: Draft, sets: tuple[tuple[Edit, ...], ...]) -> tuple[SpecProblem, ...]:
     """Return warnings about edits and prompts that can show nothing; the spec can still be run.
 
     Args:
-        draft: the file; its ``places`` are where each edit is written.
-        edits: all edits, ready for use.
+        draft: the file; its ``places`` are where each edit of a set is written.
+        sets: the edits of each set, ready for use. What sets have in common is reported once.
     """
+    return tuple(dict.fromkeys(each for edits in sets for each in _of_set(draft, edits)))
+
+
+def _of_set(draft: Draft, edits: tuple[Edit, ...]) -> tuple[SpecProblem, ...]:
     asked: dict[str, Edit] = {}
     for edit in edits:
         for text in questions(edit):

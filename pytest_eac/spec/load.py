@@ -6,20 +6,18 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from pytest_eac.data.files import exists, expanded, file_trouble, is_gguf
-from pytest_eac.errors import DataError, SpecError, SpecProblem
+from pytest_eac.errors import SpecError, SpecProblem
 from pytest_eac.spec.consistency import check_data, check_plan
+from pytest_eac.spec.edit_sets import read_edit_sets
 from pytest_eac.spec.edit_warnings import edit_warnings
-from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.extends import read_with_parents
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.resolved_methods import chosen_methods, unknown_methods
 from pytest_eac.spec.schema.checks import ChangedBounds, Checks
-from pytest_eac.spec.schema.edits import EditSource, from_inline
 from pytest_eac.spec.schema.error_messages import path_in, problems_of
 from pytest_eac.spec.schema.methods import ModelChoice
 from pytest_eac.spec.schema.public_keys import public_key_trouble
 from pytest_eac.spec.schema.spec_file import SpecFile
-from pytest_eac.spec.sources.reading import read_source
 from pytest_eac.spec.spec import Spec
 from pytest_eac.spec.yaml.places import MarkedValue, Where
 
@@ -69,9 +67,9 @@ def _problems_of_the_rest(
     if "methods" not in parts:
         check_plan(draft, chosen_methods(draft))
     if "edits" not in parts:
-        edits = _edits(draft)
-        if edits is not None and "scoring" not in parts:
-            check_data(draft, edits)
+        sets = read_edit_sets(draft)
+        if sets is not None and "scoring" not in parts:
+            check_data(draft, sets)
     return draft.problems
 
 
@@ -82,13 +80,13 @@ def _ordered(problems: list[SpecProblem]) -> tuple[SpecProblem, ...]:
 def _built(draft: Draft) -> Spec:
     """Check what needs the whole file, and build the spec."""
     written = draft.written
-    edits = _edits(draft)
+    sets = read_edit_sets(draft)
     methods = chosen_methods(draft)
     check_plan(draft, methods)
-    if edits is not None:
-        check_data(draft, edits)
+    if sets is not None:
+        check_data(draft, sets)
     checks = _checks(draft)
-    if draft.problems or edits is None:
+    if draft.problems or sets is None:
         raise SpecError(_ordered(draft.problems))
     return Spec(
         file=draft.path,
@@ -96,9 +94,10 @@ def _built(draft: Draft) -> Spec:
         model=_model(draft),
         methods=methods,
         seeds=written.seeds,
-        edits=edits,
+        edits=sets[0],
+        edit_sets=sets,
         batch=written.sequence.batch,
-        checkpoints=_checkpoints(draft, len(edits)),
+        checkpoints=_checkpoints(draft, len(sets[0])),
         scoring=written.scoring,
         checks=checks,
         stats=written.stats,
@@ -107,7 +106,7 @@ def _built(draft: Draft) -> Spec:
         fixtures=written.fixtures,
         lines=draft.lines(),
         orderings=written.orderings,
-        warnings=edit_warnings(draft, edits),
+        warnings=(*draft.warnings, *edit_warnings(draft, sets)),
         written=frozenset(draft.marked.value),
     )
 
@@ -122,25 +121,6 @@ def _model(draft: Draft) -> ModelChoice | None:
     if looks_like_path or exists(beside):
         return model.model_copy(update={"id": str(beside.absolute())})
     return model
-
-
-def _edits(draft: Draft) -> tuple[Edit, ...] | None:
-    edits: list[Edit] = []
-    failed = False
-    space = draft.written.scoring.space
-    for index, entry in enumerate(draft.written.edits):
-        mark = draft.marked.mark(("edits", index))
-        if not isinstance(entry, EditSource):
-            edits.append(from_inline(entry, f"{mark.file}:{mark.line}", space=space))
-            draft.places.append(("edits", index))
-            continue
-        try:
-            edits.extend(read_source(entry, mark.file.parent / entry.path, space=space))
-            draft.places.extend([None] * (len(edits) - len(draft.places)))
-        except DataError as error:
-            failed = True
-            draft.complain(("edits", index, "from"), str(error))
-    return tuple(edits) if not failed else None
 
 
 def _checks(draft: Draft) -> Checks:

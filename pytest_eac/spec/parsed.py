@@ -15,7 +15,7 @@ from pytest_eac.spec.yaml.places import MarkedValue, Where
 class Draft:
     """What a file says, where it says it, and the problems found in it so far.
 
-    ``places`` has the place where each edit is written, ``None`` for one from a data file.
+    ``places`` has the place where each edit of a set is written, ``None`` for one from a data file.
     """
 
     path: Path
@@ -23,10 +23,15 @@ class Draft:
     written: SpecFile
     problems: list[SpecProblem] = field(default_factory=list)
     places: list[Where | None] = field(default_factory=list)
+    warnings: list[SpecProblem] = field(default_factory=list)
 
     def complain(self, at: Where, message: str, *, key: bool = False) -> None:
         """Add a problem at a place of the file, or at its key."""
         self.problems.append(self.marked.mark(at, key=key).problem(message, at))
+
+    def warn(self, at: Where, message: str) -> None:
+        """Add a warning at a place of the file: the spec can still be run."""
+        self.warnings.append(self.marked.mark(at).problem(message, at))
 
     def beside(self, place: Where, written: str, trouble_with: Callable[[Path], str | None]) -> str:
         """Return the absolute path of a file that is named relative to the file that names it.

@@ -2,6 +2,7 @@
 
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.spec import SpecMethod
+from pytest_eac.spec.yaml.places import Where
 
 MAX_ITEMS = 10_000
 """How many items one spec may have; each check of a chain is one."""
@@ -18,15 +19,25 @@ def too_many_items(draft: Draft, methods: tuple[SpecMethod, ...]) -> bool:
     written = draft.written
     orders = written.orderings.properties(written.checks) if written.orderings else ()
     seeds, compared = len(written.seeds), len(written.checks.compare)
-    checks = max(1, len(written.checks.named()) + len(orders))
-    total = len(methods) * seeds * checks + compared
+    samples, named = written.sequence.samples, len(written.checks.named())
+    checks = max(1, named + len(orders))
+    pooled = len(methods) * len(written.checks.pooled()) if samples > 1 else 0
+    total = len(methods) * seeds * samples * checks + pooled + compared
     if total <= MAX_ITEMS:
         return False
-    parts = {"methods": len(methods), "seeds": seeds, "checks": checks + compared}
+    parts: dict[Where, int] = {
+        ("methods",): len(methods),
+        ("seeds",): seeds,
+        ("sequence", "samples"): samples,
+        ("checks",): checks + compared,
+    }
+    drawn = f" x {samples:,} samples" if samples > 1 else ""
+    over = f", {pooled:,} over all samples," if pooled else ","
     draft.complain(
-        (max(parts, key=lambda part: parts[part]),),
-        f"found {total:,} items ({len(methods):,} methods x {seeds:,} seeds x {checks:,} checks, "
-        f"and {compared:,} comparisons), expected at most {MAX_ITEMS:,}: write several specs",
+        max(parts, key=lambda part: parts[part]),
+        f"found {total:,} items ({len(methods):,} methods x {seeds:,} seeds{drawn} x {checks:,} "
+        f"checks{over} and {compared:,} comparisons), expected at most {MAX_ITEMS:,}: write "
+        "several specs",
     )
     return True
 

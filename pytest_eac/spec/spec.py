@@ -34,7 +34,8 @@ class Spec:
 
     ``lines`` gives the line of each check, ``compare`` ones included; ``warnings`` are about edits
     and prompts that can show nothing; ``written`` has the keys that the file, or one that it
-    extends, sets itself.
+    extends, sets itself. ``edit_sets`` has the edits of each sample, and ``edits`` those of
+    ``sample``, which all have the same number.
     """
 
     file: Path
@@ -55,11 +56,35 @@ class Spec:
     orderings: Orderings | None = None
     warnings: tuple[SpecProblem, ...] = ()
     written: frozenset[str] = frozenset()
+    edit_sets: tuple[tuple[Edit, ...], ...] = ()
+    sample: int = 0
+
+    @property
+    def samples(self) -> int:
+        """How many sets of edits there are."""
+        return len(self.edit_sets) or 1
+
+    def each_sample(self) -> tuple[Spec, ...]:
+        """Return the same spec with the edits of each sample."""
+        if self.samples == 1:
+            return (self,)
+        return tuple(replace(self, edits=each, sample=k) for k, each in enumerate(self.edit_sets))
+
+    @property
+    def all_edits(self) -> tuple[Edit, ...]:
+        """The edits of all samples, each once."""
+        if self.samples == 1:
+            return self.edits
+        return tuple(dict.fromkeys(edit for each in self.edit_sets for edit in each))
 
     @property
     def properties(self) -> tuple[Property, ...]:
         """What must hold under every order of the edits."""
         return self.orderings.properties(self.checks) if self.orderings else ()
+
+    def joined(self) -> Spec:
+        """Return the same spec with the edits of all samples as one set."""
+        return replace(self, edits=self.all_edits, edit_sets=())
 
     def require_trusted_tasks(self, permission: str) -> None:
         """Raise if a task file of lm-evaluation-harness is named, which can run code.
@@ -80,10 +105,11 @@ class Spec:
                 )
 
     def limited(self, count: int) -> Spec:
-        """Return the same spec with at most ``count`` edits."""
+        """Return the same spec with at most ``count`` edits in each sample."""
+        sets = tuple(each[:count] for each in self.edit_sets)
         edits = self.edits[:count]
         kept = tuple(at for at in self.checkpoints if at < len(edits))
-        return replace(self, edits=edits, checkpoints=(*kept, len(edits)))
+        return replace(self, edits=edits, edit_sets=sets, checkpoints=(*kept, len(edits)))
 
     def ordered(self, order: Order) -> Spec:
         """Return the same spec with its edits in another order.

@@ -40,7 +40,7 @@ def test_they_are_named_apart_with_each_metric_that_leaves_them_out() -> None:
     assert excluded_text(SOME, metric="locality") == ""
     checks = Checks.model_validate({"efficacy": {"min": 0.9}, "locality": {"min": 0.9}})
     efficacy, locality = (each.message for each in judge(SOME, checks))
-    assert f"(n=7 edits, 95% interval 0.45 to 1.00; {TEXT})" in efficacy
+    assert f"(n=7 edits, 95% interval 0.45 to 1.00, given this chain; {TEXT})" in efficacy
     assert "not counted" not in locality
 
 

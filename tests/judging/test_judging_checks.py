@@ -227,8 +227,8 @@ def test_a_message_says_what_was_measured_where_and_what_was_required() -> None:
     found = verdict(of, "locality", min=0.8)
     assert found.required == "at least 0.8"
     assert found.message.splitlines()[0] == (
-        "locality of rome-eac-s3: 0.750 (n=8 edits, 95% interval 0.41 to 0.93) "
-        "after 8 of 8 edits, required at least 0.8"
+        "locality of rome-eac-s3: 0.750 (n=8 edits, 95% interval 0.41 to 0.93, given this "
+        "chain) after 8 of 8 edits, required at least 0.8"
     )
 
 

@@ -164,7 +164,10 @@ def test_pass_and_fail_are_compared_edit_by_edit() -> None:
     assert found.tests == {"McNemar": pytest.approx(8 / 2**7)}
     assert found.p == found.tests["McNemar"]
     assert found.message.splitlines()[-1].startswith("  rome-eac - rome: +0.5 (n=10 edits, 95% ")
-    assert found.message.endswith("McNemar p=0.062; right with rome-eac alone 6, with rome alone 1")
+    assert found.message.endswith(
+        "McNemar p=0.062; right with rome-eac alone 6, with rome alone 1; for these edits, given "
+        "these chains"
+    )
 
 
 def test_less_is_more_the_other_way_round() -> None:

@@ -61,8 +61,8 @@ def test_an_undecided_check_says_how_many_edits_it_needs() -> None:
     assert (found.outcome, found.needs) == ("undecided", 89)
     assert found.message == (
         "efficacy of rome-s0: undecided: needs about 89 edits to pass with a chance of 0.8; 1.000 "
-        "(n=20 edits, 95% interval 0.10 to 1.00) after 20 of 20 edits, required at least 0.9 with "
-        "confidence 0.95 (p=0.12)"
+        "(n=20 edits, 95% interval 0.10 to 1.00, given this chain) after 20 of 20 edits, required "
+        "at least 0.9 with confidence 0.95 (p=0.12; for these edits, given this chain)"
     )
 
 
@@ -104,7 +104,7 @@ def test_holm_makes_a_check_undecided_that_would_pass_alone() -> None:
     assert found[0].needs is not None
     assert single.needs is not None
     assert found[0].needs > 36  # 0.9 ** 36 < 0.05 / 2
-    assert "(p=0.042, 0.085 corrected over 2 checks by Holm)" in found[0].message
+    assert "(p=0.042, 0.085 corrected over 2 checks by Holm; for these edits" in found[0].message
 
 
 @pytest.mark.parametrize(("correction", "outcome"), [("bh", "passed"), ("none", "passed")])

@@ -35,7 +35,10 @@ def test_the_first_line_is_the_verdict_with_counts() -> None:
 def test_each_chain_has_a_row_with_intervals_and_counts() -> None:
     text = summary([CHAIN], [])
     assert "### specs/hand.eac.yaml" in text
-    assert "weights 0123456789ab; match: accuracy; 95% intervals\n" in text
+    assert (
+        "weights 0123456789ab; match: accuracy; 95% intervals, for these edits, given each chain\n"
+        in text
+    )
     [row] = [line for line in text.splitlines() if line.startswith("| rome-eac-s0")]
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[:2] == ["rome-eac-s0", "2"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_eac.errors import SpecError
-from pytest_eac.spec import consistency, load, resolved_methods
+from pytest_eac.spec import consistency, edit_sets, load, resolved_methods
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.schema import error_messages
@@ -92,7 +92,7 @@ def test_every_kind_of_problem_has_an_example(
     monkeypatch.setattr(error_messages, "_problem", noting_problem)
     for title in EXAMPLES:
         told(title)
-    wanted = set.union(*map(complaints, (load, resolved_methods, consistency)))
+    wanted = set.union(*map(complaints, (load, edit_sets, resolved_methods, consistency)))
     assert wanted - seen_places == set()
     assert custom_kinds() - seen_kinds == set()
     general = {"extra_forbidden", "missing", "string_type", "tuple_type", "less_than_equal"}

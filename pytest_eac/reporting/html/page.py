@@ -8,7 +8,7 @@ from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import Growth, growth
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
-from pytest_eac.records.run import Ability, Chain, Comparison, Record, Release
+from pytest_eac.records.run import Ability, Chain, Comparison, Pooled, Record, Release
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import chain_charts
 from pytest_eac.reporting.html.edit_table import script_data
@@ -49,6 +49,7 @@ class ModelPart:
     chains: tuple[Chain, ...]
     growths: tuple[Growth, ...]
     comparisons: tuple[Comparison, ...]
+    pooled: tuple[Pooled, ...]
     deviation: Plot | None
     metrics: dict[str, Plot]
     abilities: dict[str, Plot]
@@ -79,7 +80,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
     findings = [f"{chain.name}: {line}" for chain in record.chains for line in diagnose(chain)]
     return template("reporting/html/page.html.j2").render(
         headline=headline(outcomes),
-        parts=[_part(chains, record.comparisons) for chains in _by_model(record.chains)],
+        parts=[_part(chains, record) for chains in _by_model(record.chains)],
         findings=findings,
         releases=record.releases,
         unfinished=record.unfinished,
@@ -106,7 +107,7 @@ def _by_model(chains: Sequence[Chain]) -> list[tuple[Chain, ...]]:
     return [tuple(each) for each in found.values()]
 
 
-def _part(chains: tuple[Chain, ...], comparisons: Sequence[Comparison]) -> ModelPart:
+def _part(chains: tuple[Chain, ...], record: Record) -> ModelPart:
     spec = chains[0].spec
     edited = tuple(chain for chain in chains if chain.per_edit)
     growths = tuple(growth(chain) for chain in edited)
@@ -114,7 +115,8 @@ def _part(chains: tuple[Chain, ...], comparisons: Sequence[Comparison]) -> Model
         spec=spec,
         chains=chains,
         growths=growths,
-        comparisons=tuple(each for each in comparisons if each.spec == spec),
+        comparisons=tuple(each for each in record.comparisons if each.spec == spec),
+        pooled=tuple(each for each in record.pooled if each.spec == spec),
         deviation=chain_charts.deviation_plot(edited, growths),
         metrics=chain_charts.metric_plots(chains),
         abilities=chain_charts.ability_plots(chains),

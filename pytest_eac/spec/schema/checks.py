@@ -230,6 +230,11 @@ class Checks(_OfMetrics):
         deviation = [(name, moved) for name in moved.checks()] if moved else []
         return (*built_in, *deviation, *self.metrics.items(), *self.abilities.items())
 
+    def pooled(self) -> tuple[tuple[str, AnyBounds], ...]:
+        """Return the checks that are also judged over several sets of edits: all but growth."""
+        growth = self.deviation.growth.checks() if self.deviation and self.deviation.growth else ()
+        return tuple((name, bounds) for name, bounds in self.named() if name not in growth)
+
     def __getitem__(self, name: str) -> AnyBounds:
         """Return a check by the name that node ids show."""
         return dict(self.named())[name]

@@ -35,6 +35,12 @@ class EditSequence(Strict):
     batch: Count = Field(
         1, description=f"Edits per update; {' and '.join(_ONE_AT_A_TIME)} take one at a time."
     )
+    samples: Count = Field(
+        1,
+        le=10_000,
+        description="How many sets of edits to draw from the sources, each of as many edits as "
+        "they take: one chain per method, seed and set.",
+    )
     checkpoints: tuple[Count, ...] = Field(
         (), description="After which numbers of edits to measure; the last edit is always measured."
     )
@@ -120,11 +126,13 @@ class SpecFile(Strict):
     methods: Annotated[
         tuple[MethodEntry, ...],
         BeforeValidator(as_tuple, json_schema_input_type=MethodEntry | tuple[MethodEntry, ...]),
-    ] = Field(("rome-eac",), min_length=1, description="One chain per method and seed.")
+    ] = Field(
+        ("rome-eac",), min_length=1, description="One chain per method, seed and set of edits."
+    )
     seeds: tuple[Seed, ...] = Field(
         (0,),
         min_length=1,
-        description="One chain per method and seed; sampled contexts depend on it.",
+        description="One chain per method, seed and set of edits; sampled contexts depend on it.",
     )
     edits: tuple[EditEntry, ...] = Field(
         min_length=1,

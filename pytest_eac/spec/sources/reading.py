@@ -7,8 +7,11 @@ the field.
 import json
 import random
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count as counting
 from itertools import islice
+from math import comb
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +66,89 @@ def read_source(source: EditSource, path: Path, *, space: Space = "auto") -> tup
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditSets:
+    """Sets of edits that were drawn from a file, each of ``take`` edits.
+
+    Attributes:
+        sets: the edits of each set, in their order.
+        records: how many records the file has, where it has too few for sets that share none;
+            ``None`` where no record is in two sets.
+    """
+
+    sets: tuple[tuple[Edit, ...], ...]
+    records: int | None
+
+
+def read_sets(source: EditSource, path: Path, samples: int, *, space: Space = "auto") -> EditSets:
+    """Draw several sets of edits, all different, from the file that ``source`` names.
+
+    Set k has the records from ``k * take`` on, in the order of the file or, with a seed, in a
+    shuffled one: the first set is that of :func:`read_source`, and no record is in two sets. Where
+    the file has too few records for that, each further set is a random draw from all of them.
+
+    Args:
+        source: format, the size of each set (``take``), and the seed.
+        path: the file, already resolved.
+        samples: how many sets.
+        space: that of edits that say nothing about it.
+
+    Raises:
+        DataError: as :func:`read_source`, or the file has too few records for different sets.
+    """
+    form, size = _format(source.format), source.take or 1
+    whole = source.model_copy(update={"take": samples * size})
+    records: int | None = None
+    try:
+        found = list(_taken(whole, form, path))
+    except _TooFewError as error:
+        records = error.count
+        _require(source, path, records)
+        _require_different(path, records, samples, size)
+        found = list(_taken(source.model_copy(update={"take": records}), form, path))
+    order = range(len(found))
+    chosen: list[Sequence[int]] = [order[k * size : (k + 1) * size] for k in range(samples)]
+    if records is not None:
+        chosen = _different_sets(order, samples, size, seed=source.seed or 0)
+    edits = {
+        at: _convert(form, path, found[at][0], *found[at][1], space=space)
+        for at in sorted({at for each in chosen for at in each})
+    }
+    sets = tuple(tuple(edits[at] for at in each) for each in chosen)
+    return EditSets(sets=sets, records=records)
+
+
+def _different_sets(
+    order: Sequence[int], samples: int, size: int, *, seed: int
+) -> list[Sequence[int]]:
+    """Return the first ``size`` places, and random draws until there are enough different sets."""
+    generator = random.Random(seed)  # noqa: S311 - a reproducible draw
+    found: dict[frozenset[int], Sequence[int]] = {frozenset(order[:size]): order[:size]}
+    while len(found) < samples:
+        drawn = generator.sample(order, size)
+        found.setdefault(frozenset(drawn), drawn)
+    return list(found.values())
+
+
+def _require_different(path: Path, records: int, samples: int, size: int) -> None:
+    if comb(records, size) >= samples:
+        return
+    least = next(count for count in counting(size) if comb(count, size) >= samples)
+    raise DataError(
+        f"{path}: found {records} records, too few for {samples} different sets of {size} edits "
+        f"(sequence.samples: {samples}, take: {size}); expected at least {least}, and "
+        f"{samples * size} for sets that share no edit: take fewer edits or fewer samples"
+    )
+
+
+class _TooFewError(DataError):
+    """A file has fewer records than are to be taken."""
+
+    def __init__(self, message: str, count: int) -> None:
+        super().__init__(message)
+        self.count = count
+
+
 def _taken(source: EditSource, form: SourceFormat, path: Path) -> Iterable[_Numbered]:
     """Return the records that are used, numbered from 1; no others are held in memory.
 
@@ -90,7 +176,8 @@ def _require(source: EditSource, path: Path, count: int) -> None:
     if not count:
         raise DataError(f"{path}: no records in it; expected at least one")
     if source.take is not None and source.take > count:
-        raise DataError(f"{path}: found {count} records, expected take: {source.take}")
+        message = f"{path}: found {count} records, expected take: {source.take}"
+        raise _TooFewError(message, count)
 
 
 def _convert(
