@@ -53,7 +53,7 @@ def compare_over_samples(
             message=f"{name}: undecided: {reason}",
             samples=samples,
         )
-    found = _Compared.of(comparison, subject, other, comparison.confidence or level)
+    found = _OverSamples.of(comparison, subject, other, comparison.confidence or level)
     decision = Decision(outcome="passed")
     if not found.reaches:
         decision = Decision(outcome="failed")
@@ -93,7 +93,7 @@ def compare_over_samples(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Compared:
+class _OverSamples:
     """Two methods over sets of edits.
 
     Attributes:
@@ -115,7 +115,7 @@ class _Compared:
     @classmethod
     def of(
         cls, asked: CompareCheck, subject: Sequence[Chain], other: Sequence[Chain], level: float
-    ) -> _Compared:
+    ) -> _OverSamples:
         """Put the chains together, set by set."""
         means = []
         for sample in dict.fromkeys(chain.sample for chain in subject):
@@ -197,7 +197,7 @@ def _means(
     return fmean(pairs.one), fmean(pairs.two)
 
 
-def _decide(found: _Compared, level: float) -> Decision:
+def _decide(found: _OverSamples, level: float) -> Decision:
     """Decide by the confidence, for a mean difference that is as required."""
     p = next(iter(found.tests.values()), None)
     if p is not None and p <= level:
@@ -212,7 +212,7 @@ def _decide(found: _Compared, level: float) -> Decision:
     return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
 
 
-def _by_sample(found: _Compared) -> list[str]:
+def _by_sample(found: _OverSamples) -> list[str]:
     names = (found.comparison.subject, found.comparison.than)
     return [
         f"  {name} by sample: {', '.join(f'{each:.4g}' for each in numbers)}"
@@ -220,7 +220,7 @@ def _by_sample(found: _Compared) -> list[str]:
     ]
 
 
-def _described(found: _Compared, effect: Interval, level: float) -> str:
+def _described(found: _OverSamples, effect: Interval, level: float) -> str:
     """Write the difference with its interval and its tests."""
     asked = found.comparison
     shown = interval(effect.low, effect.high, level)

@@ -204,7 +204,8 @@ class EacSession:
 
         if self._config.get_verbosity() > _VERDICTS_ALONE:
             require = self.options.require
-            lines = list(edits_lines(self.chains, self._pooled, require=require))
+            pooled = self._pooled if self.chains.completed else ()
+            lines = list(edits_lines(self.chains, pooled, require=require))
             if lines:
                 reporter.write_sep("=", "edits")
             lines += self.baseline.lines(self.record()) if self.baseline else ()
