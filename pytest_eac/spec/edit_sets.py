@@ -4,7 +4,17 @@ from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.schema.edits import EditSource, from_inline
+<<<<<<< HEAD
 from pytest_eac.spec.sources.reading import EditSets, read_sets, read_source
+=======
+from pytest_eac.spec.size_limits import too_many_drawn
+from pytest_eac.spec.sources.reading import read_sets, read_source
+
+if TYPE_CHECKING:
+    from pytest_eac.spec.edits import Edit
+    from pytest_eac.spec.parsed import Draft
+    from pytest_eac.spec.sources.reading import EditSets
+>>>>>>> e830524 (All sets of edits together are bounded; the number of possible sets is never written out)
 
 
 def read_edit_sets(draft: Draft) -> tuple[tuple[Edit, ...], ...] | None:
@@ -16,6 +26,9 @@ def read_edit_sets(draft: Draft) -> tuple[tuple[Edit, ...], ...] | None:
     if samples == 1:
         edits = _one_set(draft)
         return None if edits is None else (edits,)
+    sizes = [getattr(entry, "take", None) or 1 for entry in draft.written.edits]
+    if too_many_drawn(draft, sizes):
+        return None
     drawn = [_drawn(draft, index, samples) for index in range(len(draft.written.edits))]
     whole = [each for each in drawn if each is not None]
     if len(whole) < len(drawn):

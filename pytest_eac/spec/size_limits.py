@@ -1,8 +1,21 @@
 """How much one spec may ask for; docs/limits.md has the numbers."""
 
+<<<<<<< HEAD
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.spec import SpecMethod
 from pytest_eac.spec.yaml.places import Where
+=======
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pytest_eac.spec.parsed import Draft
+    from pytest_eac.spec.spec import SpecMethod
+    from pytest_eac.spec.yaml.places import Where
+>>>>>>> e830524 (All sets of edits together are bounded; the number of possible sets is never written out)
 
 MAX_ITEMS = 10_000
 """How many items one spec may have; each check of a chain is one."""
@@ -12,6 +25,26 @@ MAX_SCORES = 1_000_000
 Where every prompt is missed, each takes about 800 bytes of the record, and four times that in
 memory when the record is read.
 """
+MAX_DRAWN = 1_000_000
+"""How many edits all sets of edits may have together."""
+
+
+def too_many_drawn(draft: Draft, sizes: Sequence[int]) -> bool:
+    """Report sets of edits that are too large together; say whether so.
+
+    Args:
+        draft: the spec.
+        sizes: how many edits of a set are from each source.
+    """
+    samples, size = draft.written.sequence.samples, sum(sizes)
+    if samples * size <= MAX_DRAWN:
+        return False
+    draft.complain(
+        ("sequence", "samples"),
+        f"found {samples:,} sets of {size:,} edits, expected at most {MAX_DRAWN:,} edits in all: "
+        "take fewer edits or fewer samples",
+    )
+    return True
 
 
 def too_many_items(draft: Draft, methods: tuple[SpecMethod, ...]) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import chain
+from math import comb
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pytest_eac.errors import DataError
 from pytest_eac.spec.load import load_spec
 from pytest_eac.spec.schema.edits import EditSource
-from pytest_eac.spec.sources.reading import read_sets, read_source
+from pytest_eac.spec.sources.reading import _are_enough, read_sets, read_source
 from tests.spec.spec_texts import EDIT, FACT, told
 
 if TYPE_CHECKING:
@@ -161,6 +162,21 @@ def test_what_a_check_needs_is_looked_for_in_every_sample(tmp_path: Path, facts:
     facts.write_text("\n".join([*lines[:-1], json.dumps(last)]) + "\n", encoding="utf-8")
     (found,) = told(spec(tmp_path, 6, "scoring: {match: success}\n"))
     assert "Town 12) has no truth" in found
+
+
+def test_sets_are_bounded_together_and_counted_without_huge_numbers(
+    tmp_path: Path, facts: Path
+) -> None:
+    (found,) = told(spec(tmp_path, 10_000, take=101))
+    assert found == (
+        "3:21: sequence.samples: found 10,000 sets of 101 edits, expected at most 1,000,000 edits "
+        "in all: take fewer edits or fewer samples"
+    )
+    for records in range(1, 9):
+        for size in range(1, records + 1):
+            for samples in range(2, 80):
+                assert _are_enough(records, size, samples) == (comb(records, size) >= samples)
+    assert _are_enough(10**9, 10**8, 10_000)  # by the number of all sets, it would take minutes
 
 
 def test_samples_count_as_items(tmp_path: Path, facts: Path) -> None:

@@ -131,14 +131,20 @@ def _different_sets(
 
 
 def _require_different(path: Path, records: int, samples: int, size: int) -> None:
-    if comb(records, size) >= samples:
+    if _are_enough(records, size, samples):
         return
-    least = next(count for count in counting(size) if comb(count, size) >= samples)
+    least = next(count for count in counting(size) if _are_enough(count, size, samples))
     raise DataError(
         f"{path}: found {records} records, too few for {samples} different sets of {size} edits "
         f"(sequence.samples: {samples}, take: {size}); expected at least {least}, and "
         f"{samples * size} for sets that share no edit: take fewer edits or fewer samples"
     )
+
+
+def _are_enough(records: int, size: int, samples: int) -> bool:
+    """Say whether there are so many different sets; the number of all may have a million digits."""
+    fewer = min(size, records - size)
+    return any(comb(records - fewer + k, k) >= samples for k in range(fewer + 1))
 
 
 class _TooFewError(DataError):
