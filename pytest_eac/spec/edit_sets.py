@@ -4,17 +4,8 @@ from pytest_eac.errors import DataError
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.schema.edits import EditSource, from_inline
-<<<<<<< HEAD
-from pytest_eac.spec.sources.reading import EditSets, read_sets, read_source
-=======
 from pytest_eac.spec.size_limits import too_many_drawn
-from pytest_eac.spec.sources.reading import read_sets, read_source
-
-if TYPE_CHECKING:
-    from pytest_eac.spec.edits import Edit
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.sources.reading import EditSets
->>>>>>> e830524 (All sets of edits together are bounded; the number of possible sets is never written out)
+from pytest_eac.spec.sources.reading import EditSets, read_sets, read_source
 
 
 def read_edit_sets(draft: Draft) -> tuple[tuple[Edit, ...], ...] | None:

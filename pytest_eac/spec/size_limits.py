@@ -1,21 +1,10 @@
 """How much one spec may ask for; docs/limits.md has the numbers."""
 
-<<<<<<< HEAD
+from collections.abc import Sequence
+
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.spec import SpecMethod
 from pytest_eac.spec.yaml.places import Where
-=======
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from pytest_eac.spec.parsed import Draft
-    from pytest_eac.spec.spec import SpecMethod
-    from pytest_eac.spec.yaml.places import Where
->>>>>>> e830524 (All sets of edits together are bounded; the number of possible sets is never written out)
 
 MAX_ITEMS = 10_000
 """How many items one spec may have; each check of a chain is one."""
