@@ -1,5 +1,8 @@
 """What tells two checkpoints apart: plain data, without a model."""
 
+# The reference pages show annotations as they are written.
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from typing import Literal

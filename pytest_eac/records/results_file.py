@@ -3,6 +3,9 @@
 Whoever changes it raises ``SCHEMA``: docs/decisions/0016-results-files.md says how.
 """
 
+# The reference pages show annotations as they are written.
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,7 +29,7 @@ from pytest_eac.records.run import (
 )
 from pytest_eac.strict_json import Count
 
-SCHEMA = 2
+SCHEMA = 3
 LAYOUT = "481111ad93b10d5e63e58d6c09d6045af62c02a3745384dd199980dacc3b6bcc"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
