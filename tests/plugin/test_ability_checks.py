@@ -277,7 +277,7 @@ def test_a_real_model_with_noise_on_one_matrix_fails_and_without_it_passes(specs
             "*::nothing-s0::drift PASSED*",
             "*::nothing-s0::generation PASSED*",
             "generation of noise-s0: perplexity of the texts by the unedited model * times *",
-            "nothing-s0 *sentiment * 1.00 1.00 to 1.00 *",
+            "nothing-s0 *sentiment * 1.00 0.89 to 1.12 *",
         ]
     )
 
