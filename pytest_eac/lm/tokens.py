@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pytest_eac.errors import EditError, ModelError
 from pytest_eac.lm.library_calls import refusing
-from pytest_eac.text.boundaries import divides_word, last_character
+from pytest_eac.text.boundaries import divides_word, is_inside_word, last_character, occurrences
 from pytest_eac.text.spacing import Continuation
 
 _SHOWN = 40  # characters of a text, or ids, in an error
@@ -92,6 +92,36 @@ def _ids_after(tokenizer: Any, before: str, text: str) -> tuple[int, ...] | None
         if start >= seam and end > start:
             ids.append(token)
     return tuple(ids) if len(ids) < len(encoded["input_ids"]) else None
+
+
+def subject_end(tokenizer: Any, text: str, subject: str, *, at: int | None = None) -> int:
+    """Return the index of the subject's last token in ``encode(text)``.
+
+    See :meth:`Located.tokens_of`.
+
+    Args:
+        tokenizer: a fast tokenizer (one that gives offsets).
+        text: the prompt, with ``subject`` in it.
+        subject: the subject.
+        at: where the subject starts in the text; by default the first place where it stands, as a
+            word of its own if there is one.
+
+    Raises:
+        EditError: the subject is not in the text, or no token holds its end.
+    """
+    place = _subject_place(text, subject, at)
+    return Located.encode(tokenizer, text).tokens_of(place)[-1]
+
+
+def _subject_place(text: str, subject: str, at: int | None) -> range:
+    if at is not None and subject and text.startswith(subject, at):
+        return range(at, at + len(subject))
+    found = occurrences(text, subject) if at is None else []
+    free = [each for each in found if not is_inside_word(text, each)]
+    for place in (*free, *found):
+        return place
+    where = "" if at is None else f" at {at}"
+    raise EditError(f"the subject {subject!r} does not occur{where} in {text!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,7 +47,10 @@ def _finite_norms(parts: Tensor) -> dict[str, float]:
     l1, base_l1, squares, base_squares = parts.tolist()
     if not l1 + squares < float("inf"):
         raise NonFiniteError("the edited weights are not finite")
-    return norms(l1, base_l1, sqrt(squares), sqrt(base_squares))
+    return {
+        **norms(l1, base_l1, sqrt(squares), sqrt(base_squares)),
+        "frobenius_relative": sqrt(squares / base_squares) if base_squares else 0.0,
+    }
 
 
 def norms(l1: float, base_l1: float, frobenius: float, base_frobenius: float) -> dict[str, float]:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_eac.lm.tokens import Located, continuation, encode, pad
+from pytest_eac.errors import EditError
+from pytest_eac.lm.tokens import Located, continuation, encode, pad, subject_end
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def test_the_subjects_last_token_is_the_one_that_holds_its_last_character(
     tiny: LoadedModel, world: tuple[Edit, ...]
 ) -> None:
     for edit in world:
-        index = Located.encode(tiny.tokenizer, edit.prompt).tokens_of(edit.subject_place)[-1]
+        index = subject_end(tiny.tokenizer, edit.prompt, edit.subject)
         ids = encode(tiny.tokenizer, edit.prompt)
         upto = tiny.tokenizer.decode(ids[: index + 1], skip_special_tokens=True)
         before = tiny.tokenizer.decode(ids[:index], skip_special_tokens=True)
@@ -41,9 +43,14 @@ def test_the_subjects_last_token_is_the_one_that_holds_its_last_character(
 
 def test_a_context_that_names_the_subject_does_not_mislead(tiny: LoadedModel) -> None:
     text = "The tower. The tower"
-    located = Located.encode(tiny.tokenizer, text)
-    first, second = range(len("The tower")), range(len("The tower. "), len(text))
-    assert located.tokens_of(second)[-1] > located.tokens_of(first)[-1]
+    first = subject_end(tiny.tokenizer, text, "The tower")
+    second = subject_end(tiny.tokenizer, text, "The tower", at=len("The tower. "))
+    assert second > first
+
+
+def test_a_subject_that_is_not_there_is_named(tiny: LoadedModel) -> None:
+    with pytest.raises(EditError, match=r"'Nobody' does not occur in 'The tower'"):
+        subject_end(tiny.tokenizer, "The tower", "Nobody")
 
 
 @given(
@@ -73,3 +80,9 @@ def test_a_subjects_tokens_are_those_that_hold_its_characters(
         place = range(start, start + len(edit.subject))
         span = Located.encode(tiny.tokenizer, edit.prompt).tokens_of(place)
         assert tiny.tokenizer.decode(ids[span.start : span.stop]).strip() == edit.subject
+        assert span[-1] == subject_end(tiny.tokenizer, edit.prompt, edit.subject)
+
+
+def test_a_subject_that_is_not_there_has_no_tokens(tiny: LoadedModel) -> None:
+    with pytest.raises(EditError, match="does not occur"):
+        subject_end(tiny.tokenizer, "Nobody is here", "Odalys")
