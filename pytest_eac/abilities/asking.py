@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pytest_eac.stats.intervals import wilson
+from pytest_eac.stats.means import mean_interval
 from pytest_eac.stats.paired import Interval, is_above, kept
 
 if TYPE_CHECKING:
@@ -57,10 +57,10 @@ class Asked(Protocol):
     def value(self, scores: Sequence[float], *, confidence: float = 0.95) -> Interval:
         """Return the number that scores amount to, with its interval.
 
-        By default the mean, with Wilson's interval, which is too wide rather than too narrow.
+        By default the mean of scores between 0 and 1, with an interval that holds for all of them.
         """
         mean = sum(scores) / len(scores)
-        low, high = wilson(mean, len(scores), confidence=confidence)
+        low, high = mean_interval(scores, confidence=confidence)
         return Interval(value=mean, low=low, high=high)
 
     def kept(
@@ -68,7 +68,7 @@ class Asked(Protocol):
     ) -> Interval | None:
         """Return the share of the unedited number that is left, with its interval.
 
-        By default the ratio of the means, with a paired bootstrap interval.
+        By default the ratio of the means, as :func:`pytest_eac.stats.paired.kept` has it.
         """
         return kept(base, edited, confidence=confidence)
 

@@ -66,9 +66,12 @@ class Perplexity(Asked):
     def kept(
         self, base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
     ) -> Interval:
-        """Return the unedited perplexity over the edited one, with a paired bootstrap interval."""
+        """Return the unedited perplexity over the edited one, with a paired bootstrap interval.
+
+        It has no ends where no text has changed: that does not show how others would.
+        """
         if tuple(base) == tuple(edited):
-            return Interval(value=1.0, low=1.0, high=1.0)
+            return Interval(value=1.0, low=None, high=None)
 
         def ratio(base: Any, edited: Any, tokens: Any) -> Any:
             return np.exp(((edited - base) * tokens).sum(axis=-1) / tokens.sum(axis=-1))

@@ -70,7 +70,7 @@ def compare(
         for one, two, (first, second) in zip(subject, other, ends, strict=True)
     ]
     lines[0] = decision.reason + lines[0]
-    numbers = _numbers(comparison, found) if found else {}
+    numbers = _numbers(comparison, pairs, found) if found else {}
     lines.append(_described(comparison, pairs.unit, numbers, level))
     return run.Comparison(
         spec=subject[0].spec,
@@ -154,6 +154,12 @@ def _difference(comparison: CompareCheck, pairs: Pairs, confidence: float) -> Di
 def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference | None) -> Decision:
     """Decide by the paired test, for values that lie as required."""
     level = rest(comparison.confidence or 0.0)
+    if not pairs.has_test:
+        reason = (
+            f"{comparison.metric} has no known range, so that no number of {pairs.unit} bounds the "
+            "mean of its differences; compare without a confidence, or by a number between 0 and 1"
+        )
+        return Decision(outcome="undecided", reason=f"undecided: {reason}; ")
     if found is not None and found.p <= level:
         return Decision(outcome="passed")
     if pairs.unit == "seeds" and len(pairs.one) < (least := ceil(log2(1 / level))):
@@ -163,14 +169,15 @@ def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference |
     needs = None
     if pairs.one:
         needs = needed(pairs.one, pairs.two, level=level, by=by, shares=pairs.shares)
-    reason = f"no number of such {pairs.unit} decides it"
+    reason = f"too few {pairs.unit} to say how many would decide"
     if needs is not None:
         reason = f"needs about {needs:,} {pairs.unit}"
     return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
 
 
-def _numbers(comparison: CompareCheck, found: Difference) -> dict[str, Any]:
+def _numbers(comparison: CompareCheck, pairs: Pairs, found: Difference) -> dict[str, Any]:
     """Return a difference as a record has it: how far the subject is above the other method."""
+    tested = {"p": found.p, "tests": found.tests} if pairs.has_test else {}
     effect, gained, lost = found.mean, found.gained, found.lost
     if comparison.less:
         effect, gained, lost = -effect, lost, gained
@@ -178,11 +185,10 @@ def _numbers(comparison: CompareCheck, found: Difference) -> dict[str, Any]:
         "n": found.n,
         "low": effect.low,
         "high": effect.high,
-        "p": found.p,
         "effect": effect.value,
         "gained": gained,
         "lost": lost,
-        "tests": found.tests,
+        **tested,
     }
 
 
@@ -190,7 +196,8 @@ def _described(comparison: CompareCheck, unit: str, numbers: dict[str, Any], lev
     """Write the difference with its interval and its tests."""
     if not numbers:
         return "  one number a side: a difference without interval or p-value"
-    parts = [f"{test} p={p:.2g}" for test, p in numbers["tests"].items()]
+    tests = numbers.get("tests", {})
+    parts = [f"{test} p={p:.2g}" for test, p in tests.items()] or ["no p-value"]
     if numbers["gained"] is not None:
         parts.append(
             f"right with {comparison.subject} alone {numbers['gained']}, with {comparison.than} "

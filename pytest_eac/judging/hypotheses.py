@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import ceil
 from typing import TYPE_CHECKING, Protocol
 
-from pytest_eac.stats.means import needed_above, p_above
+from pytest_eac.stats.means import p_above
+from pytest_eac.stats.power import least_above, needed_above
 from pytest_eac.stats.trends import needed_steps
 
 if TYPE_CHECKING:
@@ -30,19 +31,33 @@ class Claim(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeanClaim:
-    """The mean of such scores, each between 0 and 1, reaches a limit."""
+    """The mean of such scores is above a limit.
+
+    Attributes:
+        scores: one per edit or item.
+        limit: what their mean is to exceed.
+        low: the lowest score that is possible.
+        high: the highest.
+    """
 
     scores: tuple[float, ...]
     limit: float
+    low: float = 0.0
+    high: float = 1.0
 
     @property
     def p(self) -> float:
-        """How likely such scores are, or better ones, if it does not."""
-        return p_above(self.scores, self.limit)
+        """How likely such scores are, or better ones, if it is not."""
+        return p_above(self.scores, self.limit, low=self.low)
 
     def needs(self, level: float) -> int | None:
         """Return about how many such scores would decide; ``None`` where no number would."""
-        return needed_above(self.scores, self.limit, level=level)
+        return needed_above(self.scores, self.limit, level=level, low=self.low, high=self.high)
+
+    def least(self, level: float) -> int:
+        """Return how many scores it takes at the least, all of them as good as the best."""
+        top = max(self.scores)
+        return least_above(top, self.limit, level=level, low=self.low) or 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,20 +121,19 @@ def of_ability(base: Ability, edited: Ability, kind: str, limit: float) -> tuple
     """Claim that an ability is left: ``value``, ``kept`` or ``margin`` is at least ``limit``.
 
     ``kept`` and ``margin`` are shares ``r`` of the unedited scores ``b``, above a floor ``f`` that
-    is 0 for ``kept``: the mean of ``e - r b`` reaches ``(1 - r) f``. Each item's is brought to the
-    range from 0 to 1. For a share below 1 to be kept, an item that was only gained counts as one
-    that was kept: the range is then no wider than that of the scores, and the test no duller.
+    is 0 for ``kept``: the mean of ``e - r b`` is to exceed ``(1 - r) f``. ``lost`` is at most
+    ``limit``: the mean of ``e - b`` is to exceed ``-limit``.
     """
     pairs = list(zip(base.scores, edited.scores, strict=True))
     if not all(0 <= score <= 1 for pair in pairs for score in pair):
         return ()
     if kind == "value":
         return _of_scores(edited.scores, limit, None)
-    cap = 1 - limit if kind == "kept" and limit < 1 else 1.0
+    share = 1.0 if kind == "lost" else limit
     floor = base.floor if kind == "margin" else 0.0
-    scores = [(min(after - limit * before, cap) + limit) / (cap + limit) for before, after in pairs]
-    inside = tuple(min(1.0, max(0.0, score)) for score in scores)  # but for rounding, they are
-    return (MeanClaim(scores=inside, limit=((1 - limit) * floor + limit) / (cap + limit)),)
+    least = -limit if kind == "lost" else (1 - limit) * floor
+    scores = tuple(after - share * before for before, after in pairs)
+    return (MeanClaim(scores=scores, limit=least, low=-share),)
 
 
 def _of_scores(

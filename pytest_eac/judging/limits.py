@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_eac.judging.hypotheses import rest
+from pytest_eac.judging.hypotheses import MeanClaim, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
 
 if TYPE_CHECKING:
@@ -76,7 +76,13 @@ class Case:
     def needs(self, level: float) -> int | None:
         """Return about how many edits or items it takes; ``None`` where no number would do."""
         counts = [claim.needs(level) for claim in self.claims]
-        return None if None in counts else max(count or 0 for count in counts)
+        return None if None in counts else max((self.n or 0) + 1, *(each or 0 for each in counts))
+
+    def least(self, level: float) -> int:
+        """Return how many it takes at the least, all as good as the best; 0 if that is unknown."""
+        return max(
+            (each.least(level) for each in self.claims if isinstance(each, MeanClaim)), default=0
+        )
 
 
 def chosen(chain: Chain, at: int | str) -> Sequence[Checkpoint]:
@@ -183,11 +189,14 @@ def _decide(
     level = rest(confidence)
     if (correction.p if correction else p) <= level:
         return Decision(outcome="passed")
-    needs = case.needs(level / (correction.factor if correction else 1.0))
-    reason = f"undecided: too close to the limit for any number of {case.unit} to decide; "
+    alone = level / (correction.factor if correction else 1.0)
+    needs, least = case.needs(alone), case.least(alone)
+    reason = f"undecided: too close to the limit to say how many {case.unit} would decide"
     if needs is not None:
-        reason = f"undecided: needs about {needs:,} {case.unit}; "
-    return Decision(outcome="undecided", reason=reason, needs=needs)
+        reason = f"undecided: needs about {needs:,} {case.unit}"
+    if least and least != needs:
+        reason += f" (at the least {least:,})"
+    return Decision(outcome="undecided", reason=f"{reason}; ", needs=needs)
 
 
 def _place(chain: Chain, case: Case) -> str:

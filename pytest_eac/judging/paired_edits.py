@@ -34,6 +34,14 @@ class Pairs:
     two: tuple[float, ...]
     shares: bool
 
+    @property
+    def has_test(self) -> bool:
+        """Whether a test holds: items without a known range have none for their mean.
+
+        Seeds are tested for whether most of them are above, since all of them must be.
+        """
+        return self.shares or self.unit == "seeds"
+
 
 def pair(
     one: Sequence[Chain], two: Sequence[Chain], metric: str, *, absolute: bool = False

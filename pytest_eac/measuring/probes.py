@@ -12,7 +12,7 @@ from pytest_eac.lm.tokens import continuation
 from pytest_eac.records.run import Measurement, Miss
 from pytest_eac.scoring.asker import Question
 from pytest_eac.spec.edits import Edit, normalized_answer, question, questions, superseded
-from pytest_eac.stats.intervals import wilson
+from pytest_eac.stats.means import mean_interval
 from pytest_eac.text.spacing import Continuation
 
 if TYPE_CHECKING:
@@ -236,12 +236,12 @@ def summarize_answers(
 def summarize_scores(
     scores: Sequence[float | None], misses: Iterable[Miss] = (), *, confidence: float
 ) -> Measurement:
-    """Return the mean of per-edit scores with Wilson's interval at the level ``confidence``."""
+    """Return the mean of per-edit scores between 0 and 1 with its interval at ``confidence``."""
     there = [score for score in scores if score is not None]
     value = sum(there) / len(there) if there else None
     low = high = None
     if value is not None:
-        low, high = wilson(value, len(there), confidence=confidence)
+        low, high = mean_interval(there, confidence=confidence)
     return Measurement(
         value=value, n=len(there), low=low, high=high, scores=tuple(scores), misses=tuple(misses)
     )

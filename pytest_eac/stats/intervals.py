@@ -68,6 +68,53 @@ def newcombe(
     return max(-1.0, low), min(1.0, high)  # they are inside, except for rounding
 
 
+def tang(both: int, lost: int, gained: int, *, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the score interval for the ratio of two shares over the same items, after to before.
+
+    It does not depend on items that neither side has right, and has a width even where no item has
+    changed.
+
+    Args:
+        both: how many items are right before and after.
+        lost: how many are right before alone; together with ``both``, at least one.
+        gained: how many are right after alone.
+        confidence: the level, in (0, 1).
+
+    Source: Tang, Tang and Chan (2003), "On tests of equivalence via non-unity relative risk for
+    matched-pair design", Statistics in Medicine 22; Nam and Blackwelder (2002).
+    """
+    z = float(scipy.stats.norm.ppf((1 + confidence) / 2))
+    value = (both + gained) / (both + lost)
+
+    def beyond(ratio: float) -> float:
+        return _ratio_score(ratio, both, lost, gained)
+
+    low = 0.0
+    if value:
+        low = scipy.optimize.brentq(lambda ratio: beyond(ratio) - z, value * 1e-9, value)
+    high = 2 * max(value, 1.0)
+    while beyond(high) > -z:
+        high *= 2
+    start = value or high * 1e-9
+    return float(low), float(scipy.optimize.brentq(lambda ratio: beyond(ratio) + z, start, high))
+
+
+def _ratio_score(ratio: float, both: int, lost: int, gained: int) -> float:
+    """Return how many standard deviations the ratio of counts is above a true one.
+
+    With ``u`` the share of those right before that stay right, the likelihood at this ratio is
+    largest at the smaller root of ``A u^2 - B u + C`` below, whatever the other shares are.
+    """
+    s, t = both + lost + gained, 1 + ratio
+    square = t * both + ratio * lost + gained
+    linear = t * t * both + ratio * ratio * lost + gained
+    root = sqrt(max(0.0, linear * linear - 4 * square * ratio * t * both))
+    u = min((linear - root) / (2 * square), 1.0, ratio)
+    variance = ratio * s * (t - 2 * u) / (t - u)
+    above = both + gained - ratio * (both + lost)
+    return above / sqrt(variance) if variance > 0 else 0.0
+
+
 def student_between(
     values: Sequence[float], *, confidence: float = 0.95
 ) -> tuple[float, float] | None:

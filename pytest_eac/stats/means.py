@@ -1,9 +1,7 @@
-"""Is the mean of scores between 0 and 1 above a limit, and how many would it take to say so?"""
+"""The mean of scores with a known range: is it above a limit, and what is its interval?"""
 
 from __future__ import annotations
 
-from math import ceil, fsum, sqrt
-from statistics import fmean, pstdev
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,66 +9,95 @@ import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-# Up to here the number of scores is searched for exactly; beyond, the normal form is as good.
-_EXACT = 2000
-# Sums of thirds and the like fall short of whole numbers by rounding.
-_ROUNDING = 1e-9
+    from typing import Any
 
 
-def p_above(scores: Sequence[float], limit: float) -> float:
-    """Return the p-value of the hypothesis that the mean is below ``limit``.
+def p_above(scores: Sequence[float], limit: float, *, low: float = 0.0) -> float:
+    """Return the p-value of the hypothesis that the mean is at most ``limit``.
 
-    ``P(X >= floor(sum of the scores))`` for ``X`` binomial of ``n`` draws at ``limit``. That is the
-    exact test where every score is 0 or 1. Other scores with the same mean vary less, so that the
-    test is then too careful rather than too bold: its level is held for every distribution of two
-    points (the tests go through them), and within a factor of e for every other whatsoever.
+    Gaffke's test. With weights ``w`` that are uniform over all weights with sum 1 (the spacings of
+    ``n`` uniform numbers), ``p = P(w_0 low + sum_i w_i x_i <= limit)``. Of scores that are 0 or 1
+    this is the exact binomial test (Clopper and Pearson). It asks nothing of the distribution but
+    its lower end: one rare, very low score can never be ruled out, and ``low`` stands for it.
+
+    That its level holds for every distribution is proved for distributions on two points, and
+    conjectured for all others; no exception is known (docs/verdicts.md has simulations).
 
     Args:
-        scores: independent, each between 0 and 1, at least one.
-        limit: the mean to be reached; one of 0 or less is reached by any scores.
+        scores: independent, none below ``low``, at least one.
+        limit: the mean to be exceeded; one at or below ``low`` is reached by any scores.
+        low: the lowest score that is possible.
 
-    Source: Clopper and Pearson (1934); for scores in between, Bentkus (2004), "On Hoeffding's
-    inequalities", theorem 1.2.
+    Source: Gaffke (2005), "Three test statistics for a nonparametric one-sided hypothesis on the
+    mean of a nonnegative variable"; Learned-Miller and Thomas (2019), "A new confidence interval
+    for the mean of a bounded random variable".
     """
-    if limit <= 0:
+    if limit <= low:
         return 0.0
-    whole = int(fsum(scores) + _ROUNDING)
-    return float(scipy.stats.binom.sf(whole - 1, len(scores), min(limit, 1.0)))
+    gaps = np.append(np.asarray(scores, dtype=float), low) - limit
+    return _overtaken(gaps[gaps > 0], -gaps[gaps < 0])
 
 
-def needed_above(
-    scores: Sequence[float], limit: float, *, level: float, power: float = 0.8
-) -> int | None:
-    """Return how many scores like these it takes for ``p_above`` to be at most ``level``.
+def mean_interval(
+    scores: Sequence[float], *, low: float = 0.0, high: float = 1.0, confidence: float = 0.95
+) -> tuple[float, float]:
+    """Return the means that :func:`p_above`, and its mirror image, do not reject.
 
-    So many that it is, from there on, with probability ``power`` or more. Exact where the scores
-    are 0 or 1, else with a normal sum of the scores' own mean and variance.
-
-    Returns:
-        ``None`` where no number would do: the mean is not above the limit.
+    Clopper and Pearson's interval where every score is at one of the two ends.
 
     Args:
-        scores: the scores at hand.
-        limit: at least 0.
-        level: what the p-value has to reach, in (0, 1).
-        power: with which probability.
+        scores: independent, between ``low`` and ``high``, at least one.
+        low: the lowest score that is possible.
+        high: the highest.
+        confidence: the level, in (0, 1); half of what it leaves is on either side.
     """
-    mean, spread = fmean(scores), pstdev(scores)
-    if mean <= limit:
-        return None
-    against, wanted = float(scipy.stats.norm.isf(level)), float(scipy.stats.norm.ppf(power))
-    widths = against * sqrt(limit * (1 - limit)) + wanted * spread
-    about = max(1, ceil((widths / (mean - limit)) ** 2))
-    if about > _EXACT:
-        return about
-    counts = np.arange(1, 2 * about + 200)
-    # The smallest sum whose p-value is low enough.
-    least = scipy.stats.binom.isf(level, counts, limit) + 1
-    if set(scores) <= {0.0, 1.0}:
-        found = scipy.stats.binom.sf(least - 1, counts, mean)
-    else:
-        z = (least - counts * mean) / (np.sqrt(counts) * max(spread, _ROUNDING))
-        found = scipy.stats.norm.sf(z)
-    too_few: list[int] = counts[found < power].tolist()
-    return max(too_few, default=0) + 1
+    tail = (1 - confidence) / 2
+    return (
+        _least_mean(scores, low, tail),
+        -_least_mean([-score for score in scores], -high, tail),
+    )
+
+
+def _least_mean(scores: Sequence[float], low: float, tail: float) -> float:
+    """Return the lowest mean that is not rejected: where the p-value is ``tail``."""
+    top = max(scores)
+    if top <= low:
+        return low
+    at = sum(score == top for score in scores)
+    if all(score in {low, top} for score in scores):  # two points: in closed form
+        share = scipy.stats.beta.ppf(tail, at, len(scores) - at + 1)
+        return low + (top - low) * float(share)
+    return float(
+        scipy.optimize.brentq(lambda limit: p_above(scores, limit, low=low) - tail, low, top)
+    )
+
+
+def _overtaken(ahead: Any, behind: Any) -> float:
+    """Return the chance that a sum of exponential times is below another.
+
+    ``sum_i w_i gap_i <= 0`` says that of two runners one, whose stages take exponential times with
+    the means ``ahead``, is in no later than the other, with the means ``behind``. A stage of mean a
+    ends before one of mean b with probability ``b / (a + b)``, whatever went before: the chance
+    follows stage by stage, in sums of positive terms alone, without a draw.
+
+    Args:
+        ahead: (n,) means of the first runner's stages, positive.
+        behind: (m,) means of the other's, positive.
+    """
+    n, m = len(ahead), len(behind)
+    if not n:
+        return 1.0
+    if (ahead == ahead[0]).all() and (behind == behind[0]).all():  # n successes before m failures
+        success = behind[0] / (ahead[0] + behind[0])
+        return float(scipy.stats.binom.sf(n - 1, n + m - 1, success))
+    # chances[i]: that the first is in before the other, with i and stages - i stages to go.
+    chances = np.zeros(n + 1)
+    chances[0] = 1.0
+    for stages in range(2, n + m + 1):
+        first, last = max(1, stages - m), min(n, stages - 1)
+        mine, theirs = ahead[first - 1 : last], behind[stages - last - 1 : stages - first][::-1]
+        won = theirs / (mine + theirs)
+        chances[first : last + 1] = (
+            won * chances[first - 1 : last] + (1 - won) * chances[first : last + 1]
+        )
+    return float(chances[n])

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy
 
+from pytest_eac.stats.intervals import tang
+from pytest_eac.stats.means import p_above
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -78,23 +81,56 @@ def resampled(
 
 
 def kept(
-    base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95, seed: int = 0
+    base: Sequence[float], edited: Sequence[float], *, confidence: float = 0.95
 ) -> Interval | None:
-    """Return ``mean(edited) / mean(base)`` over the same items, with its bootstrap interval.
+    """Return ``mean(edited) / mean(base)`` over the same items, with its interval.
 
-    ``None`` if the mean of ``base`` is 0. Equal scores give 1, from 1 to 1.
+    ``None`` if the mean of ``base`` is 0. For right or wrong, the interval is Tang's score
+    interval. For other scores between 0 and 1 it holds the ratios r for which the mean of
+    ``edited - r * base`` may be 0, by :func:`pytest_eac.stats.means.p_above` on both sides. Both
+    have a width where no item has changed: n items that did not change do not show that none would.
+    Scores of another range have a bootstrap interval, and none where all are equal.
 
     Args:
         base: one score per item, not negative.
         edited: the scores of the same items in the same order.
         confidence: the level, in (0, 1).
-        seed: of the resamples.
+
+    Source: Tang, Tang and Chan (2003), "On tests of equivalence via non-unity relative risk for
+    matched-pair design", for right or wrong.
     """
     if not any(base):
         return None
-    if tuple(base) == tuple(edited):
-        return Interval(value=1.0, low=1.0, high=1.0)
-    return resampled(_ratio, base, edited, confidence=confidence, seed=seed)
+    before, after = (np.asarray(column, dtype=float) for column in (base, edited))
+    value = float(after.mean() / before.mean())
+    if np.isin((before, after), (0.0, 1.0)).all():
+        both = int((before * after).sum())
+        low, high = tang(
+            both, int(before.sum()) - both, int(after.sum()) - both, confidence=confidence
+        )
+    elif max(before.max(), after.max()) <= 1:
+        low, high = _ratios(before, after, value, (1 - confidence) / 2)
+    elif (before == after).all():
+        return Interval(value=1.0, low=None, high=None)
+    else:
+        return resampled(_ratio, base, edited, confidence=confidence)
+    return Interval(value=value, low=low, high=high)
+
+
+def _ratios(before: Any, after: Any, value: float, tail: float) -> tuple[float, float]:
+    """Return the least and the largest ratio that are not rejected."""
+
+    def below(ratio: float) -> float:  # is the true ratio above this one?
+        return p_above(after - ratio * before, 0.0, low=-ratio) - tail
+
+    def above(ratio: float) -> float:
+        return p_above(ratio * before - after, 0.0, low=-1.0) - tail
+
+    low = float(scipy.optimize.brentq(below, 0.0, value)) if value else 0.0
+    top = 2 * max(value, 1.0)
+    while above(top) > 0:
+        top *= 2
+    return low, float(scipy.optimize.brentq(above, value, top))
 
 
 def _ratio(base: Any, edited: Any) -> Any:
