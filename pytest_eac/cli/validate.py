@@ -22,6 +22,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Report all problems of all specs, and their warnings, which do not fail."""
+    from pytest_eac.judging.loss_forecasts import loss_forecasts
     from pytest_eac.spec.detect import find_specs
 
     failed = False
@@ -44,6 +45,8 @@ def run(chosen: argparse.Namespace) -> int:
                 if spec.warnings:
                     counts += f", {_count(len(spec.warnings), 'warning')}"
                 say(f"{file}: ok, {counts}")
+                for line in loss_forecasts(spec):
+                    say(f"  {line}")
     return int(failed)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.judging.hypotheses import of_ability
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, undecided, verdict
+from pytest_eac.stats.differences import difference
 from pytest_eac.stats.paired import is_above
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def judge_ability(
             continue
         edited = point.abilities[name]
         for kind, limit in limits.items():
-            number = _number(edited, base, kind)
+            number = _number(edited, base, kind, chain.confidence)
             if kind == "strange" and (number.value is None or limit.allows(number.value)):
                 continue  # texts that keep this limit are no news beside the other limits
             case = Case(
@@ -50,7 +51,9 @@ def judge_ability(
                 n=base.n,
                 low=number.low,
                 high=number.high,
-                claims=of_ability(base, edited, kind, limit.low or 0.0),
+                claims=of_ability(
+                    base, edited, kind, (limit.high if kind == "lost" else limit.low) or 0.0
+                ),
                 unit="items",
             )
             cases.append(case)
@@ -62,8 +65,9 @@ def _limits(name: str, bounds: AbilityBounds) -> dict[str, Limit]:
         "kept": Limit(low=bounds.keep, high=None),
         "value": Limit(low=bounds.min, high=None),
         "margin": Limit(low=bounds.above_chance, high=None),
+        "lost": Limit(low=None, high=bounds.loses_at_most, unit=" lost"),
     }
-    limits = {kind: limit for kind, limit in wanted.items() if limit.low is not None}
+    limits = {kind: each for kind, each in wanted.items() if (each.low, each.high) != (None, None)}
     if name == "generation":  # nonsense is as varied as sense
         limits["strange"] = Limit(low=None, high=bounds.max_perplexity or _STRANGE)
     return limits
@@ -78,7 +82,7 @@ class _AbilityNumber:
     high: float | None = None
 
 
-def _number(edited: Ability, base: Ability, kind: str) -> _AbilityNumber:
+def _number(edited: Ability, base: Ability, kind: str, level: float) -> _AbilityNumber:
     if kind == "value":
         return _AbilityNumber(value=edited.value, low=edited.low, high=edited.high)
     if kind == "kept":
@@ -86,6 +90,9 @@ def _number(edited: Ability, base: Ability, kind: str) -> _AbilityNumber:
     if kind == "margin":
         room = edited.base - edited.floor
         return _AbilityNumber(value=(edited.value - edited.floor) / room if room else None)
+    if kind == "lost":
+        found = difference(base.scores, edited.scores, confidence=level).mean
+        return _AbilityNumber(value=found.value, low=found.low, high=found.high)
     after, before = (each.about.get("perplexity_unedited") for each in (edited, base))
     return _AbilityNumber(value=after / before if after is not None and before else None)
 
@@ -99,6 +106,9 @@ def _shown(edited: Ability, number: _AbilityNumber, kind: str, limit: Limit, lev
         return f"{limit.digits(value, 'f', 3)} ({shown}, {n})"
     if kind == "kept":
         return f"kept {limit.digits(value, 'f', 2)} ({shown}) of {edited.base:.4g} ({n})"
+    if kind == "lost":
+        lost = limit.digits(value, "f", 3)
+        return f"lost {lost} ({shown}, {n}) of {edited.base:.4g}"
     if kind == "margin":
         above = f"{edited.base - edited.floor:.3f} above chance"
         return f"kept {limit.digits(value, 'f', 2)} of {above} ({n})"

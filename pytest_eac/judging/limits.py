@@ -191,9 +191,12 @@ def _decide(
         return Decision(outcome="passed")
     alone = level / (correction.factor if correction else 1.0)
     needs, least = case.needs(alone), case.least(alone)
-    reason = f"undecided: too close to the limit to say how many {case.unit} would decide"
     if needs is not None:
         reason = f"undecided: needs about {needs:,} {case.unit}"
+    elif least:
+        reason = f"undecided: too close to the limit to say how many {case.unit} would decide"
+    else:
+        reason = f"undecided: too close to the limit for any number of {case.unit} to decide"
     if least and least != needs:
         reason += f" (at the least {least:,})"
     return Decision(outcome="undecided", reason=f"{reason}; ", needs=needs)

@@ -12,6 +12,7 @@ from pytest_eac.judging.hypotheses import of_ability
 from pytest_eac.records.run import Measurement
 from pytest_eac.spec.schema.checks import Checks, NumberBounds, Stats
 from pytest_eac.stats.means import p_above
+from pytest_eac.stats.power import needed_above
 from tests.judging.hand_made_chains import ABILITY, NOTHING, able, chain, checkpoint
 
 if TYPE_CHECKING:
@@ -58,9 +59,11 @@ def test_without_confidence_the_number_alone_counts_and_has_no_p_value() -> None
 
 def test_an_undecided_check_says_how_many_edits_it_needs() -> None:
     [found] = judged(of(20, efficacy=20), {"efficacy": sure(0.9)})
-    assert (found.outcome, found.needs) == ("undecided", 29)
+    needs = needed_above([1.0] * 20, 0.9, level=0.05)
+    assert (found.outcome, found.needs) == ("undecided", needs)
     assert found.message == (
-        "efficacy of rome-s0: undecided: needs about 29 edits; 1.000 (n=20 edits, 95% interval 0.10"
+        f"efficacy of rome-s0: undecided: needs about {needs} edits (at the least 29); 1.000 "
+        "(n=20 edits, 95% interval 0.10"
         " to 1.00) after 20 of 20 edits, required at least 0.9 with confidence 0.95 (p=0.12)"
     )
 
@@ -68,7 +71,9 @@ def test_an_undecided_check_says_how_many_edits_it_needs() -> None:
 def test_no_number_of_edits_decides_what_is_at_its_limit() -> None:
     [found] = judged(of(10, efficacy=9), {"efficacy": sure(0.9)})
     assert (found.outcome, found.needs) == ("undecided", None)
-    assert "too close to the limit for any number of edits to decide" in found.message
+    assert (
+        "undecided: too close to the limit to say how many edits would decide (at the least 29); "
+    ) in found.message
 
 
 @given(right=st.integers(0, 40), low=st.floats(0.05, 0.95))
@@ -99,7 +104,8 @@ def test_holm_makes_a_check_undecided_that_would_pass_alone() -> None:
     assert [each.outcome for each in found] == ["undecided", "undecided", "passed"]
     assert [each.corrected_over for each in found] == [2, 2, None]
     assert found[0].p_adjusted == pytest.approx(2 * 0.9**30)
-    assert found[0].needs == 36  # 0.9 ** 36 < 0.05 / 2
+    assert found[0].needs == needed_above([1.0] * 30, 0.9, level=0.025)
+    assert "(at the least 36)" in found[0].message  # 0.9 ** 36 < 0.05 / 2
     assert "(p=0.042, 0.085 corrected over 2 checks by Holm)" in found[0].message
 
 
@@ -139,12 +145,10 @@ def scored(base: list[float], edited: list[float]) -> Chain:
     ("bounds", "p"),
     [
         ({"min": 0.7}, p_above([1.0] * 80 + [0.0] * 20, 0.7)),
-        # Of 90 that were right 80 are; 10 that were wrong count as much as is asked for.
-        ({"keep": 0.7}, p_above([1.0] * 80 + [0.0] * 10 + [0.7] * 10, 0.7)),
-        (
-            {"above_chance": 0.5},
-            p_above([1.0 / 1.5] * 80 + [0.0] * 10 + [0.5 / 1.5] * 10, 0.75 / 1.5),
-        ),
+        # Of 90 that were right 80 are; those that were wrong and still are say nothing.
+        ({"keep": 0.7}, p_above([1.0] * 80 + [0.0] * 10, 0.7)),
+        ({"above_chance": 0.5}, p_above([0.5] * 80 + [-0.5] * 10 + [0.0] * 10, 0.25, low=-0.5)),
+        ({"loses_at_most": 0.15}, p_above([0.0] * 90 + [-1.0] * 10, -0.15, low=-1.0)),
     ],
 )
 def test_an_ability_is_held_against_its_limit_item_by_item(
@@ -160,7 +164,7 @@ def test_an_ability_is_held_against_its_limit_item_by_item(
 @given(
     rows=st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.floats(0, 1)), min_size=1),
     limit=st.floats(0.05, 2.0),
-    kind=st.sampled_from(["kept", "margin"]),
+    kind=st.sampled_from(["kept", "margin", "lost"]),
 )
 def test_a_claim_that_is_reached_means_that_so_much_of_an_ability_is_left(
     rows: list[tuple[float, float]], limit: float, kind: str
@@ -169,10 +173,13 @@ def test_a_claim_that_is_reached_means_that_so_much_of_an_ability_is_left(
     base, edited = ([row[side] for row in rows] for side in (0, 1))
     before = replace(ABILITY, scores=tuple(base))
     [claim] = of_ability(before, replace(before, scores=tuple(edited)), kind, limit)
-    assert all(0 <= score <= 1 for score in claim.scores)
+    assert all(claim.low <= score <= claim.high for score in claim.scores)
     floor = before.floor if kind == "margin" else 0.0
     means = [sum(scores) / len(scores) for scores in (base, edited)]
-    if sum(claim.scores) / len(claim.scores) > claim.limit + 1e-9:
+    reached = sum(claim.scores) / len(claim.scores) - claim.limit
+    if kind == "lost":
+        assert reached == pytest.approx(means[1] - means[0] + limit)
+    elif reached > 1e-9:
         assert means[1] - floor > limit * (means[0] - floor) - 1e-9
 
 

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.stats import binomtest, multinomial, ttest_1samp
 
-from pytest_eac.stats.intervals import newcombe, student, student_between, wilson
+from pytest_eac.stats.intervals import newcombe, student, student_between, tang, wilson
 
 SHARES = st.floats(0, 1)
 COUNTS = st.integers(1, 10_000)
@@ -140,3 +141,50 @@ def test_newcombes_interval_covers_at_its_level(shares: tuple[float, ...]) -> No
             if low <= true <= high:
                 covered += multinomial.pmf((both, first, second, neither), n, shares)
     assert covered >= 0.95
+
+
+def likeliest(ratio: float, both: int, lost: int, gained: int, neither: int) -> float:
+    """The share of items that are right on both sides and on the first, by a search."""
+    n = both + lost + gained + neither
+    found, best = (0.0, 0.0), -math.inf
+    for first in np.linspace(0.001, min(1, 1 / ratio) - 0.001, 300):
+        for kept in np.linspace(0.001, min(1, ratio) - 0.001, 300):
+            cells = (
+                first * kept,
+                first * (1 - kept),
+                first * (ratio - kept),
+                1 - first * (1 + ratio - kept),
+            )
+            if min(cells) <= 0:
+                continue
+            value = sum(
+                count * math.log(cell)
+                for count, cell in zip((both, lost, gained, neither), cells, strict=True)
+            )
+            if value > best:
+                found, best = (first, kept), value
+    first, kept = found
+    return n * ratio * first * (1 + ratio - 2 * kept)
+
+
+@pytest.mark.parametrize("counts", [(15, 6, 3, 10), (30, 4, 0, 5), (5, 9, 2, 30)])
+def test_the_interval_of_a_ratio_ends_where_its_score_is_that_of_the_level(
+    counts: tuple[int, int, int, int],
+) -> None:
+    """The variance comes from the likeliest shares with that ratio, here by a search."""
+    both, lost, gained, _ = counts
+    for ratio, sign in zip(tang(both, lost, gained), (1, -1), strict=True):
+        score = both + gained - ratio * (both + lost)
+        assert score / math.sqrt(likeliest(ratio, *counts)) == pytest.approx(sign * 1.96, rel=0.02)
+
+
+@given(both=st.integers(0, 60), lost=st.integers(0, 60), gained=st.integers(0, 60))
+def test_a_ratio_is_in_its_interval_and_turns_round_with_its_sides(
+    both: int, lost: int, gained: int
+) -> None:
+    assume(both + lost > 0)
+    low, high = tang(both, lost, gained)
+    assert 0 <= low <= (both + gained) / (both + lost) <= high
+    if both + gained:
+        back = tang(both, gained, lost)
+        assert high == pytest.approx(1 / back[0], rel=1e-5)

@@ -33,7 +33,8 @@ BUILT_IN: Mapping[str, Task] = built_in(ABILITIES)
 LM_EVAL = "lm_eval:"
 _LM_EVAL_USES = frozenset({"include", "metric", "take", "seed", "shots", "chat"})
 
-_LIMITS = frozenset({"keep", "min", "above_chance", "at", "confidence"})
+_LIMITS = frozenset({"keep", "min", "above_chance", "loses_at_most", "at", "confidence"})
+_OF_SHARES = frozenset({"min", "above_chance", "loses_at_most", "confidence"})
 
 # A field of an item in a template.
 FIELD = re.compile(r"\{([A-Za-z_][\w.]*)\}")
@@ -63,6 +64,10 @@ class AbilityBounds(Strict):
     above_chance: Positive | None = Field(
         None,
         description="Least allowed margin above chance, as a share of the unedited model's margin.",
+    )
+    loses_at_most: Annotated[float, Field(gt=0, lt=1)] | None = Field(
+        None,
+        description="Largest allowed loss: how far the score may fall below the unedited model's.",
     )
     max_perplexity: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = Field(
         None,
@@ -121,7 +126,7 @@ class AbilityBounds(Strict):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
-        require_limit(self, "keep", "min", "above_chance")
+        require_limit(self, "keep", "min", "above_chance", "loses_at_most")
         if self.seed is not None and self.take is None:
             raise refusal("seed draws the items that 'take' asks for; add take or drop seed")
         hub = (self.data or "").startswith("hub:")
@@ -157,7 +162,7 @@ def _options_have_a_use(
         unused = sorted(each.model_fields_set - useful)
         if unused:
             raise refusal(f"{name} has no use for {', '.join(unused)}")
-        if name == "perplexity" and each.model_fields_set & {"min", "above_chance", "confidence"}:
+        if name == "perplexity" and each.model_fields_set & _OF_SHARES:
             raise refusal("perplexity is no share and is better the lower it is; take keep")
     return bounds
 
