@@ -87,8 +87,9 @@ def kept(
 
     ``None`` if the mean of ``base`` is 0. For right or wrong, the interval is Tang's score
     interval. For other scores between 0 and 1 it holds the ratios r for which the mean of
-    ``edited - r * base`` may be 0, by :func:`pytest_eac.stats.means.p_above` on both sides. Both
-    have a width where no item has changed: n items that did not change do not show that none would.
+    ``edited - r * base`` may be 0, by :func:`pytest_eac.stats.means.p_above` on both sides, where
+    the lowest difference is that of an item with the best score, lost. Both have a width where no
+    item has changed: n items that did not change do not show that none would.
     Scores of another range have a bootstrap interval, and none where all are equal.
 
     Args:
@@ -118,13 +119,18 @@ def kept(
 
 
 def _ratios(before: Any, after: Any, value: float, tail: float) -> tuple[float, float]:
-    """Return the least and the largest ratio that are not rejected."""
+    """Return the least and the largest ratio that are not rejected.
+
+    What could be lost, or gained, in an item is no more than the best score there was. With the
+    range of all scores in its place, small scores would have far too wide an interval.
+    """
+    best = float(before.max())
 
     def below(ratio: float) -> float:  # is the true ratio above this one?
-        return p_above(after - ratio * before, 0.0, low=-ratio) - tail
+        return p_above(after - ratio * before, 0.0, low=-ratio * best) - tail
 
     def above(ratio: float) -> float:
-        return p_above(ratio * before - after, 0.0, low=-1.0) - tail
+        return p_above(ratio * before - after, 0.0, low=-max(best, float(after.max()))) - tail
 
     low = float(scipy.optimize.brentq(below, 0.0, value)) if value else 0.0
     top = 2 * max(value, 1.0)

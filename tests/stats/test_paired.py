@@ -105,8 +105,10 @@ def test_the_ends_are_where_the_test_turns() -> None:
     found = kept(base.tolist(), edited.tolist())
     assert found is not None
     grid = np.linspace(0, 2, 1001)
-    above = [p_above((edited - r * base).tolist(), 0.0, low=-r) <= 0.025 for r in grid]
-    below = [p_above((r * base - edited).tolist(), 0.0, low=-1.0) <= 0.025 for r in grid]
+    best = base.max()
+    above = [p_above((edited - r * base).tolist(), 0.0, low=-r * best) <= 0.025 for r in grid]
+    most = max(best, edited.max())
+    below = [p_above((r * base - edited).tolist(), 0.0, low=-most) <= 0.025 for r in grid]
     assert found.low == pytest.approx(grid[above][-1], abs=0.003)
     assert found.high == pytest.approx(grid[below][0], abs=0.003)
 
