@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from json import dumps
 from typing import TYPE_CHECKING, Literal
 
 from pytest_eac.judging.comparable import different_matrices
@@ -34,8 +35,9 @@ class Causality:
         chains: how many chains.
         checkpoints: how many numbers of edits.
         points: how many pairs of deviation and share.
-        groups: how many are independent of one another: methods, or, of a single method, seeds.
-        group: what they are.
+        groups: how many are independent of one another: methods, each together with its controls;
+            or, of a single method, seeds.
+        group: what they are; a ``pair`` is a method with its controls.
     """
 
     spec: str
@@ -46,7 +48,7 @@ class Causality:
     checkpoints: int
     points: int
     groups: int
-    group: Literal["method", "seed"]
+    group: Literal["method", "pair", "seed"]
 
 
 def deviation_and_abilities(
@@ -55,7 +57,8 @@ def deviation_and_abilities(
     """Correlate deviation with the share of each ability that is kept, given the number of edits.
 
     The points are chains at checkpoints. Chains of one method that differ in their seed are much
-    alike, so that methods are what is independent; of a single method it is the seeds.
+    alike, and a control moves as far as the method that it mirrors, so that methods with their
+    controls are what is independent; of a single method it is the seeds.
 
     Args:
         record: whatever chains were run; specs and models stay apart. An ability needs at least
@@ -90,6 +93,7 @@ def causality_lines(chains: Sequence[Chain]) -> list[str]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ChainPoint:
     method: str
+    mirrored: str
     chain: str
     edits: int
     deviation: float
@@ -127,11 +131,13 @@ def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_ChainPoin
     A seed that changes nothing, of a method that draws nothing, is the same chain again.
     """
     points: list[_ChainPoint] = []
+    mirrored = _mirrored(chains)
     known: set[tuple[object, ...]] = set()
     for chain in chains:
         own = [
             _ChainPoint(
                 method=chain.method,
+                mirrored=mirrored[chain.method],
                 chain=chain.name,
                 edits=point.at,
                 deviation=getattr(point.deviation, f"{norm}_relative"),
@@ -149,6 +155,25 @@ def _points(chains: Sequence[Chain], ability: str, norm: str) -> list[_ChainPoin
     return points
 
 
+def _mirrored(chains: Sequence[Chain]) -> dict[str, str]:
+    """Return for each method the one that it mirrors: for all but controls, itself.
+
+    A control has the hyperparameters of its method and ``control`` besides. Of controls whose
+    method did not run, the first stands for it.
+    """
+    found: dict[str, str] = {}
+    firsts: dict[str, str] = {}
+    for chain in sorted(chains, key=lambda each: bool(each.hyperparameters.get("control"))):
+        settings = {**chain.hyperparameters, "control": None}
+        if chain.hyperparameters.get("control"):
+            first = firsts.setdefault(dumps(settings, sort_keys=True), chain.method)
+            found.setdefault(chain.method, first)
+        else:
+            firsts.setdefault(dumps(settings, sort_keys=True), chain.method)
+            found[chain.method] = chain.method
+    return found
+
+
 def _of(spec: str, ability: str, points: list[_ChainPoint], confidence: float) -> Causality | None:
     from pytest_eac.stats.partial_correlation import (
         over_groups,
@@ -156,8 +181,10 @@ def _of(spec: str, ability: str, points: list[_ChainPoint], confidence: float) -
         partial_rank_correlation,
     )
 
-    by_method = len({each.method for each in points}) > 1
-    groups = [each.method if by_method else each.chain for each in points]
+    methods = {each.method for each in points}
+    by_method = len(methods) > 1
+    groups = [each.mirrored if by_method else each.chain for each in points]
+    paired = len({each.mirrored for each in points}) < len(methods)
     ranks, numbers = (
         over_groups(
             correlation,
@@ -180,5 +207,5 @@ def _of(spec: str, ability: str, points: list[_ChainPoint], confidence: float) -
         checkpoints=len({each.edits for each in points}),
         points=len(points),
         groups=len(set(groups)),
-        group="method" if by_method else "seed",
+        group="pair" if paired else "method" if by_method else "seed",
     )

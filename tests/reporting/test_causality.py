@@ -60,6 +60,59 @@ def test_seeds_of_a_method_are_no_independent_witnesses() -> None:
     assert alone.ranks.low is not None
 
 
+def with_controls(mine: tuple[Chain, ...]) -> tuple[Chain, ...]:
+    """Beside each chain a control, which moves as far and loses a little less."""
+    found = []
+    for place, each in enumerate(mine):
+        options = {"value": {"norm": place}, "control": None}
+        points = tuple(
+            replace(
+                point,
+                abilities={"nli": replace(ABILITY, kept=0.01 + (point.abilities["nli"].kept or 0))},
+            )
+            for point in each.checkpoints
+        )
+        found.append(replace(each, hyperparameters=options))
+        found.append(
+            replace(
+                each,
+                method=f"{each.method}-random",
+                hyperparameters={**options, "control": "random"},
+                checkpoints=points,
+            )
+        )
+    return tuple(found)
+
+
+def test_a_control_is_no_witness_beside_the_method_that_it_mirrors() -> None:
+    """Eight methods of which four are controls had an interval, as if all were independent."""
+    (few,) = deviation_and_abilities(record(*with_controls(chains(4))))
+    assert (few.chains, few.groups, few.group) == (8, 4, "pair")
+    assert (few.ranks.low, few.ranks.high) == (None, None)
+    assert causality_lines(with_controls(chains(4)))[1].endswith("4 pairs, 8 chains x 3")
+    (many,) = deviation_and_abilities(record(*with_controls(chains(9))))
+    assert (many.groups, many.group) == (9, "pair")
+    (alone,) = deviation_and_abilities(record(*chains(9)))
+    assert None not in (many.ranks.low, many.ranks.high, alone.ranks.low, alone.ranks.high)
+    widths = [(each.ranks.high or 0) - (each.ranks.low or 0) for each in (many, alone)]
+    assert widths[0] > 0.8 * widths[1]  # twice the chains, but hardly more to go by
+
+
+def test_controls_without_their_method_are_witnesses_together() -> None:
+    left = [each for each in with_controls(chains(4)) if each.hyperparameters["control"]]
+    other = [
+        replace(
+            each,
+            method=f"{each.method}-2",
+            hyperparameters={**each.hyperparameters, "control": "random-spectrum"},
+        )
+        for each in left
+    ]
+    moved_on = [replace(each, seed=1) for each in other]
+    (found,) = deviation_and_abilities(record(*left, *moved_on))
+    assert (found.groups, found.group) == (4, "pair")
+
+
 def test_seeds_that_change_nothing_count_once() -> None:
     mine = chains(5)
     again = tuple(replace(each, seed=seed) for each in mine for seed in range(3))
