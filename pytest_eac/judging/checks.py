@@ -12,6 +12,7 @@ from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
+from pytest_eac.judging.suite import tested
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.spec.schema.checks import AnyBounds, Bounds, Checks, NumberBounds, Stats
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _SHOWN_MISSES = 5
 
 
-def judge(chain: Chain, checks: Checks, stats: Stats | None = None) -> tuple[Verdict, ...]:
+def judge(
+    chain: Chain, checks: Checks, stats: Stats | None = None, *, suite: int = 0
+) -> tuple[Verdict, ...]:
     """Judge a recorded chain; needs no model.
 
     Checks with a confidence are judged by themselves first, for their p-values, and then again
@@ -37,18 +40,24 @@ def judge(chain: Chain, checks: Checks, stats: Stats | None = None) -> tuple[Ver
         chain: what was measured.
         checks: what must hold.
         stats: how p-values are corrected; by default as in a spec that does not say.
+        suite: how many p-values the whole run has, if they are corrected over all of it: those of
+            this chain then get a share of the level, as large as theirs of the p-values, and Holm's
+            correction within it (Bonferroni's among chains, which run apart).
 
     Returns:
         One verdict per check, in the order of the checks. ``undecided`` means that the record holds
         nothing, or too little, that could pass or fail.
     """
-    method = (stats or Stats()).correction
+    method = "holm" if suite else (stats or Stats()).correction
     grown = cache(partial(growth, chain))  # fitted once for all that ask
     alone = {name: judge_one(chain, name, bounds, grown=grown) for name, bounds in checks.named()}
     p_values = {name: each.p for name, each in alone.items() if each.p is not None}
     found = zip(p_values, adjust(list(p_values.values()), method), strict=True)
+    share = suite / len(tested(checks)) if suite else 1.0
+    over = suite or len(p_values)
     for name, each in found:
-        correction = Correction(method=method, over=len(p_values), p=each.p, factor=each.factor)
+        p, factor = min(1.0, each.p * share), each.factor * share
+        correction = Correction(method=method, over=over, p=p, factor=factor)
         alone[name] = judge_one(chain, name, checks[name], correction, grown)
     return tuple(alone.values())
 

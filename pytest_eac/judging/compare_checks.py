@@ -28,6 +28,7 @@ def compare(
     other: Sequence[Chain],
     *,
     level: float = 0.95,
+    suite: int = 0,
 ) -> run.Comparison:
     """Judge whether one method's final value is below (or above) the other's.
 
@@ -40,6 +41,8 @@ def compare(
         subject: the chains of the method that must be below or above, one per seed.
         other: the chains of the other method, in the same order of seeds.
         level: of the interval that is shown, where the comparison has no confidence.
+        suite: how many p-values the whole run has, if they are corrected over all of it; this one
+            then gets one share of the level (Bonferroni).
     """
     required = _required(comparison)
     ends = [
@@ -63,7 +66,7 @@ def compare(
     if not all(_reaches(comparison, first.value, second.value) for first, second in ends):
         decision = Decision(outcome="failed")
     elif comparison.confidence is not None:
-        decision = _with_confidence(comparison, pairs, found)
+        decision = _with_confidence(comparison, pairs, found, suite or 1)
     lines = [
         f"{_label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
         f"{two.name} {second}; required {required}"
@@ -71,6 +74,9 @@ def compare(
     ]
     lines[0] = decision.reason + lines[0]
     numbers = _numbers(comparison, pairs, found) if found else {}
+    if suite and comparison.confidence is not None and "p" in numbers:
+        corrected = min(1.0, suite * numbers["p"])
+        numbers |= {"p_adjusted": corrected, "correction": "holm", "corrected_over": suite}
     lines.append(_described(comparison, pairs.unit, numbers, level))
     return run.Comparison(
         spec=subject[0].spec,
@@ -151,9 +157,11 @@ def _difference(comparison: CompareCheck, pairs: Pairs, confidence: float) -> Di
     return difference(pairs.one, pairs.two, by=by, shares=pairs.shares, confidence=confidence)
 
 
-def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference | None) -> Decision:
+def _with_confidence(
+    comparison: CompareCheck, pairs: Pairs, found: Difference | None, over: int
+) -> Decision:
     """Decide by the paired test, for values that lie as required."""
-    level = rest(comparison.confidence or 0.0)
+    level = rest(comparison.confidence or 0.0) / over
     if not pairs.has_test:
         reason = (
             f"{comparison.metric} has no known range, so that no number of {pairs.unit} bounds the "
@@ -198,6 +206,10 @@ def _described(comparison: CompareCheck, unit: str, numbers: dict[str, Any], lev
         return "  one number a side: a difference without interval or p-value"
     tests = numbers.get("tests", {})
     parts = [f"{test} p={p:.2g}" for test, p in tests.items()] or ["no p-value"]
+    if "p_adjusted" in numbers:
+        parts.append(
+            f"{numbers['p_adjusted']:.2g} corrected over {numbers['corrected_over']} checks"
+        )
     if numbers["gained"] is not None:
         parts.append(
             f"right with {comparison.subject} alone {numbers['gained']}, with {comparison.than} "

@@ -6,6 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.hypotheses import rest
+from pytest_eac.judging.suite import suite_size, tested
 from pytest_eac.spec.schema.abilities import BUILT_IN
 from pytest_eac.stats.power import chance_of_no_more_loss, least_above
 
@@ -25,8 +26,8 @@ def loss_forecasts(spec: Spec) -> Iterator[str]:
     without reading data, with which chance the check passes where one item in a hundred is lost.
     The level is that of the strictest correction among the checks of a chain.
     """
-    sure = sum(getattr(each, "confidence", None) is not None for _, each in spec.checks.named())
-    factor = 1 if spec.stats.correction == "none" else sure
+    sure = suite_size([spec]) or len(tested(spec.checks))
+    factor = 1 if (spec.stats.correction, spec.stats.suite) == ("none", "none") else sure
     for name, bounds in spec.checks.abilities.items():
         if bounds.loses_at_most is None or bounds.confidence is None:
             continue
@@ -40,7 +41,7 @@ def loss_forecasts(spec: Spec) -> Iterator[str]:
         n = _items(name, bounds)
         if n is not None:
             chance = chance_of_no_more_loss(n, most, level=level, lost=_LOST)
-            line += f"; with {n:,} items, of which 1% are lost, it passes {chance:.0%} of the time"
+            line += f"; with {n:,} items it passes {100 * chance:.0f} times in 100 if 1% are lost"
         yield line
 
 

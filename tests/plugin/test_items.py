@@ -14,7 +14,7 @@ import pytest
 
 from pytest_eac.plugin import pytest_xdist_make_scheduler
 from pytest_eac.records.results_file import SCHEMA
-from pytest_eac.stats.intervals import wilson
+from pytest_eac.stats.means import mean_interval
 from pytest_eac.store import read_record
 from tests.conftest import TINY_LLAMA
 
@@ -346,7 +346,7 @@ def test_a_check_that_few_edits_cannot_decide_is_skipped_with_the_number_needed(
         [
             "chain * check * n * p corr. * corrected verdict",
             "eac-s0 * efficacy * 2 * 0.16 * 0.16 * holm over 2 undecided",
-            "*efficacy of eac-s0: undecided: needs about 4 edits; 1.000 (n=2 edits, *",
+            "*efficacy of eac-s0: undecided: needs about 40 edits (at the least 5); 1.000 (n=2 *",
         ]
     )
     specs.run("--eac-require").assert_outcomes(passed=2, failed=1)
@@ -361,7 +361,21 @@ def test_the_correction_is_over_the_checks_of_the_spec_whichever_are_selected(
     )
     (chain,) = read_record(specs.pytester.path / "results.json").chains
     (verdict,) = chain.verdicts
-    assert (verdict.check, verdict.corrected_over, verdict.needs) == ("efficacy", 2, 4)
+    assert (verdict.check, verdict.corrected_over, verdict.needs) == ("efficacy", 2, 40)
+
+
+def test_a_suite_is_corrected_over_all_its_specs_whichever_are_selected(specs: Specs) -> None:
+    """Two specs with two confident checks each, and one spec that takes no part."""
+    for each in ("one", "two"):
+        specs.write(CONFIDENT, more="stats: {suite: holm}", name=f"{each}.eac.yaml")
+    specs.write(CONFIDENT, name="apart.eac.yaml")
+    specs.run("--eac-results=results.json", "-k", "not two")
+    chains = read_record(specs.pytester.path / "results.json").chains
+    found = {
+        chain.spec: {each.corrected_over for each in chain.verdicts if each.p is not None}
+        for chain in chains
+    }
+    assert found == {"apart.eac.yaml": {2}, "one.eac.yaml": {4}}
 
 
 def test_intervals_are_at_the_level_that_the_spec_asks_for(specs: Specs) -> None:
@@ -371,7 +385,7 @@ def test_intervals_are_at_the_level_that_the_spec_asks_for(specs: Specs) -> None
     result.stdout.fnmatch_lines(["  80% interval *"])
     (chain,) = read_record(specs.pytester.path / "results.json").chains
     efficacy = chain.checkpoints[-1].metrics["efficacy"]
-    assert (efficacy.low, efficacy.high) == wilson(1.0, 2, confidence=0.8)
+    assert (efficacy.low, efficacy.high) == mean_interval([1.0, 1.0], confidence=0.8)
     root = ElementTree.parse(specs.pytester.path / "out.xml").getroot()
     told = {each.get("name"): each.get("value") for each in root.iter("property")}
     assert told["eac_n"] == "2"
