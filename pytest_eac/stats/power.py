@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 POWER = 0.8
 """The chance with which a test is to reject, where nothing else is said."""
-_DRAWS = 2000
+_DRAWS = 1000
 # Quantiles of a true share, which stand for all.
-_MIDDLES = (np.arange(200) + 0.5) / 200
-# Counts that are looked at: each of the first, and from there on steps of about 1 %.
-_EACH = 300
+_MIDDLES = (np.arange(100) + 0.5) / 100
+# Counts that are looked at: each of the first, and from there on steps of about 2 %.
+_EACH = 200
 _MOST = 100_000
-_COUNTS = np.unique(np.concatenate([np.arange(1, _EACH), np.geomspace(_EACH, _MOST, 500).round()]))
+_COUNTS = np.unique(np.concatenate([np.arange(1, _EACH), np.geomspace(_EACH, _MOST, 300).round()]))
 
 
 def least_above(top: float, limit: float, *, level: float, low: float = 0.0) -> int | None:

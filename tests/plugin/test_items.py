@@ -346,7 +346,7 @@ def test_a_check_that_few_edits_cannot_decide_is_skipped_with_the_number_needed(
         [
             "chain * check * n * p corr. * corrected verdict",
             "eac-s0 * efficacy * 2 * 0.16 * 0.16 * holm over 2 undecided",
-            "*efficacy of eac-s0: undecided: needs about 40 edits (at the least 5); 1.000 (n=2 *",
+            "*efficacy of eac-s0: undecided: needs about 28 edits (at the least 4); 1.000 (n=2 *",
         ]
     )
     specs.run("--eac-require").assert_outcomes(passed=2, failed=1)
@@ -361,7 +361,7 @@ def test_the_correction_is_over_the_checks_of_the_spec_whichever_are_selected(
     )
     (chain,) = read_record(specs.pytester.path / "results.json").chains
     (verdict,) = chain.verdicts
-    assert (verdict.check, verdict.corrected_over, verdict.needs) == ("efficacy", 2, 40)
+    assert (verdict.check, verdict.corrected_over, verdict.needs) == ("efficacy", 2, 28)
 
 
 def test_a_suite_is_corrected_over_all_its_specs_whichever_are_selected(specs: Specs) -> None:
