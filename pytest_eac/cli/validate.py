@@ -11,6 +11,7 @@ from pytest_eac.untrusted_text import say
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from pytest_eac.spec.spec import Spec
 
@@ -22,7 +23,6 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Report all problems of all specs, and their warnings, which do not fail."""
-    from pytest_eac.judging.loss_forecasts import loss_forecasts
     from pytest_eac.spec.detect import find_specs
 
     failed = False
@@ -45,9 +45,17 @@ def run(chosen: argparse.Namespace) -> int:
                 if spec.warnings:
                     counts += f", {_count(len(spec.warnings), 'warning')}"
                 say(f"{file}: ok, {counts}")
-                for line in loss_forecasts(spec):
+                for line in _forecasts(spec):
                     say(f"  {line}")
     return int(failed)
+
+
+def _forecasts(spec: Spec) -> Iterator[str]:
+    """Yield what checks of a bound on a loss can show; scipy is imported for these alone."""
+    if any(each.loses_at_most is not None for each in spec.checks.abilities.values()):
+        from pytest_eac.judging.loss_forecasts import loss_forecasts
+
+        yield from loss_forecasts(spec)
 
 
 def _count(number: int, what: str) -> str:

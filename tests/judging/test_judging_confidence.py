@@ -188,3 +188,29 @@ def test_scores_that_are_no_shares_leave_an_ability_undecided() -> None:
         scored([1.5, 2.0], [1.5, 2.0]), {"abilities": {"nli": {"keep": 0.1, "confidence": 0.9}}}
     )
     assert (found.outcome, found.p) == ("undecided", None)
+
+
+@pytest.mark.parametrize(
+    ("lost", "bound", "outcome"),
+    [(0, 0.03, "passed"), (2, 0.03, "undecided"), (4, 0.03, "failed"), (2, 0.1, "passed")],
+)
+def test_a_bound_on_the_loss_passes_only_where_the_data_rule_out_a_larger_one(
+    lost: int, bound: float, outcome: str
+) -> None:
+    """Of 100 items; .97 ** 100 is .048, and two losses where 10 % are allowed are p = .002."""
+    measured = scored([1.0] * 90 + [0.0] * 10, [1.0] * (90 - lost) + [0.0] * (10 + lost))
+    asked = {"nli": {"loses_at_most": bound, "confidence": 0.95}}
+    [found] = judged(measured, {"abilities": asked})
+    assert found.outcome == outcome
+    assert found.p == pytest.approx(p_above([0.0] * (100 - lost) + [-1.0] * lost, -bound, low=-1.0))
+    assert found.observed == pytest.approx(lost / 100)
+    assert f"lost 0.0{lost}" in found.message
+    assert f"required at most {bound:g} lost with confidence 0.95" in found.message
+    assert ("(at the least 99); " in found.message) == (outcome == "undecided")
+
+
+def test_a_loss_without_a_confidence_is_the_number_alone() -> None:
+    measured = scored([1.0] * 10, [1.0] * 9 + [0.0])
+    for bound, outcome in ((0.1, "passed"), (0.09, "failed")):
+        [found] = judged(measured, {"abilities": {"nli": {"loses_at_most": bound}}})
+        assert (found.outcome, found.p) == (outcome, None)

@@ -5,7 +5,12 @@ import pytest
 from scipy.stats import betabinom, binom
 
 from pytest_eac.stats.means import p_above
-from pytest_eac.stats.power import least_above, needed_above, needed_signs
+from pytest_eac.stats.power import (
+    chance_of_no_more_loss,
+    least_above,
+    needed_above,
+    needed_signs,
+)
 
 
 def right(hits: int, n: int) -> list[float]:
@@ -119,3 +124,17 @@ def test_pairs_of_right_and_wrong_reject_with_the_stated_chance() -> None:
 def test_signs_alone_ask_for_some_pairs_however_clear_the_difference() -> None:
     assert needed_signs(2000, 0, 0, level=0.05) == 5  # 2 ** -5 < 0.05 < 2 ** -4
     assert needed_signs(3, 3, 10, level=0.05) is None
+
+
+@pytest.mark.parametrize("n", [50, 99, 100, 400])
+@pytest.mark.parametrize("lost", [0.0, 0.01, 0.03])
+def test_the_chance_to_rule_out_a_loss_is_that_of_the_test(n: int, lost: float) -> None:
+    """Summed over how many items are lost, each tested."""
+    expected = sum(
+        binom.pmf(gone, n, lost)
+        for gone in range(min(n, 30))
+        if p_above([0.0] * (n - gone) + [-1.0] * gone, -0.03, low=-1.0) <= 0.05
+    )
+    found = chance_of_no_more_loss(n, 0.03, level=0.05, lost=lost)
+    assert found == pytest.approx(expected)
+    assert found <= 0.05 or lost < 0.03
