@@ -52,7 +52,8 @@ def test_validate_says_what_a_bound_on_a_loss_needs_and_how_often_it_will_pass(
     """.97 ** 99 is just below .05: of 120 items none may be lost, and .99 ** 120 is .30."""
     checks = (
         "checks: {abilities: {qa: {loses_at_most: 0.03, confidence: 0.95}, "
-        "nli: {loses_at_most: 0.1}, reading: {loses_at_most: 0.1, confidence: 0.95, data: mine.jsonl}}}\n"
+        "nli: {loses_at_most: 0.1}, "
+        "reading: {loses_at_most: 0.1, confidence: 0.95, data: mine.jsonl}}}\n"
     )
     (tmp_path / "mine.jsonl").write_text("")
     file = write(tmp_path / "harm.eac.yaml", GOOD + checks + "stats: {correction: none}\n")

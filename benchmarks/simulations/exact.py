@@ -192,10 +192,11 @@ def power(_: int) -> Iterator[str]:
         (0.5, 0.6, 50),
     ):
         cells = []
-        for estimate in (
+        estimates: tuple[Callable[[int], int | None], ...] = (
             lambda hits: exact_before.needed_above(hits, n, limit),  # noqa: B023
             lambda hits: needed_above([1.0] * hits + [0.0] * (n - hits), limit, level=LEVEL),  # noqa: B023
-        ):
+        )
+        for estimate in estimates:
             told = passed = 0.0
             for hits in range(n + 1):
                 if binom.sf(hits - 1, n, limit) <= LEVEL or hits <= n * limit:

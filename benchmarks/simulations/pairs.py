@@ -46,9 +46,9 @@ def main() -> None:
             true = partial_rank_correlation(x, y, time) or 0.0
             ends: list[list[tuple[float, float]]] = [[], []]
             for _ in range(runs):
-                *points, method, pair = trajectories(generator, pairs, together)
+                x, y, time, method, pair = trajectories(generator, pairs, together)
                 for side, groups in enumerate((method, pair)):
-                    found = over_groups(partial_rank_correlation, *points, groups)
+                    found = over_groups(partial_rank_correlation, x, y, time, groups)
                     if found and found.low is not None and found.high is not None:
                         ends[side].append((found.low, found.high))
             cells = [

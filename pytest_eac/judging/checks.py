@@ -12,7 +12,7 @@ from pytest_eac.judging.growth import growth
 from pytest_eac.judging.growth_checks import judge_growth, outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
-from pytest_eac.judging.suite import tested
+from pytest_eac.judging.suite import confident_checks
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.spec.schema.checks import AnyBounds, Bounds, Checks, NumberBounds, Stats
@@ -53,7 +53,7 @@ def judge(
     alone = {name: judge_one(chain, name, bounds, grown=grown) for name, bounds in checks.named()}
     p_values = {name: each.p for name, each in alone.items() if each.p is not None}
     found = zip(p_values, adjust(list(p_values.values()), method), strict=True)
-    share = suite / len(tested(checks)) if suite else 1.0
+    share = suite / len(confident_checks(checks)) if suite else 1.0
     over = suite or len(p_values)
     for name, each in found:
         p, factor = min(1.0, each.p * share), each.factor * share

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.hypotheses import rest
-from pytest_eac.judging.suite import suite_size, tested
+from pytest_eac.judging.suite import confident_checks, suite_size
 from pytest_eac.spec.schema.abilities import BUILT_IN
 from pytest_eac.stats.power import chance_of_no_more_loss, least_above
 
@@ -26,7 +26,7 @@ def loss_forecasts(spec: Spec) -> Iterator[str]:
     without reading data, with which chance the check passes where one item in a hundred is lost.
     The level is that of the strictest correction among the checks of a chain.
     """
-    sure = suite_size([spec]) or len(tested(spec.checks))
+    sure = suite_size([spec]) or len(confident_checks(spec.checks))
     factor = 1 if (spec.stats.correction, spec.stats.suite) == ("none", "none") else sure
     for name, bounds in spec.checks.abilities.items():
         if bounds.loses_at_most is None or bounds.confidence is None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _CORRECTED_GROWTH = ("deviation-exponent", "deviation-slope")
 
 
-def tested(checks: Checks) -> tuple[str, ...]:
+def confident_checks(checks: Checks) -> tuple[str, ...]:
     """Return the checks of a chain that have a confidence; alarms of growth are not corrected."""
     return tuple(
         name
@@ -45,5 +45,5 @@ def suite_size(specs: Sequence[Spec], *, released: bool = False) -> int:
         if spec.stats.suite == "holm":
             chains = 1 if released else len(spec.methods) * len(spec.seeds)
             compared = sum(each.confidence is not None for each in spec.checks.compare)
-            total += chains * len(tested(spec.checks)) + (0 if released else compared)
+            total += chains * len(confident_checks(spec.checks)) + (0 if released else compared)
     return total

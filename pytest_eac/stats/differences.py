@@ -149,6 +149,6 @@ def _mean(gaps: Any, *, shares: bool, confidence: float, seed: int) -> Interval:
     if len(set(values)) == 1:
         return Interval(value=value, low=None, high=None)
     if len(values) < _FEW:
-        low, high = student(values, confidence=confidence) or (None, None)
-        return Interval(value=value, low=low, high=high)
+        ends = student(values, confidence=confidence) or (None, None)
+        return Interval(value=value, low=ends[0], high=ends[1])
     return resampled(lambda column: column.mean(axis=-1), values, confidence=confidence, seed=seed)
