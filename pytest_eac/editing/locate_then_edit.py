@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from pytest_eac.editing.diagnostics import diagnose
 from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
 from pytest_eac.editing.layers import chosen_layers
@@ -102,7 +103,8 @@ def locate_then_edit(
             problem.delta(recipe.filter(delta.dense, problem.weight, problem.options))
             for delta, problem in zip(deltas, problems, strict=True)
         ]
-    return Solved(deltas=tuple(deltas), values=tuple(values), state=state)
+    diagnostics = diagnose(problems, values)
+    return Solved(deltas=tuple(deltas), values=tuple(values), state=state, diagnostics=diagnostics)
 
 
 def _prepared(
@@ -167,7 +169,8 @@ class _Solver:
             except NonFiniteError as error:
                 edit = None if error.edit is None else chunk[error.edit]
                 raise NonFiniteError(str(error), edit=edit) from error
-            values.update(zip(chunk, solved, strict=True))
+            placed = (replace(value, site=self.site) for value in solved)
+            values.update(zip(chunk, placed, strict=True))
         return [values[index] for index in range(len(prompts))]
 
     def objective(self, prompts: Sequence[EditPrompts]) -> Objective:

@@ -13,6 +13,28 @@ _SHARES = (0.1, 0.5, 0.9, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NullSpace:
+    """The directions in which other texts' keys have (almost) no share.
+
+    Attributes:
+        basis: orthonormal columns, (d_in, rank), float64.
+        energy: the directions' share of the trace of ``C``.
+    """
+
+    basis: Tensor
+    energy: float
+
+    @property
+    def rank(self) -> int:
+        """The number of directions."""
+        return self.basis.shape[1]
+
+    def project(self, keys: Tensor) -> Tensor:
+        """Return ``P keys``, (d_in, n) in float64."""
+        return self.basis @ (self.basis.T @ keys.double())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Moment:
     """The second moment of one module's inputs.
 
@@ -23,6 +45,8 @@ class Moment:
             diagonal's mean.
         corpus: the name of the texts.
         corpus_sha256: the hash that identifies them.
+        half: the same of every other batch of the texts, if there are few tokens.
+        half_tokens: how many inputs that is the mean of.
     """
 
     matrix: Tensor
@@ -30,7 +54,11 @@ class Moment:
     ridge: float
     corpus: str = ""
     corpus_sha256: str = ""
-    _kept: dict[object, Tensor] = field(default_factory=dict)
+    half: Tensor | None = None
+    half_tokens: int = 0
+    _factors: dict[tuple[float, float], Tensor] = field(default_factory=dict)
+    _spaces: dict[tuple[float | None, float | None], NullSpace] = field(default_factory=dict)
+    _values: list[Tensor] = field(default_factory=list)
 
     def regularised(self) -> Tensor:
         """``C + ridge * mean(diag C) * I``; (d_in, d_in)."""
@@ -46,7 +74,7 @@ class Moment:
             EditError: the matrix is singular: too few tokens for too small a ridge.
         """
         key = (weight, identity)
-        if key not in self._kept:
+        if key not in self._factors:
             matrix = weight * self.regularised()
             matrix.diagonal().add_(identity)
             factor, failed = torch.linalg.cholesky_ex(matrix)
@@ -55,35 +83,94 @@ class Moment:
                     f"the covariance of {self.tokens} tokens is singular ({len(matrix)} "
                     f"dimensions, ridge {self.ridge:g}); give more text or a larger ridge"
                 )
-            self._kept[key] = factor
-        return torch.cholesky_solve(right.double(), self._kept[key])
+            self._factors[key] = factor
+        return torch.cholesky_solve(right.double(), self._factors[key])
+
+    def whiten(self, right: Tensor) -> Tensor:
+        """Return ``C^-1 right`` with the regularised ``C``, by whatever factorisation there is.
+
+        Raises:
+            EditError: see :meth:`solve`.
+        """
+        weight = next((weight for weight, identity in self._factors if not identity), 1.0)
+        return weight * self.solve(right, weight=weight)
+
+    @property
+    def token_ratio(self) -> float:
+        """Tokens for each dimension."""
+        return self.tokens / len(self.matrix)
+
+    def eigenvalues(self) -> Tensor:
+        """Return those of ``C`` (no ridge), ascending; computed once."""
+        if not self._values:
+            self._values.append(torch.linalg.eigvalsh(self.matrix))
+        return self._values[0]
+
+    def condition(self) -> float | None:
+        """Return the condition number of the regularised ``C``; ``None`` if it is singular."""
+        values = self.eigenvalues() + self.ridge * self.matrix.diagonal().mean()
+        least, most = float(values[0]), float(values[-1])
+        precision = len(values) * torch.finfo(values.dtype).eps
+        return most / least if least > precision * most else None
 
     def describe(self) -> str:
         """Say what it was measured on, and how its eigenvalues lie."""
-        values = torch.linalg.eigvalsh(self.matrix)
         return (
             f"{len(self.matrix)} dimensions, {self.tokens} tokens, eigenvalues at "
-            f"{_quantiles(values)} (ridge: {self.ridge * float(self.matrix.diagonal().mean()):.2g})"
+            f"{_quantiles(self.eigenvalues())} "
+            f"(ridge: {self.ridge * float(self.matrix.diagonal().mean()):.2g})"
         )
 
-    def project(self, keys: Tensor, threshold: float) -> Tensor:
-        """Project on the eigenvectors of ``C`` (no ridge) with an eigenvalue below ``threshold``.
+    def null_space(self, *, energy: float | None = None, threshold: float | None = None) -> NullSpace:
+        """Return the span of the eigenvectors of ``C`` (no ridge) with the least eigenvalues.
+
+        Args:
+            energy: largest share of the trace of ``C`` that they may have together.
+            threshold: in place of that, what their eigenvalues are below.
 
         Raises:
-            EditError: none, or all, of the eigenvalues are below it.
+            EditError: these are none, or all, of the eigenvectors.
         """
-        key = ("eigenvectors", threshold)
-        if key not in self._kept:
+        key = (energy, threshold)
+        if key not in self._spaces:
             values, vectors = torch.linalg.eigh(self.matrix)
-            below = values < threshold
-            if not bool(below.any()) or bool(below.all()):
-                raise EditError(
-                    f"threshold {threshold:g}: {int(below.sum())} of {len(values)} directions are "
-                    f"below it, so nothing would be projected; eigenvalues at {_quantiles(values)}"
-                )
-            self._kept[key] = vectors[:, below]
-        basis = self._kept[key]
-        return basis @ (basis.T @ keys.double())
+            if not self._values:
+                self._values.append(values)
+            self._spaces[key] = _least(values, vectors, energy=energy, threshold=threshold)
+        return self._spaces[key]
+
+    def held_out_energy(self, *, energy: float | None = None, threshold: float | None = None) -> float | None:
+        """Return what a text not seen has in the null space, as a share of its energy.
+
+        The null space is that of one half of the text, the energy that of the other. ``None``
+        without halves, and where a half has no null space.
+        """
+        if self.half is None:
+            return None
+        whole, part = self.tokens * self.matrix, self.half_tokens * self.half
+        other = (whole - part) / (self.tokens - self.half_tokens)
+        found = []
+        for seen, unseen in ((self.half, other), (other, self.half)):
+            try:
+                space = _least(*torch.linalg.eigh(seen), energy=energy, threshold=threshold)
+            except EditError:
+                return None
+            inside = (space.basis * (unseen @ space.basis)).sum()
+            found.append(float(inside / unseen.trace()))
+        return sum(found) / 2
+
+
+def _least(values: Tensor, vectors: Tensor, *, energy: float | None, threshold: float | None) -> NullSpace:
+    """Return the span of the eigenvectors with the least of some ascending eigenvalues."""
+    shares = values.clamp_min(0).cumsum(0) / values.clamp_min(0).sum()
+    kept = shares <= energy if energy is not None else values < (threshold or 0)
+    if not bool(kept.any()) or bool(kept.all()):
+        option = f"threshold {threshold}" if energy is None else f"energy {energy:g}"
+        raise EditError(
+            f"{option}: {int(kept.sum())} of {len(values)} directions are below it, so nothing "
+            f"would be projected; eigenvalues at {_quantiles(values)}"
+        )
+    return NullSpace(basis=vectors[:, kept], energy=float(shares[kept][-1]))
 
 
 def _quantiles(values: Tensor) -> str:

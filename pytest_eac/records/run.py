@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from pytest_eac.records.checkpoint_diff import Changes  # noqa: TC001 - read back by its annotations
+from pytest_eac.records.diagnostics import Diagnostics  # noqa: TC001 - likewise
 from pytest_eac.strict_json import (  # noqa: TC001 - likewise
     Count,
     Level,
@@ -288,6 +289,8 @@ class EditCost:
         score: efficacy right after the edit, also of an edit that does not count.
         cached: whether the edit was taken from the cache; what it cost is then what it cost when it
             was solved.
+        diagnostics: how well its problem was posed, and whether its value was met; ``None`` for
+            methods that solve for no value, and for those that do not say.
     """
 
     seconds: Size
@@ -301,6 +304,7 @@ class EditCost:
     swallowed: Share
     score: Share | None
     cached: bool = False
+    diagnostics: Diagnostics | None = None
 
 
 class ChainKey(NamedTuple):

@@ -83,7 +83,9 @@ def resolve_settings(choice: MethodChoice, shape: Mapping[str, Any]) -> MethodSe
     for settings in presets:
         for part in _parts(choice.base, method):
             _lay_over(merged, settings.get(part, {}))
-    _lay_over(merged, choice.model_dump(exclude_unset=True, exclude={"options"}))
+    given = choice.model_dump(exclude_unset=True, exclude={"options"})
+    _make_way(merged["update"], given.get("update", {}), method)
+    _lay_over(merged, given)
     if not merged.get("layers"):
         raise SettingsError(_no_layer(choice.base, shape))
     resolved = MethodSettings(**_without_the_unused(merged, method), options=choice.options)
@@ -113,6 +115,14 @@ def _without_the_unused(merged: dict[str, Any], method: Method) -> dict[str, Any
     if not method.covariance or merged.get("covariance") == "none":
         merged["covariance"] = None
     return merged
+
+
+def _make_way(preset: dict[str, Any], given: Mapping[str, Any], method: Method) -> None:
+    """Drop what a preset has where the spec gives an alternative to it."""
+    alternatives: tuple[str, ...] = getattr(method.update, "alternatives", ())
+    if any(name in given for name in alternatives):
+        for name in alternatives:
+            preset.pop(name, None)
 
 
 def _lay_over(base: dict[str, Any], top: Mapping[str, Any]) -> None:
