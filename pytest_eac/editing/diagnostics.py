@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from pytest_eac.editing.keys import read_outputs
+from pytest_eac.editing.moment import projects
 from pytest_eac.editing.prompts import prepare
 from pytest_eac.errors import EditError
 from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
 
 
-def diagnose(problems: Sequence[Problem], values: Sequence[Value]) -> tuple[Diagnostics, ...]:
+def diagnostics_of(problems: Sequence[Problem], values: Sequence[Value]) -> tuple[Diagnostics, ...]:
     """Return what is known of each edit of an update before it is written.
 
     Args:
@@ -57,9 +58,8 @@ def _of_matrix(problem: Problem) -> list[MatrixDiagnostics]:
         whitened = None
         with suppress(EditError):  # C is singular, and the method does not divide by it
             whitened = moment.whiten(keys)
-        null_space = getattr(problem.options, "null_space", None)
-        if null_space is not None:
-            space = null_space(moment)
+        if projects(problem.options):
+            space = problem.options.null_space(moment)
             found = replace(found, rank=space.rank, energy=space.energy)
             shares = (space.basis.T @ keys).square().sum(dim=0) / keys.square().sum(dim=0)
     each = range(keys.shape[1])

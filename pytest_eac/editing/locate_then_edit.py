@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from pytest_eac.editing.diagnostics import diagnose
+from pytest_eac.editing.diagnostics import diagnostics_of
 from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
 from pytest_eac.editing.layers import chosen_layers
@@ -103,7 +103,7 @@ def locate_then_edit(
             problem.delta(recipe.filter(delta.dense, problem.weight, problem.options))
             for delta, problem in zip(deltas, problems, strict=True)
         ]
-    diagnostics = diagnose(problems, values)
+    diagnostics = diagnostics_of(problems, values)
     return Solved(deltas=tuple(deltas), values=tuple(values), state=state, diagnostics=diagnostics)
 
 

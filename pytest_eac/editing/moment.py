@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,6 +11,21 @@ from torch import Tensor
 from pytest_eac.errors import EditError
 
 _SHARES = (0.1, 0.5, 0.9, 1.0)
+TOKENS_PER_INPUT = 10
+"""With fewer tokens, other texts lie elsewhere than the one that was measured."""
+
+
+def is_few(tokens: int, inputs: int) -> bool:
+    """Say whether so many tokens are few for a second moment of so many inputs."""
+    return tokens < TOKENS_PER_INPUT * inputs
+
+
+def projects(options: Any) -> bool:
+    """Say whether a method with these options under ``update`` writes to a null space alone.
+
+    Their model then has a method ``null_space(moment)`` that returns the :class:`NullSpace`.
+    """
+    return hasattr(options, "null_space")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -45,7 +61,8 @@ class Moment:
             diagonal's mean.
         corpus: the name of the texts.
         corpus_sha256: the hash that identifies them.
-        half: the same of every other batch of the texts, if there are few tokens.
+        half: the same of every other row of the texts (a row is a text, or part of a long one);
+            ``None`` unless there are few tokens and it was asked for.
         half_tokens: how many inputs that is the mean of.
     """
 
@@ -121,7 +138,9 @@ class Moment:
             f"(ridge: {self.ridge * float(self.matrix.diagonal().mean()):.2g})"
         )
 
-    def null_space(self, *, energy: float | None = None, threshold: float | None = None) -> NullSpace:
+    def null_space(
+        self, *, energy: float | None = None, threshold: float | None = None
+    ) -> NullSpace:
         """Return the span of the eigenvectors of ``C`` (no ridge) with the least eigenvalues.
 
         Args:
@@ -139,35 +158,58 @@ class Moment:
             self._spaces[key] = _least(values, vectors, energy=energy, threshold=threshold)
         return self._spaces[key]
 
-    def held_out_energy(self, *, energy: float | None = None, threshold: float | None = None) -> float | None:
-        """Return what a text not seen has in the null space, as a share of its energy.
-
-        The null space is that of one half of the text, the energy that of the other. ``None``
-        without halves, and where a half has no null space.
-        """
-        if self.half is None:
+    def halves(self) -> tuple[Moment, Moment] | None:
+        """Return the second moments of the two halves of the text, where they were measured."""
+        if self.half is None or not 0 < self.half_tokens < self.tokens:
             return None
-        whole, part = self.tokens * self.matrix, self.half_tokens * self.half
-        other = (whole - part) / (self.tokens - self.half_tokens)
-        found = []
-        for seen, unseen in ((self.half, other), (other, self.half)):
-            try:
-                space = _least(*torch.linalg.eigh(seen), energy=energy, threshold=threshold)
-            except EditError:
-                return None
-            inside = (space.basis * (unseen @ space.basis)).sum()
-            found.append(float(inside / unseen.trace()))
-        return sum(found) / 2
+        rest = self.tokens - self.half_tokens
+        other = (self.tokens * self.matrix - self.half_tokens * self.half) / rest
+        return (
+            replace(self, matrix=self.half, tokens=self.half_tokens, half=None, **_fresh()),
+            replace(self, matrix=other, tokens=rest, half=None, **_fresh()),
+        )
 
 
-def _least(values: Tensor, vectors: Tensor, *, energy: float | None, threshold: float | None) -> NullSpace:
+def _fresh() -> dict[str, Any]:
+    return {"_factors": {}, "_spaces": {}, "_values": []}
+
+
+def held_out_energy(options: Any, moment: Moment) -> tuple[float, float] | None:
+    """Return how much of its energy a text has in the null space that is that of another text.
+
+    The null space of one half of the text is held against the other, both ways.
+
+    Args:
+        options: of a method that projects (:func:`projects`).
+        moment: with halves.
+
+    Returns:
+        The share of the energy of the half not seen, and of the half seen; ``None`` without
+        halves, and where one of them has no null space.
+    """
+    if (halves := moment.halves()) is None:
+        return None
+    found = []
+    for seen, unseen in (halves, halves[::-1]):
+        try:
+            space: NullSpace = options.null_space(seen)
+        except EditError:
+            return None
+        inside = (space.basis * (unseen.matrix @ space.basis)).sum() / unseen.matrix.trace()
+        found.append((float(inside), space.energy))
+    return sum(each for each, _ in found) / 2, sum(each for _, each in found) / 2
+
+
+def _least(
+    values: Tensor, vectors: Tensor, *, energy: float | None, threshold: float | None
+) -> NullSpace:
     """Return the span of the eigenvectors with the least of some ascending eigenvalues."""
     shares = values.clamp_min(0).cumsum(0) / values.clamp_min(0).sum()
     kept = shares <= energy if energy is not None else values < (threshold or 0)
     if not bool(kept.any()) or bool(kept.all()):
         option = f"threshold {threshold}" if energy is None else f"energy {energy:g}"
         raise EditError(
-            f"{option}: {int(kept.sum())} of {len(values)} directions are below it, so nothing "
+            f"{option}: {int(kept.sum())} of {len(values)} directions may be written to, so nothing "
             f"would be projected; eigenvalues at {_quantiles(values)}"
         )
     return NullSpace(basis=vectors[:, kept], energy=float(shares[kept][-1]))

@@ -15,6 +15,7 @@ from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
+from pytest_eac.editing.moment import projects
 from pytest_eac.editing.prompts import make_contexts
 from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.errors import SpoiledModelError
@@ -25,6 +26,7 @@ from pytest_eac.measuring.checkpoint import edit_cost, find_metrics, measure_che
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.edited_layers import settle
 from pytest_eac.measuring.feasibility import require_possible, require_room
+from pytest_eac.measuring.notes import chain_notes
 from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.time_left import Pace
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited
@@ -127,6 +129,7 @@ def run_chain(
             loaded,
             modules,
             settings.covariance,
+            halves=projects(settings.update),
             cache=statistics,
             progress=partial(_report_covariance, report, count, Pace()),
         )
@@ -136,6 +139,7 @@ def run_chain(
         contexts=contexts,
         covariance=_describe_moments(moments),
         batch=spec.batch,
+        notes=chain_notes(settings, loaded.shape, moments),
     )
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SCHEMA = 2
-LAYOUT = "f639eb0ca9606de3f9b649e55ab724196399f39aded417932b87acbd75a4b35f"
+LAYOUT = "c499fd9149e9395f098121ca3fd9a3c08269e1cfc1d2635527727a7204b249db"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
 NOT_STORED = "text not stored"

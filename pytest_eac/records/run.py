@@ -452,6 +452,7 @@ class ChainResults:
         confidence: the level of all intervals in it.
         orders: those tried besides the written one.
         verdicts: what the checks said.
+        notes: what to know before comparing its numbers with others, a sentence each.
     """
 
     spec: str
@@ -474,6 +475,7 @@ class ChainResults:
     confidence: Level = 0.95
     orders: tuple[OrderRun, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

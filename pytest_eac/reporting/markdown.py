@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
+from pytest_eac.judging.written import HEADINGS, LEGEND, noted, written_rows
 from pytest_eac.untrusted_text import fenced, line, markdown, markup
 
 if TYPE_CHECKING:
@@ -50,6 +51,10 @@ def summary(
             if excluded := excluded_text(chain):
                 lines += [markdown(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
+        if written := written_rows(mine):
+            lines += [markdown(LEGEND), "", *table(("chain", *HEADINGS), written), ""]
+        for note in noted(mine):
+            lines += [markdown(note), ""]
     if unfinished:
         lines += ["### Stopped by an error", ""]
         lines += [f"- {markdown(f'{each.chain.spec}: {each.brief}')}" for each in unfinished]

@@ -27,6 +27,21 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PresetCovariance:
+    """What the covariance was measured on that a preset's numbers were found with.
+
+    Attributes:
+        documents: of Wikipedia, where the source counts these.
+        tokens: of the built-in corpus, where the numbers were found by this project.
+        ridge: as in a spec; the published code has none.
+    """
+
+    documents: int | None = None
+    tokens: int | None = None
+    ridge: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPreset:
     """Hyperparameters known for one model, recognised by its shape.
 
@@ -38,6 +53,7 @@ class ModelPreset:
     match: Mapping[str, Any]
     source: str
     settings: Mapping[str, Mapping[str, Any]]
+    covariance: PresetCovariance
 
 
 def _read_preset(name: str) -> dict[str, Any]:
@@ -51,7 +67,11 @@ def model_presets() -> tuple[ModelPreset, ...]:
     """Return the presets that ship with the package."""
     folder = resources.files("pytest_eac.spec") / "presets" / "models"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return tuple(ModelPreset(**_read_preset(f"models/{name}")) for name in names)
+    found = (_read_preset(f"models/{name}") for name in names)
+    return tuple(
+        ModelPreset(**{**data, "covariance": PresetCovariance(**data["covariance"])})
+        for data in found
+    )
 
 
 def find_model_preset(shape: Mapping[str, Any]) -> ModelPreset | None:

@@ -10,6 +10,7 @@ from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import growth
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
+from pytest_eac.judging.written import HEADINGS, LEGEND, noted, written_rows
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import chain_charts, formatting
 from pytest_eac.reporting.html.edit_table import script_data
@@ -77,6 +78,10 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         style=chain_charts.style,
         changes=_changes,
         excluded=excluded_text,
+        written_rows=written_rows,
+        written_headings=HEADINGS,
+        written_legend=LEGEND,
+        noted=noted,
         metrics_of=metrics_of,
     )
 
