@@ -209,8 +209,8 @@ def _least(
     if not bool(kept.any()) or bool(kept.all()):
         option = f"threshold {threshold}" if energy is None else f"energy {energy:g}"
         raise EditError(
-            f"{option}: {int(kept.sum())} of {len(values)} directions may be written to, so nothing "
-            f"would be projected; eigenvalues at {_quantiles(values)}"
+            f"{option}: {int(kept.sum())} of {len(values)} directions may be written to, so "
+            f"nothing would be projected; eigenvalues at {_quantiles(values)}"
         )
     return NullSpace(basis=vectors[:, kept], energy=float(shares[kept][-1]))
 
