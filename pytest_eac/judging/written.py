@@ -110,13 +110,4 @@ def _number(number: float | None) -> str:
 
 
 def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.2g}%" if share < 1 else f"{100 * share:.0f}%"
-
-
-def noted(chains: Sequence[Chain]) -> list[str]:
-    """Return what to know of chains before their numbers are compared, each note once."""
-    notes: dict[str, list[str]] = {}
-    for chain in chains:
-        for note in chain.notes:
-            notes.setdefault(note, []).append(chain.name)
-    return [f"{', '.join(names)}: {note}" for note, names in notes.items()]
+    return "-" if share is None else f"{100 * share:.{1 if share < 0.1 else 0}f}%"
