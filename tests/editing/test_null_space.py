@@ -77,13 +77,13 @@ def test_the_condition_is_that_of_what_is_solved_with() -> None:
     assert moment(4.0, 1e-30, 1.0, ridge=0.0).condition() is None
 
 
-def test_whitening_takes_the_factorisation_that_is_there() -> None:
+def test_whitening_takes_the_factorisation_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     found = moment(4.0, 0.1, 1.0)
     expected = torch.linalg.solve(found.regularised(), KEYS)
     found.solve(KEYS, weight=7.0, identity=2.0)
     found.solve(KEYS, weight=20.0)
+    monkeypatch.setattr(torch.linalg, "cholesky_ex", None)
     torch.testing.assert_close(found.whiten(KEYS), expected)
-    assert (1.0, 0.0) not in found._factors
 
 
 # Options
