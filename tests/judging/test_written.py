@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from pytest_eac.judging.diagnosis import diagnose
 from pytest_eac.judging.written import noted, written, written_rows
 from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
+from pytest_eac.records.run import Record
+from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.terminal import summary_lines
 from tests.judging.hand_made_chains import COST
@@ -91,3 +93,15 @@ def test_a_null_space_with_most_of_the_energy_is_called_none() -> None:
     )
     assert not any("projection" in each for each in diagnose(projected(0.2, 0.1, **lost)))
     assert not any("projection" in each for each in diagnose(projected(0.61, 0.1)))
+
+
+def test_the_page_has_the_row_and_the_notes_made_harmless() -> None:
+    chain = replace(projected(0.1, 0.3), notes=("few tokens: <b>9</b>",))
+    record = Record(environment={}, chains=(chain,))
+    page = report_page(record, [], command="pytest", version="1")
+    assert f"<td>{'</td><td>'.join(ROW)}</td>" in page
+    assert "alphaedit-s0: few tokens: &lt;b&gt;9&lt;/b&gt;" in page
+    assert "<b>9</b>" not in page
+    plain = report_page(Record(environment={}, chains=(judged(),)), [], command="", version="1")
+    assert "How edits were written" not in plain
+    assert 'class="notes"' not in plain
