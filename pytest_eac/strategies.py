@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pytest_eac.spec.edits import Edit, place
 from pytest_eac.spec.orders import Order, taken_back
-from pytest_eac.spec.schema.orderings import OrderKind
+from pytest_eac.spec.schema.orderings import UNIFORM, OrderKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,7 +77,9 @@ def orderings(
     known = get_args(OrderKind)
     if isinstance(kinds, str) or not set(kinds) <= set(known):
         raise ValueError(f"found the kinds {kinds!r}, expected a list of {', '.join(known)}")
-    numbers = _orders(_shuffled(count), tuple(kinds), batch, undoable=_undoable(edits))
+    written = tuple(range(1, count + 1))
+    shuffle = _shuffled(count) if set(kinds) & set(UNIFORM) else st.just(written)
+    numbers = _orders(shuffle, tuple(kinds), batch, undoable=_undoable(edits))
     if isinstance(edits, int):
         return numbers
     return numbers.map(
@@ -124,15 +126,13 @@ def _orders(
     touching the other edits; an edit that is left out has a limit, too, so that the others keep
     their places.
     """
+    mixed = "interleaving" in kinds and ("permutation" not in kinds or not _number(draw, 2))
+    shuffles = mixed or "permutation" in kinds
     shuffled = draw(shuffle)
     count = len(shuffled)
-    mixed = "interleaving" in kinds and ("permutation" not in kinds or not _number(draw, 2))
-    written = tuple(range(1, count + 1))
-    shuffles = mixed or "permutation" in kinds
-    shuffled = shuffled if shuffles else written
     place = {number: index for index, number in enumerate(shuffled)}
     order: list[int] = []
-    for number in written:
+    for number in range(1, count + 1):
         stays = "subsequence" not in kinds or _number(draw, _ALL if exact else _RARE) > 0
         limit = _number(draw, (_ALL if exact else _WIDE) * count) if shuffles else 0
         if stays or (number == count and not order):

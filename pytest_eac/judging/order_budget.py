@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 # What the cheapest new order costs: the last two edits, swapped.
 _LEAST = 2
-_NO_LIMIT = 1_000_000
 
 
 @dataclass(kw_only=True)
@@ -53,12 +52,19 @@ class OrderBudget:
         self.stopped = f"the budget of {self.seconds:g} seconds is spent"
         return True
 
-    def whole(self, count: int) -> int:
-        """Return how many orders of so many edits there are edits for, if they share none.
+    def whole(self, number: int, count: int) -> int:
+        """Return how many of so many orders there are edits for, if they share none.
 
         What they share is no reason to draw more of them: they would not be uniform.
+
+        Args:
+            number: of orders that are wanted.
+            count: edits of each.
         """
-        return _NO_LIMIT if self.edits is None else self.edits // count
+        if self.edits is None or self.edits >= number * count:
+            return number
+        self.stopped = f"the budget of {self.edits} edits leaves no more"
+        return self.edits // count
 
     def allows(self, orders: Sequence[Order]) -> bool:
         """Say whether there are edits for all of these."""

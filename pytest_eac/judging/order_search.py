@@ -135,7 +135,7 @@ class OrderSearch:
         if self.every and not self.budget.allows(orders):
             self.every = False
         if not self.every:
-            number = min(self.examples, self.budget.whole(self.count), there_are)
+            number = self.budget.whole(min(self.examples, there_are), self.count)
             orders = drawn_others(self.count, batch, number=number, seed=self.seed)
         for order in orders:
             needed = self.orders(order)
@@ -171,9 +171,11 @@ class OrderSearch:
         known = [self._written, *self.tried]
         most = min(self.examples, self.budget.pace // self.count)
         drawn = spread_others(self.count, self._uniform_batch, known=known, seed=self.seed)
-        for order in islice(drawn, most):
+        for order in islice(drawn, _MOST_VAIN):
             needed = self.orders(order)
-            if self.budget.late() or self.budget.beyond(needed) or not self._flat:
+            if len(self.searched) >= most or not self._flat:
+                break
+            if self.budget.late() or self.budget.beyond(needed):
                 break
             if order not in self.tried:
                 self.searched.append(order)

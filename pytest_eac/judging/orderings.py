@@ -59,7 +59,7 @@ def judge_ordering(
     counted = f"{_orders(search.drawn)} given, none drawn" if given else how_many(search)
     if pair:
         line = f"{head}broken by the order {show_order(pair[0])}, required {trial.required}"
-        lines = [f"{line}; {known}" if known else line, *trial.evidence(pair)]
+        lines = [f"{line}; {known}" if known and broken else line, *trial.evidence(pair)]
         if tried and tried.worst and tried.worst not in pair:
             lines.append(f"the worst order found:\n{trial.result(tried.worst)}")
         lines.append(f"to replay: {replay(pair[:1] if broken else pair)}")

@@ -47,17 +47,20 @@ def in_words(tried: TriedOrders, level: float) -> str:
         tried: what was tried.
         level: the confidence of its bound.
     """
-    one = tried.uniform == 1
     if not tried.uniform:
         return ""
-    broke = f"{tried.broke or 'none'} broke the limit"
+    count, orders = tried.uniform, f"order{'s' * (tried.uniform != 1)}"
+    broke = f"{tried.broke} of {count}"
     if tried.every:
-        which = "the only other order was" if one else f"all {tried.uniform} other orders were"
-        return f"{which} tried, {broke}"
-    drawn = f"{tried.uniform} uniformly drawn order{'s' * (not one)}, {broke}"
+        if tried.broke:
+            return f"{broke} other {orders}, which are all that there are, broke the limit"
+        return f"all {count} other {orders} tried, none broke the limit"
+    text = f"{count} uniformly drawn {orders}, none broke the limit"
+    if tried.broke:
+        text = f"{broke} uniformly drawn {orders} broke the limit"
     if tried.at_most is None:
-        return drawn
-    return f"{drawn}: at most {percent(tried.at_most)} of all orders break it, at {100 * level:g}%"
+        return text
+    return f"{text}: at most {percent(tried.at_most)} of all orders break it, at {100 * level:g}%"
 
 
 def percent(share: float) -> str:

@@ -64,17 +64,16 @@ def spread_others(count: int, batch: int, *, known: Sequence[Order], seed: int) 
         known: the orders that were tried.
         seed: of the draws.
     """
-    random = Random(seed)  # noqa: S311
+    random = Random(f"spread {seed}")  # noqa: S311 - other draws than the uniform ones
     begun, ended = ({order[end] for order in known} for end in (0, -1))
     while True:
         order = list(range(1, count + 1))
         random.shuffle(order)
         for place, seen in ((0, begun), (-1, ended)):
-            fresh = [k for k in order[1:] if k not in seen] if place else set(order) - seen
+            fresh = [k for k in (order[1:] if place else order) if k not in seen]
             if fresh:
-                chosen = min(fresh, key=order.index)
-                order.remove(chosen)
-                order.insert(place if place == 0 else len(order), chosen)
+                order.remove(fresh[0])
+                order.insert(len(order) if place else 0, fresh[0])
             seen.add(order[place])
         yield _filled(tuple((k - 1) // batch for k in order), batch)
 
