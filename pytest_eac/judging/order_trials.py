@@ -166,23 +166,21 @@ class _Hold(OrderTrial):
 
     def evidence(self, pair: tuple[Order, Order]) -> list[str]:
         return [
-            *self._left_out(*pair),
+            *self._left_out(pair[0]),
             *super().evidence(pair),
             *(f"  {line}" for line in self.verdict(pair[0]).message.split("\n")),
         ]
 
-    def _left_out(self, order: Order, same: Order) -> list[str]:
+    def _left_out(self, order: Order) -> list[str]:
         """Say whether what an order of only some of the edits breaks is an effect of the order."""
-        count, of = len(set(map(abs, order))), len(self.written)
-        if count == of:
+        same = super().counterpart(order)
+        of = len(self.written)
+        if len(same) == of:
             return []
-        text = f"  {of - count} of {of} edits are left out (subsequence): the check asks about "
-        text += f"{count}"
-        if order == same or self.verdict(same).outcome == "failed":
-            return [
-                f"{text}, and fails on them in their written order, too: that is no effect of order"
-            ]
-        return [f"{text}, and holds on them in their written order"]
+        text = f"  {of - len(same)} of {of} edits are left out, so the check asks about {len(same)}"
+        if self.verdict(same).outcome == "failed":
+            return [f"{text}: it fails in their written order, too, so order has no part in it"]
+        return [f"{text}: it holds in their written order"]
 
 
 class _Spread(OrderTrial):
