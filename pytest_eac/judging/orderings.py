@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_eac.judging.limits import undecided
@@ -65,12 +66,17 @@ def judge_ordering(
         lines.append(f"to replay: {replay(pair[:1] if broken else pair)}")
         observed, outcome = trial.observed(pair[0]), "failed"
     elif not search.drawn:
-        return undecided(wanted.id, f"{head}undecided: {counted}", trial.required)
+        found = undecided(wanted.id, f"{head}undecided: {counted}", trial.required)
+        return replace(found, orders=tried)
     elif trial.open:
         text = f"{head}undecided under the order {show_order(next(iter(trial.open)))}: "
-        return undecided(wanted.id, text + next(iter(trial.open.values())), trial.required)
+        found = undecided(
+            wanted.id, text + next(iter(trial.open.values())), trial.required
+        )
+        return replace(found, orders=tried)
     elif not trial.values:
-        return undecided(wanted.id, f"{head}undecided: nothing to measure it on", trial.required)
+        found = undecided(wanted.id, f"{head}undecided: nothing to measure it on", trial.required)
+        return replace(found, orders=tried)
     else:
         line = f"{head}{trial.range()} under {_orders(search.drawn)}, required {trial.required}"
         lines = [f"{line}; {known}" if known else line]

@@ -11,6 +11,7 @@ from pytest_eac.stats.intervals import share_at_most
 if TYPE_CHECKING:
     from pytest_eac.judging.order_search import OrderSearch
     from pytest_eac.judging.order_trials import OrderTrial
+    from pytest_eac.records.run import Chain
     from pytest_eac.spec.orders import Order
 
 
@@ -86,3 +87,10 @@ def how_many(search: OrderSearch) -> str:
     elif budget.stopped:
         text += f" ({budget.stopped})"
     return text
+
+
+def of_chain(chain: Chain) -> list[str]:
+    """Say of each check of a chain that was held under other orders what these say, in a line."""
+    texts = ((each.check, each.orders) for each in chain.verdicts)
+    found = ((check, in_words(tried, chain.confidence)) for check, tried in texts if tried)
+    return [f"{check} of {chain.name}: {text}" for check, text in found if text]

@@ -6,6 +6,7 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from pytest_eac.judging.tried_orders import of_chain
 from pytest_eac.reporting.markdown import table
 from pytest_eac.reporting.terminal import fit, summary_lines
 from pytest_eac.untrusted_text import json_text, line, markdown
@@ -91,6 +92,9 @@ def comparison_markdown(comparison: RunComparison) -> str:
         for chain in run.record.chains
     ]
     lines = ["# Comparison of runs", "", *table(names, rows)]
+    for run in comparison.runs:
+        said = [text for chain in run.record.chains for text in of_chain(chain)]
+        lines += ["", *(f"- {markdown(run.file)}: {markdown(text)}" for text in said)] if said else []
     for pair in comparison.pairs:
         title = f"{pair.chain} of {pair.spec}: {_against(pair)}"
         lines += ["", f"## {markdown(title)}", ""]
