@@ -47,7 +47,7 @@ def judge_ordering(
     """
     trial = TRIALS[wanted.kind](chain=chain, wanted=wanted, checks=checks, runner=runner)
     search = _search(trial, orderings)
-    broken = trial.written if trial.breaks(trial.written) and not given else None
+    broken = trial.written if not given and trial.breaks(trial.written) else None
     if given:
         search.searched = [order for order in given if trial.orders(order)]
         broken = next((order for order in search.searched if trial.breaks(order)), None)
@@ -57,7 +57,11 @@ def judge_ordering(
     tried = None if given else tried_orders(search, trial, broken)
     head = f"{wanted.id} of {chain.name}: "
     known = in_words(tried, chain.confidence) if tried else ""
-    counted = f"{_orders(search.drawn)} given, none drawn" if given else how_many(search)
+    counted = how_many(search)
+    if given:
+        counted = f"{_orders(search.drawn)} given, none drawn"
+    elif broken == trial.written:
+        counted = "no orders drawn: the written one breaks it"
     if pair:
         line = f"{head}broken by the order {show_order(pair[0])}, required {trial.required}"
         lines = [f"{line}; {known}" if known and broken else line, *trial.evidence(pair)]

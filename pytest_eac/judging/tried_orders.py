@@ -71,8 +71,6 @@ def percent(share: float) -> str:
 
 def how_many(search: OrderSearch) -> str:
     """Say how many orders were tried, and what they took."""
-    if not search.drawn and not search.tried and not search.budget.stopped:
-        return "no orders drawn"
     asked = sum(map(len, search.drawn))
     count = len(search.drawn)
     budget = search.budget
