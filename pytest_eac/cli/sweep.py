@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, field, replace
+import random
+import shlex
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +15,8 @@ from pytest_eac.errors import SettingsError
 from pytest_eac.untrusted_text import say, say_each
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from pytest_eac.judging.swept_values import Rule, SweptValue
-    from pytest_eac.measuring.sweep import Sweep
-    from pytest_eac.records.run import Chain, Record, Unfinished
-    from pytest_eac.reporting.sweep import Choice
-    from pytest_eac.spec.option_grid import Setting, Variant
+    from pytest_eac.records.run import Record
+    from pytest_eac.spec.option_grid import Setting
     from pytest_eac.spec.spec import Spec
 
 _KEPT = "retention"
@@ -43,7 +41,7 @@ def add(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="one of the spec's methods, or a built-in one (repeatable; default: all of the spec's)",
+        help="a method of the spec, or a built-in one (repeatable; default: all of the spec's)",
     )
     parser.add_argument(
         "--split",
@@ -103,9 +101,10 @@ def run(chosen: argparse.Namespace) -> int:
         EacError: an option does not fit a method, the model cannot be used, ...
     """
     from pytest_eac.cache.entries import Cache
+    from pytest_eac.cli.swept_chains import SweptChains, run_and_choose
     from pytest_eac.judging.swept_values import Rule
     from pytest_eac.measuring.sweep import Sweep
-    from pytest_eac.reporting.sweep import sweep_lines
+    from pytest_eac.reporting.sweep import sweep_lines, sweep_svg
     from pytest_eac.reporting.terminal import cached_line, wrapped
     from pytest_eac.spec.option_grid import variants
 
@@ -124,15 +123,15 @@ def run(chosen: argparse.Namespace) -> int:
         )
         for half in halves:
             sweep.require_possible(half, [each.method for each in tried])
-        done = _Chains(file=chosen.results)
-        choices = _choices(sweep, halves, tried, rule, done)
+        done = SweptChains(file=chosen.results)
+        choices = run_and_choose(sweep, halves, tried, rule, done)
     options = ", ".join(each[0].option for each in chosen.options)
-    title = f"{options}: {spec.file}, {model.id}"
-    say_each(sweep_lines(choices, rule, title=title))
+    of = f"{spec.file}, {model.id}"
+    say_each(sweep_lines(choices, rule, options=options, of=of))
     for stopped in done.stopped:
         say_each(wrapped(str(stopped)))
     say_each(cached_line(done.ended))
-    _write(chosen, done.record(), choices, rule, title)
+    _write_pages(chosen, done.record(), sweep_svg(choices, rule, options=options, of=of))
     return 1 if done.stopped else 0
 
 
@@ -172,8 +171,6 @@ def _metric(spec: Spec, given: str | None) -> str:
 
 def _halves(spec: Spec, seed: int) -> tuple[Spec, ...]:
     """Share the edits out at random; each half keeps the order of the spec."""
-    import random
-
     count = len(spec.edits)
     if count < 2:
         raise SettingsError(f"{spec.file}: --split: found one edit, expected at least two")
@@ -195,90 +192,10 @@ def _require_writable(chosen: argparse.Namespace) -> None:
             require_writable(file, kind)
 
 
-@dataclass(kw_only=True)
-class _Chains:
-    """The chains that have run; each is written to the results file as soon as it has."""
-
-    file: Path | None
-    ended: list[Chain] = field(default_factory=list)
-    stopped: list[Unfinished] = field(default_factory=list)
-
-    def add(self, outcome: Chain | Unfinished) -> None:
-        from pytest_eac.records.run import Chain
-        from pytest_eac.store import write_record
-
-        if isinstance(outcome, Chain):
-            self.ended.append(outcome)
-        else:
-            self.stopped.append(outcome)
-        if self.file is not None:
-            write_record(self.file, self.record())
-
-    def record(self) -> Record:
-        from pytest_eac.measuring.environment import describe_environment
-        from pytest_eac.records.run import Record
-
-        return Record(
-            environment=describe_environment(),
-            chains=tuple(self.ended),
-            unfinished=tuple(self.stopped),
-        )
-
-    def of(self, variant: Variant, sample: int) -> SweptValue | None:
-        """Return what was measured of a variant, if any of its chains ran to its end."""
-        from pytest_eac.judging.swept_values import SweptValue
-
-        name = variant.method.name
-        chains = [each for each in self.ended if (each.method, each.sample) == (name, sample)]
-        if not chains:
-            return None
-        return SweptValue(method=variant.of, settings=variant.settings, chains=tuple(chains))
-
-
-def _choices(
-    sweep: Sweep, halves: Sequence[Spec], tried: Sequence[Variant], rule: Rule, done: _Chains
-) -> list[Choice]:
-    """Run all values on the first edits, choose, and run what was chosen on the others."""
-    from pytest_eac.judging.swept_values import choose, confirmation
-    from pytest_eac.reporting.sweep import Choice
-
-    for outcome in sweep.chains(halves[0], [each.method for each in tried]):
-        done.add(outcome)
-    choices = []
-    for method in dict.fromkeys(each.of for each in tried):
-        values = [done.of(each, 0) for each in tried if each.of == method]
-        known = tuple(value for value in values if value is not None)
-        if known:
-            best = choose(known, rule)
-            choices.append(Choice(method=method, tried=known, chosen=best))
-    if len(halves) == 1:
-        return choices
-    best_ones = {(each.method, each.chosen.settings) for each in choices if each.chosen}
-    again = [each for each in tried if (each.of, each.settings) in best_ones]
-    for outcome in sweep.chains(halves[1], [each.method for each in again], sample=1):
-        done.add(outcome)
-    others = {each.of: done.of(each, 1) for each in again}
-    return [
-        replace(each, other=other, confirmation=confirmation(each.chosen, other, rule))
-        if each.chosen and (other := others.get(each.method))
-        else each
-        for each in choices
-    ]
-
-
-def _write(
-    chosen: argparse.Namespace,
-    record: Record,
-    choices: Sequence[Choice],
-    rule: Rule,
-    title: str,
-) -> None:
-    import shlex
-    import sys
-
+def _write_pages(chosen: argparse.Namespace, record: Record, picture: str | None) -> None:
+    """Write the report and the picture; the results file is there already."""
     from pytest_eac import __version__
     from pytest_eac.reporting.html.page import report_page
-    from pytest_eac.reporting.sweep import sweep_svg
     from pytest_eac.store import write_text
 
     if chosen.results:
@@ -287,6 +204,6 @@ def _write(
         command = shlex.join(["pytest-eac", *sys.argv[1:]])
         write_text(chosen.report, report_page(record, (), command=command, version=__version__))
         say(f"report written to {chosen.report}")
-    if chosen.picture and (picture := sweep_svg(choices, rule, title=title)):
+    if chosen.picture and picture:
         write_text(chosen.picture, picture)
         say(f"picture written to {chosen.picture}")

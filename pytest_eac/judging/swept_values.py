@@ -63,6 +63,25 @@ class Rule:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What came of a sweep of one method.
+
+    Attributes:
+        method: its name in the spec.
+        tried: the values, in the order of the command line.
+        chosen: the one that the rule chooses; ``None`` where it chooses none.
+        other: the chosen one on the other half of the edits; ``None`` without a split.
+        confirmation: whether it holds there, in words; empty without a split.
+    """
+
+    method: str
+    tried: tuple[SweptValue, ...]
+    chosen: SweptValue | None
+    other: SweptValue | None = None
+    confirmation: str = ""
+
+
 def choose(values: Sequence[SweptValue], rule: Rule) -> SweptValue | None:
     """Return the value that a rule chooses; ``None`` where none has the rule's metric.
 

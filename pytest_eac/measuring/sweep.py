@@ -9,17 +9,16 @@ from pytest_eac.errors import EacError, SettingsError, SpoiledModelError
 from pytest_eac.measuring.chain import RunOptions, run_chain
 from pytest_eac.measuring.feasibility import require_possible
 from pytest_eac.measuring.unedited import AskOptions, ask_unedited
-from pytest_eac.records.run import Chain, Unfinished
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from pytest_eac.cache.entries import Cache
     from pytest_eac.lm.loading.load import LoadedModel
+    from pytest_eac.measuring.chain import Progress
+    from pytest_eac.records.run import Chain, Unfinished
     from pytest_eac.spec.spec import Spec, SpecMethod
-
-Report = Callable[[int, int, str], None] if TYPE_CHECKING else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,7 +36,7 @@ class Sweep:
     loaded: LoadedModel
     cache: Cache
     cache_dir: Path | None
-    report: Report
+    report: Progress
 
     def require_possible(self, spec: Spec, methods: Sequence[SpecMethod]) -> None:
         """Raise before the first edit if a method cannot make a spec's edits.
@@ -98,5 +97,5 @@ class Sweep:
                 chain = replace(chain, sample=sample)
                 yield replace(stopped[0], chain=chain) if stopped else chain
 
-    def _named(self, name: str) -> Report:
+    def _named(self, name: str) -> Progress:
         return lambda done, total, doing: self.report(done, total, f"{name}: {doing}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import chain as joined
-from math import floor, log10
 from typing import TYPE_CHECKING
 
 from pytest_eac.reporting import svg
@@ -13,40 +12,22 @@ from pytest_eac.reporting.terminal import abilities_table, fit, metrics_table, w
 from pytest_eac.spec.metrics import DEVIATION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from pytest_eac.judging.swept_values import Rule, SweptValue
+    from pytest_eac.judging.swept_values import Choice, Rule, SweptValue
     from pytest_eac.records.run import Chain
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What came of a sweep of one method.
-
-    Attributes:
-        method: its name in the spec.
-        tried: the values, in the order of the command line.
-        chosen: the one that the rule chooses; ``None`` where it chooses none.
-        other: the chosen one on the other half of the edits; ``None`` without a split.
-        confirmation: whether it holds there, in words; empty without a split.
-    """
-
-    method: str
-    tried: tuple[SweptValue, ...]
-    chosen: SweptValue | None
-    other: SweptValue | None = None
-    confirmation: str = ""
-
-
-def sweep_lines(choices: Sequence[Choice], rule: Rule, *, title: str) -> Iterator[str]:
+def sweep_lines(choices: Sequence[Choice], rule: Rule, *, options: str, of: str) -> Iterator[str]:
     """Yield a table for each method: its values, and which one the rule chooses.
 
     Args:
         choices: of the methods that ran.
         rule: that they were chosen by.
-        title: what was swept.
+        options: what was swept.
+        of: the spec and the model.
     """
-    yield fit(title, 80)
+    yield fit(f"{options}: {of}", 80)
     if choices:
         first = choices[0].tried[0].chains[0]
         yield (
@@ -87,7 +68,7 @@ def _name(value: SweptValue, chain: Chain) -> str:
 
 
 # The picture, in the units of its viewBox.
-_WIDTH, _LEFT, _RIGHT, _TOP, _PLOT = 760, 76, 736, 56, 320
+_WIDTH, _LEFT, _RIGHT, _TOP, _PLOT = 760, 76, 736, 76, 320
 _COLOURS = ("#0072b2", "#b85600", "#00785a", "#a5487f", "#2a7fae", "#7d6b00", "#444444", "#8a3ffc")
 _DASHES = ("", "9 3", "5 3", "10 3 2 3")
 
@@ -111,11 +92,11 @@ class _Curve:
     other: svg.Point | None
 
 
-def sweep_svg(choices: Sequence[Choice], rule: Rule, *, title: str) -> str | None:
+def sweep_svg(choices: Sequence[Choice], rule: Rule, *, options: str, of: str) -> str | None:
     """Return what each value keeps (upwards) at which deviation (rightwards), a curve per method.
 
     ``None`` where nothing was measured. Vertical lines are intervals; a ring is the chosen value,
-    a square is the same on the other half of the edits.
+    a square is the same on the other half of the edits. The arguments are those of the tables.
     """
     curves = [_curve(choice, rule, index) for index, choice in enumerate(choices)]
     curves = [curve for curve in curves if curve.points]
@@ -133,7 +114,8 @@ def sweep_svg(choices: Sequence[Choice], rule: Rule, *, title: str) -> str | Non
         bottom=_TOP + _PLOT,
     )
     picture = template("sweep.svg.j2").render(
-        title=f"Sweep of {title}",
+        title=f"Sweep of {options}",
+        of=of,
         fit=fit,
         curves=curves,
         frame=frame,
@@ -147,8 +129,8 @@ def sweep_svg(choices: Sequence[Choice], rule: Rule, *, title: str) -> str | Non
 
 
 def _digits(ticks: Sequence[float]) -> int:
-    step = ticks[1] - ticks[0]
-    return max(0, -floor(log10(step) + 1e-9)) + (round(step / 10 ** floor(log10(step)), 3) == 2.5)
+    """Return how many decimal places show all ticks apart."""
+    return next(k for k in range(13) if all(round(each, k) == each for each in ticks))
 
 
 def _curve(choice: Choice, rule: Rule, index: int) -> _Curve:

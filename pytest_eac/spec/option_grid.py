@@ -14,7 +14,6 @@ from pytest_eac.data.files import expanded, file_trouble
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.schema.error_messages import problems_of
 from pytest_eac.spec.schema.spec_file import SpecFile
-from pytest_eac.spec.spec import SpecMethod
 from pytest_eac.spec.yaml.places import Mark, MarkedError, MarkedValue
 from pytest_eac.spec.yaml.values import parse
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from pytest_eac.spec.schema.methods import MethodChoice
+    from pytest_eac.spec.spec import SpecMethod
 
 _CORPUS = "covariance.corpus"
 _CHOSEN_BY_NAME = ("base", "like")
