@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.orders import Order
     from pytest_eac.spec.schema import checks
     from pytest_eac.spec.schema.orderings import Property
-    from pytest_eac.spec.spec import Spec
+    from pytest_eac.spec.spec import Spec, SpecMethod
 
 
 @dataclass(kw_only=True, eq=False)
@@ -132,6 +132,7 @@ class Verdicts:
     def of_comparison(self, spec: Spec, comparison: checks.CompareCheck) -> Verdict:
         """Judge a comparison between two methods of a spec."""
         from pytest_eac.judging.compare_checks import compare
+        from pytest_eac.judging.matched_comparison import compare_at_equal
 
         by_name = {method.name: method for method in spec.methods}
         sides = [
@@ -141,7 +142,31 @@ class Verdicts:
             ]
             for name in (comparison.subject, comparison.than)
         ]
-        level = spec.stats.confidence
-        verdict = compare(comparison_id(comparison), comparison, *sides, level=level)
+        level, name = spec.stats.confidence, comparison_id(comparison)
+        if comparison.at_equal:
+            names = (comparison.subject, comparison.than)
+            curves = [
+                self._by_strength(spec, by_name[method], chains, comparison.at_equal)
+                for method, chains in zip(names, sides, strict=True)
+            ]
+            verdict = compare_at_equal(name, comparison, *curves, level=level)
+        else:
+            verdict = compare(name, comparison, *sides, level=level)
         self.comparisons[verdict.spec, verdict.check] = verdict
         return verdict
+
+    def _by_strength(
+        self, spec: Spec, method: SpecMethod, own: Sequence[Chain], at_equal: checks.AtEqual
+    ) -> dict[str, Sequence[Chain]]:
+        """Return a method's chains at each strength, in words; ``own`` are those as written."""
+        from pytest_eac.judging.matched_comparison import strengths
+        from pytest_eac.spec.option_grid import variants
+
+        found: dict[str, Sequence[Chain]] = {}
+        for setting in strengths(own[0], at_equal):
+            (variant,) = variants([method], [(setting,)])
+            found[setting.shown] = [
+                self.chain(PlannedChain(spec=spec, method=variant.method, seed=seed))
+                for seed in spec.seeds
+            ]
+        return {**found, "as written": own}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pytest_eac.errors import SettingsError
 from pytest_eac.spec.metrics import BUILT_IN, NEEDS, OF_EDITED, described
 from pytest_eac.spec.nearest_name import closest
+from pytest_eac.spec.option_grid import Setting, variants
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.size_limits import too_many_items, too_many_scores
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from pytest_eac.spec.edits import Edit
     from pytest_eac.spec.parsed import Draft
+    from pytest_eac.spec.schema.checks import CompareCheck
     from pytest_eac.spec.yaml.places import Where
 
 
@@ -40,6 +43,8 @@ def _check_names(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
             name = getattr(comparison, role)
             if name is not None:
                 _require_known(draft, (*at, role), name, names, "one of this spec's methods")
+        if comparison.at_equal and (trouble := _no_strengths(comparison, methods)):
+            draft.complain((*at, "at_equal"), trouble)
         if trouble := _not_at_the_end(draft, comparison.metric):
             draft.complain((*at, "metric"), trouble)
         if comparison_id(comparison) in seen:
@@ -58,6 +63,22 @@ def _check_names(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
             draft.complain(at, "a comparison is of two methods; leave 'method' out")
         else:
             _require_known(draft, at, issue.method, names, "one of this spec's methods")
+
+
+def _no_strengths(comparison: CompareCheck, methods: Sequence[SpecMethod]) -> str | None:
+    """Say why two methods cannot be run at the strengths of a matched comparison, if so."""
+    at_equal = comparison.at_equal
+    if at_equal is None:
+        return None
+    compared = [each for each in methods if each.name in {comparison.subject, comparison.than}]
+    values = at_equal.values or (1.0,)
+    try:
+        variants(compared, [tuple(Setting(option=at_equal.by, value=each) for each in values)])
+    except SettingsError as error:
+        return (
+            f"{str(error).removeprefix('--set ')}; say by which option they write less: by, values"
+        )
+    return None
 
 
 def _require_known(

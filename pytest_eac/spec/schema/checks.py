@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
 
-from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, metric_names, taken
+from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, RECALLED, metric_names, taken
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
@@ -124,6 +124,44 @@ def _comparable(name: str) -> str:
     return name if name in own else known_ability(name, more=own)
 
 
+def _share_of_edits(name: str) -> str:
+    if name not in RECALLED:
+        raise refusal(f"{name!r} is no share over edits{closest(name, RECALLED)}")
+    return name
+
+
+STRENGTH = "value.clamp"
+"""The option that says how strongly a method writes, unless a comparison names another one."""
+
+
+class AtEqual(Strict):
+    """What two methods keep alike where their deviations are compared."""
+
+    metric: Annotated[str, AfterValidator(_share_of_edits)] = Field(
+        description=f"{', '.join(RECALLED)}."
+    )
+    by: Text = Field(
+        STRENGTH,
+        description="The option by which both methods write more or less, as a dotted path.",
+    )
+    values: tuple[Any, ...] | None = Field(
+        None,
+        min_length=2,
+        description="Its values, besides each method's own; by default a sixteenth, an eighth, a "
+        "quarter and half of each method's own.",
+    )
+
+    @model_validator(mode="after")
+    def _says_how_strong(self) -> Self:
+        if self.values is None and self.by != STRENGTH:
+            raise refusal(f"expected the values of {self.by} as well")
+        return self
+
+
+def _from_metric(value: Any) -> Any:
+    return {"metric": value} if isinstance(value, str) else value
+
+
 class CompareCheck(Strict):
     """Two methods held against each other on the same edits, at the end of the sequence."""
 
@@ -149,6 +187,25 @@ class CompareCheck(Strict):
         description="For deviation: compare the L1 norm of W_t - W_0 itself, not its share of the "
         "edited matrices' norm; for methods that edit different matrices.",
     )
+
+    at_equal: Annotated[
+        AtEqual | None,
+        BeforeValidator(_from_metric, json_schema_input_type=str | AtEqual | None),
+    ] = Field(
+        None,
+        description="For deviation: compare it where both methods have the same retention (or "
+        "another share), found by running both at several strengths.",
+    )
+
+    @model_validator(mode="after")
+    def _can_be_matched(self) -> Self:
+        if self.at_equal is None:
+            return self
+        if self.metric != DEVIATION:
+            raise refusal(f"at_equal is for metric: deviation alone, not for {self.metric}")
+        if self.by is not None:
+            raise refusal("at_equal compares by how many times one deviation is the other; drop by")
+        return self
 
     @model_validator(mode="after")
     def _has_one_direction(self) -> Self:
