@@ -1,0 +1,1 @@
+"""Simulations behind the verdicts; docs/verdicts.md has their results."""
