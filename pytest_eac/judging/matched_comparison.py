@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from pytest_eac.judging.paired_edits import PairKey
     from pytest_eac.records.run import Chain
-    from pytest_eac.spec.schema.checks import AtEqual, CompareCheck
+    from pytest_eac.spec.schema.at_equal import AtEqual
+    from pytest_eac.spec.schema.checks import CompareCheck
     from pytest_eac.stats.matched import Matched
 
 WEAKER = (1 / 16, 1 / 8, 1 / 4, 1 / 2)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain, Comparison, Verdict
     from pytest_eac.spec.orders import Order
     from pytest_eac.spec.schema import checks
+    from pytest_eac.spec.schema.at_equal import AtEqual
     from pytest_eac.spec.schema.orderings import Property
     from pytest_eac.spec.spec import Spec, SpecMethod
 
@@ -156,7 +157,7 @@ class Verdicts:
         return verdict
 
     def _by_strength(
-        self, spec: Spec, method: SpecMethod, own: Sequence[Chain], at_equal: checks.AtEqual
+        self, spec: Spec, method: SpecMethod, own: Sequence[Chain], at_equal: AtEqual
     ) -> dict[str, Sequence[Chain]]:
         """Return a method's chains at each strength, in words; ``own`` are those as written."""
         from pytest_eac.judging.matched_comparison import strengths

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import TYPE_CHECKING
 
-from pytest_eac.errors import SettingsError
 from pytest_eac.spec.metrics import BUILT_IN, NEEDS, OF_EDITED, described
 from pytest_eac.spec.nearest_name import closest
-from pytest_eac.spec.option_grid import Setting, variants
+from pytest_eac.spec.option_grid import Setting, misfits
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.size_limits import too_many_items, too_many_scores
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
@@ -70,14 +70,14 @@ def _no_strengths(comparison: CompareCheck, methods: Sequence[SpecMethod]) -> st
     at_equal = comparison.at_equal
     if at_equal is None:
         return None
+    settings = [Setting(option=at_equal.by, value=each) for each in at_equal.values or (1,)]
     compared = [each for each in methods if each.name in {comparison.subject, comparison.than}]
-    values = at_equal.values or (1.0,)
-    try:
-        variants(compared, [tuple(Setting(option=at_equal.by, value=each) for each in values)])
-    except SettingsError as error:
-        return (
-            f"{str(error).removeprefix('--set ')}; say by which option they write less: by, values"
-        )
+    for method, setting in product(compared, settings):
+        for message in misfits(method, (setting,)):
+            return (
+                f"{method.name} cannot be run with {setting} ({message}); name an option that both "
+                "methods have, with 'by' and 'values'"
+            )
     return None
 
 

@@ -40,7 +40,10 @@ class Setting:
         """The value as the command line takes it."""
         if isinstance(self.value, str):
             return self.value
-        return json.dumps(self.value, separators=(",", ":"))
+        value = self.value
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        return json.dumps(value, separators=(",", ":"))
 
     def __str__(self) -> str:
         return f"{self.option}={self.shown}"
@@ -113,7 +116,7 @@ def _require_fitting(
     """Raise one error for all methods that cannot have all these values of the same options."""
     found: dict[str, list[tuple[SpecMethod, tuple[Setting, ...]]]] = {}
     for method, settings in product(methods, combined):
-        for message in dict.fromkeys(_misfits(method, settings)):
+        for message in dict.fromkeys(misfits(method, settings)):
             found.setdefault(message, []).append((method, settings))
     lines = []
     for message, cases in found.items():
@@ -129,7 +132,7 @@ def _require_fitting(
         raise SettingsError("\n".join(lines))
 
 
-def _misfits(method: SpecMethod, settings: Sequence[Setting]) -> Iterator[str]:
+def misfits(method: SpecMethod, settings: Sequence[Setting]) -> Iterator[str]:
     """Say why options, or their values, cannot be those of a method."""
     for each in settings:
         if each.option in _CHOSEN_BY_NAME:

@@ -8,7 +8,8 @@ import pytest
 
 from pytest_eac.judging.matched_comparison import compare_at_equal, strengths
 from pytest_eac.records.run import Measurement
-from pytest_eac.spec.schema.checks import AtEqual, CompareCheck
+from pytest_eac.spec.schema.at_equal import AtEqual
+from pytest_eac.spec.schema.checks import CompareCheck
 from pytest_eac.stats.matched import matched
 from tests.judging.hand_made_chains import chain, checkpoint, writing
 from tests.stats.writing import Situation, draw
@@ -162,7 +163,7 @@ def test_the_default_strengths_are_shares_of_a_methods_own() -> None:
     own = replace(chain(checkpoint(1)), hyperparameters={"value": {"clamp": 4.0}})
     found = strengths(own, AtEqual(metric="retention"))
     assert [str(each) for each in found] == [
-        f"value.clamp={value}" for value in (0.25, 0.5, 1.0, 2.0)
+        f"value.clamp={value}" for value in (0.25, 0.5, 1, 2)
     ]
     given = AtEqual(metric="retention", by="value.clamp", values=(1, 4, 8))
     assert [each.value for each in strengths(own, given)] == [1, 8], "4 is its own"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, create_model, model_validator
+from pydantic import AfterValidator, Field, create_model, model_validator
 
-from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, RECALLED, metric_names, taken
+from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, metric_names, taken
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
+from pytest_eac.spec.schema.at_equal import AtEqualEntry
 from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.spec.types import (
     At,
@@ -124,44 +125,6 @@ def _comparable(name: str) -> str:
     return name if name in own else known_ability(name, more=own)
 
 
-def _share_of_edits(name: str) -> str:
-    if name not in RECALLED:
-        raise refusal(f"{name!r} is no share over edits{closest(name, RECALLED)}")
-    return name
-
-
-STRENGTH = "value.clamp"
-"""The option that says how strongly a method writes, unless a comparison names another one."""
-
-
-class AtEqual(Strict):
-    """What two methods keep alike where their deviations are compared."""
-
-    metric: Annotated[str, AfterValidator(_share_of_edits)] = Field(
-        description=f"{', '.join(RECALLED)}."
-    )
-    by: Text = Field(
-        STRENGTH,
-        description="The option by which both methods write more or less, as a dotted path.",
-    )
-    values: tuple[Any, ...] | None = Field(
-        None,
-        min_length=2,
-        description="Its values, besides each method's own; by default a sixteenth, an eighth, a "
-        "quarter and half of each method's own.",
-    )
-
-    @model_validator(mode="after")
-    def _says_how_strong(self) -> Self:
-        if self.values is None and self.by != STRENGTH:
-            raise refusal(f"expected the values of {self.by} as well")
-        return self
-
-
-def _from_metric(value: Any) -> Any:
-    return {"metric": value} if isinstance(value, str) else value
-
-
 class CompareCheck(Strict):
     """Two methods held against each other on the same edits, at the end of the sequence."""
 
@@ -188,10 +151,7 @@ class CompareCheck(Strict):
         "edited matrices' norm; for methods that edit different matrices.",
     )
 
-    at_equal: Annotated[
-        AtEqual | None,
-        BeforeValidator(_from_metric, json_schema_input_type=str | AtEqual | None),
-    ] = Field(
+    at_equal: AtEqualEntry = Field(
         None,
         description="For deviation: compare it where both methods have the same retention (or "
         "another share), found by running both at several strengths.",
