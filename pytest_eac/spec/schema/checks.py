@@ -150,7 +150,6 @@ class CompareCheck(Strict):
         description="For deviation: compare the L1 norm of W_t - W_0 itself, not its share of the "
         "edited matrices' norm; for methods that edit different matrices.",
     )
-
     at_equal: AtEqualEntry = Field(
         None,
         description="For deviation: compare it where both methods have the same retention (or "
