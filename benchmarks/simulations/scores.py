@@ -48,7 +48,9 @@ def coverage(n: int, base: float, lost: float) -> dict[str, tuple[float, float]]
         if (before == after).all():
             held["before"].append((lost == 0, 0.0))
         else:
-            held["before"].append(_held(resampled(_ratio, before, after), 1 - lost))
+            held["before"].append(
+                _held(resampled(_ratio, before.tolist(), after.tolist()), 1 - lost)
+            )
         held["after"].append(_held(kept(before.tolist(), after.tolist()), 1 - lost))
     return {
         name: (fmean(ok for ok, _ in each), fmean(width for _, width in each))
@@ -117,8 +119,7 @@ def main() -> None:
         (0.0, 0.0, "nothing lost: passes"),
         (0.01, 0.01, "1% lost and gained: passes"),
     ):
-        rates = [losses(n, lost, gained, 0.03) for n in (120, 400)]
-        cells = " / ".join(f"{each:.2f}" for each in rates)
+        cells = " / ".join(f"{losses(n, lost, gained, 0.03):.2f}" for n in (120, 400))
         print(f"| A8 | `loses_at_most: 0.03`, {what}, n = 120 / 400 | | {cells} |")
 
 
