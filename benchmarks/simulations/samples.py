@@ -68,7 +68,7 @@ def seeds_of_one_set(generator: np.random.Generator, noise: float, draw: Draw) -
 def sets_of_edits(
     generator: np.random.Generator, samples: int, noise: float, draw: Draw, shift: float = 0.0
 ) -> bool:
-    """Say whether so many sets, of two seeds each, show a difference; the true one is ``shift``."""
+    """Say whether sets with two seeds each show a difference, whose true value is ``shift``."""
     gaps = shift + draw(generator, samples) + noise * generator.normal(size=samples) / np.sqrt(2)
     p = p_over_samples(gaps.tolist(), 0.0)
     return p is not None and p <= LEVEL

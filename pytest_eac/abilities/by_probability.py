@@ -1,7 +1,7 @@
-"""Abilities asked by the probability of the right answers: a score in between right and wrong.
+"""Abilities scored by the probability of the right answer instead of by right and wrong.
 
-A small model rarely gives the right answer, so that counts of right answers say little about what
-an edit has cost. The probability of the right answer changes with every item.
+A small model gives few right answers, so counting them shows little of what an edit has cost. The
+probability of the right answer changes on every item.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,8 @@ class Answers(Asked):
     Attributes:
         prompts: one per item.
         accepted: the forms of each item's answer.
-        unasked: the score of the unedited model where the items' fields are empty: what the answers
-            get without the questions.
+        unasked: the unedited model's mean score on prompts whose fields are empty: the probability
+            of the answers without the questions.
     """
 
     prompts: tuple[str, ...]
@@ -37,7 +37,7 @@ class Answers(Asked):
 
     @property
     def chance(self) -> float:
-        """What the answers get without the questions."""
+        """The score of the answers without the questions."""
         return self.unasked
 
     @property

@@ -42,6 +42,7 @@ def ability_cases(chain: Chain, name: str, bounds: AbilityBounds) -> list[Case]:
             number = _number(edited, base, kind)
             if kind == "strange" and (number.value is None or limit.allows(number.value)):
                 continue  # texts that keep this limit are no news beside the other limits
+            bound = limit.high if kind == "loss" else limit.low
             case = Case(
                 at=point.at,
                 value=number.value,
@@ -51,7 +52,7 @@ def ability_cases(chain: Chain, name: str, bounds: AbilityBounds) -> list[Case]:
                 n=base.n,
                 low=number.low,
                 high=number.high,
-                claims=of_ability(base, edited, kind, limit.low or limit.high or 0.0),
+                claims=of_ability(base, edited, kind, bound or 0.0),
                 unit="items",
             )
             cases.append(case)

@@ -44,31 +44,24 @@ def compare(
         (_final(one, comparison), _final(two, comparison))
         for one, two in zip(subject, other, strict=True)
     ]
-    if reason := obstacle(comparison, (*subject, *other)):
-        return run.Comparison(
-            spec=subject[0].spec,
-            check=name,
-            outcome="undecided",
-            observed=None,
-            required=required,
-            message=f"{name}: undecided: {reason}",
-        )
+    if found := incomparable(name, comparison, (*subject, *other)):
+        return found
     # The tests have the column first that should be the higher.
     sides = (other, subject) if comparison.less else (subject, other)
     pairs = pair(*sides, comparison.metric, absolute=comparison.absolute)
-    found = _difference(comparison, pairs, comparison.confidence or level)
+    tested = tested_pairs(comparison, pairs, comparison.confidence or level)
     decision = Decision(outcome="passed")
     if not all(_reaches(comparison, first.value, second.value) for first, second in ends):
         decision = Decision(outcome="failed")
     elif comparison.confidence is not None:
-        decision = _with_confidence(comparison, pairs, found)
+        decision = _with_confidence(comparison, pairs, tested)
     lines = [
         f"{label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
         f"{two.name} {second}; required {required}"
         for one, two, (first, second) in zip(subject, other, ends, strict=True)
     ]
     lines[0] = decision.reason + lines[0]
-    numbers = _numbers(comparison, found) if found else {}
+    numbers = _numbers(comparison, tested) if tested else {}
     lines.append(_described(comparison, pairs.unit, numbers, level))
     return run.Comparison(
         spec=subject[0].spec,
@@ -106,7 +99,25 @@ def _final(chain: Chain, comparison: CompareCheck) -> _FinalNumber:
     return _FinalNumber(value=value, about=f" (n={measured.n} edits, {shown})")
 
 
-def obstacle(comparison: CompareCheck, chains: Sequence[Chain]) -> str | None:
+def incomparable(
+    name: str, comparison: CompareCheck, chains: Sequence[Chain], *, samples: int | None = None
+) -> run.Comparison | None:
+    """Return the verdict on chains that cannot be compared; ``None`` if they can."""
+    reason = _obstacle(comparison, chains)
+    if reason is None:
+        return None
+    return run.Comparison(
+        spec=chains[0].spec,
+        check=name,
+        outcome="undecided",
+        observed=None,
+        required=required_words(comparison),
+        message=f"{name}: undecided: {reason}",
+        samples=samples,
+    )
+
+
+def _obstacle(comparison: CompareCheck, chains: Sequence[Chain]) -> str | None:
     """Return why the chains cannot be compared; ``None`` if they can."""
     metric = comparison.metric
     if metric == DEVIATION:
@@ -131,18 +142,22 @@ def obstacle(comparison: CompareCheck, chains: Sequence[Chain]) -> str | None:
 
 
 def _reaches(comparison: CompareCheck, one: float, two: float) -> bool:
-    """Say whether a difference is reached, but for rounding; one of 0 must be exceeded.
-
-    That of perplexities is in nats, as those of their texts are.
-    """
+    """Say whether a difference is reached; that of perplexities is in nats, as for their texts."""
     if comparison.metric == "perplexity":
         one, two = log(one), log(two)
-    gap, by = two - one if comparison.less else one - two, comparison.by or 0.0
+    return reaches(two - one if comparison.less else one - two, comparison.by or 0.0)
+
+
+def reaches(gap: float, by: float) -> bool:
+    """Say whether a difference is as large as required, except for rounding; 0 must be exceeded."""
     return gap > 0 if by == 0 else gap >= by or isclose(gap, by, rel_tol=1e-9)
 
 
-def _difference(comparison: CompareCheck, pairs: Pairs, confidence: float) -> Difference | None:
-    """Test the pairs; a single number per side, or none, is nothing to test."""
+def tested_pairs(comparison: CompareCheck, pairs: Pairs, confidence: float) -> Difference | None:
+    """Test the pairs; a single number per side, or none, is nothing to test.
+
+    Scores without a bound have no test: no test of their mean holds whatever they are.
+    """
     if not pairs.one or (pairs.unit == "seeds" and len(pairs.one) < 2):
         return None
     by = comparison.by or 0.0
@@ -169,11 +184,9 @@ def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference |
     needs = None
     if pairs.one:
         needs = needed(pairs.one, pairs.two, level=level, by=by, shares=pairs.shares)
-    reason = f"no number of such {pairs.unit} decides it"
-    if needs is not None:
-        reason = needs.text(pairs.unit)
-    count = needs.count if needs else None
-    return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=count)
+    return Decision.undecided(
+        needs, pairs.unit, otherwise=f"no number of such {pairs.unit} decides it"
+    )
 
 
 def _numbers(comparison: CompareCheck, found: Difference) -> dict[str, Any]:

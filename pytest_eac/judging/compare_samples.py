@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil, isclose
+from math import ceil
 from statistics import fmean
 
-from pytest_eac.judging.compare_checks import label, obstacle, required_words
+from pytest_eac.judging.compare_checks import (
+    incomparable,
+    label,
+    reaches,
+    required_words,
+    tested_pairs,
+)
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import Decision, interval
 from pytest_eac.judging.paired_edits import Pairs, final_number, pair
 from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.schema.checks import CompareCheck
-from pytest_eac.stats.differences import Difference, difference, needed
+from pytest_eac.stats.differences import Difference, needed
+from pytest_eac.stats.foreseen import Foreseen, most_of
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.samples import inference, mean_of_samples, needed_samples, p_over_samples
 
@@ -43,16 +50,8 @@ def compare_over_samples(
     """
     required = required_words(comparison)
     samples = len({chain.sample for chain in subject})
-    if reason := obstacle(comparison, (*subject, *other)):
-        return run.Comparison(
-            spec=subject[0].spec,
-            check=name,
-            outcome="undecided",
-            observed=None,
-            required=required,
-            message=f"{name}: undecided: {reason}",
-            samples=samples,
-        )
+    if undecided := incomparable(name, comparison, (*subject, *other), samples=samples):
+        return undecided
     found = _OverSamples.of(comparison, subject, other, comparison.confidence or level)
     decision = Decision(outcome="passed")
     if not found.reaches:
@@ -123,10 +122,7 @@ class _OverSamples:
             means.append(_means(asked, mine, its))
         sides = (other, subject) if asked.less else (subject, other)
         pairs = pair(*sides, asked.metric, absolute=asked.absolute)
-        edits = None
-        if pairs.unit != "seeds":
-            by = asked.by or 0.0
-            edits = difference(pairs.one, pairs.two, by=by, shares=pairs.shares, confidence=level)
+        edits = None if pairs.unit == "seeds" else tested_pairs(asked, pairs, level)
         one, two = zip(*means, strict=True)
         return cls(comparison=asked, subject=one, other=two, pairs=pairs, edits=edits, level=level)
 
@@ -142,9 +138,8 @@ class _OverSamples:
 
     @property
     def reaches(self) -> bool:
-        """Whether the mean difference is reached, but for rounding; one of 0 is exceeded."""
-        gap = fmean(self.gaps)
-        return gap > 0 if self.by == 0 else gap >= self.by or isclose(gap, self.by, rel_tol=1e-9)
+        """Whether the mean difference is as large as required."""
+        return reaches(fmean(self.gaps), self.by)
 
     @property
     def effect(self) -> Interval:
@@ -168,19 +163,20 @@ class _OverSamples:
             found[f"{test} over {self.pairs.unit}"] = self.edits.p
         return dict(sorted(found.items(), key=lambda each: -each[1]))
 
-    def needs(self, level: float) -> int | None:
-        """Return about how many samples would decide; ``None`` where no number would."""
-        counts = []
+    def needs(self, level: float) -> Foreseen | None:
+        """Return about how many samples would decide; ``None`` where no number would.
+
+        Of edits, as many as the samples needed for them have; more samples bring no more items.
+        """
+        found = []
         if p_over_samples(self.gaps, self.by) is not None:
-            counts.append(needed_samples(self.gaps, self.by, level=level))
-        if self.edits is not None:
+            found.append(needed_samples(self.gaps, self.by, level=level))
+        if self.pairs.unit == "edits":
             one, two, shares = self.pairs.one, self.pairs.two, self.pairs.shares
             edits = needed(one, two, level=level, by=self.by, shares=shares)
             each = len(one) / len(self.gaps)
-            counts.append(None if edits is None else ceil(edits.count / each))
-        if self.pairs.unit == "items":  # more sets of edits bring no more items
-            counts = counts[:1]
-        return None if None in counts else max((count or 0 for count in counts), default=None)
+            found.append(edits and Foreseen(count=ceil(edits.count / each)))
+        return most_of(found) if found else None
 
 
 def _means(
@@ -204,12 +200,9 @@ def _decide(found: _OverSamples, level: float) -> Decision:
         return Decision(outcome="passed")
     if p is None:
         reason = "all samples give the same difference, which does not show how others would vary"
-        return Decision(outcome="undecided", reason=f"undecided: {reason}; ")
-    needs = found.needs(level)
-    reason = "no number of such samples decides it"
-    if needs is not None:
-        reason = f"needs about {needs:,} samples"
-    return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
+        return Decision.undecided(None, "samples", otherwise=reason)
+    never = "no number of such samples decides it"
+    return Decision.undecided(found.needs(level), "samples", otherwise=never)
 
 
 def _by_sample(found: _OverSamples) -> list[str]:

@@ -10,13 +10,7 @@ from pytest_eac.stats.forecast import Crossing, forecast
 from pytest_eac.stats.growth import Fit, fit, fits
 from pytest_eac.stats.series import Series
 from pytest_eac.stats.slopes import Slope, theil_sen
-from pytest_eac.stats.trends import (
-    Onset,
-    Trend,
-    neighbours,
-    onset,
-    trend,
-)
+from pytest_eac.stats.trends import Onset, Trend, neighbours, onset, trend
 
 Norm = Literal["l1", "frobenius"]
 

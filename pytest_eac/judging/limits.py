@@ -1,11 +1,14 @@
 """Limits, the numbers that must be within them, and the verdict on these."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from pytest_eac.judging.hypotheses import Claim, Correction, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
-from pytest_eac.stats.foreseen import Foreseen
+from pytest_eac.stats.foreseen import Foreseen, most_of
 
 GIVEN = "for these edits, given this chain"
 """What a p-value of one chain is about: what moves all of its edits alike is not in it."""
@@ -37,7 +40,7 @@ class Limit:
         return next((text for text in texts if self.allows(float(text)) == allowed), f"{value!r}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Case:
     """A number that a check looks at, and the limit for it.
 
@@ -65,16 +68,14 @@ class Case:
     claims: tuple[Claim, ...] = ()
     unit: str = "edits"
 
-    @property
+    @cached_property
     def p(self) -> float | None:
         """The p-value: all claims must hold, so the weakest counts and needs no correction."""
         return max((claim.p for claim in self.claims), default=None)
 
     def needs(self, level: float) -> Foreseen | None:
         """Return about how many edits or items it takes; ``None`` where no number would do."""
-        found = [claim.needs(level) for claim in self.claims]
-        known = [each for each in found if each is not None]
-        return max(known, key=lambda each: each.count) if len(known) == len(found) else None
+        return most_of(claim.needs(level) for claim in self.claims)
 
 
 def chosen(chain: Chain, at: int | str) -> Sequence[Checkpoint]:
@@ -167,6 +168,36 @@ class Decision:
     reason: str = ""
     needs: int | None = None
 
+    @classmethod
+    def undecided(cls, needs: Foreseen | None, unit: str, *, otherwise: str) -> Decision:
+        """Leave it undecided and say how many edits or items it takes, or ``otherwise``."""
+        reason = needs.text(unit) if needs else otherwise
+        count = needs.count if needs else None
+        return cls(outcome="undecided", reason=f"undecided: {reason}; ", needs=count)
+
+
+def decide_by_p(
+    p: float,
+    level: float,
+    correction: Correction | None,
+    needs: Callable[[float], Foreseen | None],
+    unit: str,
+) -> Decision:
+    """Decide by a p-value.
+
+    Args:
+        p: the p-value, not corrected.
+        level: what the corrected one must not exceed.
+        correction: of the p-value; by default, none.
+        needs: how many edits, items or samples would bring the p-value down to a level.
+        unit: which of these.
+    """
+    if (correction.p if correction else p) <= level:
+        return Decision(outcome="passed")
+    found = needs(level / (correction.factor if correction else 1.0))
+    never = f"too close to the limit for any number of {unit} to decide"
+    return Decision.undecided(found, unit, otherwise=never)
+
 
 def _decide(
     case: Case, p: float | None, confidence: float | None, correction: Correction | None
@@ -177,13 +208,4 @@ def _decide(
     if p is None:
         reason = "undecided: a confidence needs scores between 0 and 1; "
         return Decision(outcome="undecided", reason=reason)
-    level = rest(confidence)
-    if (correction.p if correction else p) <= level:
-        return Decision(outcome="passed")
-    needs = case.needs(level / (correction.factor if correction else 1.0))
-    reason = f"too close to the limit for any number of {case.unit} to decide"
-    if needs is not None:
-        reason = needs.text(case.unit)
-    return Decision(
-        outcome="undecided", reason=f"undecided: {reason}; ", needs=needs.count if needs else None
-    )
+    return decide_by_p(p, rest(confidence), correction, case.needs, case.unit)

@@ -6,10 +6,11 @@ from statistics import fmean
 
 from pytest_eac.judging.checks import cases_of, judge_one
 from pytest_eac.judging.hypotheses import Correction, rest
-from pytest_eac.judging.limits import Case, Decision, Limit
+from pytest_eac.judging.limits import Case, Decision, Limit, decide_by_p
 from pytest_eac.records.run import Chain, Pooled
 from pytest_eac.spec.schema.checks import AnyBounds, Checks, Stats
 from pytest_eac.stats.correction import adjust
+from pytest_eac.stats.foreseen import Foreseen, most_of
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.samples import inference, mean_of_samples, needed_samples, p_over_samples
 
@@ -82,9 +83,9 @@ class _SampledNumber:
     def interval(self, level: float) -> Interval:
         return mean_of_samples(self.known, counts=self.counts, confidence=level)
 
-    def needs(self, level: float) -> int | None:
-        found = [needed_samples(*s, level=level, counts=self.counts) for s in self._sides()]
-        return None if None in found else max(each or 0 for each in found)
+    def needs(self, level: float) -> Foreseen | None:
+        found = (needed_samples(*s, level=level, counts=self.counts) for s in self._sides())
+        return most_of(found)
 
     def _sides(self) -> list[tuple[list[float], float]]:
         """Return numbers and limit for each end, turned round so that more is better."""
@@ -182,17 +183,12 @@ def _decide(
 ) -> Decision:
     """Decide by the confidence, for a mean that is within its limit."""
     if p is None:
-        few = len(number.known) < 2
-        reason = "needs 2 samples or more" if few else _SAME
-        needs = 2 if few else None
-        return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
-    if (correction.p if correction else p) <= level:
-        return Decision(outcome="passed")
-    needs = number.needs(level / (correction.factor if correction else 1.0))
-    reason = "too close to the limit for any number of samples to decide"
-    if needs is not None:
-        reason = f"needs about {needs:,} samples"
-    return Decision(outcome="undecided", reason=f"undecided: {reason}; ", needs=needs)
+        if len(number.known) < 2:
+            return Decision(
+                outcome="undecided", reason="undecided: needs 2 samples or more; ", needs=2
+            )
+        return Decision.undecided(None, "samples", otherwise=_SAME)
+    return decide_by_p(p, level, correction, number.needs, "samples")
 
 
 def _in_words(number: _SampledNumber, found: Interval, chain: Chain, seeds: int) -> str:

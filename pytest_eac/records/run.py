@@ -113,8 +113,8 @@ class Ability:
         base: the unedited model's ``value``.
         kept: the share of ``base`` that is left, above 1 for a better model; ``None`` if ``base``
             is 0.
-        kept_low: lower end of the interval of ``kept``, from a paired bootstrap over items;
-            ``None`` where the unedited scores are too near to 0 for one.
+        kept_low: lower end of the interval of ``kept``; ``None`` where the unedited scores are too
+            near to 0 for one, or all items have kept the same share.
         kept_high: its upper end.
         n: the number of items.
         unparsable: how many answers had nothing in them that could be scored; they score 0.

@@ -10,7 +10,7 @@ import scipy
 
 from pytest_eac.stats.foreseen import Foreseen, first_that_passes
 from pytest_eac.stats.intervals import newcombe, student, student_between
-from pytest_eac.stats.means import needed_above, p_above, tried
+from pytest_eac.stats.means import candidate_counts, needed_above, p_above
 from pytest_eac.stats.paired import Interval, resampled
 
 # Standard errors that leave a chance of 0.8.
@@ -68,9 +68,9 @@ def difference(
     - Right or wrong (0 or 1), ``by`` of 0: McNemar's exact test, of gained against lost.
     - Other shares: :func:`pytest_eac.stats.means.p_above` of the differences, brought to the range
       from 0 to 1. It holds however skewed they are: slightly better mostly, rarely much worse.
-    - Numbers of whole models, and all where noise alone is held against: the differences beyond
-      ``by`` change their signs, in every way or in 9,999 draws. That is exact where they lie evenly
-      around ``by``, as those of two runs of the same thing do.
+    - Numbers of whole models, and all numbers with ``noise``: a permutation test that flips the
+      signs of the differences beyond ``by``, in all ways or in 9,999 random ones. It is exact where
+      the differences are symmetric around ``by``, as those of two runs of the same thing are.
 
     The interval of the mean difference is Newcombe's for right or wrong, BCa's bootstrap from ten
     differences on, and Student's t for fewer (for shares on the scale of ``atanh``). That of shares
@@ -81,8 +81,8 @@ def difference(
         two: those of the same items in the same order.
         by: the smallest difference that matters.
         shares: whether all numbers are scores between 0 and 1.
-        noise: whether the hypothesis is that both columns are the same but for noise, and not that
-            the mean of their differences is at most ``by``.
+        noise: whether the hypothesis is that both columns differ by noise alone, rather than that
+            their mean difference is at most ``by``.
         confidence: the level of the interval.
         seed: of resamples and draws.
 
@@ -120,7 +120,7 @@ def needed(
 ) -> Foreseen | None:
     """Return about how many pairs like these would bring ``difference`` to a p-value of ``level``.
 
-    ``None`` where no number has an even chance: the mean is not beyond ``by``.
+    ``None`` where no number has a chance of 0.5: the mean is not beyond ``by``.
 
     Source: Spiegelhalter, Freedman and Blackburn (1986), for predictive power; for changed signs,
     whose chance is not computed, Connor (1987) with the differences' own second moment.
@@ -143,13 +143,13 @@ def needed(
 
 
 def _needed_mcnemar(gained: int, lost: int, n: int, level: float) -> Foreseen | None:
-    """Return how many pairs would decide, of which so many were gained and lost."""
+    """Return how many pairs would decide, given how many of n were gained and lost."""
     if gained <= lost:
         return None
     generator = np.random.default_rng(0)
     parts = generator.dirichlet([gained + 0.5, lost + 0.5, n - gained - lost + 0.5], _DRAWN)
     changed = parts[:, 0] + parts[:, 1]
-    counts = tried()
+    counts = candidate_counts()
     expected = np.round(counts[:, None] * changed)
     least = scipy.stats.binom.isf(level, expected, 0.5) + 1
     passed = scipy.stats.binom.sf(least - 1, expected, parts[:, 0] / changed)

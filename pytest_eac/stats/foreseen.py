@@ -1,20 +1,21 @@
 """How many edits or items it would take to decide, and with which chance they would."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 
 CHANCES = (0.8, 0.5)
-"""The chance that a number is to have; the second where none has the first."""
+"""The chance that is wanted; the second where no number of edits has the first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreseen:
-    """A number of edits or items that would decide.
+    """A number of edits, items or samples that would decide.
 
     Attributes:
-        count: so many, made afresh.
-        chance: with which chance they would; ``None`` where it is not computed.
+        count: the number, all of them new.
+        chance: the probability that they decide; ``None`` where it is not computed.
     """
 
     count: int
@@ -27,14 +28,14 @@ class Foreseen:
 
 
 def first_that_passes(counts: np.ndarray, chances: np.ndarray) -> Foreseen | None:
-    """Return the first count from which on the chance stays at 0.8, or at least at an even one.
+    """Return the first count from which on the chance stays at 0.8, or else at 0.5.
 
     Args:
         counts: (k,), rising.
-        chances: (k,), of each.
+        chances: (k,), that of each count.
 
     Returns:
-        ``None`` where no count has an even chance.
+        ``None`` where no count has a chance of 0.5.
     """
     for wanted in CHANCES:
         too_few = np.flatnonzero(chances < wanted)
@@ -42,3 +43,10 @@ def first_that_passes(counts: np.ndarray, chances: np.ndarray) -> Foreseen | Non
         if first < len(counts):
             return Foreseen(count=int(counts[first]), chance=wanted)
     return None
+
+
+def most_of(needs: Iterable[Foreseen | None]) -> Foreseen | None:
+    """Return what satisfies all of them; ``None`` where one of them cannot be satisfied."""
+    found = list(needs)
+    known = [each for each in found if each is not None]
+    return max(known, key=lambda each: each.count) if len(known) == len(found) else None

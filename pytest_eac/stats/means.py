@@ -10,9 +10,9 @@ import scipy
 
 from pytest_eac.stats.foreseen import Foreseen, first_that_passes
 
-# Chances of a share are looked at in so many equally likely places.
+# The number of equally likely values of an unknown share that a chance is averaged over.
 _PLACES = 100
-# Numbers of scores that are tried: each one up to here, then in steps of five in a hundred.
+# The numbers of scores that are tried: every one up to 60, then in steps of 5%.
 _EACH, _STEP, _MOST = 60, 1.05, 100_000
 
 
@@ -20,10 +20,9 @@ def p_above(scores: Sequence[float], limit: float) -> float:
     """Return the p-value of the hypothesis that the mean is below ``limit``.
 
     ``P(w_0 0 + w_1 x_1 + ... + w_n x_n <= limit)`` for weights ``w`` that are uniform on the
-    simplex: what the scores might have been the share of, with the lowest possible score besides.
-    Where every score is 0 or 1, that is the exact binomial test of Clopper and Pearson. In between,
-    no distribution is known for which it rejects more often than its level, however skewed; that
-    there is none is not proved.
+    simplex; the score of 0 that is added is the lowest one possible. Where every score is 0 or 1,
+    this is the exact binomial test of Clopper and Pearson. For scores in between, no distribution
+    is known for which it rejects more often than its level, but there is no proof that none exists.
 
     Args:
         scores: independent, each between 0 and 1, at least one.
@@ -43,11 +42,11 @@ def p_above(scores: Sequence[float], limit: float) -> float:
 
 
 def _share_at_most(values: np.ndarray, counts: np.ndarray) -> float:
-    """Return the probability that values with uniform weights have a mean of 0 or less.
+    """Return the probability that the mean of values with uniform weights is 0 or less.
 
-    Weights that are uniform on the simplex are exponential numbers over their sum, so that it is
-    the probability that ``sum(c_j E_j)`` is not positive; by inversion of its characteristic
-    function.
+    Uniform weights on the simplex are independent exponential variables over their sum, so this is
+    the probability that ``sum(c_j E_j)`` is not positive; it is computed by inversion of the
+    characteristic function.
 
     Source: Imhof (1961), for sums of chi-squared numbers, of which these are some.
     """
@@ -62,7 +61,7 @@ def _share_at_most(values: np.ndarray, counts: np.ndarray) -> float:
         size = float(counts @ np.log1p(turns**2)) / 2
         return float(np.sin(counts @ np.arctan(turns)) * np.exp(-size)) / t
 
-    # The integrand falls off like a normal density, or like the power of so many terms.
+    # The integrand falls like a normal density, or for few values like a power of t.
     ends = np.concatenate([[0.0], np.geomspace(0.5, 2.0**12, 14)])
     parts = (scipy.integrate.quad(integrand, *pair, limit=200) for pair in pairwise(ends))
     found = 0.5 - sum(part for part, _ in parts) / np.pi
@@ -72,11 +71,11 @@ def _share_at_most(values: np.ndarray, counts: np.ndarray) -> float:
 def needed_above(scores: Sequence[float], limit: float, *, level: float) -> Foreseen | None:
     """Return how many scores like these it takes for ``p_above`` to be at most ``level``.
 
-    The chance allows for how little the scores at hand may say of others: the true mean is as
-    likely anywhere as they leave open (Jeffreys' prior where they are 0 or 1, else Student's t).
+    The chance is averaged over what the true mean may be, given these scores (Jeffreys' prior where
+    they are 0 or 1, else Student's t).
 
     Returns:
-        The number and its chance; ``None`` where no number has an even chance.
+        The number and its chance; ``None`` where no number has a chance of 0.5.
 
     Args:
         scores: the scores at hand.
@@ -87,9 +86,9 @@ def needed_above(scores: Sequence[float], limit: float, *, level: float) -> Fore
     """
     if limit >= 1:
         return None
-    counts = tried()
+    counts = candidate_counts()
     if set(scores) <= {0.0, 1.0}:
-        return first_that_passes(counts, binary_chances(scores, counts, limit, level))
+        return first_that_passes(counts, _binary_chances(scores, counts, limit, level))
     mean, spread, n = fmean(scores), pstdev(scores), len(scores)
     if mean <= limit or n < 2:
         return None
@@ -106,17 +105,17 @@ def needed_above(scores: Sequence[float], limit: float, *, level: float) -> Fore
     return first_that_passes(counts, chances)
 
 
-def tried() -> np.ndarray:
-    """Return the numbers of scores that are looked at for one that is enough."""
+def candidate_counts() -> np.ndarray:
+    """Return the numbers of scores, or of pairs, that are tried."""
     steps = int(log(_MOST / _EACH) / log(_STEP))
     beyond = np.ceil(_EACH * _STEP ** np.arange(1, steps + 1))
     return np.concatenate([np.arange(1, _EACH + 1), beyond])
 
 
-def binary_chances(
+def _binary_chances(
     scores: Sequence[float], counts: np.ndarray, limit: float, level: float
 ) -> np.ndarray:
-    """Return with which chance so many further scores of 0 or 1 would pass, for each count."""
+    """Return, for each count, the chance that as many new scores of 0 or 1 would pass."""
     right = fsum(scores)
     places = (np.arange(_PLACES) + 0.5) / _PLACES
     shares = scipy.stats.beta.ppf(places, right + 0.5, len(scores) - right + 0.5)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import scipy
 
+from pytest_eac.stats.foreseen import Foreseen
 from pytest_eac.stats.paired import Interval
 
 FEW = 20
@@ -27,7 +28,7 @@ _MOST_SAMPLES = 100_000
 
 
 def inference(samples: int, *, shares: bool = False) -> str:
-    """Name what an interval over so many samples comes from."""
+    """Return the name of the method that gives the interval over ``samples`` samples."""
     name = "Student's t" if samples < FEW else "cluster bootstrap"
     return f"{name} and Korn-Graubard" if shares else name
 
@@ -111,7 +112,7 @@ def needed_samples(
     level: float,
     counts: Sequence[int] | None = None,
     power: float = 0.8,
-) -> int | None:
+) -> Foreseen | None:
     """Return about how many samples like these would bring the p-value to ``level``.
 
     With probability ``power``, by Student's t for means that vary like these; for shares, not
@@ -144,7 +145,7 @@ def needed_samples(
     while most - least > 1:
         middle = (most + least) // 2
         most, least = (middle, least) if decides(middle) else (most, middle)
-    return most
+    return Foreseen(count=most)
 
 
 def _standard_error(means: Sequence[float]) -> float:

@@ -22,43 +22,32 @@ NOISE = (1.2, 0.7, 1.1, 0.9, 1.3, 0.8, 1.05, 0.95, 0.75, 1.25)
 
 def moving(steps: Sequence[float], *, batch: int = 1) -> Chain:
     """A chain whose relative L1 deviation grows by these steps; one a batch."""
-    totals = np.cumsum(steps).repeat(batch).tolist()
-    sizes = np.abs(steps).repeat(batch).tolist()
-    of = chain(checkpoint(len(totals), relative=totals[-1]))
-    costs = [
-        replace(
-            COST,
-            delta_norm=size,
-            deviation=Norms(
-                l1=1000 * total,
-                l1_relative=total,
-                frobenius=10 * total,
-                frobenius_relative=total / 2,
-            ),
-        )
-        for total, size in zip(totals, sizes, strict=True)
+    totals = np.cumsum(steps)
+    norms = [
+        Norms(l1=1000 * t, l1_relative=t, frobenius=10 * t, frobenius_relative=t / 2)
+        for t in totals.tolist()
     ]
-    return replace(of, per_edit=tuple(costs))
+    return _made(np.abs(steps).tolist(), norms, batch, relative=float(totals[-1]))
 
 
 def walking(sizes: Sequence[float], *, batch: int = 1) -> Chain:
     """A chain whose steps have these sizes and are at right angles; one a batch."""
-    totals = np.sqrt(np.square(sizes).cumsum()).repeat(batch).tolist()
-    of = chain(checkpoint(len(totals), relative=totals[-1]))
-    costs = [
-        replace(
-            COST,
-            delta_norm=size,
-            deviation=Norms(
-                l1=30 * total,
-                l1_relative=total / 100,
-                frobenius=total,
-                frobenius_relative=total / 200,
-            ),
-        )
-        for total, size in zip(totals, np.repeat(sizes, batch).tolist(), strict=True)
+    totals = np.sqrt(np.square(sizes).cumsum())
+    norms = [
+        Norms(l1=30 * t, l1_relative=t / 100, frobenius=t, frobenius_relative=t / 200)
+        for t in totals.tolist()
     ]
-    return replace(of, per_edit=tuple(costs))
+    return _made(sizes, norms, batch, relative=float(totals[-1]))
+
+
+def _made(sizes: Sequence[float], norms: Sequence[Norms], batch: int, *, relative: float) -> Chain:
+    """A chain with a batch for each step size and the deviation after it."""
+    costs = [
+        replace(COST, delta_norm=float(size), deviation=each)
+        for size, each in zip(sizes, norms, strict=True)
+        for _ in range(batch)
+    ]
+    return replace(chain(checkpoint(len(costs), relative=relative)), per_edit=tuple(costs))
 
 
 def steps(n: int, exponent: float = 1.0, scale: float = 0.01) -> list[float]:

@@ -185,3 +185,19 @@ def judged_loss(n: int, lost: int, gained: int, **bounds: Any) -> Verdict:
     edited = replace(before, scores=tuple(after), value=value)
     made = replace(chain(able(2, nli=edited)), abilities={"nli": before})
     return judged(made, **bounds)
+
+
+def test_texts_that_are_nonsense_do_not_change_the_p_value_of_what_is_kept() -> None:
+    found = []
+    for perplexity in (2.0, 50.0):
+        scores = (0.9,) * 60
+        before, edited = (
+            replace(BASE, scores=scores, value=0.9, n=60, about={"perplexity_unedited": each})
+            for each in (2.0, perplexity)
+        )
+        made = replace(chain(able(2, generation=edited)), abilities={"generation": before})
+        bounds = AbilityBounds(keep=0.9, confidence=0.95)
+        found.append(judge_one(made, "generation", bounds))
+    sense, nonsense = found
+    assert (sense.outcome, nonsense.outcome) == ("passed", "failed")
+    assert sense.p == nonsense.p is not None

@@ -235,6 +235,9 @@ def noted(loaded, spec, method, *, seed, **others):
     return run(loaded, spec, method, seed=seed, **others)
 
 chain.run_chain = noted
+
+def pytest_unconfigure():
+    chain.run_chain = run
 """
 
 

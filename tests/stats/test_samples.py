@@ -19,6 +19,7 @@ from benchmarks.simulations.samples import (
     sets_of_edits,
     shares_of_sets,
 )
+from pytest_eac.stats.foreseen import Foreseen
 from pytest_eac.stats.intervals import wilson
 from pytest_eac.stats.samples import inference, mean_of_samples, needed_samples, p_over_samples
 
@@ -118,8 +119,8 @@ def test_samples_that_are_all_right_can_pass_and_say_how_many_it_takes() -> None
     edits = 100 * (t.isf(p, 99) / t.isf(p, 4)) ** 2  # effective, by Korn and Graubard
     assert p ** (1 / edits) == pytest.approx(0.9, abs=1e-4)
     needs = needed_samples([1.0] * 3, 0.9, level=0.05, counts=[20] * 3)
-    assert needs == 4
-    assert (p_over_samples([1.0] * needs, 0.9, counts=[20] * needs) or 1) <= 0.05
+    assert needs == Foreseen(count=4)
+    assert (p_over_samples([1.0] * 4, 0.9, counts=[20] * 4) or 1) <= 0.05
 
 
 def test_as_many_samples_as_needed_pass_four_times_in_five() -> None:
@@ -128,7 +129,8 @@ def test_as_many_samples_as_needed_pass_four_times_in_five() -> None:
     assert needs is not None
     generator = np.random.default_rng(1)
     passed = [
-        (p_over_samples(generator.normal(0.3, stdev(means), size=needs).tolist(), 0.0) or 1) <= 0.05
+        (p_over_samples(generator.normal(0.3, stdev(means), size=needs.count).tolist(), 0.0) or 1)
+        <= 0.05
         for _ in range(RUNS)
     ]
     assert np.mean(passed) == pytest.approx(0.8, abs=0.08)

@@ -142,7 +142,7 @@ def _require_different(path: Path, records: int, samples: int, size: int) -> Non
 
 
 def _are_enough(records: int, size: int, samples: int) -> bool:
-    """Say whether there are so many different sets; the number of all may have a million digits."""
+    """Say whether that many different sets exist; their number may have a million digits."""
     fewer = min(size, records - size)
     return any(comb(records - fewer + k, k) >= samples for k in range(fewer + 1))
 
