@@ -46,6 +46,30 @@ def test_validate_counts_the_edits_and_chains_of_a_good_spec(
     assert run(capsys, "validate", file) == (0, f"{file}: ok, 1 edit, 6 chains\n", "")
 
 
+def test_validate_says_what_a_bound_on_a_loss_can_show(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """.97 ** 99 is just below .05: of 120 items none may be lost, and .99 ** 120 is .30."""
+    checks = (
+        "checks: {abilities: {qa: {loses_at_most: 0.03, confidence: 0.95}, "
+        "nli: {loses_at_most: 0.1}, "
+        "reading: {loses_at_most: 0.1, confidence: 0.95, data: mine.jsonl}}}\n"
+    )
+    (tmp_path / "mine.jsonl").write_text("")
+    file = write(tmp_path / "harm.eac.yaml", GOOD + checks + "stats: {correction: none}\n")
+    code, out, _ = run(capsys, "validate", file)
+    assert code == 0
+    assert out.splitlines()[1:] == [
+        "  qa: loses_at_most 0.03 with confidence 0.95 needs 99 items or more, if none of them "
+        "loses; with 120 items of which 1% are lost, it passes with a chance of 0.30",
+        "  reading: loses_at_most 0.1 with confidence 0.95 needs 29 items or more, if none of them "
+        "loses",
+    ]
+    file.write_text(file.read_text().replace("correction: none", "suite: holm"))
+    _, out, _ = run(capsys, "validate", file)
+    assert "corrected over 12 checks, needs 180 items or more" in out.splitlines()[1]
+
+
 def test_validate_warns_of_what_can_show_nothing_and_passes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_eac.errors import EacError
@@ -39,7 +40,17 @@ def run(chosen: argparse.Namespace) -> int:
                 if spec.warnings:
                     counts += f", {_count(len(spec.warnings), 'warning')}"
                 say(f"{file}: ok, {counts}")
+                for line in _forecasts(spec):
+                    say(f"  {line}")
     return int(failed)
+
+
+def _forecasts(spec: Spec) -> Iterator[str]:
+    """Yield what checks of a bound on a loss can show; scipy is imported for these alone."""
+    if any(each.loses_at_most is not None for each in spec.checks.abilities.values()):
+        from pytest_eac.judging.loss_forecasts import loss_forecasts
+
+        yield from loss_forecasts(spec)
 
 
 def _count(number: int, what: str) -> str:

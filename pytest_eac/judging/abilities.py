@@ -61,9 +61,9 @@ def ability_cases(chain: Chain, name: str, bounds: AbilityBounds) -> list[Case]:
 
 def _limits(name: str, bounds: AbilityBounds) -> dict[str, Limit]:
     wanted = {
-        "kept": Limit(low=bounds.keep, high=None),
+        "kept": Limit(low=bounds.keep, high=None, unit=" kept"),
         "value": Limit(low=bounds.min, high=None),
-        "margin": Limit(low=bounds.above_chance, high=None),
+        "margin": Limit(low=bounds.above_chance, high=None, unit=" of the margin above chance"),
         "loss": Limit(low=None, high=bounds.loses_at_most, unit=" lost"),
     }
     limits = {

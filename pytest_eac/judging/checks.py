@@ -12,17 +12,19 @@ from pytest_eac.judging.growth_texts import outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
 from pytest_eac.judging.repeated import repeated_text
+from pytest_eac.judging.suite import confident, corrections
 from pytest_eac.records.run import Chain, Measurement, Verdict
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
 from pytest_eac.spec.schema.checks import AnyBounds, Bounds, Checks, NumberBounds, Stats
 from pytest_eac.spec.schema.deviation import DeviationBounds
-from pytest_eac.stats.correction import adjust
 
 _SHOWN_MISSES = 5
 
 
-def judge(chain: Chain, checks: Checks, stats: Stats | None = None) -> tuple[Verdict, ...]:
+def judge(
+    chain: Chain, checks: Checks, stats: Stats | None = None, *, suite: int = 0
+) -> tuple[Verdict, ...]:
     """Judge a recorded chain; needs no model.
 
     Checks with a confidence are judged by themselves first, for their p-values, and then again
@@ -32,20 +34,19 @@ def judge(chain: Chain, checks: Checks, stats: Stats | None = None) -> tuple[Ver
         chain: what was measured.
         checks: what must hold.
         stats: how p-values are corrected; by default as in a spec that does not say.
+        suite: how many p-values the whole run has, if they are corrected over all of it.
 
     Returns:
         One verdict per check, in the order of the checks. ``undecided`` means that the record holds
         nothing, or too little, that could pass or fail.
     """
-    method = (stats or Stats()).correction
     grown = cache(partial(growth, chain))  # fitted once for all that ask
-    alone = {name: judge_one(chain, name, bounds, grown=grown) for name, bounds in checks.named()}
-    p_values = {name: each.p for name, each in alone.items() if each.p is not None}
-    found = zip(p_values, adjust(list(p_values.values()), method), strict=True)
-    for name, each in found:
-        correction = Correction(method=method, over=len(p_values), p=each.p, factor=each.factor)
-        alone[name] = judge_one(chain, name, checks[name], correction, grown)
-    return tuple(alone.values())
+    found = {name: judge_one(chain, name, bounds, grown=grown) for name, bounds in checks.named()}
+    p_values, asked = {name: each.p for name, each in found.items()}, confident(checks.named())
+    corrected = corrections(p_values, stats or Stats(), asked=len(asked), suite=suite)
+    for name, correction in corrected.items():
+        found[name] = judge_one(chain, name, checks[name], correction, grown)
+    return tuple(found.values())
 
 
 def judge_one(

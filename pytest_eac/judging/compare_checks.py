@@ -6,9 +6,10 @@ from math import ceil, isclose, log, log2, nan
 from typing import Any
 
 from pytest_eac.judging.comparable import different_matrices
-from pytest_eac.judging.hypotheses import rest
+from pytest_eac.judging.hypotheses import Correction, rest
 from pytest_eac.judging.limits import Decision, interval
 from pytest_eac.judging.paired_edits import Pairs, final_number, pair
+from pytest_eac.judging.suite import corrected_fields, correction_of
 from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.metrics import DEVIATION
@@ -26,6 +27,7 @@ def compare(
     other: Sequence[Chain],
     *,
     level: float = 0.95,
+    suite: int = 0,
 ) -> run.Comparison:
     """Judge whether one method's final value is below (or above) the other's on one set of edits.
 
@@ -38,6 +40,7 @@ def compare(
         subject: the chains of the method that must be below or above, one per seed.
         other: the chains of the other method, in the same order of seeds.
         level: of the interval that is shown, where the comparison has no confidence.
+        suite: how many p-values the whole run has, if they are corrected over all of it.
     """
     required = required_words(comparison)
     ends = [
@@ -54,7 +57,7 @@ def compare(
     if not all(_reaches(comparison, first.value, second.value) for first, second in ends):
         decision = Decision(outcome="failed")
     elif comparison.confidence is not None:
-        decision = _with_confidence(comparison, pairs, tested)
+        decision = _with_confidence(comparison, pairs, tested, suite or 1)
     lines = [
         f"{label(comparison)} after {len(one.edits)} edits: {one.name} {first}, "
         f"{two.name} {second}; required {required}"
@@ -62,7 +65,8 @@ def compare(
     ]
     lines[0] = decision.reason + lines[0]
     numbers = _numbers(comparison, tested) if tested else {}
-    lines.append(_described(comparison, pairs.unit, numbers, level))
+    correction = correction_of(comparison, numbers.get("p"), suite)
+    lines.append(_described(comparison, pairs.unit, numbers, level, correction))
     return run.Comparison(
         spec=subject[0].spec,
         check=name,
@@ -72,6 +76,7 @@ def compare(
         message="\n".join(lines),
         needs=decision.needs,
         **numbers,
+        **corrected_fields(correction),
     )
 
 
@@ -165,9 +170,11 @@ def tested_pairs(comparison: CompareCheck, pairs: Pairs, confidence: float) -> D
     return found if pairs.shares or pairs.unit == "seeds" else replace(found, tests={})
 
 
-def _with_confidence(comparison: CompareCheck, pairs: Pairs, found: Difference | None) -> Decision:
-    """Decide by the paired test, for values that lie as required."""
-    level = rest(comparison.confidence or 0.0)
+def _with_confidence(
+    comparison: CompareCheck, pairs: Pairs, found: Difference | None, among: int
+) -> Decision:
+    """Decide by the paired test, for values that lie as required, as one of ``among`` tests."""
+    level = rest(comparison.confidence or 0.0) / among
     if pairs.unit == "items" and not pairs.shares:
         reason = f"differences in {comparison.metric} have no bound, so no test of their mean holds"
         reason += "; drop confidence, or compare an ability whose scores are between 0 and 1"
@@ -206,11 +213,18 @@ def _numbers(comparison: CompareCheck, found: Difference) -> dict[str, Any]:
     }
 
 
-def _described(comparison: CompareCheck, unit: str, numbers: dict[str, Any], level: float) -> str:
+def _described(
+    comparison: CompareCheck,
+    unit: str,
+    numbers: dict[str, Any],
+    level: float,
+    correction: Correction | None,
+) -> str:
     """Write the difference with its interval and its tests."""
     if not numbers:
         return "  one number a side: a difference without interval or p-value"
-    parts = [f"{test} p={p:.2g}" for test, p in numbers["tests"].items()]
+    tests = "; ".join(f"{test} p={p:.2g}" for test, p in numbers["tests"].items())
+    parts = [f"{tests}{correction or ''}"] if tests else []
     if numbers["gained"] is not None:
         parts.append(
             f"right with {comparison.subject} alone {numbers['gained']}, with {comparison.than} "

@@ -17,6 +17,7 @@ from pytest_eac.judging.compare_checks import (
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import Decision, interval
 from pytest_eac.judging.paired_edits import Pairs, final_number, pair
+from pytest_eac.judging.suite import corrected_fields, correction_of
 from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.schema.checks import CompareCheck
@@ -33,6 +34,7 @@ def compare_over_samples(
     other: Sequence[Chain],
     *,
     level: float = 0.95,
+    suite: int = 0,
 ) -> run.Comparison:
     """Judge whether one method is below (or above) the other in the mean over the sets of edits.
 
@@ -47,6 +49,7 @@ def compare_over_samples(
         subject: the chains of the method that must be below or above: one per set and seed.
         other: the chains of the other method, in the same order.
         level: of the interval that is shown, where the comparison has no confidence.
+        suite: how many p-values the whole run has, if they are corrected over all of it.
     """
     required = required_words(comparison)
     samples = len({chain.sample for chain in subject})
@@ -57,12 +60,14 @@ def compare_over_samples(
     if not found.reaches:
         decision = Decision(outcome="failed")
     elif comparison.confidence is not None:
-        decision = _decide(found, rest(comparison.confidence))
+        decision = _decide(found, rest(comparison.confidence) / (suite or 1))
     sign = -1 if comparison.less else 1
     effect = -found.effect if comparison.less else found.effect
     edits = found.edits
     gained, lost = (edits.gained, edits.lost)[::sign] if edits else (None, None)
     tests = found.tests
+    p = next(iter(tests.values()), None)
+    correction = correction_of(comparison, p, suite)
     return run.Comparison(
         spec=subject[0].spec,
         check=name,
@@ -75,19 +80,20 @@ def compare_over_samples(
                 f"samples: {decision.reason}{comparison.subject} {fmean(found.subject):.4g}, "
                 f"{comparison.than} {fmean(found.other):.4g}; required {required}",
                 *_by_sample(found),
-                _described(found, effect, comparison.confidence or level),
+                f"{_described(found, effect, comparison.confidence or level)}{correction or ''}",
             ]
         ),
         needs=decision.needs,
         n=samples,
         low=effect.low,
         high=effect.high,
-        p=next(iter(tests.values()), None),
+        p=p,
         effect=effect.value,
         gained=gained,
         lost=lost,
         tests=tests,
         samples=samples,
+        **corrected_fields(correction),
     )
 
 

@@ -7,16 +7,16 @@ from statistics import fmean
 from pytest_eac.judging.checks import cases_of, judge_one
 from pytest_eac.judging.hypotheses import Correction, rest
 from pytest_eac.judging.limits import Case, Decision, Limit, decide_by_p
+from pytest_eac.judging.suite import confident, corrections
 from pytest_eac.records.run import Chain, Pooled
 from pytest_eac.spec.schema.checks import AnyBounds, Checks, Stats
-from pytest_eac.stats.correction import adjust
 from pytest_eac.stats.foreseen import Foreseen, most_of
 from pytest_eac.stats.paired import Interval
 from pytest_eac.stats.samples import inference, mean_of_samples, needed_samples, p_over_samples
 
 
 def judge_samples(
-    chains: Sequence[Chain], checks: Checks, stats: Stats | None = None
+    chains: Sequence[Chain], checks: Checks, stats: Stats | None = None, *, suite: int = 0
 ) -> tuple[Pooled, ...]:
     """Judge a method by its chains on several sets of edits; needs no model.
 
@@ -28,18 +28,17 @@ def judge_samples(
         chains: all of the method: one per set and seed.
         checks: what must hold.
         stats: how p-values are corrected; by default as in a spec that does not say.
+        suite: how many p-values the whole run has, if they are corrected over all of it.
 
     Returns:
         One verdict per check of :func:`pytest_eac.spec.schema.checks.Checks.pooled`.
     """
-    method, asked = (stats or Stats()).correction, checks.pooled()
-    alone = {name: _judge_one(chains, name, bounds) for name, bounds in asked}
-    p_values = {name: each.p for name, each in alone.items() if each.p is not None}
-    found = zip(p_values, adjust(list(p_values.values()), method), strict=True)
-    for name, each in found:
-        correction = Correction(method=method, over=len(p_values), p=each.p, factor=each.factor)
-        alone[name] = _judge_one(chains, name, checks[name], correction)
-    return tuple(alone.values())
+    found = {name: _judge_one(chains, name, bounds) for name, bounds in checks.pooled()}
+    p_values, asked = {name: each.p for name, each in found.items()}, confident(checks.pooled())
+    corrected = corrections(p_values, stats or Stats(), asked=len(asked), suite=suite)
+    for name, correction in corrected.items():
+        found[name] = _judge_one(chains, name, checks[name], correction)
+    return tuple(found.values())
 
 
 _SAME = "all samples give the same number, which does not show how others would vary"

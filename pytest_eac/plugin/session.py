@@ -91,6 +91,7 @@ class EacSession:
         """What judges the checks."""
         return Verdicts(
             options=self.options,
+            specs=self.specs,
             chains=self.chains,
             models=self._models,
             releases=self.releases,

@@ -35,6 +35,7 @@ class Verdicts:
 
     Attributes:
         options: of the run.
+        specs: all that were collected.
         chains: where records are kept.
         models: where chains are run.
         releases: where released models are compared and measured.
@@ -44,6 +45,7 @@ class Verdicts:
     """
 
     options: Options
+    specs: Sequence[Spec]
     chains: Chains
     models: Models
     releases: Releases
@@ -81,11 +83,19 @@ class Verdicts:
         if error := self.models.absent(spec).get(check):
             raise error
         if chain.key not in self._judged:  # all checks together: p-values are corrected for them
-            found = judge(chain, spec.checks, spec.stats)
+            found = judge(chain, spec.checks, spec.stats, suite=self._suite(spec))
             self._judged[chain.key] = {each.check: each for each in found}
         verdict = unrecorded(chain, spec, check) or self._judged[chain.key][check]
         self.chains.keep(chain, verdict)
         return verdict
+
+    def _suite(self, spec: Spec) -> int:
+        """Return over how many p-values those of a spec are corrected; 0: over its own chain's."""
+        from pytest_eac.judging.suite import suite_size
+
+        if spec.stats.suite == "none":
+            return 0
+        return suite_size(self.specs, released=self.options.edited is not None)
 
     def of_orders(self, planned: PlannedChain, wanted: Property) -> Verdict:
         """Judge what must hold under every order of a chain's edits."""
@@ -139,8 +149,13 @@ class Verdicts:
 
         judge = compare if len(samples) == 1 else compare_over_samples
         sides = [self._chains_of(samples, name) for name in (comparison.subject, comparison.than)]
-        level = samples[0].stats.confidence
-        verdict = judge(comparison_id(comparison), comparison, *sides, level=level)
+        verdict = judge(
+            comparison_id(comparison),
+            comparison,
+            *sides,
+            level=samples[0].stats.confidence,
+            suite=self._suite(samples[0]),
+        )
         self.comparisons[verdict.spec, verdict.check] = verdict
         return verdict
 
@@ -154,7 +169,7 @@ class Verdicts:
         key = ChainKey(spec.file.as_posix(), method, 0)
         if key not in self._over_samples:  # all checks together: p-values are corrected for them
             chains = self._chains_of(samples, method)
-            found = judge_samples(chains, spec.checks, spec.stats)
+            found = judge_samples(chains, spec.checks, spec.stats, suite=self._suite(spec))
             self._over_samples[key] = {each.check: each for each in found}
         verdict = self._over_samples[key][check]
         self.pooled[verdict.spec, method, check] = verdict

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from math import ceil, fsum, log, sqrt
+from math import ceil, fsum, log, log1p, sqrt
 from statistics import fmean, pstdev
 
 import numpy as np
@@ -123,3 +123,31 @@ def _binary_chances(
     least = scipy.stats.binom.isf(level, counts, limit) + 1
     found = scipy.stats.binom.sf(least[:, None] - 1, counts[:, None], shares)
     return np.asarray(found.mean(axis=1))
+
+
+def fewest_without_loss(most: float, *, level: float) -> int:
+    """Return how many items show that at most ``most`` is lost on average, if none changes.
+
+    Args:
+        most: the largest mean loss that is allowed, in (0, 1), of scores between 0 and 1.
+        level: what the p-value of :func:`p_above` has to reach, in (0, 1).
+    """
+    return ceil(log(level) / log1p(-most) - 1e-9)
+
+
+def chance_to_bound_a_loss(n: int, most: float, *, level: float, lost: float) -> float:
+    """Return the chance that n items show that at most ``most`` is lost on average.
+
+    The items are right or wrong, and those that change were right and are wrong now: the test is
+    then an exact binomial one.
+
+    Args:
+        n: how many items.
+        most: the largest mean loss that is allowed, in (0, 1).
+        level: of the test.
+        lost: the true share of items that are lost.
+    """
+    allowed = int(scipy.stats.binom.ppf(level, n, most))
+    if scipy.stats.binom.cdf(allowed, n, most) > level:
+        allowed -= 1  # the number of losses whose p-value is low enough
+    return float(scipy.stats.binom.cdf(allowed, n, lost))

@@ -28,7 +28,7 @@ def judged(measured: Chain, **limits: Any) -> Verdict:
 def test_what_is_kept_is_told_with_interval_base_and_number_of_items() -> None:
     assert judged(of(ABILITY), keep=0.7).message == (
         "nli of rome-s0: kept 0.73 (95% interval 0.62 to 0.85) of 0.75 (n=120 items) after 2 of 2 "
-        "edits, required at least 0.7"
+        "edits, required at least 0.7 kept"
     )
 
 
@@ -37,7 +37,7 @@ def test_a_failure_has_all_its_numbers() -> None:
     found = judged(of(worse), keep=0.8)
     assert found.outcome == "failed"
     assert found.observed == worse.kept
-    assert found.required == "at least 0.8"
+    assert found.required == "at least 0.8 kept"
     assert found.message.splitlines()[1] == (
         "  edited 0.55 (95% interval 0.46 to 0.63), unedited 0.75, chance 0.500 and majority 0.250"
         ", unparsable 4 of 120, loose 0.625"

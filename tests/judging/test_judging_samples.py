@@ -186,6 +186,20 @@ def test_equal_numbers_that_are_no_shares_are_undecided() -> None:
     assert "all samples give the same number, which does not show how others" in found.message
 
 
+def test_two_limits_of_the_same_size_are_judged_apart() -> None:
+    """The score itself misses the limit of .6 that the share kept of it is within."""
+
+    def of(sample: int) -> Chain:
+        last = able(EDITS, nli=replace(ABILITY, value=0.4, kept=0.8))
+        return replace(chain(last), sample=sample, abilities={"nli": ABILITY})
+
+    both = Checks.model_validate({"abilities": {"nli": {"keep": 0.6, "min": 0.6}}})
+    [found] = judge_samples([of(0), of(1)], both)
+    assert (found.outcome, found.observed) == ("failed", 0.4)
+    assert found.means == (0.4, 0.4)
+    assert "required at least 0.6\n" in found.message
+
+
 # Comparisons
 
 

@@ -367,6 +367,22 @@ def test_the_correction_is_over_the_checks_of_the_spec_whichever_are_selected(
     assert (verdict.check, verdict.corrected_over, verdict.needs) == ("efficacy", 2, 13)
 
 
+def test_a_suite_is_corrected_over_all_its_specs_whichever_checks_are_selected(
+    specs: Specs,
+) -> None:
+    """Two specs with two confident checks each, and one spec that takes no part."""
+    for each in ("one", "two"):
+        specs.write(CONFIDENT, more="stats: {suite: holm}", name=f"{each}.eac.yaml")
+    specs.write(CONFIDENT, name="apart.eac.yaml")
+    specs.run("--eac-results=results.json", "-k", "not two")
+    chains = read_record(specs.pytester.path / "results.json").chains
+    found = {
+        chain.spec: {each.corrected_over for each in chain.verdicts if each.p is not None}
+        for chain in chains
+    }
+    assert found == {"apart.eac.yaml": {2}, "one.eac.yaml": {4}}
+
+
 def test_intervals_are_at_the_level_that_the_spec_asks_for(specs: Specs) -> None:
     specs.write("{efficacy: {min: 0.4, confidence: 0.8}}", more="stats: {confidence: 0.8}")
     result = specs.run("--junitxml=out.xml", "--eac-results=results.json")

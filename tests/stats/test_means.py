@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from pytest_eac.stats.foreseen import Foreseen
-from pytest_eac.stats.means import needed_above, p_above
+from pytest_eac.stats.means import (
+    chance_to_bound_a_loss,
+    fewest_without_loss,
+    needed_above,
+    p_above,
+)
 
 LIMITS = (0.5, 0.7, 0.9, 0.95, 0.99)
 
@@ -202,3 +207,19 @@ def test_what_is_needed_is_said_with_its_chance() -> None:
         "needs about 1,200 edits to pass with a chance of 0.8"
     )
     assert Foreseen(count=5).text("seeds") == "needs about 5 seeds"
+
+
+def test_the_chance_to_bound_a_loss_is_that_of_the_test_itself() -> None:
+    """The twin asks the test for each number of losses."""
+    n, most, level, lost = 150, 0.05, 0.05, 0.01
+
+    def p(losses: int) -> float:
+        return p_above([0.5] * (n - losses) + [0.0] * losses, (1 - most) / 2)
+
+    twin = sum(binom.pmf(losses, n, lost) for losses in range(n) if p(losses) <= level)
+    assert chance_to_bound_a_loss(n, most, level=level, lost=lost) == pytest.approx(twin)
+    least = fewest_without_loss(most, level=level)
+    assert p_above([0.5] * least, (1 - most) / 2) <= level
+    assert p_above([0.5] * (least - 1), (1 - most) / 2) > level
+    assert chance_to_bound_a_loss(least, most, level=level, lost=0.0) == 1.0
+    assert chance_to_bound_a_loss(least - 1, most, level=level, lost=0.0) == 0.0

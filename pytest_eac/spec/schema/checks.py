@@ -175,6 +175,11 @@ class Stats(Strict):
         description="Multiple-testing correction across a chain's checks with a confidence: Holm, "
         "Benjamini-Hochberg, or none.",
     )
+    suite: Literal["holm", "none"] = Field(
+        "none",
+        description="holm: one multiple-testing correction across all checks with a confidence, "
+        "comparisons included, of all specs in the run that ask for it; for publications.",
+    )
 
 
 if TYPE_CHECKING:
