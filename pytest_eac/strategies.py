@@ -16,7 +16,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from pytest_eac.spec.edits import Edit, place
 from pytest_eac.spec.orders import Order, taken_back
-from pytest_eac.spec.schema.orderings import OrderKind
+from pytest_eac.spec.schema.orderings import UNIFORM, OrderKind
 
 __all__ = ["edits", "orderings"]
 
@@ -26,6 +26,8 @@ _FAR = 987_654_321_012_345
 _RARE = 8
 # Limits are drawn from a range 16 times an order's length, so that few of them bind.
 _WIDE = 16
+# ... and where a given order is to come out as it is, from one so wide that none of them does.
+_ALL = 1 << 20
 _MOST_EXTRA = 2
 
 
@@ -70,12 +72,30 @@ def orderings(
     known = get_args(OrderKind)
     if isinstance(kinds, str) or not set(kinds) <= set(known):
         raise ValueError(f"found the kinds {kinds!r}, expected a list of {', '.join(known)}")
-    numbers = _orders(count, tuple(kinds), batch, undoable=_undoable(edits))
+    written = tuple(range(1, count + 1))
+    shuffle = _shuffled(count) if set(kinds) & set(UNIFORM) else st.just(written)
+    numbers = _orders(shuffle, tuple(kinds), batch, undoable=_undoable(edits))
     if isinstance(edits, int):
         return numbers
     return numbers.map(
         lambda order: tuple(edits[k - 1] if k > 0 else taken_back(edits[-k - 1]) for k in order)
     )
+
+
+def orderings_near(
+    order: Order, *, kinds: Sequence[OrderKind], batch: int, moves: int
+) -> SearchStrategy[Order]:
+    """Return orders that differ from a given one by few moves; they shrink as ``orderings`` do.
+
+    Args:
+        order: all edits, each once.
+        kinds: as for :func:`orderings`.
+        batch: likewise.
+        moves: how many edits go elsewhere at most; with 0 it is the order itself that is drawn
+            (but for one draw in thousands), for Hypothesis to simplify.
+    """
+    undoable = _undoable(len(order))
+    return _orders(_moved(order, moves), tuple(kinds), batch, undoable=undoable, exact=True)
 
 
 def _undoable(edits: int | Sequence[Edit]) -> frozenset[int]:
@@ -86,7 +106,13 @@ def _undoable(edits: int | Sequence[Edit]) -> frozenset[int]:
 
 @st.composite
 def _orders(
-    draw: DrawFn, count: int, kinds: tuple[OrderKind, ...], batch: int, undoable: frozenset[int]
+    draw: DrawFn,
+    shuffle: SearchStrategy[Order],
+    kinds: tuple[OrderKind, ...],
+    batch: int,
+    *,
+    undoable: frozenset[int],
+    exact: bool = False,
 ) -> Order:
     """Draw a shuffled order, then how much of it to keep: that is what shrinks it.
 
@@ -96,14 +122,14 @@ def _orders(
     their places.
     """
     mixed = "interleaving" in kinds and ("permutation" not in kinds or not _number(draw, 2))
-    written = tuple(range(1, count + 1))
     shuffles = mixed or "permutation" in kinds
-    shuffled = _shuffled(draw, count) if shuffles else written
+    shuffled = draw(shuffle)
+    count = len(shuffled)
     place = {number: index for index, number in enumerate(shuffled)}
     order: list[int] = []
-    for number in written:
-        stays = "subsequence" not in kinds or _number(draw, _RARE) > 0
-        limit = _number(draw, _WIDE * count) if shuffles else 0
+    for number in range(1, count + 1):
+        stays = "subsequence" not in kinds or _number(draw, _ALL if exact else _RARE) > 0
+        limit = _number(draw, (_ALL if exact else _WIDE) * count) if shuffles else 0
         if stays or (number == count and not order):
             jumped = sum(place[other] > place[number] for other in order)
             order.insert(len(order) - min(jumped, limit), number)
@@ -127,6 +153,7 @@ def _numbers(count: int) -> SearchStrategy[int]:
     return st.integers(_FAR, _FAR + count - 1)
 
 
+@st.composite
 def _shuffled(draw: DrawFn, count: int) -> Order:
     """Draw a permutation that begins as the written order, or that order backwards, does."""
     backwards = _number(draw, 2)
@@ -138,6 +165,26 @@ def _shuffled(draw: DrawFn, count: int) -> Order:
     rest = trunk[count - tail :]
     while rest:
         order.append(rest.pop(_number(draw, len(rest))))
+    return tuple(order)
+
+
+@st.composite
+def _moved(draw: DrawFn, start: Order, moves: int) -> Order:
+    """Draw a permutation in which few edits stand elsewhere than in ``start``.
+
+    Each edit has a number that shrinks to its going back among the others to where it is written.
+    """
+    order = list(start)
+    for _ in range(1 + _number(draw, moves) if moves else 0):
+        number = order.pop(_number(draw, len(start)))
+        order.insert(_number(draw, len(start)), number)
+    back = [number for number in sorted(order) if not _number(draw, _ALL)]
+    order = [number for number in order if number not in back]
+    for number in back:
+        after = (sum(a > number for a in order[:k]) for k in range(len(order) + 1))
+        before = (sum(a < number for a in order[k:]) for k in range(len(order) + 1))
+        wrong = [a + b for a, b in zip(after, before, strict=True)]
+        order.insert(wrong.index(min(wrong)), number)
     return tuple(order)
 
 

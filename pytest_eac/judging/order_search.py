@@ -1,76 +1,76 @@
-"""The search for the simplest order of edits that breaks something, within a budget."""
+"""The search for orders of edits that break something, and for the simplest of them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
-from time import monotonic
 
 from hypothesis import HealthCheck, Phase, Verbosity, find, reject, settings
 from hypothesis.errors import NoSuchExample, Unsatisfiable
+from hypothesis.strategies import SearchStrategy
 
+from pytest_eac.judging.order_budget import OrderBudget
+from pytest_eac.judging.uniform_orders import all_others, drawn_others, number_of_others
 from pytest_eac.spec.orders import Order
-from pytest_eac.spec.schema.orderings import OrderKind
-from pytest_eac.strategies import orderings as any_ordering
+from pytest_eac.spec.schema.orderings import UNIFORM, OrderKind
+from pytest_eac.strategies import orderings, orderings_near
 
 # Draws in a row that give nothing new or affordable, before the search gives up.
 _MOST_VAIN = 300
 # After this many, an order may cost as much more as is due to one order.
 _PATIENCE = 50
-# What the cheapest new order costs: the last two edits, swapped.
-_LEAST = 2
-_SIMPLIFYING = 4
+# How many edits go elsewhere, at most, in the orders around the worst one.
+_MOVES = 2
 
 
 class _Enough(BaseException):
     """Ends a search at once: any other exception means a broken order to Hypothesis."""
 
 
+class _Worse(_Enough):
+    """Ends a search to go on around the order that has just been tried."""
+
+
 @dataclass(kw_only=True)
 class OrderSearch:
-    """Draws orders until one breaks something, and simplifies that one.
+    """Draws orders uniformly, searches around the worst of them, and simplifies what breaks.
 
     Attributes:
         count: edits in the written order.
         kinds: of orders to draw.
         batch: edits in an update.
-        examples: orders to draw, all different.
-        pace: edits that may be solved for them, common beginnings counted once: dearer orders are
-            passed over, unless no others come up.
-        edits: the most edits to solve for them, if there is a limit. As many again may be solved to
-            simplify an order that breaks something; four times the pace, if there is none.
-        seconds: when to stop, if ever.
-        shares: whether orders with a common beginning share its edits.
-        seed: of the self.
+        examples: orders to draw uniformly, all different; the search tries as many again at most.
+            If there are no more than twice as many, all are tried instead.
+        budget: the edits and the time that orders may take.
+        seed: of the search.
         key: names the search, for Hypothesis's database of what broke earlier.
         orders: returns the orders that a drawn one needs run; none if it is of no use.
         breaks: says whether a drawn order breaks what must hold.
-        drawn: the orders that were tried, simplifying excluded.
-        spent: edits that had to be solved for them.
-        stopped: what ended the drawing before there were enough orders.
+        badness: how near a tried order came to breaking it, or how far it went beyond: higher is
+            worse; ``None`` where nothing was measured.
+        uniform: the orders that were drawn uniformly, or all that there are.
+        every: whether they are all that there are.
+        searched: the orders that were tried by the search.
+        tried: whether an order broke something, for all that were tried.
     """
 
     count: int
     kinds: tuple[OrderKind, ...]
     batch: int
     examples: int
-    pace: int
-    edits: int | None
-    seconds: float | None
-    shares: bool
+    budget: OrderBudget
     seed: int
     key: str
     orders: Callable[[Order], Sequence[Order]]
     breaks: Callable[[Order], bool]
-    drawn: list[Order] = field(default_factory=list)
-    spent: int = 0
-    stopped: str = ""
-    _known: set[Order] = field(default_factory=set)
-    _left: int = 0
-    _broken: bool = False
+    badness: Callable[[Order], float | None]
+    uniform: list[Order] = field(default_factory=list)
+    every: bool = False
+    searched: list[Order] = field(default_factory=list)
+    tried: dict[Order, bool] = field(default_factory=dict)
+    _random: Random = field(default_factory=Random)
     _vain: int = 0
     _trouble: Exception | None = None
-    _start: float = field(default_factory=monotonic)
 
     def simplest(self) -> Order | None:
         """Return the simplest order that breaks something, if one was found.
@@ -78,17 +78,114 @@ class OrderSearch:
         Raises:
             Exception: what running an order has raised; nothing more is drawn then.
         """
-        self._left = self.edits or _SIMPLIFYING * self.pace
-        self._solve([tuple(range(1, self.count + 1))])  # the chain itself has run
+        self._random.seed(self.seed)
+        self.budget.solve([self._written])  # the chain itself has run
+        self._draw_uniformly()
+        broken = [order for order in self.uniform if self.tried[order]]
+        if broken:
+            return self._simplify(min(broken, key=_inversions))
+        if self.every and set(self.kinds) <= set(UNIFORM):
+            return None
+        return self._search()
+
+    @property
+    def drawn(self) -> list[Order]:
+        """The orders that were tried, simplifying excluded."""
+        return [*self.uniform, *self.searched]
+
+    @property
+    def worst(self) -> Order | None:
+        """The order that breaks it most, or comes nearest to it; the first of several."""
+        return self._worst_of(self.tried)
+
+    def _worst_of(self, orders: Iterable[Order]) -> Order | None:
+        found = {
+            order: (self.tried[order], bad)
+            for order in orders
+            if (bad := self.badness(order)) is not None
+        }
+        return max(found, key=found.__getitem__, default=None)
+
+    @property
+    def _written(self) -> Order:
+        return tuple(range(1, self.count + 1))
+
+    def _draw_uniformly(self) -> None:
+        """Try orders that are each as likely as any other: their number is settled beforehand."""
+        if not set(self.kinds) & set(UNIFORM):
+            return
+        batch = self._uniform_batch
+        there_are = number_of_others(self.count, batch)
+        self.every = there_are <= 2 * self.examples
+        orders = all_others(self.count, batch) if self.every else ()
+        if self.every and not self.budget.allows(orders):
+            self.every = False
+        if not self.every:
+            number = self.budget.whole(min(self.examples, there_are), self.count)
+            orders = drawn_others(self.count, batch, number=number, seed=self.seed)
+        for order in orders:
+            needed = self.orders(order)
+            if self.budget.late():
+                self.every = False
+                return
+            if needed:
+                self.uniform.append(order)
+                self.budget.spend(needed)
+                self.tried[order] = self.breaks(order)
+
+    def _search(self) -> Order | None:
+        """Search around the worst order so far; where none is worse than others, everywhere."""
+        self.budget.search(self.examples, self.count)
+        while True:
+            start = None if self._flat else self._start
+            try:
+                return self._find(
+                    orderings(self.count, kinds=self.kinds, batch=self.batch)
+                    if start is None
+                    else self._near(start, self.kinds, moves=_MOVES)
+                )
+            except _Worse:
+                continue
+
+    def _simplify(self, order: Order) -> Order:
+        """Simplify an order that has every edit once and breaks something."""
+        kinds = tuple(each for each in self.kinds if each in ("permutation", "subsequence"))
+        return self._find(self._near(order, kinds or self.kinds, moves=0)) or order
+
+    def _near(
+        self, order: Order, kinds: tuple[OrderKind, ...], *, moves: int
+    ) -> SearchStrategy[Order]:
+        return orderings_near(order, kinds=kinds, batch=self.batch, moves=moves)
+
+    @property
+    def _uniform_batch(self) -> int:
+        return 1 if "permutation" in self.kinds else self.batch
+
+    @property
+    def _start(self) -> Order | None:
+        """The worst order that has every edit once."""
+        return self._worst_of(each for each in self.tried if sorted(each) == list(self._written))
+
+    @property
+    def _flat(self) -> bool:
+        """Whether no order is worse than another."""
+        return len({self.badness(order) for order in self.tried}) < 2
+
+    def _find(self, strategy: SearchStrategy[Order]) -> Order | None:
         found: Order | None = None
-        with suppress(NoSuchExample, Unsatisfiable, _Enough):
-            found = find(
-                any_ordering(self.count, kinds=self.kinds, batch=self.batch),
-                self._try,
-                settings=_settings(self.examples),
-                random=Random(self.seed),  # noqa: S311
-                database_key=self.key.encode(),
-            )
+        try:
+            with suppress(NoSuchExample, Unsatisfiable):
+                found = find(
+                    strategy,
+                    self._try,
+                    settings=_settings(self.examples),
+                    random=self._random,
+                    database_key=self.key.encode(),
+                )
+        except _Worse:
+            raise
+        except _Enough:
+            pass
         if self._trouble is not None:
             raise self._trouble
         return found
@@ -100,69 +197,51 @@ class OrderSearch:
         another is drawn for it. Afterwards orders come from simplifying; what is too dear then
         counts as unbroken.
         """
+        if any(self.tried.values()):
+            return self._simpler(order)
+        if self.budget.late() or self._vain > _MOST_VAIN or len(self.searched) >= self.examples:
+            raise _Enough
         needed = self.orders(order)
-        cost = self._cost(needed)
-        if self._broken:
-            if not needed or cost > self._left or self._late():
-                return False
-            self._left -= cost
-        else:
-            if self._late() or self._vain > _MOST_VAIN:
-                raise _Enough
-            if not needed or order in self.drawn or self._too_dear(cost):
-                self._vain += 1
-                reject()
-            self._vain = 0
-            self.drawn.append(order)
-            self.spent += cost
-        self._solve(needed)
+        due = len(self.searched) + self._vain / _PATIENCE
+        if not needed or order in self.tried or self.budget.too_dear(needed, due):
+            self._vain += 1
+            reject()
+        self._vain = 0
+        worst = self.worst
+        self.searched.append(order)
+        self.budget.spend(needed)
+        broken = self._judge(order)
+        if not broken and worst is not None and self.worst != worst:
+            raise _Worse
+        return broken
+
+    def _simpler(self, order: Order) -> bool:
+        if order in self.tried:
+            return self.tried[order]
+        needed = self.orders(order)
+        if not needed or self.budget.late() or not self.budget.simplify(needed):
+            return False
+        return self._judge(order)
+
+    def _judge(self, order: Order) -> bool:
         try:
-            broken = self.breaks(order)
+            self.tried[order] = self.breaks(order)
         except Exception as error:
             self._trouble = error
             raise _Enough from error
-        self._broken = self._broken or broken
-        return broken
+        return self.tried[order]
 
-    def _late(self) -> bool:
-        if self.seconds is None or monotonic() - self._start < self.seconds:
-            return False
-        self.stopped = f"the budget of {self.seconds:g} seconds is spent"
-        return True
 
-    def _too_dear(self, cost: int) -> bool:
-        """Hand out the edits evenly, beginning with one whole order; more after draws in vain."""
-        spent = self.spent + cost
-        if self.edits is not None and spent > self.edits:
-            self.stopped = f"the budget of {self.edits} edits leaves no more"
-            return True
-        steps = max(1, self.examples - 1)
-        done = len(self.drawn) + self._vain / _PATIENCE
-        return spent > self.count + max(_LEAST, (self.pace - self.count) / steps) * done
-
-    def _cost(self, orders: Iterable[Order]) -> int:
-        parts = self._parts(orders)
-        return sum(size for part, size in parts.items() if part not in self._known)
-
-    def _solve(self, orders: Iterable[Order]) -> None:
-        self._known.update(self._parts(orders))
-
-    def _parts(self, orders: Iterable[Order]) -> dict[Order, int]:
-        """Return the updates of orders by all that comes before them, with their edits."""
-        if not self.shares:
-            return {order: len(order) for order in orders}
-        return {
-            order[: start + self.batch]: len(order[start : start + self.batch])
-            for order in orders
-            for start in range(0, len(order), self.batch)
-        }
+def _inversions(order: Order) -> int:
+    """Count the pairs of edits that do not stand as written."""
+    return sum(a > b for k, a in enumerate(order) for b in order[k + 1 :])
 
 
 def _settings(examples: int) -> settings:
     """Return the profile in force (Hypothesis has one for CI, without a database), bounded."""
     return settings(
         settings.default,
-        max_examples=examples,
+        max_examples=max(1, examples),
         deadline=None,
         phases=(Phase.reuse, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),

@@ -1,5 +1,6 @@
 """What must hold under every order of a chain's edits, tried on one order after another."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -51,6 +52,7 @@ class OrderTrial:
     runner: Runner
     values: dict[Order, float] = field(default_factory=dict)
     open: dict[Order, str] = field(default_factory=dict)
+    _verdicts: dict[Order, Verdict] = field(default_factory=dict)
 
     @property
     def written(self) -> Order:
@@ -77,9 +79,14 @@ class OrderTrial:
         """Return what was observed under an order, if anything."""
         return self.values.get(order)
 
+    def badness(self, order: Order) -> float | None:
+        """Return how far beyond its limit an order is (within it, less than 0), if measured."""
+        found = self.values.get(order)
+        return None if found is None else found - self.wanted.tolerance
+
     def worst(self) -> float:
         """Return what was observed nearest to the limit."""
-        return max(self.values.values())
+        return self.values[max(self.values, key=lambda order: self.badness(order) or 0.0)]
 
     def range(self) -> str:
         """Write what was observed under all orders."""
@@ -93,10 +100,17 @@ class OrderTrial:
         """Return two orders that break together what neither breaks alone, if there are any."""
         return None
 
+    def result(self, order: Order) -> str:
+        """Write the metrics of an order in a line."""
+        return _result(self.chain_of(order), order)
+
     def evidence(self, pair: tuple[Order, Order]) -> list[str]:
-        """Return the results of two orders, and what their edits are, a line each."""
-        lines = [_result(self.chain_of(order), order) for order in dict.fromkeys(pair)]
-        for number in sorted({abs(number) for number in (*pair[0], *pair[1])}):
+        """Return the results of two orders, and what their edits are, a line each.
+
+        Of an order that has every edit once, only those edits that changed places with another.
+        """
+        lines = [self.result(order) for order in dict.fromkeys(pair)]
+        for number in sorted({abs(number) for number in _displaced(pair[0]) or pair[0]}):
             edit = self.chain.edits[number - 1]
             fact = f"{edit.texts.prompt!r} -> {edit.texts.target!r}"
             lines.append(f"  edit {number} ({edit.origin}): {fact}")
@@ -123,11 +137,20 @@ class _Hold(OrderTrial):
         return verdict.outcome == "failed"
 
     def verdict(self, order: Order) -> Verdict:
-        return judge_one(self.chain_of(order), self.wanted.name, self.checks[self.wanted.name])
+        if order not in self._verdicts:
+            name = self.wanted.name
+            self._verdicts[order] = judge_one(self.chain_of(order), name, self.checks[name])
+        return self._verdicts[order]
 
-    def worst(self) -> float:
-        lowest = "at least" in self.required
-        return min(self.values.values()) if lowest else max(self.values.values())
+    def badness(self, order: Order) -> float | None:
+        found = self.values.get(order)
+        if found is None:
+            return None
+        required = self.verdict(order).required
+        low, high = (re.search(rf"at {end} ([-+.\de]+)", required) for end in ("least", "most"))
+        beyond = [float(low[1]) - found] if low else []
+        beyond += [found - float(high[1])] if high else []
+        return max(beyond, default=0.0)
 
     def range(self) -> str:
         return f"{min(self.values.values()):.4g} to {max(self.values.values()):.4g}"
@@ -138,9 +161,21 @@ class _Hold(OrderTrial):
 
     def evidence(self, pair: tuple[Order, Order]) -> list[str]:
         return [
+            *self._left_out(pair[0]),
             *super().evidence(pair),
             *(f"  {line}" for line in self.verdict(pair[0]).message.split("\n")),
         ]
+
+    def _left_out(self, order: Order) -> list[str]:
+        """Say whether what an order of only some of the edits breaks is an effect of the order."""
+        same = super().counterpart(order)
+        of = len(self.written)
+        if len(same) == of:
+            return []
+        text = f"  {of - len(same)} of {of} edits are left out, so the check asks about {len(same)}"
+        if self.verdict(same).outcome == "failed":
+            return [f"{text}: it fails in their written order, too, so order has no part in it"]
+        return [f"{text}: it holds in their written order"]
 
 
 class _Spread(OrderTrial):
@@ -202,6 +237,12 @@ class _StateTrial(OrderTrial):
 
 
 TRIALS = {"hold": _Hold, "spread": _Spread, "state": _StateTrial}
+
+
+def _displaced(order: Order) -> list[int]:
+    """Return the edits that have changed places with another, compared with the written order."""
+    pairs = [(a, b) for k, a in enumerate(order) for b in order[k + 1 :] if a > b]
+    return [number for each in pairs for number in each]
 
 
 def _result(chain: Chain, order: Order) -> str:

@@ -27,7 +27,7 @@ _VALUES: dict[str, tuple[str, Callable[[str], Any], str]] = {
     "orderings": (
         "N",
         read.whole_number(0),
-        "draw N orders of the edits where a spec has orderings; 0 draws none",
+        "draw N orders of the edits uniformly where a spec has orderings; 0 tries none",
     ),
     "results": ("FILE", Path, "write the records of all chains to FILE (JSON)"),
     "from-results": (

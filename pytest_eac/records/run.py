@@ -376,6 +376,33 @@ class OrderRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriedOrders:
+    """Which orders of a chain's edits a verdict rests on; the written one is not counted.
+
+    Attributes:
+        uniform: how many were drawn uniformly, each order as likely as any other.
+        every: whether these are all orders that there are.
+        broke: how many of these break what must hold.
+        searched: how many orders were tried besides, by the search for one that breaks it.
+        simplifying: how many were tried to simplify one that breaks it.
+        at_most: upper bound of the share of all orders that break it, one-sided, at the chain's
+            ``confidence``, by those drawn uniformly (Clopper and Pearson); ``None`` where none were
+            drawn, or one of them leaves it undecided.
+        simplest: the simplest order that breaks it, if one was found.
+        worst: the order that breaks it most, or comes nearest to it.
+    """
+
+    uniform: Count
+    every: bool
+    broke: Count
+    searched: Count
+    simplifying: Count
+    at_most: Share | None
+    simplest: tuple[int, ...] | None
+    worst: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """What a check says: ``passed``, ``failed``, or ``undecided`` when the data cannot say.
 
@@ -393,6 +420,8 @@ class Verdict:
         correction: by what: ``holm``, ``bh``, or ``none``.
         corrected_over: of how many checks' p-values ``p`` is one.
         needs: about how many edits (items, samples) would decide what is undecided.
+        orders: the orders of the edits that it rests on; ``None`` where it rests on the written one
+            alone, and in files from before they were recorded.
     """
 
     check: str
@@ -408,6 +437,7 @@ class Verdict:
     correction: str | None = None
     corrected_over: Count | None = None
     needs: Count | None = None
+    orders: TriedOrders | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

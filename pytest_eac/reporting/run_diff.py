@@ -7,6 +7,7 @@ from typing import Any
 
 from pytest_eac.judging.run_comparison import Pair, RunComparison
 from pytest_eac.judging.run_diff import Change, PairedScore
+from pytest_eac.judging.tried_orders import of_chain
 from pytest_eac.reporting.markdown import table
 from pytest_eac.reporting.terminal import fit, summary_lines
 from pytest_eac.untrusted_text import json_text, line, markdown
@@ -86,6 +87,11 @@ def comparison_markdown(comparison: RunComparison) -> str:
         for chain in run.record.chains
     ]
     lines = ["# Comparison of runs", "", *table(names, rows)]
+    for run in comparison.runs:
+        said = [text for chain in run.record.chains for text in of_chain(chain)]
+        lines += (
+            ["", *(f"- {markdown(run.file)}: {markdown(text)}" for text in said)] if said else []
+        )
     for pair in comparison.pairs:
         title = f"{pair.chain} of {pair.spec}: {_against(pair)}"
         lines += ["", f"## {markdown(title)}", ""]

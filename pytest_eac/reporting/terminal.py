@@ -8,6 +8,7 @@ from math import ceil, floor
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
+from pytest_eac.judging.tried_orders import of_chain
 from pytest_eac.records.run import Ability, Chain, Measurement
 from pytest_eac.spec.metrics import BUILT_IN
 from pytest_eac.spec.registry_entries import Metric
@@ -31,7 +32,8 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
     that of all; ``dev`` is the relative L1 deviation of the edited matrices. Metrics of other
     packages that do not fit beside the built-in ones have further tables. Abilities are those of
     the last checkpoint that has them; ``kept`` has its interval behind it. The checks with a
-    confidence follow with their p-values, and the growth of the deviation where it was asked for.
+    confidence follow with their p-values, the growth of the deviation where it was asked for, and
+    what other orders of the edits say.
     """
     lines: list[str] = []
     for spec in dict.fromkeys(chain.spec for chain in chains):
@@ -55,6 +57,7 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         lines += _abilities(mine) + _tested(mine)
         lines += [line for chain in mine for line in _growth(chain)]
         lines += [_orders(chain) for chain in mine if chain.orders]
+        lines += [part for chain in mine for text in of_chain(chain) for part in wrapped(text)]
     return lines + _cached_line(chains)
 
 

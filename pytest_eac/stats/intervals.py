@@ -27,6 +27,22 @@ def wilson(share: float, n: int, *, confidence: float = 0.95) -> tuple[float, fl
     return max(0.0, min(share, center - half)), min(1.0, max(share, center + half))
 
 
+def share_at_most(count: int, n: int, *, confidence: float = 0.95) -> float:
+    """Return the exact upper bound, one-sided, of a share that is observed as ``count`` of ``n``.
+
+    The largest share ``p`` for which ``P(X <= count) >= 1 - confidence``, ``X`` binomial of ``n``
+    draws at ``p``: for 0 of n it is ``1 - (1 - confidence)^(1/n)``.
+
+    Args:
+        count: how many of the draws have it.
+        n: independent draws, at least one.
+        confidence: the level that is held at least, in (0, 1).
+
+    Source: Clopper and Pearson (1934).
+    """
+    return float(scipy.stats.beta.ppf(confidence, count + 1, n - count)) if count < n else 1.0
+
+
 def newcombe(
     both: int, first: int, second: int, neither: int, *, confidence: float = 0.95
 ) -> tuple[float, float]:

@@ -50,10 +50,15 @@ class HandMade:
         return abs(self.value(one) - self.value(other))
 
 
+def of_edits(of: Chain, count: int) -> Chain:
+    return replace(of, edits=of.edits[:count])
+
+
 def verdict(
     value: Callable[[Order], float],
     given: tuple[Order, ...] = (),
     confidence: float | None = None,
+    count: int = COUNT,
     **how: Any,
 ) -> Verdict:
     orderings = Orderings.model_validate({"hold": (), **how})
@@ -61,7 +66,7 @@ def verdict(
     runner = HandMade(value=value)
     (wanted,) = orderings.properties(checks)
     return judge_ordering(
-        runner.run(WRITTEN),
+        of_edits(runner.run(WRITTEN[:count]), count),
         wanted,
         orderings=orderings,
         checks=checks,
@@ -83,18 +88,92 @@ def test_an_order_that_breaks_is_told_in_its_simplest_form(how: dict[str, Any]) 
     found = verdict(reversed_pair, **how)
     assert found.outcome == "failed"
     lines = found.message.split("\n")
-    assert "broken by the order 5,4, required at " in lines[0]
-    assert lines[1].startswith("  order 5,4: efficacy 0.5,")
-    assert lines[2].startswith("  order 4,5: efficacy 1,")
-    assert "to replay: again 5,4" in lines
-    assert "  edit 5 (facts.yaml:14): 'prompt 4' -> 'Paris'" in lines
+    assert "broken by the order 1,2,3,5,4, required at " in lines[0]
+    assert lines[1].startswith("  order 1,2,3,5,4: efficacy 0.5,")
+    assert lines[2].startswith("  order 1,2,3,4,5: efficacy 1,")
+    assert "to replay: again 1,2,3,5,4" in lines
+    edits = [line for line in lines if line.startswith("  edit ")]
+    assert edits == [
+        "  edit 4 (facts.yaml:13): 'prompt 3' -> 'Paris'",
+        "  edit 5 (facts.yaml:14): 'prompt 4' -> 'Paris'",
+    ]
+
+
+@pytest.mark.parametrize("how", PROPERTIES)
+def test_where_edits_may_be_left_out_what_breaks_is_told_with_two(how: dict[str, Any]) -> None:
+    found = verdict(reversed_pair, **how, kinds=("permutation", "subsequence"))
+    assert "broken by the order 5,4, required at " in found.message
+    if "hold" in how:
+        left_out = "3 of 5 edits are left out, so the check asks about 2"
+        assert f"{left_out}: it holds in their written order" in found.message
+
+
+def test_a_missed_edit_is_no_effect_of_order_unless_others_are_left_out() -> None:
+    """16 edits, one always missed: at least 0.93 holds in every order, and not for every subset."""
+
+    def missed(order: Order) -> float:
+        return 1 - 0.15 * (5 in order) * COUNT / len(order)
+
+    assert verdict(missed, hold=("efficacy",)).outcome == "passed"
+    found = verdict(missed, hold=("efficacy",), kinds=("subsequence",))
+    assert found.outcome == "failed"
+    assert (
+        "4 of 5 edits are left out, so the check asks about 1: it fails in their written order, too"
+        in found.message
+    )
+
+
+def test_the_worst_order_stands_beside_the_simplest() -> None:
+    def value(order: Order) -> float:
+        return 0.5 - 0.1 * before(order, 5, 1) if before(order, 5, 4) else 1.0
+
+    found = verdict(value, hold=("efficacy",))
+    assert found.orders is not None
+    assert found.orders.simplest == (1, 2, 3, 5, 4)
+    worst = found.orders.worst
+    assert worst is not None
+    assert before(worst, 5, 1)
+    assert f"the worst order found:\n  order {show_order(worst)}: efficacy 0.4," in found.message
+
+
+def test_what_passes_says_how_many_orders_may_still_break_it() -> None:
+    found = verdict(lambda _: 0.9, hold=("efficacy",))
+    assert (
+        "; 10 uniformly drawn orders, none broke the limit: at most 26% of all orders break it, "
+        "at 95%\n"
+    ) in found.message
+    tried = found.orders
+    assert tried is not None
+    assert (tried.uniform, tried.every, tried.broke) == (10, False, 0)
+    assert tried.at_most == pytest.approx(1 - 0.05**0.1)
+
+
+def test_of_what_breaks_often_the_uniform_orders_say_how_often() -> None:
+    found = verdict(reversed_pair, hold=("efficacy",))
+    tried = found.orders
+    assert tried is not None
+    assert 2 <= tried.broke <= 8
+    assert f"{tried.broke} of 10 uniformly drawn orders broke the limit: at most " in found.message
+
+
+def test_of_few_edits_every_order_is_tried() -> None:
+    found = verdict(lambda _: 0.9, count=3, hold=("efficacy",))
+    assert "; all 5 other orders tried, none broke the limit\n" in found.message
+    assert found.orders is not None
+    assert (found.orders.every, found.orders.uniform, found.orders.at_most) == (True, 5, 0.0)
+    assert found.orders.searched == 0
+
+
+def test_orders_that_leave_something_undecided_bound_nothing() -> None:
+    found = verdict(lambda _: 0.9, confidence=0.999, hold=("efficacy",))
+    assert "at most" not in found.message.partition("\n")[0].partition("required")[0]
 
 
 @pytest.mark.parametrize("how", PROPERTIES)
 def test_what_no_order_breaks_passes(how: dict[str, Any]) -> None:
     found = verdict(lambda _: 0.9, **how)
     assert found.outcome == "passed"
-    assert "under 10 orders" in found.message
+    assert "10 uniformly drawn orders, none broke the limit" in found.message
 
 
 def test_what_an_order_leaves_undecided_does_not_pass() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_eac.judging.order_budget import OrderBudget
 from pytest_eac.judging.order_search import OrderSearch
 
 if TYPE_CHECKING:
@@ -20,24 +21,37 @@ def never(_: Order) -> bool:
     return False
 
 
-def search(breaks: Callable[[Order], bool] = never, count: int = 8, **how: Any) -> OrderSearch:
+def search(
+    breaks: Callable[[Order], bool] = never,
+    count: int = 8,
+    badness: Callable[[Order], float] = lambda _: 0.0,
+    **how: Any,
+) -> OrderSearch:
     draws: dict[str, Any] = {
         "count": count,
         "kinds": ("permutation",),
         "batch": 1,
         "examples": 10,
-        "pace": 40,
-        "edits": None,
-        "seconds": None,
-        "shares": True,
         "seed": 0,
         "key": "a test",
     }
+    limits: dict[str, Any] = {
+        "batch": 1,
+        "shares": True,
+        "edits": None,
+        "seconds": None,
+        "simplifying": 160,
+        "pace": 40,
+    }
+    limits |= {name: how.pop(name) for name in limits.keys() & how.keys() if name != "batch"}
+    limits["batch"] = how.get("batch", 1)
     written = tuple(range(1, count + 1))
     return OrderSearch(
         **(draws | how),
+        budget=OrderBudget(**limits),
         orders=lambda order: () if order == written else (order,),
         breaks=breaks,
+        badness=badness,
     )
 
 
@@ -49,33 +63,61 @@ def prefixes(orders: list[Order], batch: int) -> set[Order]:
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_ten_orders_of_eight_edits_take_at_most_half_the_edits(seed: int) -> None:
+def test_a_search_takes_half_as_many_edits_again_as_the_uniform_orders(seed: int) -> None:
     tried = search(seed=seed)
     assert tried.simplest() is None
-    assert len(set(tried.drawn)) == 10
-    assert tried.spent <= 40
-    assert tried.spent == len(prefixes(tried.drawn, 1) - prefixes([tuple(range(1, 9))], 1))
+    assert len(set(tried.uniform)) == 10
+    assert len(tried.searched) == 5
+    assert len(set(tried.drawn)) == 15
+    assert tried.budget.spent <= 80 + 40
+    written = prefixes([tuple(range(1, 9))], 1)
+    assert tried.budget.spent == len(prefixes(tried.drawn, 1) - written)
+
+
+def test_a_search_goes_on_around_what_is_worst() -> None:
+    def badness(order: Order) -> float:
+        return sum(order.index(k) > 3 for k in (1, 2, 3, 4))
+
+    for seed in range(3):
+        tried = search(badness=badness, seed=seed)
+        assert tried.simplest() is None
+        start = max(tried.uniform, key=badness)
+        moved = [k for k, other in zip(start, tried.searched[0], strict=True) if k != other]
+        assert len(moved) < 8
+        found = [badness(order) for order in tried.searched]
+        assert max(found) >= badness(start) - 1
+
+
+def test_where_nothing_is_worst_the_search_begins_and_ends_with_other_edits() -> None:
+    tried = search(count=16, pace=80)
+    assert tried.simplest() is None
+    for end in (0, -1):
+        uniform = {order[end] for order in tried.uniform} | {1 if end == 0 else 16}
+        searched = [order[end] for order in tried.searched]
+        assert len(searched) == 5
+        assert not uniform & set(searched)
+        assert len(set(searched)) == 5
 
 
 def test_in_batches_whole_updates_are_shared() -> None:
     tried = search(batch=2)
     tried.simplest()
     new = prefixes(tried.drawn, 2) - prefixes([tuple(range(1, 9))], 2)
-    assert tried.spent == 2 * len(new)
+    assert tried.budget.spent == 2 * len(new)
 
 
 def test_nothing_is_shared_by_a_method_that_shares_nothing() -> None:
     tried = search(shares=False, pace=80)
     tried.simplest()
-    assert tried.spent == sum(map(len, tried.drawn)) == 80
+    assert tried.budget.spent == sum(map(len, tried.drawn)) == 160
 
 
 @pytest.mark.parametrize("edits", [0, 1, 8, 13, 29, 60])
 def test_a_budget_is_never_overdrawn(edits: int) -> None:
     tried = search(pace=edits, edits=edits)
     tried.simplest()
-    assert tried.spent <= edits
-    assert tried.stopped or len(tried.drawn) == 10
+    assert tried.budget.spent <= edits
+    assert tried.budget.stopped or len(tried.drawn) == 10
 
 
 def test_time_that_is_up_ends_the_drawing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,10 +129,10 @@ def test_time_that_is_up_ends_the_drawing(monkeypatch: pytest.MonkeyPatch) -> No
         return False
 
     tried = search(breaks, seconds=5000.0)
-    monkeypatch.setattr("pytest_eac.judging.order_search.monotonic", lambda: now)
+    monkeypatch.setattr("pytest_eac.judging.order_budget.monotonic", lambda: now)
     assert tried.simplest() is None
     assert len(tried.drawn) == 3
-    assert tried.stopped == "the budget of 5000 seconds is spent"
+    assert tried.budget.stopped == "the budget of 5000 seconds is spent"
 
 
 def test_simplifying_has_a_budget_of_its_own() -> None:
@@ -104,7 +146,7 @@ def test_simplifying_has_a_budget_of_its_own() -> None:
     found = tried.simplest()
     assert found is not None
     assert len(found) == 2
-    most = 40 + tried.spent
+    most = 40 + tried.budget.spent
     assert len(prefixes(list(run), 1) - prefixes([tuple(range(1, 9))], 1)) <= most
 
 

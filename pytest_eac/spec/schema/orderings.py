@@ -14,10 +14,12 @@ from pytest_eac.spec.types import Count, NonNegative, Strict, Text
 OrderKind = Literal["permutation", "subsequence", "interleaving", "duplicate", "conflict"]
 # An edit that is made twice, or taken back, is no reordering of the same edits.
 REARRANGING: tuple[OrderKind, ...] = ("permutation", "subsequence", "interleaving")
+# All edits, each once: only of these can every order be as likely as any other.
+UNIFORM: tuple[OrderKind, ...] = ("permutation", "interleaving")
 
 
 class Budget(Strict):
-    """When to stop drawing orders before there are enough."""
+    """When to stop trying orders before there are enough."""
 
     edits: Count | None = Field(
         None,
@@ -32,7 +34,12 @@ class Budget(Strict):
 class Orderings(Strict):
     """Orders of the edits to try, and what must hold under them."""
 
-    examples: Count = Field(10, le=10_000, description="How many orders to draw.")
+    examples: Count = Field(
+        10,
+        le=10_000,
+        description="How many orders to draw uniformly; a search around the worst of them tries as "
+        "many again at most.",
+    )
     hold: tuple[Text, ...] | None = Field(
         None,
         description="Checks that must hold under every order; by default those of the "
@@ -47,7 +54,9 @@ class Orderings(Strict):
         "a share of the change that the edits make.",
     )
     kinds: Annotated[tuple[OrderKind, ...], Field(min_length=1)] = Field(
-        ("permutation", "subsequence"), description="What orders to draw."
+        ("permutation",),
+        description="What orders to try. With `subsequence`, edits are left out, and what breaks "
+        "need not be an effect of order.",
     )
     budget: Budget = Budget()
 
