@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import inf
 
 from pytest_eac.judging.hypotheses import Claim, Correction, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
@@ -27,6 +28,12 @@ class Limit:
         above = self.low is None or value >= self.low
         below = self.high is None or value <= self.high
         return above and below
+
+    def beyond(self, value: float) -> float:
+        """Return how far a value is outside; one that is inside is below 0."""
+        low = [self.low - value] if self.low is not None else []
+        high = [value - self.high] if self.high is not None else []
+        return max(*low, *high, -inf)
 
     def __str__(self) -> str:
         parts = [f"at least {self.low:g}"] if self.low is not None else []

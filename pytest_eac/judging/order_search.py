@@ -134,18 +134,22 @@ class OrderSearch:
                 self.tried[order] = self.breaks(order)
 
     def _search(self) -> Order | None:
-        """Search around the worst order so far; where none is worse than others, everywhere."""
+        """Search around the worst order so far, again around each that is worse still.
+
+        Where none is worse than others, there is nothing to search around; only the kinds of orders
+        that cannot be drawn uniformly are still tried then.
+        """
         self.budget.search(self.examples, self.count)
-        while True:
-            start = None if self._flat else self._start
+        while not (self._flat and set(self.kinds) <= set(UNIFORM)):
             try:
                 return self._find(
                     orderings(self.count, kinds=self.kinds, batch=self.batch)
-                    if start is None
-                    else self._near(start, self.kinds, moves=_MOVES)
+                    if self._flat or self._start is None
+                    else self._near(self._start, self.kinds, moves=_MOVES)
                 )
             except _Worse:
                 continue
+        return None
 
     def _simplify(self, order: Order) -> Order:
         """Simplify an order that has every edit once and breaks something."""

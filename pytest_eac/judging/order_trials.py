@@ -1,11 +1,10 @@
 """What must hold under every order of a chain's edits, tried on one order after another."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from pytest_eac.judging.checks import judge_one
+from pytest_eac.judging.checks import cases_of, judge_one
 from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.judging.paired_edits import final_number
 from pytest_eac.records.run import Chain, Verdict
@@ -146,11 +145,9 @@ class _Hold(OrderTrial):
         found = self.values.get(order)
         if found is None:
             return None
-        required = self.verdict(order).required
-        low, high = (re.search(rf"at {end} ([-+.\de]+)", required) for end in ("least", "most"))
-        beyond = [float(low[1]) - found] if low else []
-        beyond += [found - float(high[1])] if high else []
-        return max(beyond, default=0.0)
+        name, chain = self.wanted.name, self.chain_of(order)
+        limits = [case.limit for case in cases_of(chain, name, self.checks[name])]
+        return max((limit.beyond(found) for limit in limits), default=found)  # growth has none
 
     def range(self) -> str:
         return f"{min(self.values.values()):.4g} to {max(self.values.values()):.4g}"

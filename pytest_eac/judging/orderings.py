@@ -37,52 +37,56 @@ def judge_ordering(
     """
     trial = TRIALS[wanted.kind](chain=chain, wanted=wanted, checks=checks, runner=runner)
     search = _search(trial, orderings)
-    broken = trial.written if not given and trial.breaks(trial.written) else None
-    if given:
-        search.searched = [order for order in given if trial.orders(order)]
-        broken = next((order for order in search.searched if trial.breaks(order)), None)
-    elif broken is None:
-        broken = search.simplest()
+    broken = _broken(trial, search, given)
     pair = (broken, trial.counterpart(broken)) if broken else trial.extremes(search.drawn)
     tried = None if given else tried_orders(search, trial, broken)
-    head = f"{wanted.id} of {chain.name}: "
-    known = in_words(tried, chain.confidence) if tried else ""
-    counted = how_many(search)
+    head, counted = f"{wanted.id} of {chain.name}: ", how_many(search)
     if given:
         counted = f"{_orders(search.drawn)} given, none drawn"
     elif broken == trial.written:
         counted = "no orders drawn: the written one breaks it"
+    if not pair and (reason := _undecided(trial, search, counted)):
+        found = undecided(wanted.id, f"{head}undecided{reason}", trial.required)
+        return replace(found, orders=tried)
+    outcome = "failed" if pair else "passed"
+    shown = f"broken by the order {show_order(pair[0])}" if pair else _held(trial, search)
+    lines = [f"{head}{shown}, required {trial.required}"]
+    if tried and (broken or not pair) and (known := in_words(tried, chain.confidence)):
+        lines[0] += f"; {known}"
+    lines += trial.evidence(pair) if pair else []
+    if tried and tried.worst and tried.worst not in (pair or ()):
+        lines += ["the worst order found:", trial.result(tried.worst)]
     if pair:
-        line = f"{head}broken by the order {show_order(pair[0])}, required {trial.required}"
-        lines = [f"{line}; {known}" if known and broken else line, *trial.evidence(pair)]
-        if tried and tried.worst and tried.worst not in pair:
-            lines.append(f"the worst order found:\n{trial.result(tried.worst)}")
         lines.append(f"to replay: {replay(pair[:1] if broken else pair)}")
-        observed, outcome = trial.observed(pair[0]), "failed"
-    elif not search.drawn:
-        found = undecided(wanted.id, f"{head}undecided: {counted}", trial.required)
-        return replace(found, orders=tried)
-    elif trial.open:
-        text = f"{head}undecided under the order {show_order(next(iter(trial.open)))}: "
-        found = undecided(wanted.id, text + next(iter(trial.open.values())), trial.required)
-        return replace(found, orders=tried)
-    elif not trial.values:
-        found = undecided(wanted.id, f"{head}undecided: nothing to measure it on", trial.required)
-        return replace(found, orders=tried)
-    else:
-        line = f"{head}{trial.range()} under {_orders(search.drawn)}, required {trial.required}"
-        lines = [f"{line}; {known}" if known else line]
-        if tried and tried.worst:
-            lines.append(f"the worst order found:\n{trial.result(tried.worst)}")
-        observed, outcome = trial.worst(), "passed"
     return Verdict(
         check=wanted.id,
         outcome=outcome,
-        observed=observed,
+        observed=trial.observed(pair[0]) if pair else trial.worst(),
         required=trial.required,
         message="\n".join([*lines, counted]),
         orders=tried,
     )
+
+
+def _broken(trial: OrderTrial, search: OrderSearch, given: Sequence[Order]) -> Order | None:
+    """Try the orders, and return the simplest one that breaks what must hold."""
+    if given:
+        search.searched = [order for order in given if trial.orders(order)]
+        return next((order for order in search.searched if trial.breaks(order)), None)
+    return trial.written if trial.breaks(trial.written) else search.simplest()
+
+
+def _undecided(trial: OrderTrial, search: OrderSearch, counted: str) -> str | None:
+    """Return why orders that break nothing decide nothing either; ``None`` if they do."""
+    if not search.drawn:
+        return f": {counted}"
+    for order, reason in trial.open.items():
+        return f" under the order {show_order(order)}: {reason}"
+    return None if trial.values else ": nothing to measure it on"
+
+
+def _held(trial: OrderTrial, search: OrderSearch) -> str:
+    return f"{trial.range()} under {_orders(search.drawn)}"
 
 
 def _search(trial: OrderTrial, orderings: Orderings) -> OrderSearch:

@@ -53,7 +53,7 @@ def in_words(tried: TriedOrders, level: float) -> str:
     text = f"{count} uniformly drawn {orders}, none broke the limit"
     if tried.broke:
         text = f"{broke} uniformly drawn {orders} broke the limit"
-    if tried.at_most is None:
+    if tried.at_most is None or tried.at_most == 1:
         return text
     return f"{text}: at most {percent(tried.at_most)} of all orders break it, at {100 * level:g}%"
 

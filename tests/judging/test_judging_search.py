@@ -62,41 +62,41 @@ def prefixes(orders: list[Order], batch: int) -> set[Order]:
     }
 
 
+def late_first(order: Order) -> float:
+    """Worse, the more of the first four edits are among the last four."""
+    return sum(order.index(k) > 3 for k in (1, 2, 3, 4))
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_a_search_takes_half_as_many_edits_again_as_the_uniform_orders(seed: int) -> None:
-    tried = search(seed=seed)
+    tried = search(badness=late_first, seed=seed)
     assert tried.simplest() is None
     assert len(set(tried.uniform)) == 10
-    assert len(tried.searched) == 5
-    assert len(set(tried.drawn)) == 15
+    assert 5 <= len(tried.searched) <= 10
+    assert len(set(tried.drawn)) == len(tried.drawn)
     assert tried.budget.spent <= 80 + 40
     written = prefixes([tuple(range(1, 9))], 1)
     assert tried.budget.spent == len(prefixes(tried.drawn, 1) - written)
 
 
-def test_a_search_goes_on_around_what_is_worst() -> None:
-    def badness(order: Order) -> float:
-        return sum(order.index(k) > 3 for k in (1, 2, 3, 4))
+def test_where_no_order_is_worse_than_another_there_is_nothing_to_search_around() -> None:
+    tried = search()
+    assert tried.simplest() is None
+    assert (len(set(tried.uniform)), tried.searched) == (10, [])
+    left_out = search(kinds=("permutation", "subsequence"))
+    assert left_out.simplest() is None
+    assert left_out.searched
 
+
+def test_a_search_goes_on_around_what_is_worst() -> None:
     for seed in range(3):
-        tried = search(badness=badness, seed=seed)
+        tried = search(badness=late_first, seed=seed)
         assert tried.simplest() is None
-        start = max(tried.uniform, key=badness)
+        start = max(tried.uniform, key=late_first)
         moved = [k for k, other in zip(start, tried.searched[0], strict=True) if k != other]
         assert len(moved) < 8
-        found = [badness(order) for order in tried.searched]
-        assert max(found) >= badness(start) - 1
-
-
-def test_where_nothing_is_worst_the_search_begins_and_ends_with_other_edits() -> None:
-    tried = search(count=16, pace=80)
-    assert tried.simplest() is None
-    for end in (0, -1):
-        uniform = {order[end] for order in tried.uniform} | {1 if end == 0 else 16}
-        searched = [order[end] for order in tried.searched]
-        assert len(searched) == 5
-        assert not uniform & set(searched)
-        assert len(set(searched)) == 5
+        found = [late_first(order) for order in tried.searched]
+        assert max(found) >= late_first(start) - 1
 
 
 def test_in_batches_whole_updates_are_shared() -> None:
@@ -109,7 +109,7 @@ def test_in_batches_whole_updates_are_shared() -> None:
 def test_nothing_is_shared_by_a_method_that_shares_nothing() -> None:
     tried = search(shares=False, pace=80)
     tried.simplest()
-    assert tried.budget.spent == sum(map(len, tried.drawn)) == 160
+    assert tried.budget.spent == sum(map(len, tried.drawn)) == 80
 
 
 @pytest.mark.parametrize("edits", [0, 1, 8, 13, 29, 60])

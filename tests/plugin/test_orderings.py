@@ -71,16 +71,20 @@ def test_a_state_that_leaks_between_edits_is_found_and_shrunk_to_two_edits(specs
     result = specs.run("--eac-results=out.json", *chains)
     result.assert_outcomes(passed=1, failed=1)
     message = verdicts(specs.pytester.path / "out.json")["orderings-state"][2]
-    assert "broken by the order 2,1, required at most 1e-06 from the written order" in message
-    assert "  order 2,1: efficacy" in message
-    assert "  order 1,2: efficacy" in message
+    [(one, other)] = re.findall(r"broken by the order (\d),(\d), required at most 1e-06", message)
+    assert one > other
+    assert f"  order {one},{other}: efficacy" in message
+    assert f"  order {other},{one}: efficacy" in message
     assert message.count("  edit ") == 2
     (line,) = re.findall(r"to replay: pytest (.*)", message)
-    assert line.endswith("--eac-limit-edits=5 --eac-method=leaky --eac-seed=0 --eac-order=2,1")
+    given = f"--eac-order={one},{other}"
+    assert line.endswith(f"--eac-limit-edits=5 --eac-method=leaky --eac-seed=0 {given}")
     replay = line.split()
     again = specs.run(*replay)
     again.assert_outcomes(failed=1)
-    again.stdout.fnmatch_lines(["*broken by the order 2,1*", "*1 order given, none drawn*"])
+    again.stdout.fnmatch_lines(
+        [f"*broken by the order {one},{other}*", "*1 order given, none drawn*"]
+    )
     specs.run(replay[0], *chains, "--eac-order=1,3").assert_outcomes(skipped=1)
 
 
@@ -93,12 +97,13 @@ def test_orders_share_their_beginnings_also_without_a_cache(specs: Specs) -> Non
     drawn = DRAWN.search(verdicts(specs.pytester.path / "out.json")["orderings-efficacy"][2])
     assert drawn is not None
     count, solved, asked = map(int, drawn.groups())
-    assert (count, asked) == (4, 20)
+    assert 4 <= count <= 8  # four are drawn uniformly, and the search tries as many at most
+    assert asked == 5 * count
     assert solved < asked
     (chain,) = read_record(specs.pytester.path / "out.json").chains
     # The chain itself ran without the cache, so its beginnings are solved once more at most.
     assert solved <= sum(run.solved for run in chain.orders) <= solved + 5
-    result.stdout.fnmatch_lines(["orders of eac-s0: 4 run, * of 20 edits solved"])
+    result.stdout.fnmatch_lines(["orders of eac-s0: * run, * edits solved"])
 
 
 @pytest.mark.parametrize(
@@ -169,7 +174,7 @@ def test_orders_of_batches_are_interleaved(specs: Specs) -> None:
     )
     specs.run("--eac-results=out.json").assert_outcomes(passed=2)
     (chain,) = read_record(specs.pytester.path / "out.json").chains
-    assert len(chain.orders) == 2
+    assert 2 <= len(chain.orders) <= 4
     for run in chain.orders:
         assert run.order.index(1) < run.order.index(2)
         assert run.order.index(3) < run.order.index(4)
