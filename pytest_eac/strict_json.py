@@ -81,7 +81,7 @@ def read_numbered(kinds: Mapping[int, type[Typed]], text: str, *, remedy: str) -
     kind = kinds.get(found) if type(found) is int else None
     if kind is None:
         todo = "update pytest-eac" if type(found) is int and found > max(kinds) else remedy
-        known = " or ".join(map(str, kinds))
+        known = " to ".join(map(str, sorted({min(kinds), max(kinds)})))
         raise ValueError(f"found schema {_kind_or_value(found)}, expected {known}; {todo}")
     return _validated(kind, text)
 

@@ -25,8 +25,11 @@ from pytest_eac.records.tracing import Tracing
 from pytest_eac.strict_json import read_numbered
 from pytest_eac.untrusted_text import line
 
-READERS: Mapping[int, type[ResultsLayout]] = {2: ResultsLayout, 3: ResultsLayout}
-"""What reads a results file of a schema, by its number; one of schema 2 has no ``pooled``."""
+READERS: Mapping[int, type[ResultsLayout]] = dict.fromkeys((2, 3, 4), ResultsLayout)
+"""What reads a results file of a schema, by its number.
+
+One of schema 2 has no ``pooled``; up to schema 3, a verdict has no ``orders``.
+"""
 
 _GROUPS = ("value", "anchors", "update")
 _NORMS = ("l1", "frobenius")

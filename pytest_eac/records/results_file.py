@@ -29,8 +29,8 @@ from pytest_eac.records.run import (
 )
 from pytest_eac.strict_json import Count
 
-SCHEMA = 3
-LAYOUT = "481111ad93b10d5e63e58d6c09d6045af62c02a3745384dd199980dacc3b6bcc"
+SCHEMA = 4
+LAYOUT = "f64f58221db62159dea70fb9bc887fa1e121e5875b72420aa1270d2719c1c63c"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
 NOT_STORED = "text not stored"
