@@ -7,11 +7,12 @@ from pytest_eac.judging.limits import undecided
 from pytest_eac.judging.order_budget import OrderBudget
 from pytest_eac.judging.order_search import OrderSearch
 from pytest_eac.judging.order_trials import TRIALS, OrderTrial, Runner
-from pytest_eac.judging.tried_orders import how_many, in_words, tried_orders
-from pytest_eac.records.run import Chain, Verdict
+from pytest_eac.judging.tried_orders import in_words
+from pytest_eac.records.run import Chain, TriedOrders, Verdict
 from pytest_eac.spec.orders import Order, show_order
 from pytest_eac.spec.schema.checks import Checks
 from pytest_eac.spec.schema.orderings import REARRANGING, Orderings, Property
+from pytest_eac.stats.intervals import share_at_most
 
 
 def judge_ordering(
@@ -39,8 +40,8 @@ def judge_ordering(
     search = _search(trial, orderings)
     broken = _broken(trial, search, given)
     pair = (broken, trial.counterpart(broken)) if broken else trial.extremes(search.drawn)
-    tried = None if given else tried_orders(search, trial, broken)
-    head, counted = f"{wanted.id} of {chain.name}: ", how_many(search)
+    tried = None if given else _tried(search, trial, broken)
+    head, counted = f"{wanted.id} of {chain.name}: ", _how_many(search)
     if given:
         counted = f"{_orders(search.drawn)} given, none drawn"
     elif broken == trial.written:
@@ -119,3 +120,47 @@ def _search(trial: OrderTrial, orderings: Orderings) -> OrderSearch:
 
 def _orders(orders: Sequence[Order]) -> str:
     return f"{len(orders)} order{'s' * (len(orders) != 1)}"
+
+
+def _tried(search: OrderSearch, trial: OrderTrial, simplest: Order | None) -> TriedOrders:
+    """Return what was tried, for the record.
+
+    Args:
+        search: has tried them.
+        trial: knows what came of them.
+        simplest: the simplest order that breaks what must hold, if one was found.
+    """
+    count, broke = len(search.uniform), sum(search.tried[order] for order in search.uniform)
+    decided = all(order in trial.values and order not in trial.open for order in search.uniform)
+    bound = None
+    if count and decided:
+        level = trial.chain.confidence
+        bound = broke / count if search.every else share_at_most(broke, count, confidence=level)
+    return TriedOrders(
+        uniform=count,
+        every=search.every,
+        broke=broke,
+        searched=len(search.searched),
+        simplifying=len(search.tried) - len(search.drawn),
+        at_most=bound,
+        simplest=simplest,
+        worst=search.worst,
+    )
+
+
+def _how_many(search: OrderSearch) -> str:
+    """Say how many orders were tried, and what they took."""
+    asked = sum(map(len, search.drawn))
+    count = len(search.drawn)
+    budget = search.budget
+    text = f"{count} order{'s' * (count != 1)} drawn"
+    if search.searched and search.uniform:
+        text += f" ({len(search.uniform)} uniformly, {len(search.searched)} by the search)"
+    text += f": {budget.spent} of {asked} edits to solve"
+    if budget.shares:
+        text += ", common beginnings counted once"
+    if more := len(search.tried) - count:
+        text += f"; {more} more were run to simplify what broke"
+    elif budget.stopped:
+        text += f" ({budget.stopped})"
+    return text

@@ -1,38 +1,8 @@
-"""Which orders a verdict rests on, and what those drawn uniformly say of all others."""
+"""What orders that were drawn uniformly say of all others, in words."""
 
 from math import ceil
 
-from pytest_eac.judging.order_search import OrderSearch
-from pytest_eac.judging.order_trials import OrderTrial
 from pytest_eac.records.run import Chain, TriedOrders
-from pytest_eac.spec.orders import Order
-from pytest_eac.stats.intervals import share_at_most
-
-
-def tried_orders(search: OrderSearch, trial: OrderTrial, simplest: Order | None) -> TriedOrders:
-    """Return what was tried, for the record.
-
-    Args:
-        search: has tried them.
-        trial: knows what came of them.
-        simplest: the simplest order that breaks what must hold, if one was found.
-    """
-    count, broke = len(search.uniform), sum(search.tried[order] for order in search.uniform)
-    decided = all(order in trial.values and order not in trial.open for order in search.uniform)
-    bound = None
-    if count and decided:
-        level = trial.chain.confidence
-        bound = broke / count if search.every else share_at_most(broke, count, confidence=level)
-    return TriedOrders(
-        uniform=count,
-        every=search.every,
-        broke=broke,
-        searched=len(search.searched),
-        simplifying=len(search.tried) - len(search.drawn),
-        at_most=bound,
-        simplest=simplest,
-        worst=search.worst,
-    )
 
 
 def in_words(tried: TriedOrders, level: float) -> str:
@@ -61,24 +31,6 @@ def in_words(tried: TriedOrders, level: float) -> str:
 def percent(share: float) -> str:
     """Write an upper bound as a percentage, rounded up."""
     return f"{ceil(100 * share - 1e-9)}%"
-
-
-def how_many(search: OrderSearch) -> str:
-    """Say how many orders were tried, and what they took."""
-    asked = sum(map(len, search.drawn))
-    count = len(search.drawn)
-    budget = search.budget
-    text = f"{count} order{'s' * (count != 1)} drawn"
-    if search.searched and search.uniform:
-        text += f" ({len(search.uniform)} uniformly, {len(search.searched)} by the search)"
-    text += f": {budget.spent} of {asked} edits to solve"
-    if budget.shares:
-        text += ", common beginnings counted once"
-    if more := len(search.tried) - count:
-        text += f"; {more} more were run to simplify what broke"
-    elif budget.stopped:
-        text += f" ({budget.stopped})"
-    return text
 
 
 def of_chain(chain: Chain) -> list[str]:
