@@ -23,6 +23,7 @@ def run(chosen: argparse.Namespace) -> int:
     """Measure what each method of a spec needs, and print what was found."""
     from pytest_eac.cache.entries import Cache
     from pytest_eac.editing.covariance import second_moments
+    from pytest_eac.editing.moment import projects
     from pytest_eac.measuring.edited_layers import settle
 
     spec: Spec = chosen.read_spec(chosen.spec)
@@ -35,7 +36,12 @@ def run(chosen: argparse.Namespace) -> int:
             continue
         with common.progress_bar(method.name, "token") as report:
             moments = second_moments(
-                loaded, modules, settings.covariance, cache=cache, progress=report
+                loaded,
+                modules,
+                settings.covariance,
+                halves=projects(settings.update),
+                cache=cache,
+                progress=report,
             )
         found |= {f"{path}: {moment.describe()}": None for path, moment in moments.items()}
     say("\n".join(found) or f"{spec.file}: no method reads a covariance")

@@ -90,7 +90,8 @@ def edit_at_random(
             mirrored.append((replace(step, solved=Solved(deltas=())), outlines))
     # Where the covariance's text lies says nothing of the method.
     about = method.model_dump(mode="json", exclude={"preset", "covariance"})
-    about["update"] = {**dict.fromkeys(_COUNTED), **about["update"]}
+    given = {key: value for key, value in about["update"].items() if value is not None}
+    about["update"] = {**dict.fromkeys(_COUNTED), **given}
     for step, outlines in mirrored:
         deltas = []
         for each in outlines:

@@ -6,19 +6,19 @@ weights' fingerprint, the module, the corpus and its length; an interrupted run 
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from time import monotonic
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pytest_eac.cache.entries import Cache, Entry
 from pytest_eac.cache.kinds import COVARIANCE, PARTIAL
 from pytest_eac.data.corpora import Corpus, open_corpus
-from pytest_eac.editing.moment import Moment
+from pytest_eac.editing.moment import Moment, is_few
 from pytest_eac.errors import DataError, NonFiniteError
 from pytest_eac.lm.forward.hooks import read_states
 from pytest_eac.lm.layout import find_module, text_config
@@ -37,6 +37,7 @@ def second_moments(
     modules: Sequence[str],
     settings: CovarianceSettings,
     *,
+    halves: bool = False,
     cache: Cache | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Moment]:
@@ -46,6 +47,8 @@ def second_moments(
         loaded: the unedited model.
         modules: paths of linear modules.
         settings: which text, how much of it, and the ridge.
+        halves: where there are few tokens, measure also that of half of the text, for
+            :func:`pytest_eac.editing.moment.held_out_energy`.
         cache: where they are kept; by default the user's cache folder.
         progress: called with (tokens read, tokens to read).
 
@@ -56,10 +59,11 @@ def second_moments(
     cache = cache or Cache()
     corpus = open_corpus(settings.corpus, settings.column, offline=loaded.offline)
     keys = {path: _key(loaded, (path,), corpus, settings) for path in modules}
-    found = _read(cache, keys)
+    found = _read(cache, keys, halves=halves)
     if len(found) < len(keys):
         with cache.working(COVARIANCE):  # another run may be measuring the same
-            found |= _read(cache, {path: key for path, key in keys.items() if path not in found})
+            others = {path: key for path, key in keys.items() if path not in found}
+            found |= _read(cache, others, halves=halves)
             missing = [path for path in keys if path not in found]
             if missing:
                 unfinished = _key(loaded, missing, corpus, settings)
@@ -67,8 +71,16 @@ def second_moments(
                 sums, tokens = reading.sums(missing, progress or (lambda *_: None))
                 corpus.require_unchanged()
                 data = {"tokens": tokens, "model": loaded.id, "corpus": corpus.name}
+                parts: dict[str, Tensor] = {}
+                half_tokens = 0
+                if halves and any(is_few(tokens, len(each)) for each in sums.values()):
+                    parts, half_tokens = reading.half(missing)
                 for path in missing:
-                    found[path] = Entry(data=data, tensors={"moment": sums[path] / tokens})
+                    tensors = {"moment": sums[path] / tokens}
+                    if path in parts:
+                        tensors["half"] = parts[path] / half_tokens
+                    about = {**data, "half_tokens": half_tokens} if halves else data
+                    found[path] = Entry(data=about, tensors=tensors)
                     cache.write(COVARIANCE, keys[path], found[path])
                 cache.remove(PARTIAL, unfinished)
     moments = {}
@@ -79,14 +91,28 @@ def second_moments(
             ridge=settings.ridge,
             corpus=corpus.name,
             corpus_sha256=corpus.digest,
+            half=None
+            if (half := found[path].tensors.get("half")) is None
+            else half.to(loaded.device),
+            half_tokens=found[path].data.get("half_tokens", 0),
         )
         _require_enough(moments[path], corpus.name)
     return moments
 
 
-def _read(cache: Cache, keys: dict[str, dict[str, Any]]) -> dict[str, Entry]:
-    entries = {path: cache.read(COVARIANCE, key) for path, key in keys.items()}
-    return {path: entry for path, entry in entries.items() if entry is not None}
+def _read(cache: Cache, keys: dict[str, dict[str, Any]], *, halves: bool) -> dict[str, Entry]:
+    """Return the entries that are there, and have a half where one is asked for and of use."""
+    found = {}
+    for path, key in keys.items():
+        entry = cache.read(COVARIANCE, key)
+        if entry is not None and not (halves and _lacks_half(entry)):
+            found[path] = entry
+    return found
+
+
+def _lacks_half(entry: Entry) -> bool:
+    few = is_few(entry.data["tokens"], len(entry.tensors["moment"]))
+    return few and "half_tokens" not in entry.data
 
 
 def _require_enough(moment: Moment, corpus: str) -> None:
@@ -164,14 +190,7 @@ class _Reading:
             tokens, done = kept.data["tokens"], kept.data["batches"]
         saved = monotonic()
         for number, rows in enumerate(islice(self.batches(), done, None), start=done + 1):
-            batch = loaded.pad(rows, side="right")
-            seen = read_states(loaded.model, batch.as_inputs(), modules)
-            mask = batch.attention_mask.bool()
-            for path in paths:
-                keys = seen[path].input[mask].double()
-                if path not in sums:
-                    sums[path] = keys.new_zeros((keys.shape[1], keys.shape[1]))
-                sums[path].addmm_(keys.T, keys)
+            self._add(rows, modules, sums)
             tokens += sum(len(row) for row in rows)
             progress(tokens, self.limit)
             if monotonic() - saved > _SAVE_SECONDS:
@@ -183,6 +202,37 @@ class _Reading:
             raise DataError(f"covariance: {self.corpus.name} holds no text")
         self._require_finite(sums)
         return {path: each.cpu() for path, each in sums.items()}, tokens
+
+    def half(self, paths: Sequence[str]) -> tuple[dict[str, Tensor], int]:
+        """Return ``sum k k^T`` of every other row, by module, and the number of their tokens.
+
+        Nothing if there is but one row.
+        """
+        modules = {path: find_module(self.loaded.model, path) for path in paths}
+        sums: dict[str, Tensor] = {}
+        tokens = seen = 0
+        for rows in self.batches():
+            if chosen := rows[seen % 2 :: 2]:
+                self._add(chosen, modules, sums)
+            tokens += sum(len(row) for row in chosen)
+            seen += len(rows)
+        return ({path: each.cpu() for path, each in sums.items()}, tokens) if seen > 1 else ({}, 0)
+
+    def _add(
+        self,
+        rows: Sequence[tuple[int, ...]],
+        modules: Mapping[str, nn.Module],
+        sums: dict[str, Tensor],
+    ) -> None:
+        """Add ``k k^T`` of some rows' inputs to the modules' sums."""
+        batch = self.loaded.pad(rows, side="right")
+        seen = read_states(self.loaded.model, batch.as_inputs(), modules)
+        mask = batch.attention_mask.bool()
+        for path in modules:
+            keys = seen[path].input[mask].double()
+            if path not in sums:
+                sums[path] = keys.new_zeros((keys.shape[1], keys.shape[1]))
+            sums[path].addmm_(keys.T, keys)
 
     def _require_finite(self, sums: dict[str, Tensor]) -> None:
         for path, total in sums.items():

@@ -10,6 +10,7 @@ from pytest_eac.editing.moment import Moment
 from pytest_eac.editing.value import Value
 from pytest_eac.errors import EditError
 from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.records.diagnostics import Diagnostics
 from pytest_eac.spec.edits import Edit
 
 State = Mapping[str, torch.Tensor]
@@ -49,12 +50,14 @@ class Solved:
         values: the solved values, one for each edit; empty for methods that solve for none.
         losses: for methods without values, the losses of their own search.
         state: named tensors that the next update of the sequence needs.
+        diagnostics: how well the problem was posed, for each edit; empty where nothing is known.
     """
 
     deltas: tuple[WeightDelta, ...]
     values: tuple[Value, ...] = ()
     losses: tuple[float, ...] = ()
     state: State = field(default_factory=dict)
+    diagnostics: tuple[Diagnostics, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from pytest_eac.editing.diagnostics import diagnostics_of
 from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
 from pytest_eac.editing.layers import chosen_layers
@@ -92,7 +93,8 @@ def locate_then_edit(
             problem.delta(recipe.filter(delta.dense, problem.weight, problem.options))
             for delta, problem in zip(deltas, problems, strict=True)
         ]
-    return Solved(deltas=tuple(deltas), values=tuple(values), state=state)
+    diagnostics = diagnostics_of(problems, values)
+    return Solved(deltas=tuple(deltas), values=tuple(values), state=state, diagnostics=diagnostics)
 
 
 def _prepared(
@@ -157,7 +159,8 @@ class _Solver:
             except NonFiniteError as error:
                 edit = None if error.edit is None else chunk[error.edit]
                 raise NonFiniteError(str(error), edit=edit) from error
-            values.update(zip(chunk, solved, strict=True))
+            placed = (replace(value, site=self.site) for value in solved)
+            values.update(zip(chunk, placed, strict=True))
         return [values[index] for index in range(len(prompts))]
 
     def objective(self, prompts: Sequence[EditPrompts]) -> Objective:

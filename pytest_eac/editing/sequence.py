@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from pytest_eac.cache.entries import Cache, digest
+from pytest_eac.editing.diagnostics import with_missed
 from pytest_eac.editing.interface import Cost, Solved, Work, as_solved
 from pytest_eac.editing.layers import edited_modules
 from pytest_eac.editing.update_cache import UpdateMemory, open_memory
@@ -60,6 +61,10 @@ def solve(
     if solved.values and len(solved.values) != len(edits):
         raise EditError(
             f"{settings.base} returned {len(solved.values)} values for {len(edits)} edits"
+        )
+    if solved.diagnostics and len(solved.diagnostics) != len(edits):
+        raise EditError(
+            f"{settings.base} returned {len(solved.diagnostics)} diagnostics for {len(edits)} edits"
         )
     return solved
 
@@ -164,6 +169,7 @@ def _update(
                 solved = solve(loaded, edits, settings, work)
             swallowed = apply_all(loaded.model, solved.deltas)
         cost = Cost(seconds=perf_counter() - start, peak_bytes=peak.bytes)
+        solved = with_missed(loaded, edits, solved, contexts=work.contexts)
         if memory and key:
             memory.write(key, solved, work.state, cost=cost)
     return Step(

@@ -19,12 +19,19 @@ from pytest_eac.editing.value import Value
 from pytest_eac.lm.identity import identify
 from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.lm.weights import WeightDelta
+from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.schema.settings import MethodSettings
 from pytest_eac.tensor_bytes import tensor_sha256
 
 _SOURCES = ("editing", "lm", "spec/registry_entries.py", "spec/schema/settings.py", "text")
+
+
+_SOURCES = (
+    *("editing", "lm", "records/diagnostics.py", "spec/registry_entries.py"),
+    *("spec/schema/settings.py", "text"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,6 +127,7 @@ def _pack(solved: Solved, earlier: State, cost: Cost) -> Entry:
         "modules": [delta.module for delta in solved.deltas],
         "values": values,
         "losses": solved.losses,
+        "diagnostics": [asdict(each) for each in solved.diagnostics],
         "cost": asdict(cost),
     }
     return Entry(data=data, tensors=tensors)
@@ -154,6 +162,7 @@ def _unpack(data: Any, tensors: Mapping[str, Tensor], earlier: State) -> Solved:
         ),
         losses=tuple(data["losses"]),
         state=_unpack_state(_named(tensors, "state "), earlier),
+        diagnostics=tuple(map(_unpack_diagnostics, data["diagnostics"])),
     )
 
 
@@ -169,6 +178,11 @@ def _unpack_value(parts: dict[str, Any]) -> Value:
     stages = tuple(tuple(StepLoss(**loss) for loss in stage) for stage in parts["stages"])
     anchors = None if parts["anchors"] is None else tuple(parts["anchors"])
     return Value(**{**parts, "stages": stages, "anchors": anchors})
+
+
+def _unpack_diagnostics(parts: Mapping[str, Any]) -> Diagnostics:
+    matrices = tuple(MatrixDiagnostics(**each) for each in parts["matrices"])
+    return Diagnostics(**{**parts, "matrices": matrices})
 
 
 def _unpack_state(tensors: Mapping[str, Tensor], earlier: State) -> State:

@@ -31,6 +31,7 @@ class Value:
         first_delta: stage 1's delta; equal to ``delta`` for plain editors.
         anchors: ascending indices of the dimensions that carry the edit; ``None`` without EAC.
         reached: whether the search stopped because it was there (see ``stop_when``).
+        site: path of the module whose output the value is; ``None`` where that is not known.
     """
 
     delta: Tensor
@@ -40,6 +41,7 @@ class Value:
     first_delta: Tensor
     anchors: tuple[int, ...] | None
     reached: bool
+    site: str | None = None
 
 
 class Searched(Protocol):

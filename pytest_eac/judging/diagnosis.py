@@ -5,12 +5,17 @@ from contextlib import suppress
 from typing import Any
 
 from pytest_eac.errors import EacError
+from pytest_eac.judging.written import written
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method
 from pytest_eac.spec.registry_entries import Method
 
 # Fewer edits show no trend.
 _LEAST_EDITS = 8
+# Of a value's change that is missing after the write.
+_MUCH = 0.5
+# Of the energy of other texts' keys: where edits may write so much, nothing is a null space.
+_NO_NULL_SPACE = 0.4
 
 
 def diagnose(chain: Chain) -> tuple[str, ...]:
@@ -54,7 +59,7 @@ def _findings(chain: Chain) -> Iterator[str]:
             f"edits do not take effect: {cause}",
             options.moved(
                 *("anchors.ratio up", "anchors.l1 down", "anchors.steps up", "value.steps up"),
-                *("value.clamp up", "update.weight down", "update.l2 down"),
+                *("value.clamp up", "update.weight down", "update.l2 down", "update.energy up"),
                 *("update.steps up", "update.radius up"),
             ),
         )
@@ -64,8 +69,12 @@ def _findings(chain: Chain) -> Iterator[str]:
             f"edits take effect but are lost later on{more}: edits overwrite each other",
             _less_interference(options.method),
         )
+    if taken == "failed":
+        yield from _not_written(chain, options)
     if "failed" in (taken, kept):
         yield from _searches_cut_short(chain, options)
+    if around:
+        yield from _little_protected(chain)
     if abilities and _faster_than_linear(chain):
         yield _line(
             f"deviation grows faster than the number of edits while abilities are lost "
@@ -123,7 +132,7 @@ def _more_constraint(options: _MethodOptions) -> list[str]:
         *options.moved("value.clamp down", "value.weight_decay up"),
         *(fewer or _if(options.takes_value, f"the method {options.base}-eac")),
         *_if(can, "covariance: {}"),
-        *options.moved("update.weight up", "update.l2 up"),
+        *options.moved("update.weight up", "update.l2 up", "update.energy down"),
         *options.moved("update.radius down", "update.learning_rate down"),
     ]
 
@@ -149,6 +158,26 @@ def _searches_cut_short(chain: Chain, options: _MethodOptions) -> Iterator[str]:
         yield _line(
             f"{missed} of {len(searches)} searches for a value never reached their stopping point",
             options.moved(f"{stage} up", "value.learning_rate up", "value.clamp up"),
+        )
+
+
+def _not_written(chain: Chain, options: _MethodOptions) -> Iterator[str]:
+    found = written(chain)
+    if found and found.missed is not None and found.missed > _MUCH:
+        yield _line(
+            f"values are solved but not written: in the median, {100 * found.missed:.0f}% of the "
+            "change at the subject is missing after the update",
+            options.moved("update.weight down", "update.l2 down", "update.energy up"),
+        )
+
+
+def _little_protected(chain: Chain) -> Iterator[str]:
+    found = written(chain)
+    if found and found.ranks and found.energy is not None and found.energy > _NO_NULL_SPACE:
+        yield _line(
+            "the projection protects little: the directions that are written to "
+            f"({found.ranks[1]}) have {100 * found.energy:.0f}% of the energy of other texts' keys",
+            ["update.energy in place of update.threshold, or less of it"],
         )
 
 

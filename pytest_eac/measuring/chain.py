@@ -13,7 +13,7 @@ from pytest_eac.cache.kinds import MEASUREMENTS
 from pytest_eac.editing.controls import edit_at_random
 from pytest_eac.editing.covariance import second_moments
 from pytest_eac.editing.interface import Work
-from pytest_eac.editing.moment import Moment
+from pytest_eac.editing.moment import Moment, projects
 from pytest_eac.editing.prompts import make_contexts
 from pytest_eac.editing.sequence import Step, edit_in_sequence, unchanged_by
 from pytest_eac.errors import SpoiledModelError
@@ -25,6 +25,7 @@ from pytest_eac.measuring.checkpoint import edit_cost, find_metrics, measure_che
 from pytest_eac.measuring.deviation import measure_deviation
 from pytest_eac.measuring.edited_layers import settle
 from pytest_eac.measuring.feasibility import require_possible, require_room
+from pytest_eac.measuring.notes import chain_notes
 from pytest_eac.measuring.recall import EditedModel
 from pytest_eac.measuring.time_left import Pace
 from pytest_eac.measuring.unedited import AskOptions, Unedited, ask_unedited
@@ -121,6 +122,7 @@ def run_chain(
             loaded,
             modules,
             settings.covariance,
+            halves=projects(settings.update),
             cache=statistics,
             progress=partial(_report_covariance, report, count, Pace()),
         )
@@ -131,6 +133,7 @@ def run_chain(
         # All layers' are measured on the same texts.
         covariance=next((converted(CovarianceRecord, each) for each in moments.values()), None),
         batch=spec.batch,
+        notes=chain_notes(settings, loaded.shape, moments),
     )
     checkpoints: list[Checkpoint] = []
     costs: list[EditCost] = []

@@ -76,9 +76,11 @@ def edit_cost(step: Step, index: int, score: float | None, deviation: Norms) -> 
         score: how well the model gave its target right after the update.
         deviation: how far the weights were from the original ones then.
     """
-    solved, value = step.solved, None
+    solved, value, diagnostics = step.solved, None, None
     if solved.values:
         value = solved.values[index - step.indices.start]
+    if solved.diagnostics:
+        diagnostics = solved.diagnostics[index - step.indices.start]
     steps: tuple[int, ...] = (len(solved.losses),) if solved.losses else ()
     loss = solved.losses[-1] if solved.losses else None
     if value is not None:
@@ -95,6 +97,7 @@ def edit_cost(step: Step, index: int, score: float | None, deviation: Norms) -> 
         swallowed=step.swallowed,
         score=score,
         cached=step.cached,
+        diagnostics=diagnostics,
     )
 
 

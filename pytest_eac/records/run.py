@@ -10,6 +10,7 @@ from pathlib import PurePath
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from pytest_eac.records.checkpoint_diff import Changes
+from pytest_eac.records.diagnostics import Diagnostics
 from pytest_eac.strict_json import Count, Level, Number, Share, Size
 
 EDITED = "edited"
@@ -290,6 +291,8 @@ class EditCost:
         score: efficacy right after the edit, also of an edit that does not count.
         cached: whether the edit was taken from the cache; what it cost is then what it cost when it
             was solved.
+        diagnostics: how well its problem was posed, and whether its value was met; ``None`` for
+            methods that solve for no value, and for those that do not say.
     """
 
     seconds: Size
@@ -303,6 +306,7 @@ class EditCost:
     swallowed: Share
     score: Share | None
     cached: bool = False
+    diagnostics: Diagnostics | None = None
 
 
 class ChainKey(NamedTuple):
@@ -506,6 +510,7 @@ class ChainResults:
         confidence: the level of all intervals in it.
         orders: those tried besides the written one.
         verdicts: what the checks said.
+        notes: what to know before comparing its numbers with others, a sentence each.
     """
 
     spec: str
@@ -528,6 +533,7 @@ class ChainResults:
     confidence: Level = 0.95
     orders: tuple[OrderRun, ...] = ()
     verdicts: tuple[Verdict, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
+from pytest_eac.judging.written import HEADINGS, LEGEND, noted, written_rows
 from pytest_eac.records.run import Ability, Chain, Pooled, Unfinished
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.spec.registry_entries import Metric
@@ -49,6 +50,10 @@ def summary(
                 lines += [markdown(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
         lines += _over_samples([each for each in pooled if each.spec == spec])
+        if written := written_rows(mine):
+            lines += [markdown(LEGEND), "", *table(("chain", *HEADINGS), written), ""]
+        for note in noted(mine):
+            lines += [markdown(note), ""]
     if unfinished:
         lines += ["### Stopped by an error", ""]
         lines += [f"- {markdown(f'{each.chain.spec}: {each.brief}')}" for each in unfinished]

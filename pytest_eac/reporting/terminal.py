@@ -9,11 +9,16 @@ from math import ceil, floor
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.judging.tried_orders import of_chain
+from pytest_eac.judging.written import HEADINGS, noted, written_rows
 from pytest_eac.records.run import Ability, Chain, Measurement
 from pytest_eac.spec.metrics import BUILT_IN
 from pytest_eac.spec.registry_entries import Metric
 
 _GIVEN_EACH = "  intervals and p-values of a chain: for these edits, given this chain"
+
+
+# Widths of the columns on how edits were written.
+_WRITTEN = (10, 7, 7, 7, 7, 7, 7, 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +59,11 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
                 lines += _rows(chain, columns)
                 excluded = "" if number else excluded_text(chain)
                 lines += wrapped(f"  {excluded}") if excluded else []
-        lines += _abilities(mine) + _tested(mine)
+        lines += _written(mine) + _abilities(mine) + _tested(mine)
         lines += [line for chain in mine for line in _growth(chain)]
         lines += [_orders(chain) for chain in mine if chain.orders]
         lines += [part for chain in mine for text in of_chain(chain) for part in wrapped(text)]
+        lines += [line for note in noted(mine) for line in wrapped(note)]
     return lines + _cached_line(chains)
 
 
@@ -102,6 +108,19 @@ def fit(text: str, width: int) -> str:
     """Leave out the middle of a text that is too long: names differ at both ends."""
     half = (width - 3) // 2
     return text if len(text) <= width else f"{text[: width - 3 - half]}...{text[-half:]}"
+
+
+def _written(chains: Sequence[Chain]) -> list[str]:
+    """Return a row per chain on how its edits were solved and written, where that is known."""
+    rows = [
+        f"{fit(name, 23):<23}"
+        + "".join(f"{text:>{width}}" for text, width in zip(cells, _WRITTEN, strict=True))
+        for name, *cells in written_rows(chains)
+    ]
+    heading = f"{'chain':<23}" + "".join(
+        f"{text:>{width}}" for text, width in zip(HEADINGS, _WRITTEN, strict=True)
+    )
+    return [heading, *rows] if rows else []
 
 
 def _abilities(chains: Sequence[Chain]) -> list[str]:

@@ -22,6 +22,21 @@ from pytest_eac.spec.yaml.values import parse
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PresetCovariance:
+    """What the covariance was measured on that a preset's numbers were found with.
+
+    Attributes:
+        documents: of Wikipedia, where the source counts these.
+        tokens: of the built-in corpus, where the numbers were found by this project.
+        ridge: as in a spec; the published code has none.
+    """
+
+    documents: int | None = None
+    tokens: int | None = None
+    ridge: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelPreset:
     """Hyperparameters known for one model, recognised by its shape.
 
@@ -33,6 +48,7 @@ class ModelPreset:
     match: Mapping[str, Any]
     source: str
     settings: Mapping[str, Mapping[str, Any]]
+    covariance: PresetCovariance
 
 
 def _read_preset(name: str) -> dict[str, Any]:
@@ -46,7 +62,11 @@ def model_presets() -> tuple[ModelPreset, ...]:
     """Return the presets that ship with the package."""
     folder = resources.files("pytest_eac.spec") / "presets" / "models"
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return tuple(ModelPreset(**_read_preset(f"models/{name}")) for name in names)
+    found = (_read_preset(f"models/{name}") for name in names)
+    return tuple(
+        ModelPreset(**{**data, "covariance": PresetCovariance(**data["covariance"])})
+        for data in found
+    )
 
 
 def find_model_preset(shape: Mapping[str, Any]) -> ModelPreset | None:
@@ -78,7 +98,9 @@ def resolve_settings(choice: MethodChoice, shape: Mapping[str, Any]) -> MethodSe
     for settings in presets:
         for part in _parts(choice.base, method):
             _lay_over(merged, settings.get(part, {}))
-    _lay_over(merged, choice.model_dump(exclude_unset=True, exclude={"options"}))
+    given = choice.model_dump(exclude_unset=True, exclude={"options"})
+    _make_way(merged["update"], given.get("update", {}), method)
+    _lay_over(merged, given)
     if not merged.get("layers"):
         raise SettingsError(_no_layer(choice.base, shape))
     resolved = MethodSettings(**_without_the_unused(merged, method), options=choice.options)
@@ -108,6 +130,14 @@ def _without_the_unused(merged: dict[str, Any], method: Method) -> dict[str, Any
     if not method.covariance or merged.get("covariance") == "none":
         merged["covariance"] = None
     return merged
+
+
+def _make_way(preset: dict[str, Any], given: Mapping[str, Any], method: Method) -> None:
+    """Drop what a preset has where the spec gives an alternative to it."""
+    alternatives: tuple[str, ...] = getattr(method.update, "alternatives", ())
+    if any(name in given for name in alternatives):
+        for name in alternatives:
+            preset.pop(name, None)
 
 
 def _lay_over(base: dict[str, Any], top: Mapping[str, Any]) -> None:

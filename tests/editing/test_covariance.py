@@ -455,24 +455,6 @@ def test_a_singular_matrix_is_refused() -> None:
     assert _moment(ridge=0.1, size=6, keys=3).solve(torch.ones(6, 1)).shape == (6, 1)
 
 
-def test_projecting_keeps_the_small_directions_alone() -> None:
-    moment = Moment(matrix=torch.diag(torch.tensor([4.0, 0.1, 1.0])).double(), tokens=9, ridge=5.0)
-    keys = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]).double()
-    assert moment.project(keys, 0.5).tolist() == [[0, 0], [3, 4], [0, 0]]
-    assert moment.project(keys, 2.0).tolist() == [[0, 0], [3, 4], [5, 6]]
-
-
-@pytest.mark.parametrize(("threshold", "below"), [(0.05, 0), (4.5, 3)])
-def test_a_threshold_with_no_direction_or_every_direction_below_is_refused(
-    threshold: float, below: int
-) -> None:
-    moment = Moment(matrix=torch.diag(torch.tensor([4.0, 0.1, 1.0])).double(), tokens=9, ridge=0.0)
-    with pytest.raises(EditError) as caught:
-        moment.project(torch.ones(3, 1).double(), threshold)
-    assert f"threshold {threshold:g}: {below} of 3 directions are below it" in str(caught.value)
-    assert "eigenvalues at 10 %: 0.28, 50 %: 1, 90 %: 3.4, 100 %: 4" in str(caught.value)
-
-
 # Texts
 
 

@@ -21,6 +21,7 @@ from pytest_eac.editing.updates.rome import mean_key, r_rome, rome
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.forward.hooks import capture
 from pytest_eac.lm.layout import as_out_in, find_module
+from pytest_eac.lm.tokens import decode, encode
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec.schema.settings import ContextSettings, MethodSettings
@@ -299,3 +300,21 @@ def test_the_objectives_loss_is_the_teacher_forced_likelihood(
     texts = [context.replace("{}", edit.prompt) for context in CONTEXTS]
     likely = [each.log_likelihood for each in force(tiny, [(text, edit.ending) for text in texts])]
     assert float(outcome.nll) == pytest.approx(-sum(likely) / len(likely), rel=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_a_subject_is_taken_for_is_read_at_its_last_token(
+    tiny: LoadedModel, world: tuple[Edit, ...], *, whole: bool
+) -> None:
+    prompts = [prepare(tiny, edit, CONTEXTS) for edit in world[2:5]]
+    objective = Objective(tiny, prompts, layer=LAYER, whole=whole)
+    found = objective(torch.zeros_like(objective.init), range(3)).essence
+    for edit, essence in zip(world[2:5], found, strict=True):
+        ids = list(encode(tiny.tokenizer, f"{edit.subject} is a"))
+        texts = [decode(tiny.tokenizer, tuple(ids[: end + 1])) for end in range(len(ids))]
+        (last,) = (at for at, text in enumerate(texts) if text.strip() == edit.subject)
+        logits = tiny.model(torch.tensor([ids])).logits[0].log_softmax(dim=-1)
+        torch.testing.assert_close(essence, logits[last], rtol=1e-4, atol=1e-4)
+        assert last < len(ids) - 1
+        assert float((logits[last] - logits[-1]).abs().max()) > 1

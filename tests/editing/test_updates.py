@@ -20,7 +20,7 @@ from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.filters.rect import keep_largest, rect
 from pytest_eac.editing.moment import Moment
 from pytest_eac.editing.problem import Problem, solve_with_keys
-from pytest_eac.editing.updates.alphaedit import alphaedit
+from pytest_eac.editing.updates.alphaedit import AlphaEditOptions, alphaedit
 from pytest_eac.editing.updates.emmet import emmet
 from pytest_eac.editing.updates.memit import MemitOptions, encore, memit, memit_prev
 from pytest_eac.editing.updates.rome import r_rome, rome
@@ -69,7 +69,9 @@ def make(
         residuals=_normal(generator, d_out, edits),
         earlier=_normal(generator, d_in, earlier),
         moment=Moment(matrix=matrix, tokens=3 * d_in, ridge=RIDGE) if covariance else None,
-        options=SimpleNamespace(**{"weight": None, "l2": 0.0, **options}),
+        options=AlphaEditOptions(**options)
+        if "threshold" in options
+        else SimpleNamespace(**{"weight": None, "l2": 0.0, **options}),
     )
 
 

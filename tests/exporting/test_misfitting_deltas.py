@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pytest_eac.cli import main
 from pytest_eac.exporting.deltas import DELTAS, EXACT
@@ -23,16 +23,19 @@ BASE = torch.arange(12, dtype=torch.float32).reshape(4, 3)
 
 
 def hash_of(tensor: torch.Tensor) -> str:
-    about = f"F32 {tuple(tensor.shape)}\n".encode()
-    return hashlib.sha256(about + tensor.numpy().tobytes()).hexdigest()
+    kind = {torch.float32: "F32", torch.bfloat16: "BF16"}[tensor.dtype]
+    about = f"{kind} {tuple(tensor.shape)}\n".encode()
+    return hashlib.sha256(about + tensor.view(torch.uint8).numpy().tobytes()).hexdigest()
 
 
-def apply(folder: Path, file: str, tensors: Mapping[str, torch.Tensor]) -> int:
+def apply(
+    folder: Path, file: str, tensors: Mapping[str, torch.Tensor], of: torch.Tensor = BASE
+) -> int:
     """Apply deltas that make a matrix twice what it is, with these tensors in their file."""
     deltas, base = folder / "deltas", folder / "base"
     for each in (deltas, base):
         each.mkdir()
-    save_file({NAME: BASE}, base / "model.safetensors", metadata={"format": "pt"})
+    save_file({NAME: of}, base / "model.safetensors", metadata={"format": "pt"})
     (base / "config.json").write_text("{}", encoding="utf-8")
     save_file(dict(tensors), deltas / file)
     manifest = Manifest(
@@ -40,17 +43,17 @@ def apply(folder: Path, file: str, tensors: Mapping[str, torch.Tensor]) -> int:
         base=Origin(
             id="base",
             revision=None,
-            fingerprint=fingerprint_of({NAME: hash_of(BASE)}),
+            fingerprint=fingerprint_of({NAME: hash_of(of)}),
             dtype="float32",
         ),
-        edited_fingerprint=fingerprint_of({NAME: hash_of(2 * BASE)}),
+        edited_fingerprint=fingerprint_of({NAME: hash_of(2 * of)}),
         spec="facts",
         method="rome",
         seed=0,
         hyperparameters={},
         contexts=(),
         edits=(Fact(subject="Oslo", prompt="Oslo lies in", target="Peru"),),
-        changed={NAME: ChangedTensor(before=hash_of(BASE), after=hash_of(2 * BASE))},
+        changed={NAME: ChangedTensor(before=hash_of(of), after=hash_of(2 * of))},
         files={file: hashlib.sha256((deltas / file).read_bytes()).hexdigest()},
         error=0.0,
         verdicts=(),
@@ -70,6 +73,17 @@ def right(change: Callable[[torch.Tensor], torch.Tensor] = lambda each: each) ->
 
 def test_factors_of_any_floating_point_type_are_added(tmp_path: Path) -> None:
     assert apply(tmp_path, DELTAS, {"w.left": left(), "w.right": right(torch.Tensor.double)}) == 0
+
+
+def test_a_delta_is_added_in_float32_and_the_sum_rounded_once(tmp_path: Path) -> None:
+    ones = torch.ones(4, 3, dtype=torch.bfloat16)
+    # A little above half a step of bfloat16 at 1; rounded to bfloat16, it is half a step.
+    little = torch.full((4, 3), 2**-8 + 2**-18)
+    assert (ones + little.to(ones.dtype) == 1).all()
+    assert apply(tmp_path, DELTAS, {"w.dense": little}, of=ones) == 0
+    found = load_file(tmp_path / "out" / "model.safetensors")[NAME]
+    assert found.dtype == torch.bfloat16
+    assert (found == 1 + 2**-7).all()
 
 
 @pytest.mark.parametrize(

@@ -346,3 +346,12 @@ def _valued(of: Chain, value: float) -> Checkpoint:
 def test_an_ability_that_was_not_measured_leaves_a_comparison_undecided() -> None:
     found = held(asked("nli", "more"), moved("rome-eac", 0.1), moved("rome", 0.1))
     assert found.outcome == "undecided"
+
+
+def test_a_difference_that_rounding_puts_just_below_is_reached() -> None:
+    assert 0.3 - 0.2 < 0.1
+    better, worse = passing("rome-eac", [0.3] * 8), passing("rome", [0.2] * 8)
+    assert held(asked("retention", "more", by=0.1), better, worse).outcome == "passed"
+    assert held(asked("retention", "more", by=0.1 + 1e-6), better, worse).outcome == "failed"
+    equal = passing("rome-eac", [0.2] * 8)
+    assert held(asked("retention", "more"), equal, worse).outcome == "failed", "0 is to be exceeded"

@@ -290,3 +290,14 @@ def test_the_environment_is_told_where_the_package_is_used_without_being_install
 
     monkeypatch.setattr(environment, "version", installed)
     assert describe_environment()["pytest-eac"] == "not installed"
+
+
+def test_a_deviation_is_subtracted_in_float64() -> None:
+    model = torch.nn.ModuleDict({"m": torch.nn.Linear(1, 1, bias=False)})
+    weight = model["m"].weight
+    with torch.no_grad():
+        weight.fill_(1e-8)
+    found = measure_deviation(model, {"m": torch.ones(1, 1)})
+    small = float(weight.detach())  # 1e-8 as float32 has it
+    assert found.l1 == pytest.approx(1 - small, rel=1e-12)  # in float32: 1
+    assert found.frobenius == pytest.approx(1 - small, rel=1e-12)

@@ -8,10 +8,12 @@ import pytest
 import torch
 
 from pytest_eac.lm.layout import find_module
+from pytest_eac.lm.tokens import decode, encode
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.metrics import efficacy, generalization, locality, retention
 from pytest_eac.measuring.unedited import rearrange
 from pytest_eac.scoring.answers import force, generate, generation_length
+from pytest_eac.scoring.asker import Question
 from pytest_eac.spec.edits import Edit, Neighbor
 from pytest_eac.text.spacing import starts_with
 from tests.measuring.asking import after, answer, ask, missed
@@ -339,3 +341,48 @@ def test_success_compares_the_target_with_the_truth(
     swapped = replace(world[0], target=world[0].truth or "", truth=world[0].target)
     assert answer(ask(tiny, world[:1], "success"), 0).score == 0.0
     assert answer(ask(tiny, (swapped,), "success"), 0).score == 1.0
+
+
+@torch.no_grad()
+def test_a_neighbor_without_an_answer_counts_by_three_tokens_of_the_models_own(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    prompts = [each.prompt for edit in world for each in edit.neighborhood][:8]
+    edit = replace(
+        world[0], neighborhood=tuple(Neighbor(prompt=each, answer=None) for each in prompts)
+    )
+    found = ask(tiny, (edit,), "accuracy")
+    lengths = []
+    for prompt in prompts:
+        start = ids = list(encode(tiny.tokenizer, prompt))
+        for _ in range(3):  # one token a pass
+            ids = [*ids, int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax())]
+        own = decode(tiny.tokenizer, tuple(ids[len(start) :])).strip()
+        assert found.own[prompt].strip() == own
+        lengths.append(len(encode(tiny.tokenizer, " " + own)))
+    assert max(lengths) > 1, "one token of them would not do"
+
+
+def test_success_compares_means_over_tokens_whatever_the_lengths_of_the_two_answers(
+    tiny: LoadedModel, world: tuple[Edit, ...]
+) -> None:
+    answers = sorted({edit.target for edit in world} | {edit.truth or "" for edit in world})
+    prompt, edit = world[0].prompt, world[0]
+    forced = {text: force(tiny, [(prompt, edit.after(prompt, text))])[0] for text in answers}
+    mean = {text: each.log_likelihood for text, each in forced.items()}
+    total = {text: each.log_likelihood * len(each.wanted) for text, each in forced.items()}
+    pairs = [
+        (one, other)
+        for one in answers
+        for other in answers
+        if abs(mean[one] - mean[other]) > 1e-3 < abs(mean[one] - total[other])
+    ]
+    asker = replace(ask(tiny, world[:1], "success").asker, match="success")
+    questions = [
+        Question(prompt=prompt, answer=edit.after(prompt, one), rival=edit.after(prompt, other))
+        for one, other in pairs
+    ]
+    found = [bool(each.score) for each in asker.ask(questions)]
+    assert found == [mean[one] > mean[other] for one, other in pairs]
+    assert found != [mean[one] > total[other] for one, other in pairs]
+    assert found != [total[one] > total[other] for one, other in pairs]

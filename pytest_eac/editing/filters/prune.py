@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
@@ -41,7 +42,6 @@ def prune(
     """
     import torch
 
-    from pytest_eac.editing.interface import Solved
     from pytest_eac.editing.layers import edited_modules
     from pytest_eac.editing.locate_then_edit import locate_then_edit
     from pytest_eac.lm.layout import as_out_in, find_module
@@ -72,7 +72,7 @@ def prune(
         restrained = restrain(free, original, settings.update.log_base)
         deltas.append(WeightDelta(module=path, left=restrained - change(path)))
     state = {**solved.state, **{f"free:{path}": free for path, free in wanted.items()}}
-    return Solved(deltas=tuple(deltas), values=solved.values, state=state)
+    return replace(solved, deltas=tuple(deltas), state=state)
 
 
 def restrain(change: Tensor, original: Tensor, base: float) -> Tensor:

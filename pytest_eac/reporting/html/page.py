@@ -9,6 +9,7 @@ from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import Growth, growth
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.judging.tried_orders import of_chain
+from pytest_eac.judging.written import HEADINGS, LEGEND, noted, written_rows
 from pytest_eac.records.run import Ability, Chain, Comparison, Pooled, Record, Release
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.html import chain_charts
@@ -97,6 +98,10 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         changes=_changes,
         excluded=excluded_text,
         orders_say=of_chain,
+        written_rows=written_rows,
+        written_headings=HEADINGS,
+        written_legend=LEGEND,
+        noted=noted,
         metrics_of=metrics_of,
     )
 

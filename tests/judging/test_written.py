@@ -1,0 +1,107 @@
+"""How edits were written, over a chain: the row of the tables, and what failures point to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pytest_eac.judging.diagnosis import diagnose
+from pytest_eac.judging.written import noted, written, written_rows
+from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
+from pytest_eac.records.run import Record
+from pytest_eac.reporting.html.page import report_page
+from pytest_eac.reporting.markdown import summary
+from pytest_eac.reporting.terminal import summary_lines
+from tests.judging.hand_made_chains import COST
+from tests.judging.test_diagnosis import judged
+
+if TYPE_CHECKING:
+    from pytest_eac.records.run import Chain
+
+
+def matrix(**more: Any) -> MatrixDiagnostics:
+    given = {"token_ratio": 20.9, "condition": 128.0, "key_product": 600.0, **more}
+    return MatrixDiagnostics(module="m", **given)
+
+
+def solved(of: Chain, *edits: Diagnostics | None) -> Chain:
+    return replace(of, per_edit=tuple(replace(COST, diagnostics=each) for each in edits))
+
+
+def projected(energy: float, missed: float, **judgements: Any) -> Chain:
+    one = matrix(rank=444, energy=energy, key_share=0.1)
+    two = matrix(rank=454, energy=energy / 2, condition=150.0, token_ratio=10.0, key_product=90.0)
+    return solved(
+        judged("alphaedit", update={"energy": 0.2, "threshold": None, "l2": 10.0}, **judgements),
+        Diagnostics(matrices=(one, two), value_norm=12.0, missed=missed / 2),
+        None,
+        Diagnostics(matrices=(one, two), value_norm=14.0, missed=missed),
+        Diagnostics(matrices=(one, two), value_norm=99.0, missed=2 * missed),
+    )
+
+
+ROW = ("444-454", "10%", "10", "150", "345", "14", "30%", "60%")
+
+
+def test_a_row_has_the_extremes_of_the_matrices_and_the_medians_of_the_edits() -> None:
+    chain = projected(0.1, 0.3)
+    assert written_rows([chain, judged()]) == [(chain.name, *ROW)]
+
+
+def test_what_no_edit_has_is_a_dash() -> None:
+    chain = solved(judged(), Diagnostics(matrices=(MatrixDiagnostics(module="m"),)))
+    assert written_rows([chain])[0][1:] == ("-",) * 8
+    assert written(judged()) is None
+
+
+def test_terminal_and_markdown_show_the_row_and_each_note_once() -> None:
+    chains = [
+        replace(projected(0.1, 0.3), notes=("few tokens: <b>9</b>", "not comparable")),
+        replace(judged("nas"), notes=("few tokens: <b>9</b>",)),
+    ]
+    lines = summary_lines(chains)
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == [chains[0].name, *ROW] for line in lines)
+    assert "alphaedit-s0, nas-s0: few tokens: <b>9</b>" in lines
+    assert "alphaedit-s0: not comparable" in lines
+    page = summary(chains, [])
+    assert f"| {chains[0].name} | {' | '.join(ROW)} |" in page
+    assert "alphaedit-s0, nas-s0: few tokens: &lt;b&gt;9&lt;/b&gt;" in page
+    assert noted([judged()]) == []
+    assert not any("missed" in line for line in summary_lines([judged()]))
+
+
+def test_a_value_that_is_not_written_is_told_from_one_that_is_not_found() -> None:
+    found = diagnose(projected(0.1, 0.6, failed="efficacy", edits=4))
+    assert (
+        "values are solved but not written: in the median, 60% of the change at the subject is "
+        "missing after the update. To change: update.l2 down (now 10); update.energy up (now 0.2)"
+    ) in found
+    assert not any(
+        "not written" in each for each in diagnose(projected(0.1, 0.4, failed="efficacy"))
+    )
+    held = projected(0.1, 0.6, passed="efficacy", failed="locality")
+    assert not any("not written" in each for each in diagnose(held))
+
+
+def test_a_null_space_with_most_of_the_energy_is_called_none() -> None:
+    lost = {"passed": "efficacy retention", "failed": "locality"}
+    (much,) = (each for each in diagnose(projected(0.61, 0.1, **lost)) if "projection" in each)
+    assert much.startswith(
+        "the projection protects little: the directions that are written to (454) have 61% of the "
+        "energy of other texts' keys. To change: "
+    )
+    assert not any("projection" in each for each in diagnose(projected(0.2, 0.1, **lost)))
+    assert not any("projection" in each for each in diagnose(projected(0.61, 0.1)))
+
+
+def test_the_page_has_the_row_and_the_notes_made_harmless() -> None:
+    chain = replace(projected(0.1, 0.3), notes=("few tokens: <b>9</b>",))
+    record = Record(environment={}, chains=(chain,))
+    page = report_page(record, [], command="pytest", version="1")
+    assert f"<td>{'</td><td>'.join(ROW)}</td>" in page
+    assert "alphaedit-s0: few tokens: &lt;b&gt;9&lt;/b&gt;" in page
+    assert "<b>9</b>" not in page
+    plain = report_page(Record(environment={}, chains=(judged(),)), [], command="", version="1")
+    assert "How edits were written" not in plain
+    assert 'class="notes"' not in plain
