@@ -3,31 +3,24 @@
 Nothing here takes part in an edit: the numbers are read off what was solved.
 """
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from math import isfinite
-from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
+from pytest_eac.editing.interface import Solved
 from pytest_eac.editing.keys import read_outputs
 from pytest_eac.editing.moment import projects
+from pytest_eac.editing.problem import Problem
 from pytest_eac.editing.prompts import prepare
+from pytest_eac.editing.value import Value
 from pytest_eac.errors import EditError
+from pytest_eac.lm.loading.load import LoadedModel
 from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from torch import Tensor
-
-    from pytest_eac.editing.interface import Solved
-    from pytest_eac.editing.problem import Problem
-    from pytest_eac.editing.value import Value
-    from pytest_eac.lm.loading.load import LoadedModel
-    from pytest_eac.spec.edits import Edit
+from pytest_eac.spec.edits import Edit
 
 
 def diagnostics_of(problems: Sequence[Problem], values: Sequence[Value]) -> tuple[Diagnostics, ...]:

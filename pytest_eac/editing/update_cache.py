@@ -25,9 +25,6 @@ from pytest_eac.spec.methods import BUILT_IN
 from pytest_eac.spec.schema.settings import MethodSettings
 from pytest_eac.tensor_bytes import tensor_sha256
 
-_SOURCES = ("editing", "lm", "spec/registry_entries.py", "spec/schema/settings.py", "text")
-
-
 _SOURCES = (
     *("editing", "lm", "records/diagnostics.py", "spec/registry_entries.py"),
     *("spec/schema/settings.py", "text"),

@@ -1,21 +1,17 @@
 """How a chain's edits were solved and written, as one row of a table."""
 
-from __future__ import annotations
-
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
-    from pytest_eac.records.run import Chain
+from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
+from pytest_eac.records.run import Chain
 
 Number = TypeVar("Number", int, float)
 
 HEADINGS = ("P rank", "energy", "tok/in", "cond C", "k.u", "|v*|", "missed", "worst")
-"""The columns of :func:`written_cells`."""
+"""The columns of :func:`written_rows`."""
 
 LEGEND = (
     "P: directions written to, and their share of the energy of other texts' keys; C: tokens per "
@@ -78,6 +74,15 @@ def written_rows(chains: Sequence[Chain]) -> list[tuple[str, ...]]:
     """Return a row for each chain that has diagnostics: its name, and a cell for each heading."""
     found = ((chain.name, written(chain)) for chain in chains)
     return [(name, *_cells(each)) for name, each in found if each is not None]
+
+
+def noted(chains: Sequence[Chain]) -> list[str]:
+    """Return each note of the chains once, after the names of those that have it."""
+    names: dict[str, list[str]] = {}
+    for chain in chains:
+        for note in chain.notes:
+            names.setdefault(note, []).append(chain.name)
+    return [f"{', '.join(each)}: {note}" for note, each in names.items()]
 
 
 def _cells(found: Written) -> tuple[str, ...]:

@@ -1,18 +1,11 @@
 """What to know before a chain's numbers are compared with others: its covariance is another."""
 
-from __future__ import annotations
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
-
-from pytest_eac.editing.moment import TOKENS_PER_INPUT, held_out_energy, is_few, projects
-from pytest_eac.spec.hyperparameters import find_model_preset
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
-    from pytest_eac.editing.moment import Moment
-    from pytest_eac.spec.hyperparameters import ModelPreset
-    from pytest_eac.spec.schema.settings import MethodSettings
+from pytest_eac.editing.moment import TOKENS_PER_INPUT, Moment, held_out_energy, is_few, projects
+from pytest_eac.spec.hyperparameters import ModelPreset, find_model_preset
+from pytest_eac.spec.schema.settings import MethodSettings
 
 _TOKENS_PER_DOCUMENT = 10
 """Far fewer than an article of Wikipedia has: with fewer, the text is certainly shorter."""

@@ -1,15 +1,8 @@
 """What there is to know of a solved edit besides its cost: how well its problem was posed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
-from pytest_eac.strict_json import (
-    Count,
-    Number,
-    Share,
-    Size,
-)
+from pytest_eac.strict_json import Count, Number, Share, Size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

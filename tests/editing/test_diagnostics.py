@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pytest_eac.spec.edits import Edit
     from tests.editing.test_methods import Moments
 
-SAME = {"rel": 1e-4, "abs": 1e-6}
+SAME: dict[str, Any] = {"rel": 1e-4, "abs": 1e-6}
 
 
 def layers_of(name: str) -> tuple[int, ...]:

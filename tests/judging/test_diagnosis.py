@@ -24,7 +24,7 @@ def judged(
     edits: int = 2,
     anchors: dict[str, float] | None = None,
     covariance: dict[str, Any] | None = None,
-    update: dict[str, float] | None = None,
+    update: dict[str, Any] | None = None,
 ) -> Chain:
     outcomes = [(check, "failed") for check in failed.split()]
     outcomes += [(check, "passed") for check in passed.split()]

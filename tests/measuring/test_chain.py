@@ -293,8 +293,8 @@ def test_the_environment_is_told_where_the_package_is_used_without_being_install
 
 
 def test_a_deviation_is_subtracted_in_float64() -> None:
-    model = torch.nn.ModuleDict({"m": torch.nn.Linear(1, 1, bias=False)})
-    weight = model["m"].weight
+    linear = torch.nn.Linear(1, 1, bias=False)
+    model, weight = torch.nn.ModuleDict({"m": linear}), linear.weight
     with torch.no_grad():
         weight.fill_(1e-8)
     found = measure_deviation(model, {"m": torch.ones(1, 1)})

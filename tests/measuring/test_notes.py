@@ -15,7 +15,7 @@ from pytest_eac.spec.schema.methods import MethodChoice
 from tests.editing.test_null_space import GPT2_XL, SMOLLM2, of_keys
 
 UNKNOWN = {"model_type": "gpt2", "hidden_size": 4, "num_hidden_layers": 9}
-PUBLISHED = {"ridge": 0.0, "tokens": 10**6}
+PUBLISHED: dict[str, Any] = {"ridge": 0.0, "tokens": 10**6}
 
 
 def notes(method: str, shape: dict[str, Any], *, width: int = 4, **more: Any) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from pytest_eac.errors import SettingsError
 from pytest_eac.spec.hyperparameters import (
     ModelPreset,
+    PresetCovariance,
     find_model_preset,
     model_presets,
     resolve_settings,
@@ -97,6 +98,7 @@ def test_the_more_special_part_of_a_preset_wins(
             name="x",
             match={},
             source="",
+            covariance=PresetCovariance(),
             settings={name: {"value": {"clamp": clamp}} for name, clamp in parts.items()},
         )
         monkeypatch.setattr(
