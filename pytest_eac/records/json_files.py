@@ -28,7 +28,8 @@ from pytest_eac.untrusted_text import line
 READERS: Mapping[int, type[ResultsLayout]] = dict.fromkeys((2, 3, 4), ResultsLayout)
 """What reads a results file of a schema, by its number.
 
-One of schema 2 has no ``pooled``; up to schema 3, a verdict has no ``orders``.
+One of schema 2 has no ``pooled``; up to schema 3, a verdict has no ``orders``, an edit no
+``diagnostics`` and a chain no ``notes``.
 """
 
 _GROUPS = ("value", "anchors", "update")

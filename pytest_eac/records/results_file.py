@@ -30,7 +30,7 @@ from pytest_eac.records.run import (
 from pytest_eac.strict_json import Count
 
 SCHEMA = 4
-LAYOUT = "f64f58221db62159dea70fb9bc887fa1e121e5875b72420aa1270d2719c1c63c"
+LAYOUT = "b4a594d78af6af95d467440261ae86286015e70d8fe142e69180dac94ea5c057"
 """SHA-256 of the layout: a test sees by it that the layout has changed."""
 
 NOT_STORED = "text not stored"

@@ -21,7 +21,7 @@ from pytest_eac.editing.updates.rome import mean_key, r_rome, rome
 from pytest_eac.errors import EditError, NonFiniteError
 from pytest_eac.lm.forward.hooks import capture
 from pytest_eac.lm.layout import as_out_in, find_module
-from pytest_eac.lm.tokens import decode, encode
+from pytest_eac.lm.tokens import encode
 from pytest_eac.lm.weights import apply_delta, fingerprint, restored
 from pytest_eac.scoring.answers import force
 from pytest_eac.spec.schema.settings import ContextSettings, MethodSettings
@@ -312,7 +312,10 @@ def test_what_a_subject_is_taken_for_is_read_at_its_last_token(
     found = objective(torch.zeros_like(objective.init), range(3)).essence
     for edit, essence in zip(world[2:5], found, strict=True):
         ids = list(encode(tiny.tokenizer, f"{edit.subject} is a"))
-        texts = [decode(tiny.tokenizer, tuple(ids[: end + 1])) for end in range(len(ids))]
+        texts = [
+            tiny.tokenizer.decode(ids[: end + 1], skip_special_tokens=True)
+            for end in range(len(ids))
+        ]
         (last,) = (at for at, text in enumerate(texts) if text.strip() == edit.subject)
         logits = tiny.model(torch.tensor([ids])).logits[0].log_softmax(dim=-1)
         torch.testing.assert_close(essence, logits[last], rtol=1e-4, atol=1e-4)

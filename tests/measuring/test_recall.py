@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pytest_eac.lm.layout import find_module
-from pytest_eac.lm.tokens import decode, encode
+from pytest_eac.lm.tokens import encode
 from pytest_eac.lm.weights import restored
 from pytest_eac.measuring.metrics import efficacy, generalization, locality, retention
 from pytest_eac.measuring.unedited import rearrange
@@ -357,7 +357,7 @@ def test_a_neighbor_without_an_answer_counts_by_three_tokens_of_the_models_own(
         start = ids = list(encode(tiny.tokenizer, prompt))
         for _ in range(3):  # one token a pass
             ids = [*ids, int(tiny.model(torch.tensor([ids])).logits[0, -1].argmax())]
-        own = decode(tiny.tokenizer, tuple(ids[len(start) :])).strip()
+        own = tiny.tokenizer.decode(ids[len(start) :], skip_special_tokens=True).strip()
         assert found.own[prompt].strip() == own
         lengths.append(len(encode(tiny.tokenizer, " " + own)))
     assert max(lengths) > 1, "one token of them would not do"
