@@ -18,7 +18,7 @@ _GIVEN_EACH = "  intervals and p-values of a chain: for these edits, given this 
 
 
 # Widths of the columns on how edits were written.
-_WRITTEN = (10, 7, 7, 7, 7, 7, 7, 5)
+_WRITTEN = (9, 7, 7, 7, 7, 7, 7, 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
