@@ -91,8 +91,8 @@ def orderings_near(
         order: all edits, each once.
         kinds: as for :func:`orderings`.
         batch: likewise.
-        moves: how many edits go elsewhere at most; with 0 it is the order itself that is drawn
-            (but for one draw in thousands), for Hypothesis to simplify.
+        moves: how many edits go elsewhere at most; with 0 the order itself is drawn (except
+            in one draw of thousands), for Hypothesis to simplify.
     """
     undoable = _undoable(len(order))
     return _orders(_moved(order, moves), tuple(kinds), batch, undoable=undoable, exact=True)

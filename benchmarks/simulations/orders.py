@@ -106,7 +106,7 @@ class Simulated:
         return replace(chain(checkpoint(len(order), found)), edits=chain(checkpoint(COUNT)).edits)
 
     def apart(self, one: Order, other: Order) -> float:
-        """Return nothing of use: no state is judged here."""
+        """Refuse: no weights are compared here."""
         raise NotImplementedError
 
 

@@ -16,7 +16,7 @@ TOKENS_PER_INPUT = 10
 
 
 def is_few(tokens: int, inputs: int) -> bool:
-    """Say whether so many tokens are few for a second moment of so many inputs."""
+    """Return whether a second moment of this many inputs is measured on too few tokens."""
     return tokens < TOKENS_PER_INPUT * inputs
 
 

@@ -48,13 +48,14 @@ class OrderBudget:
         return True
 
     def whole(self, number: int, count: int) -> int:
-        """Return how many of so many orders there are edits for, if they share none.
+        """Return how many whole orders the budget allows.
 
-        What they share is no reason to draw more of them: they would not be uniform.
+        Edits that they share are not counted as saved: a number that depends on which orders were
+        drawn would make them a biased sample.
 
         Args:
-            number: of orders that are wanted.
-            count: edits of each.
+            number: how many orders are wanted.
+            count: how many edits each has.
         """
         if self.edits is None or self.edits >= number * count:
             return number
@@ -83,7 +84,7 @@ class OrderBudget:
         self._step = max(_LEAST, (self.pace - count) / max(1, examples - 1))
 
     def too_dear(self, orders: Sequence[Order], done: float) -> bool:
-        """Say whether orders cost more than is due after so many others (more after vain draws)."""
+        """Return whether orders cost more than their share, after ``done`` others."""
         spent = self.spent - self._before + self.cost(orders)
         return self.beyond(orders) or spent > self._first + self._step * done
 

@@ -164,7 +164,7 @@ class _Hold(OrderTrial):
         ]
 
     def _left_out(self, order: Order) -> list[str]:
-        """Say whether what an order of only some of the edits breaks is an effect of the order."""
+        """Say, of an order without some edits, whether its edits hold in their written order."""
         same = super().counterpart(order)
         of = len(self.written)
         if len(same) == of:

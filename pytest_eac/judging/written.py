@@ -22,7 +22,7 @@ LEGEND = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Written:
-    """What the diagnostics of a chain's edits come to; ``None`` where no edit has the number.
+    """The diagnostics of a chain's edits, summarised; ``None`` where no edit has the number.
 
     Attributes:
         ranks: the lowest and highest number of directions written to, over edits and matrices.
@@ -46,7 +46,7 @@ class Written:
 
 
 def written(chain: Chain) -> Written | None:
-    """Return what a chain's diagnostics come to; ``None`` for a chain without any."""
+    """Return a summary of a chain's diagnostics; ``None`` for a chain without any."""
     edits: list[Diagnostics] = [
         cost.diagnostics for cost in chain.per_edit if cost.diagnostics is not None
     ]
