@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import binom
 
+from pytest_eac.judging.suite import corrections
+from pytest_eac.spec.schema.checks import Stats
 from pytest_eac.stats.differences import difference
 from pytest_eac.stats.means import needed_above, p_above
 from pytest_eac.stats.paired import kept, resampled
@@ -85,16 +87,44 @@ def stated_and_real(true: float, limit: float, n: int) -> tuple[float, float]:
     return said / weight, real / weight
 
 
+def suites(chains: int, checks: int, n: int) -> tuple[float, float]:
+    """Return how often some check of a run passes, alone and in a suite, though none should.
+
+    Every true share is 0.9, which is also the limit.
+    """
+    generator = np.random.default_rng(chains)
+    names = [str(each) for each in range(checks)]
+    rights = generator.binomial(n, 0.9, (RUNS, chains, checks))
+    p_values = binom.sf(rights - 1, n, 0.9)
+    found = []
+    for suite in (0, chains * checks):
+        wrong = 0
+        for run in p_values:
+            wrong += any(
+                each.p <= LEVEL
+                for chain in run
+                for each in corrections(
+                    dict(zip(names, chain.tolist(), strict=True)),
+                    Stats(),
+                    asked=checks,
+                    suite=suite,
+                ).values()
+            )
+        found.append(wrong / RUNS)
+    return found[0], found[1]
+
+
 def losses(n: int, lost: float, gained: float, limit: float) -> float:
     """Return how often a loss is shown to be at most ``limit``."""
     generator = np.random.default_rng(n)
     chances = [lost, gained, 1 - lost - gained]
-    rows = generator.multinomial(n, chances, RUNS)
+    runs = RUNS if gained else 20 * RUNS  # without gains, few runs differ
+    rows = generator.multinomial(n, chances, runs)
     taken = 0
     for counts, times in Counter(map(tuple, rows.tolist())).items():
         scores = np.repeat([0.0, 1.0, 0.5], counts).tolist()
         taken += times * (p_above(scores, (1 - limit) / 2) <= LEVEL)
-    return taken / RUNS
+    return taken / runs
 
 
 def main() -> None:
@@ -113,6 +143,11 @@ def main() -> None:
             f"| A7 | needs about N: true {true}, limit {limit}, n = {n} | "
             f"| states {said:.2f}, is {real:.2f} |"
         )
+    alone, together = suites(20, 4, 100)
+    print(
+        "| A7 | some check passes, 20 chains of 4 checks, all true shares at the limit (after: `stats: {suite: holm}`) | "
+        f"{alone:.2f} | {together:.2f} |"
+    )
     for lost, gained, what in (
         (0.03, 0.0, "3% lost: passes"),
         (0.05, 0.02, "5% lost, 2% gained: passes"),
