@@ -145,7 +145,8 @@ def main() -> None:
         )
     alone, together = suites(20, 4, 100)
     print(
-        "| A7 | some check passes, 20 chains of 4 checks, all true shares at the limit (after: `stats: {suite: holm}`) | "
+        "| A7 | some check passes, 20 chains of 4 checks, all true shares at the limit "
+        "(after: `stats: {suite: holm}`) | "
         f"{alone:.2f} | {together:.2f} |"
     )
     for lost, gained, what in (
