@@ -111,7 +111,11 @@ def _median(numbers: Sequence[float]) -> float | None:
 
 
 def _number(number: float | None) -> str:
-    return "-" if number is None else f"{number:.3g}"
+    if number is None:
+        return "-"
+    if abs(number) < 1000:
+        return f"{number:.3g}"
+    return f"{number:.0f}" if abs(number) < 1e6 else f"{number:.0e}"
 
 
 def _percent(share: float | None) -> str:
