@@ -8,26 +8,20 @@ results: the share of searches that find an order, also by uniformly drawn order
 mean number of orders that were run.
 """
 
-from __future__ import annotations
-
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from math import sqrt
-from typing import TYPE_CHECKING
 
 from hypothesis import settings
 
 from pytest_eac.judging.orderings import judge_ordering
+from pytest_eac.records.run import Chain, Verdict
+from pytest_eac.spec.orders import Order
 from pytest_eac.spec.schema.checks import Checks
 from pytest_eac.spec.schema.orderings import Orderings
 from tests.judging.hand_made_chains import chain, checkpoint, share
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from pytest_eac.records.run import Chain, Verdict
-    from pytest_eac.spec.orders import Order
 
 COUNT = 16
 LIMIT = 0.93

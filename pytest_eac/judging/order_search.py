@@ -140,11 +140,11 @@ class OrderSearch:
         that cannot be drawn uniformly are still tried then.
         """
         self.budget.search(self.examples, self.count)
-        while not (self._flat and set(self.kinds) <= set(UNIFORM)):
+        while not (self.flat and set(self.kinds) <= set(UNIFORM)):
             try:
                 return self._find(
                     orderings(self.count, kinds=self.kinds, batch=self.batch)
-                    if self._flat or self._start is None
+                    if self.flat or self._start is None
                     else self._near(self._start, self.kinds, moves=_MOVES)
                 )
             except _Worse:
@@ -171,7 +171,7 @@ class OrderSearch:
         return self._worst_of(each for each in self.tried if sorted(each) == list(self._written))
 
     @property
-    def _flat(self) -> bool:
+    def flat(self) -> bool:
         """Whether no order is worse than another."""
         return len({self.badness(order) for order in self.tried}) < 2
 

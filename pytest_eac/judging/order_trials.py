@@ -150,7 +150,8 @@ class _Hold(OrderTrial):
         return max((limit.beyond(found) for limit in limits), default=found)  # growth has none
 
     def range(self) -> str:
-        return f"{min(self.values.values()):.4g} to {max(self.values.values()):.4g}"
+        ends = dict.fromkeys(f"{end(self.values.values()):.4g}" for end in (min, max))
+        return " to ".join(ends)
 
     def counterpart(self, order: Order) -> Order:
         same = super().counterpart(order)

@@ -55,8 +55,8 @@ def judge_ordering(
     if tried and (broken or not pair) and (known := in_words(tried, chain.confidence)):
         lines[0] += f"; {known}"
     lines += trial.evidence(pair) if pair else []
-    if tried and tried.worst and tried.worst not in (pair or ()):
-        lines += ["the worst order found:", trial.result(tried.worst)]
+    if tried and tried.worst and tried.worst not in (pair or ()) and not search.flat:
+        lines.append(f"worst order found: {trial.result(tried.worst).strip()}")
     if pair:
         lines.append(f"to replay: {replay(pair[:1] if broken else pair)}")
     return Verdict(

@@ -111,11 +111,12 @@ def _median(numbers: Sequence[float]) -> float | None:
 
 
 def _number(number: float | None) -> str:
+    """Write a number in six characters, seven with a minus, so that columns stay apart."""
     if number is None:
         return "-"
-    if abs(number) < 1000:
-        return f"{number:.3g}"
-    return f"{number:.0f}" if abs(number) < 1e6 else f"{number:.0e}"
+    if 999.5 <= abs(number) < 999_999.5:
+        return f"{number:.0f}"
+    return f"{number:.3g}" if 0.01 <= abs(number) < 1000 or not number else f"{number:.0e}"
 
 
 def _percent(share: float | None) -> str:

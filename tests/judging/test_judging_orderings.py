@@ -133,7 +133,7 @@ def test_the_worst_order_stands_beside_the_simplest() -> None:
     worst = found.orders.worst
     assert worst is not None
     assert before(worst, 5, 1)
-    assert f"the worst order found:\n  order {show_order(worst)}: efficacy 0.4," in found.message
+    assert f"worst order found: order {show_order(worst)}: efficacy 0.4," in found.message
 
 
 def test_what_passes_says_how_many_orders_may_still_break_it() -> None:
@@ -244,3 +244,9 @@ def test_an_edit_of_the_same_subject_takes_no_part_in_the_state() -> None:
         replay=lambda _: "",
     )
     assert found.outcome == "undecided"
+
+
+def test_orders_that_are_all_alike_have_no_worst_one() -> None:
+    found = verdict(lambda _: 0.9, hold=("efficacy",))
+    assert "efficacy of rome-s0: 0.9 under 10 orders" in found.message.splitlines()[0]
+    assert "worst" not in found.message

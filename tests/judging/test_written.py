@@ -105,3 +105,9 @@ def test_the_page_has_the_row_and_the_notes_made_harmless() -> None:
     plain = report_page(Record(environment={}, chains=(judged(),)), [], command="", version="1")
     assert "How edits were written" not in plain
     assert 'class="notes"' not in plain
+
+
+def test_large_numbers_leave_room_between_the_columns() -> None:
+    wide = matrix(token_ratio=0.001234, condition=3.21e7, key_product=3216.0)
+    (row,) = written_rows([solved(judged(), Diagnostics(matrices=(wide,), value_norm=75.8))])
+    assert row[3:7] == ("1e-03", "3e+07", "3216", "75.8")
