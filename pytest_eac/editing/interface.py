@@ -30,6 +30,8 @@ class Work:
         moments: second moments of the edited modules' inputs on the unedited model, by path; empty
             for methods that do not ask for them.
         state: what the method returned after the update before this one; empty at first.
+        kept: whatever a method derives from its state and wants to keep between the updates of a
+            sequence, such as a sum; empty at first, and in a sequence that is resumed.
     """
 
     contexts: tuple[str, ...] = ("{}",)
@@ -39,6 +41,7 @@ class Work:
     originals: Mapping[str, torch.Tensor] = field(default_factory=dict)
     moments: Mapping[str, Moment] = field(default_factory=dict)
     state: State = field(default_factory=dict)
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

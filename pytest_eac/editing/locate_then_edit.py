@@ -17,7 +17,7 @@ from pytest_eac.editing.interface import Solved, Work
 from pytest_eac.editing.keys import grouped_key, read_keys, read_outputs
 from pytest_eac.editing.layers import chosen_layers
 from pytest_eac.editing.objective import Objective, tail_tokens
-from pytest_eac.editing.problem import Problem
+from pytest_eac.editing.problem import KeySum, Problem
 from pytest_eac.editing.prompts import EditPrompts, prepare
 from pytest_eac.editing.recipe import Recipe
 from pytest_eac.editing.value import Value, solve_values
@@ -206,14 +206,18 @@ class _Solver:
         keys = read_keys(self.loaded, prompts, path)
         average = self.recipe.key or grouped_key
         columns = torch.stack([average(each) for each in keys], dim=1)
-        earlier = self.work.state.get(_keys(path))
+        earlier = self.work.state.get(_keys(path), columns[:, :0]).to(columns)
+        total = None
+        if earlier.shape[1] > len(earlier):
+            total = self.work.kept.setdefault(_keys(path), KeySum()).of(earlier)
         return Problem(
             module=path,
             weight=as_out_in(weight, module).float(),
             bare_keys=torch.stack([each[0] for each in keys], dim=1),
             keys=columns,
             residuals=residuals,
-            earlier=columns[:, :0] if earlier is None else earlier.to(columns),
+            earlier=earlier,
+            earlier_sum=total,
             moment=self.work.moments.get(path),
             options=self.settings.update,
         )

@@ -82,6 +82,12 @@ class Moment:
         diagonal = self.matrix.diagonal()
         return self.matrix + torch.diag((self.ridge * diagonal.mean()).expand_as(diagonal))
 
+    def weighted(self, weight: float, identity: float) -> Tensor:
+        """``weight * C + identity * I`` with the regularised ``C``; (d_in, d_in)."""
+        matrix = weight * self.regularised()
+        matrix.diagonal().add_(identity)
+        return matrix
+
     def solve(self, right: Tensor, *, weight: float = 1.0, identity: float = 0.0) -> Tensor:
         """Return ``(weight * C + identity * I)^-1 right`` with the regularised ``C``; float64.
 
@@ -92,8 +98,7 @@ class Moment:
         """
         key = (weight, identity)
         if key not in self._factors:
-            matrix = weight * self.regularised()
-            matrix.diagonal().add_(identity)
+            matrix = self.weighted(weight, identity)
             factor, failed = torch.linalg.cholesky_ex(matrix)
             if bool(failed):
                 raise EditError(

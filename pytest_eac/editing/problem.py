@@ -22,6 +22,8 @@ class Problem:
         keys: the same, averaged over the contexts in the method's own way, K; (d_in, n).
         residuals: what the matrix must add for those keys, R; (d_out, n).
         earlier: the keys of the edits before these, K_p; (d_in, m).
+        earlier_sum: ``K_p K_p^T``, (d_in, d_in) in float64, where there are more earlier keys than
+            inputs: what is solved with it costs the same for any number of them.
         moment: the second moment C of the module's inputs; ``None`` stands for the identity.
         options: an instance of the method's own ``update`` model.
     """
@@ -34,6 +36,7 @@ class Problem:
     earlier: Tensor
     moment: Moment | None
     options: Any
+    earlier_sum: Tensor | None = None
 
     @property
     def all_keys(self) -> Tensor:
@@ -53,6 +56,31 @@ class Problem:
         """
         right = None if right is None else right.to(left.dtype)
         return WeightDelta(module=self.module, left=left, right=right)
+
+
+@dataclass(kw_only=True, eq=False)
+class KeySum:
+    """The sum ``K K^T`` of keys that more are appended to, in float64.
+
+    It is derived from the keys and is not stored: whoever resumes a sequence sums them once.
+    """
+
+    _last: tuple[Tensor, Tensor] | None = None
+
+    def of(self, keys: Tensor) -> Tensor:
+        """Return ``K K^T``, (d, d), of keys (d, m); only columns that are new are added.
+
+        Keys that do not begin with those of the call before are all summed.
+        """
+        total, count = keys.new_zeros((len(keys), len(keys)), dtype=torch.float64), 0
+        if self._last is not None:
+            seen, before = self._last
+            if torch.equal(keys[:, : seen.shape[1]], seen):
+                total, count = before, seen.shape[1]
+        added = keys[:, count:].double()
+        total = total.addmm(added, added.T)
+        self._last = keys, total
+        return total
 
 
 def solve_with_keys(solve: Callable[[Tensor], Tensor], keys: Tensor, right: Tensor) -> Tensor:

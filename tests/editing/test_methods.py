@@ -407,6 +407,34 @@ def _next(work: Work, before: Solved) -> Work:
     )
 
 
+@pytest.mark.parametrize("name", REMEMBERING)
+def test_more_earlier_keys_than_inputs_are_solved_with_by_their_sum(
+    tiny_llama: LoadedModel, world: tuple[Edit, ...], llama_moments: Moments, name: str
+) -> None:
+    """The twin has the same keys and no sum: it solves with each of them."""
+    settings = settings_for(name)
+    work = chain_of(tiny_llama, settings, world[:1], llama_moments)
+    path = tiny_llama.layout.down.format(1)
+    d_in = len(llama_moments[path].matrix)
+    keys = 0.1 * torch.randn(d_in, d_in + 5, generator=torch.Generator().manual_seed(1))
+    recipe = BUILT_IN[name].solve
+    assert isinstance(recipe, Recipe)
+    sums: list[bool] = []
+
+    def without(problem: Problem) -> WeightDelta:
+        sums.append(problem.earlier_sum is not None)
+        return recipe.rule(replace(problem, earlier_sum=None))
+
+    found = []
+    for each in (recipe, replace(recipe, rule=without)):
+        many = replace(work, done=1, state={f"keys:{path}": keys}, kept={})
+        solved = locate_then_edit(tiny_llama, world[:1], settings, many, recipe=each)
+        found.append(solved.deltas[0].dense)
+        assert solved.state[f"keys:{path}"].shape == (d_in, d_in + 6)
+    assert sums == [True]
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-5 * float(found[1].abs().max()))
+
+
 def test_memit_with_previous_keys_parts_from_memit_at_the_second_edit(
     tiny: LoadedModel, world: tuple[Edit, ...], moments: Moments
 ) -> None:

@@ -7,6 +7,7 @@ least-squares problem, or write the conditions of a constrained minimum as one l
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pydantic import ValidationError
 from pytest_eac.editing.filters.prune import restrain
 from pytest_eac.editing.filters.rect import keep_largest, rect
 from pytest_eac.editing.moment import Moment
-from pytest_eac.editing.problem import Problem, solve_with_keys
+from pytest_eac.editing.problem import KeySum, Problem, solve_with_keys
 from pytest_eac.editing.updates.alphaedit import AlphaEditOptions, alphaedit
 from pytest_eac.editing.updates.emmet import emmet
 from pytest_eac.editing.updates.memit import MemitOptions, encore, memit, memit_prev
@@ -156,6 +157,39 @@ def test_r_rome_maps_the_mean_key_to_the_value(seed: int, d_in: int) -> None:
 # MEMIT and its kin
 
 
+def summed(problem: Problem) -> Problem:
+    """The same with the sum over earlier keys, as it is given where there are many of them."""
+    earlier = problem.earlier.double()
+    return replace(problem, earlier_sum=earlier @ earlier.T)
+
+
+def test_a_sum_of_keys_takes_up_those_that_are_appended_and_starts_over_with_others() -> None:
+    keys = torch.randn(7, 40, generator=torch.Generator().manual_seed(0))
+    total = KeySum()
+    for count in (3, 4, 4, 20, 40):
+        found = total.of(keys[:, :count])
+        expected = keys[:, :count].double() @ keys[:, :count].double().T
+        torch.testing.assert_close(found, expected, rtol=1e-10, atol=0)
+    others = keys.flip(1)
+    torch.testing.assert_close(total.of(others), found, rtol=1e-10, atol=0)
+    torch.testing.assert_close(total.of(others[:, :5]), KeySum().of(others[:, :5]))
+
+
+def test_a_sum_adds_only_what_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    added: list[int] = []
+    addmm = torch.Tensor.addmm
+
+    def counted(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        added.append(left.shape[1])
+        return addmm(total, left, right)
+
+    monkeypatch.setattr(torch.Tensor, "addmm", counted)
+    total, keys = KeySum(), torch.ones(5, 30)
+    for count in range(6, 31):
+        total.of(keys[:, :count])
+    assert added == [6, *[1] * 24]
+
+
 @given(**shapes, weight=weights)
 def test_memit_weighs_the_new_keys_against_the_old_ones(
     seed: int, d_out: int, d_in: int, edits: int, weight: float
@@ -175,6 +209,7 @@ def test_memit_prev_also_leaves_the_keys_of_earlier_edits_alone(
         (problem.keys, problem.residuals), (problem.earlier, None), (others, None)
     )
     same(memit_prev(problem), expected)
+    same(memit_prev(summed(problem)), expected)
 
 
 @given(**shapes, earlier=st.integers(0, 4), weight=weights, l2=weights)
@@ -189,6 +224,7 @@ def test_encore_also_holds_the_norm_down(
         (math.sqrt(l2) * torch.eye(d_in, dtype=torch.float64), None),
     )
     same(encore(problem), expected)
+    same(encore(summed(problem)), expected)
 
 
 @pytest.mark.parametrize("rule", [memit, memit_prev, encore])
@@ -284,6 +320,7 @@ def test_alphaedit_is_the_best_change_among_those_that_spare_the_large_direction
     problem = make(seed, d_out=d_out, d_in=d_in, edits=edits, earlier=earlier, **options)
     found = alphaedit(problem)
     same(found, coefficients @ small.T)
+    same(alphaedit(summed(problem)), coefficients @ small.T)
     large = basis[:, : d_in - kept]
     assert float((found.dense @ large).abs().max()) < 1e-9 * float(problem.residuals.norm())
 

@@ -79,9 +79,15 @@ def alphaedit(problem: Problem) -> WeightDelta:
     if moment is None:
         raise ValueError("needs a second moment")
     space = options.null_space(moment)
-    keys, earlier = space.project(problem.keys), space.project(problem.earlier)
-    every = torch.cat([earlier, keys], dim=1)
-    right = solve_with_keys(lambda x: x / options.l2, every, keys)
+    if problem.earlier_sum is not None:
+        inside = space.basis.T @ problem.keys.double()
+        matrix = space.basis.T @ problem.earlier_sum @ space.basis + inside @ inside.T
+        matrix.diagonal().add_(options.l2)
+        right = space.basis @ torch.cholesky_solve(inside, torch.linalg.cholesky(matrix))
+    else:
+        keys, earlier = space.project(problem.keys), space.project(problem.earlier)
+        every = torch.cat([earlier, keys], dim=1)
+        right = solve_with_keys(lambda x: x / options.l2, every, keys)
     return problem.delta(problem.residuals, right)
 
 

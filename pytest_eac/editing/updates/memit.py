@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -12,8 +13,6 @@ from pytest_eac.spec.registry_entries import Method
 from pytest_eac.spec.types import Positive, Strict
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from pytest_eac.editing.problem import Problem
     from pytest_eac.lm.weights import WeightDelta
 
@@ -42,7 +41,7 @@ def memit(problem: Problem) -> WeightDelta:
 
     It minimises ``||dW K - R||^2 + lambda tr(dW C dW^T)``. Source: Meng et al. 2023, equation 14.
     """
-    return least_squares(problem, problem.keys)
+    return least_squares(problem)
 
 
 def memit_prev(problem: Problem) -> WeightDelta:
@@ -51,7 +50,7 @@ def memit_prev(problem: Problem) -> WeightDelta:
     What the matrix says to the keys of earlier edits is to stay. Source: MEMIT's sequential
     baseline in the code of AlphaEdit (arXiv 2410.02355).
     """
-    return least_squares(problem, problem.all_keys)
+    return least_squares(problem, protects=True)
 
 
 def encore(problem: Problem) -> WeightDelta:
@@ -60,11 +59,15 @@ def encore(problem: Problem) -> WeightDelta:
     ``lambda_n`` (option ``l2``) holds the norm of each update down. Source: Gupta et al. 2025
     (ENCORE, arXiv 2502.01636).
     """
-    return least_squares(problem, problem.all_keys, identity=problem.options.l2)
+    return least_squares(problem, protects=True, identity=problem.options.l2)
 
 
-def least_squares(problem: Problem, keys: Tensor, *, identity: float = 0.0) -> WeightDelta:
-    """Return ``R K^T (lambda C + identity I + A A^T)^-1`` for keys ``A`` (d_in, m)."""
+def least_squares(
+    problem: Problem, *, protects: bool = False, identity: float = 0.0
+) -> WeightDelta:
+    """Return ``R K^T (lambda C + identity I + A A^T)^-1``; ``A`` is ``K``, or ``[K_p K]``."""
+    import torch
+
     from pytest_eac.editing.problem import solve_with_keys
 
     moment, weight = problem.moment, problem.options.weight
@@ -73,10 +76,14 @@ def least_squares(problem: Problem, keys: Tensor, *, identity: float = 0.0) -> W
     if moment is None:
         raise ValueError("needs a second moment")
 
-    def solve(right: Tensor) -> Tensor:
-        return moment.solve(right, weight=weight, identity=identity)
-
-    right = solve_with_keys(solve, keys.double(), problem.keys.double())
+    keys = problem.keys.double()
+    if protects and problem.earlier_sum is not None:
+        matrix = moment.weighted(weight, identity) + problem.earlier_sum + keys @ keys.T
+        right = torch.cholesky_solve(keys, torch.linalg.cholesky(matrix))
+    else:
+        every = problem.all_keys.double() if protects else keys
+        solve = partial(moment.solve, weight=weight, identity=identity)
+        right = solve_with_keys(solve, every, keys)
     return problem.delta(problem.residuals, right)
 
 
