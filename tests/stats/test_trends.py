@@ -195,6 +195,17 @@ def test_too_few_values_for_two_levels_have_no_onset() -> None:
     assert longer.smallest_p < 0.05
 
 
+def test_a_p_value_of_an_onset_is_never_less_than_the_draws_can_show() -> None:
+    """The series itself counts among those that chance may bring: no p-value is 0."""
+    found = onset([*range(40), *(1000 + each for each in range(40))])
+    assert found is not None
+    assert found.p >= found.smallest_p > 0.0
+    levels = np.sin(9.0 * np.arange(60)) + 50.0 * (np.arange(60) >= 30)
+    clear = onset(levels.tolist())
+    assert clear is not None
+    assert clear.p == pytest.approx(1 / 2000)
+
+
 def test_an_onset_from_nothing_is_infinitely_larger() -> None:
     found = onset([0.0] * 5 + [1.0] * 5)
     assert found is not None
