@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from statistics import stdev
+
 import numpy as np
 import pytest
-from scipy.stats import binom
+from scipy.stats import binom, norm, t
 
 from pytest_eac.stats.differences import needed
 from pytest_eac.stats.foreseen import Foreseen, first_that_passes, most_of
+from pytest_eac.stats.samples import needed_samples
 
 
 def pairs(gained: int, lost: int, n: int) -> tuple[list[float], list[float]]:
@@ -72,3 +75,72 @@ def test_a_number_is_written_with_its_chance_where_that_is_known() -> None:
     assert Foreseen(count=1200).text("pairs") == "needs about 1,200 pairs"
     words = "needs about 30 edits to pass with a chance of 0.5"
     assert Foreseen(count=30, chance=0.5).text("edits") == words
+
+
+def test_scores_in_between_on_one_side_are_no_right_or_wrong() -> None:
+    one, two = [0.9, 0.8, 0.7, 0.9], [0.0, 1.0, 0.0, 0.0]
+    found = needed(one, two, level=0.05)
+    assert found is not None
+    assert found != needed([1.0] * 4, two, level=0.05)
+    other_way = needed([1 - each for each in two], [1 - each for each in one], level=0.05)
+    assert other_way == found
+
+
+def test_as_many_numbers_as_needed_pass_by_their_signs_four_times_in_five() -> None:
+    """Flips of signs have the variance ``sum(gap^2)``: near enough to normal from 40 pairs on."""
+    generator = np.random.default_rng(3)
+    for mean, spread in ((0.5, 1.3), (2.0, 6.0)):
+        pilot = generator.normal(size=200)
+        pilot = mean + spread * (pilot - pilot.mean()) / pilot.std()
+        found = needed(pilot.tolist(), [0.0] * 200, level=0.05, shares=False)
+        assert found is not None
+        drawn = generator.normal(mean, spread, (20_000, found.count))
+        statistic = drawn.sum(axis=1) / np.sqrt((drawn**2).sum(axis=1))
+        assert (statistic >= norm.isf(0.05)).mean() == pytest.approx(0.8, abs=0.03)
+        moved = needed((pilot + 3.0).tolist(), [0.0] * 200, level=0.05, by=3.0, shares=False)
+        assert moved == found
+    assert needed([1.0, -1.0], [0.0, 0.0], level=0.05, shares=False) is None
+
+
+def test_pairs_that_do_not_differ_have_no_sign_and_more_of_them_are_needed() -> None:
+    """Four of five pairs with a sign each: 4 signs make 1/16, below 0.1, 3 are not enough."""
+    found = needed([0.1] * 4 + [0.0], [0.0] * 5, level=0.1, shares=False)
+    assert found == Foreseen(count=5)
+
+
+def t_power(shift: float, samples: int, *, level: float) -> float:
+    """How often Student's t of normal means passes, from 200,000 of them."""
+    generator = np.random.default_rng(samples)
+    root = np.sqrt(generator.chisquare(samples - 1, 200_000) / (samples - 1))
+    found = (generator.normal(size=200_000) + shift * samples**0.5) / root
+    return float((found >= t.isf(level, samples - 1)).mean())
+
+
+@pytest.mark.parametrize("gap", [0.13, 0.2, 0.3, 0.35, 0.5, 0.9])
+def test_the_samples_that_are_needed_are_the_fewest_that_mostly_pass(gap: float) -> None:
+    means = [1.0, 1.2, 1.5, 0.9, 0.4]
+    found = needed_samples(means, 1.0 - gap, level=0.05)
+    assert found is not None
+    shift = gap / stdev(means)
+    assert t_power(shift, found.count, level=0.05) > 0.8 - 0.004
+    assert found.count == 2 or t_power(shift, found.count - 1, level=0.05) < 0.8 + 0.004
+
+
+def test_two_samples_foresee_and_means_at_the_limit_or_alike_do_not() -> None:
+    assert needed_samples([0.2, 0.3], 0.1, level=0.05) is not None
+    assert needed_samples([0.2], 0.1, level=0.05) is None
+    assert needed_samples([0.2, 0.3], 0.25, level=0.05) is None
+    assert needed_samples([0.2, 0.3], 0.5, level=0.05) is None
+    assert needed_samples([0.1 + 0.2, 0.3], 0.1, level=0.05) is None  # but for rounding, alike
+
+
+def test_shares_wait_until_the_exact_test_of_all_edits_can_pass() -> None:
+    """Samples cannot tell more than their edits would, if these were independent."""
+    means, counts = [0.95, 0.951, 0.949], [20] * 3
+    found = needed_samples(means, 0.9, level=0.05, counts=counts)
+    means_alone = needed_samples(means, 0.9, level=0.05)
+    assert found is not None
+    assert means_alone is not None
+    assert found.count > means_alone.count
+    edits = found.count * 20
+    assert binom.sf(round(0.95 * edits) - 1, edits, 0.9) <= 0.05

@@ -218,3 +218,5 @@ def test_neighbours_that_resemble_one_another_are_noticed() -> None:
     assert sum(each > 2 for each in independent) <= usual(RUNS, 0.025)[1]
     assert neighbours([1.0] * 10 + [2.0] * 10) > 3
     assert neighbours([1.0] * 10) == 0.0
+    values = [1.0, 1.5, 1.4, 2.0, 1.1]
+    assert neighbours([value / 1000 for value in values]) == pytest.approx(neighbours(values))
