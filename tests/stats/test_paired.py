@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
-from scipy.stats import binom
+from scipy.stats import binom, ttest_1samp
 
 from pytest_eac.stats.paired import Interval, is_above, kept, resampled
 
@@ -129,6 +129,34 @@ def test_so_does_that_of_scores_in_between(n: int) -> None:
         assert found.high is not None
         held += found.low <= 0.95 <= found.high
     assert held >= binom.ppf(0.001, 400, 0.94)
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("n", [2, 3, 12])
+def test_ends_of_what_is_kept_of_scores_are_just_what_students_t_does_not_reject(
+    n: int, confidence: float
+) -> None:
+    """The t test of ``after - ratio * before``, by scipy, is the twin."""
+    before = np.linspace(0.5, 0.505, n)
+    after = before * np.where(np.arange(n) % 2, 0.399, 0.4) + 0.0002 * np.arange(n)
+    found = kept(before.tolist(), after.tolist(), confidence=confidence)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.value < found.high
+    for end in (found.low, found.high):
+        if end:
+            p = ttest_1samp(after - end * before, 0.0).pvalue
+            assert p == pytest.approx(1 - confidence, rel=1e-6)
+    small = kept((1e-7 * before).tolist(), (1e-7 * after).tolist(), confidence=confidence)
+    assert small is not None
+    assert (small.low, small.high) == pytest.approx((found.low, found.high))
+
+
+def test_where_the_base_may_be_0_what_is_kept_has_no_ends() -> None:
+    assert kept([0.9, 0.0, 0.0, 0.01], [0.8, 0.0, 0.1, 0.0]) == Interval(
+        value=pytest.approx(0.9 / 0.91), low=None, high=None
+    )
 
 
 def test_items_stay_together() -> None:

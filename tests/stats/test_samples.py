@@ -70,7 +70,21 @@ def test_from_twenty_samples_on_whole_samples_are_resampled() -> None:
     assert found.high == pytest.approx(fmean(means) - min(low, -student) * error, abs=0.02)
     assert low < -1.1 * student  # the means are skewed, and the bootstrap sees it
     assert (inference(19), inference(20)) == ("Student's t", "cluster bootstrap")
+    assert inference(19, shares=True) == "Student's t and Korn-Graubard"
     assert mean_of_samples(means) == mean_of_samples(means)
+
+
+def test_means_that_differ_by_little_more_than_rounding_cannot_be_resampled() -> None:
+    """Hardly a resample has a standard error; Student's t stands alone."""
+    means = [0.5] * 19 + [0.5 + 4e-12]
+    found = mean_of_samples(means)
+    half = t.ppf(0.975, 19) * stdev(means) / sqrt(20)
+    assert found.low is not None
+    assert found.high is not None
+    assert found.high - found.low == pytest.approx(2 * half, rel=1e-2)
+    assert p_over_samples(means, 0.5) == pytest.approx(
+        t.sf((fmean(means) - 0.5) / (stdev(means) / sqrt(20)), 19), rel=1e-2
+    )
 
 
 # Shares
