@@ -50,8 +50,6 @@ def _share_at_most(values: np.ndarray, counts: np.ndarray) -> float:
 
     Source: Imhof (1961), for sums of chi-squared numbers, of which these are some.
     """
-    if values.min() >= 0:
-        return 0.0
     if values.max() <= 0:
         return 1.0
     scaled = values / sqrt(float(counts @ values**2))

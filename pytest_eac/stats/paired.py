@@ -170,5 +170,4 @@ def is_above(scores: Sequence[float], floor: float, *, confidence: float = 0.95)
     n = len(scores)
     right = sum(score > 0 for score in scores)
     chance = scipy.stats.binomtest(right, n, max(floor, 1 / n), alternative="greater").pvalue
-    above = set(scores) <= {0.0, 1.0} or p_above(scores, floor) < 1 - confidence
-    return bool(chance < 1 - confidence and above)
+    return bool(chance < 1 - confidence and p_above(scores, floor) < 1 - confidence)

@@ -71,6 +71,14 @@ def test_scores_hardly_in_between_are_right_and_wrong(n: int) -> None:
         assert found == pytest.approx(exact, rel=1e-4, abs=1e-8)
 
 
+@pytest.mark.parametrize("scale", [0.5, 1e-3, 1e-6])
+def test_scores_and_limit_on_another_scale_have_the_same_p_value(scale: float) -> None:
+    scores = [0.9, 0.8, 0.95, 0.6, 0.7, 0.85]
+    assert p_above([scale * score for score in scores], scale * 0.6) == pytest.approx(
+        p_above(scores, 0.6), rel=1e-6
+    )
+
+
 def test_scores_that_all_reach_the_limit_may_still_be_few() -> None:
     assert 0.3 < p_above([0.8, 0.9], 0.7) < 0.8
     assert p_above([0.2, 0.3], 0.3) == 1.0

@@ -1,4 +1,4 @@
-"""Bootstrap intervals and flipped signs at their edges: one item, few items, other levels."""
+"""Intervals of paired numbers at their edges: one item, few items, other levels."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import ttest_1samp
 
 from pytest_eac.stats.differences import difference
 from pytest_eac.stats.intervals import student
-from pytest_eac.stats.paired import Interval, resampled
+from pytest_eac.stats.paired import Interval, kept, resampled
 from pytest_eac.stats.samples import p_over_samples
 
 VALUES = [0.1, 0.5, 0.9, 0.2, 0.35, 0.6, 0.15, 0.7, 0.05, 0.45, 0.4, 0.8]
@@ -95,3 +96,31 @@ def test_shares_of_samples_at_and_beside_the_limit() -> None:
     sure = p_over_samples([1.0] * 40, 0.01, counts=[100] * 40)
     assert sure is not None
     assert 0 < sure < 1e-11
+
+
+@pytest.mark.parametrize("confidence", [0.8, 0.95])
+@pytest.mark.parametrize("n", [2, 3, 12])
+def test_ends_of_what_is_kept_of_scores_are_just_what_students_t_does_not_reject(
+    n: int, confidence: float
+) -> None:
+    """The t test of ``after - ratio * before``, by scipy, is the twin."""
+    before = np.linspace(0.5, 0.505, n)
+    after = before * np.where(np.arange(n) % 2, 0.399, 0.4) + 0.0002 * np.arange(n)
+    found = kept(before.tolist(), after.tolist(), confidence=confidence)
+    assert found is not None
+    assert found.low is not None
+    assert found.high is not None
+    assert found.low < found.value < found.high
+    for end in (found.low, found.high):
+        if end:
+            p = ttest_1samp(after - end * before, 0.0).pvalue
+            assert p == pytest.approx(1 - confidence, rel=1e-6)
+    small = kept((1e-7 * before).tolist(), (1e-7 * after).tolist(), confidence=confidence)
+    assert small is not None
+    assert (small.low, small.high) == pytest.approx((found.low, found.high))
+
+
+def test_where_the_base_may_be_0_what_is_kept_has_no_ends() -> None:
+    assert kept([0.9, 0.0, 0.0, 0.01], [0.8, 0.0, 0.1, 0.0]) == Interval(
+        value=pytest.approx(0.9 / 0.91), low=None, high=None
+    )
