@@ -85,7 +85,7 @@ def test_a_wrecked_model_fails_with_all_numbers(specs: Specs) -> None:
     result.stdout.fnmatch_lines(
         [
             "drift of wreck-s0: kept 0.* (95% interval * to *) of 1 (n=42 items) after 2 of 2 "
-            "edits, required at least 0.7",
+            "edits, required at least 0.7 kept",
             "  edited 0.* (95% interval *), unedited 1, kl *",
             "small.eac.yaml:4: the check",
             "perplexity of wreck-s0: kept 0.* of *",
