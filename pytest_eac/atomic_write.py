@@ -27,7 +27,7 @@ class OutputKind(Enum):
     RESULTS = rb'\s*\{\s*"(?:environment|chains|comparisons|releases|unfinished|schema)"'
     SUMMARY = rb"## Edits: "
     REPORT = rb"\s*<!doctype html>.*pytest-eac</title>"
-    PICTURE = rb"<svg [^>]*>\s*<title>Causal tracing of "
+    PICTURE = rb"<svg [^>]*>\s*<title>(?:Causal tracing|Sweep) of "
 
     def may_replace(self, path: Path) -> bool:
         """Whether a path is free, or has an empty file or an earlier one of this kind.

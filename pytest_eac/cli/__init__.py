@@ -20,6 +20,7 @@ COMMANDS = {
     "explain": "explain a check: what it means, what it is measured on, and its results",
     "doctor": "check this machine: what works, what is missing, and the command that installs it",
     "locate": "find the layers where a model keeps a spec's facts (causal tracing; docs/locate.md)",
+    "sweep": "try several values of an option, and choose one (docs/sweep.md)",
     "compare": "compare results files with the first of them (docs/baselines.md)",
     "export": "edit a model as a spec says, and write it out (docs/export.md)",
     "apply": "add an export's deltas to its base, or take them away again (docs/export.md)",

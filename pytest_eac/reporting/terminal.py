@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import ceil, floor
+from operator import attrgetter
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
@@ -44,21 +45,37 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         ]
         if released:
             lines.append(fit(f"  edited: {released.id}, weights {released.fingerprint[:12]}", 80))
-        lines.append(_GIVEN_EACH)
-        for number, columns in enumerate(_tables(_columns(mine))):
-            headings = [(column, column.heading) for column in columns]
-            lines.append(_row("chain", "edits", headings))
-            for chain in mine:
-                lines += _rows(chain, columns)
-                excluded = "" if number else excluded_text(chain)
-                lines += wrapped(f"  {excluded}") if excluded else []
-        lines += _abilities(mine) + _tested(mine)
+        lines += [_GIVEN_EACH, *metrics_table(mine), *abilities_table(mine), *_tested(mine)]
         lines += [line for chain in mine for line in _growth(chain)]
         lines += [_orders(chain) for chain in mine if chain.orders]
-    return lines + _cached_line(chains)
+    return lines + cached_line(chains)
 
 
-def _cached_line(chains: Sequence[Chain]) -> list[str]:
+def metrics_table(
+    chains: Sequence[Chain],
+    *,
+    heading: str = "chain",
+    name: Callable[[Chain], str] = attrgetter("name"),
+) -> list[str]:
+    """Return a table of chains x metrics at the end of their sequences.
+
+    Args:
+        chains: of one spec.
+        heading: of the column with the chains' names.
+        name: what a chain is called there.
+    """
+    lines = []
+    for number, columns in enumerate(_tables(_columns(chains))):
+        headings = [(column, column.heading) for column in columns]
+        lines.append(_row(heading, "edits", headings))
+        for chain in chains:
+            lines += _rows(name(chain), chain, columns)
+            excluded = "" if number else excluded_text(chain)
+            lines += wrapped(f"  {excluded}") if excluded else []
+    return lines
+
+
+def cached_line(chains: Sequence[Chain]) -> list[str]:
     """Say how much of the chains came from the cache, if any edit did."""
     edits = [cost.cached for chain in chains for cost in chain.per_edit]
     if not any(edits):
@@ -101,7 +118,7 @@ def fit(text: str, width: int) -> str:
     return text if len(text) <= width else f"{text[: width - 3 - half]}...{text[-half:]}"
 
 
-def _abilities(chains: Sequence[Chain]) -> list[str]:
+def abilities_table(chains: Sequence[Chain]) -> list[str]:
     """Return a row per chain and ability, if there are any; the unedited model comes first."""
     unedited = {name: each for chain in chains for name, each in chain.abilities.items()}
     rows = [_ability_row("unedited", name, each) for name, each in unedited.items()]
@@ -161,7 +178,7 @@ def _row(name: str, edits: str, cells: Sequence[tuple[_Column, str]]) -> str:
     return (line + "".join(f" {text:>{column.width}}" for column, text in cells)).rstrip()
 
 
-def _rows(chain: Chain, columns: Sequence[_Column]) -> list[str]:
+def _rows(name: str, chain: Chain, columns: Sequence[_Column]) -> list[str]:
     """Return a chain's numbers, their intervals, and how many edits they are of."""
     numbers, intervals, counts = (
         list(zip(columns, texts, strict=True))
@@ -169,7 +186,7 @@ def _rows(chain: Chain, columns: Sequence[_Column]) -> list[str]:
     )
     count = str(len(chain.edits))
     rows = [
-        _row(chain.name, count, numbers),
+        _row(name, count, numbers),
         _row(f"  {_level(chain)} interval", "", intervals),
     ]
     if any(text not in {"", count} for _, text in counts):
