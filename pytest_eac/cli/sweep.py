@@ -135,8 +135,8 @@ def _of(given: float | None, default: float) -> float:
 
 
 def _spec(chosen: argparse.Namespace) -> Spec:
-    """Read the spec, with what the options put in its place."""
-    spec: Spec = chosen.read_spec(chosen.spec)
+    """Read the spec, with what the options put in its place, and the first of its sets of edits."""
+    spec: Spec = replace(chosen.read_spec(chosen.spec), edit_sets=())
     if not chosen.trust_task_files:
         spec.require_trusted_tasks("--trust-task-files")
     if chosen.method:
@@ -170,8 +170,10 @@ def _halves(spec: Spec, seed: int) -> tuple[Spec, ...]:
     if count < 2:
         raise SettingsError(f"{spec.file}: --split: found one edit, expected at least two")
     numbers = random.Random(seed).sample(range(1, count + 1), count)  # noqa: S311 - no secret
-    first, second = numbers[: (count + 1) // 2], numbers[(count + 1) // 2 :]
-    return tuple(spec.ordered(tuple(sorted(half))) for half in (first, second))
+    halves = numbers[: (count + 1) // 2], numbers[(count + 1) // 2 :]
+    return tuple(
+        replace(spec.ordered(tuple(sorted(half))), sample=k) for k, half in enumerate(halves)
+    )
 
 
 def _require_writable(chosen: argparse.Namespace) -> None:

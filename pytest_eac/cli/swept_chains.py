@@ -64,7 +64,7 @@ def run_and_choose(
         return choices
     best_ones = {(each.method, each.chosen.settings) for each in choices if each.chosen}
     again = [each for each in tried if (each.of, each.settings) in best_ones]
-    for outcome in sweep.chains(halves[1], [each.method for each in again], sample=1):
+    for outcome in sweep.chains(halves[1], [each.method for each in again]):
         done.add(outcome)
     others = {each.of: done.of(each, 1) for each in again}
     return [

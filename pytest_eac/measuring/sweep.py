@@ -44,15 +44,12 @@ class Sweep:
             except SettingsError as error:
                 raise SettingsError(f"{method.name}: {error}") from None
 
-    def chains(
-        self, spec: Spec, methods: Sequence[SpecMethod], *, sample: int = 0
-    ) -> Iterator[Chain | Unfinished]:
+    def chains(self, spec: Spec, methods: Sequence[SpecMethod]) -> Iterator[Chain | Unfinished]:
         """Run each method with each of the spec's seeds, measured after the last edit.
 
         Args:
             spec: the edits, scoring and seeds.
             methods: the variants.
-            sample: which set of edits these are, for the records.
 
         Yields:
             The chain's record, or what was recorded of one that an error stopped.
@@ -86,9 +83,7 @@ class Sweep:
                 except EacError:
                     if not stopped:
                         raise
-                    chain = stopped[0].chain
-                chain = replace(chain, sample=sample)
-                yield replace(stopped[0], chain=chain) if stopped else chain
+                yield stopped[0] if stopped else chain
 
     def _named(self, name: str) -> Progress:
         return lambda done, total, doing: self.report(done, total, f"{name}: {doing}")
