@@ -10,7 +10,7 @@ from pathlib import Path
 from pytest_eac.cli import common
 from pytest_eac.errors import SettingsError
 from pytest_eac.records.run import Record
-from pytest_eac.spec.option_grid import Setting
+from pytest_eac.spec.option_grid import OptionValue
 from pytest_eac.spec.spec import Spec
 from pytest_eac.untrusted_text import say, say_each
 
@@ -70,7 +70,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _settings(text: str) -> tuple[Setting, ...]:
+def _settings(text: str) -> tuple[OptionValue, ...]:
     from pytest_eac.spec.option_grid import read_settings
 
     try:

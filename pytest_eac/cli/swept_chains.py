@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pytest_eac.judging.swept_values import Choice, Rule, SweptValue, choose, confirmation
+from pytest_eac.judging.swept_values import Rule, SweptMethod, SweptValue, choose, confirmation
 from pytest_eac.measuring.environment import describe_environment
 from pytest_eac.measuring.sweep import Sweep
 from pytest_eac.records.run import Chain, Record, Unfinished
@@ -49,7 +49,7 @@ class SweptChains:
 
 def run_and_choose(
     sweep: Sweep, halves: Sequence[Spec], tried: Sequence[Variant], rule: Rule, done: SweptChains
-) -> list[Choice]:
+) -> list[SweptMethod]:
     """Run all values on the first edits, choose, and run what was chosen on the others."""
     for outcome in sweep.chains(halves[0], [each.method for each in tried]):
         done.add(outcome)
@@ -59,7 +59,7 @@ def run_and_choose(
         known = tuple(value for value in values if value is not None)
         if known:
             best = choose(known, rule)
-            choices.append(Choice(method=method, tried=known, chosen=best))
+            choices.append(SweptMethod(method=method, tried=known, chosen=best))
     if len(halves) == 1:
         return choices
     best_ones = {(each.method, each.chosen.settings) for each in choices if each.chosen}

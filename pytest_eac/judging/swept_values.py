@@ -9,7 +9,7 @@ from pytest_eac.judging.limits import interval
 from pytest_eac.judging.paired_edits import final_number
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.metrics import DEVIATION
-from pytest_eac.spec.option_grid import Setting
+from pytest_eac.spec.option_grid import OptionValue
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class SweptValue:
     """
 
     method: str
-    settings: tuple[Setting, ...]
+    settings: tuple[OptionValue, ...]
     chains: tuple[Chain, ...]
 
     @property
@@ -58,7 +58,7 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class SweptMethod:
     """What came of a sweep of one method.
 
     Attributes:

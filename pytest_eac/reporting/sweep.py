@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain as joined
 
-from pytest_eac.judging.swept_values import Choice, Rule, SweptValue
+from pytest_eac.judging.swept_values import Rule, SweptMethod, SweptValue
 from pytest_eac.records.run import Chain
 from pytest_eac.reporting import svg
 from pytest_eac.reporting.templates import template
@@ -12,7 +12,9 @@ from pytest_eac.reporting.terminal import abilities_table, fit, metrics_table, w
 from pytest_eac.spec.metrics import DEVIATION
 
 
-def sweep_lines(choices: Sequence[Choice], rule: Rule, *, options: str, of: str) -> Iterator[str]:
+def sweep_lines(
+    choices: Sequence[SweptMethod], rule: Rule, *, options: str, of: str
+) -> Iterator[str]:
     """Yield a table for each method: its values, and which one the rule chooses.
 
     Args:
@@ -86,7 +88,7 @@ class _Curve:
     other: svg.Point | None
 
 
-def sweep_svg(choices: Sequence[Choice], rule: Rule, *, options: str, of: str) -> str | None:
+def sweep_svg(choices: Sequence[SweptMethod], rule: Rule, *, options: str, of: str) -> str | None:
     """Return what each value keeps (upwards) at which deviation (rightwards), a curve per method.
 
     ``None`` where nothing was measured. Vertical lines are intervals; a ring is the chosen value,
@@ -127,7 +129,7 @@ def _digits(ticks: Sequence[float]) -> int:
     return next(k for k in range(13) if all(round(each, k) == each for each in ticks))
 
 
-def _curve(choice: Choice, rule: Rule, index: int) -> _Curve:
+def _curve(choice: SweptMethod, rule: Rule, index: int) -> _Curve:
     found = [
         (" ".join(each.shown for each in value.settings), point, value is choice.chosen)
         for value in choice.tried

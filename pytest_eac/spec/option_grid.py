@@ -24,7 +24,7 @@ _EDIT = {"subject": "x", "prompt": "{}", "target": "y"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class OptionValue:
     """An option of a method, by its dotted path, with a value."""
 
     option: str
@@ -56,10 +56,10 @@ class Variant:
 
     method: SpecMethod
     of: str
-    settings: tuple[Setting, ...]
+    settings: tuple[OptionValue, ...]
 
 
-def read_settings(text: str) -> tuple[Setting, ...]:
+def read_settings(text: str) -> tuple[OptionValue, ...]:
     """Read an option and its values, ``value.clamp=1,2,4``; values are written as in YAML.
 
     Raises:
@@ -76,7 +76,7 @@ def read_settings(text: str) -> tuple[Setting, ...]:
     if len(found) > 1 or not values:
         reason = found.get("problem", "found more than one list")
         raise ValueError(f"{text!r} cannot be read: {reason}; expected values as in YAML")
-    settings = tuple(Setting(option=option, value=each) for each in values)
+    settings = tuple(OptionValue(option=option, value=each) for each in values)
     for index, setting in enumerate(settings):
         if setting in settings[:index]:
             raise ValueError(f"{option}: the value {setting.shown} is given twice")
@@ -84,7 +84,7 @@ def read_settings(text: str) -> tuple[Setting, ...]:
 
 
 def variants(
-    methods: Sequence[SpecMethod], options: Sequence[tuple[Setting, ...]]
+    methods: Sequence[SpecMethod], options: Sequence[tuple[OptionValue, ...]]
 ) -> tuple[Variant, ...]:
     """Return each method with every combination of values.
 
@@ -106,10 +106,10 @@ def variants(
 
 
 def _require_fitting(
-    methods: Sequence[SpecMethod], combined: Sequence[tuple[Setting, ...]]
+    methods: Sequence[SpecMethod], combined: Sequence[tuple[OptionValue, ...]]
 ) -> None:
     """Raise one error for all methods that cannot have all these values of the same options."""
-    found: dict[str, list[tuple[SpecMethod, tuple[Setting, ...]]]] = {}
+    found: dict[str, list[tuple[SpecMethod, tuple[OptionValue, ...]]]] = {}
     for method, settings in product(methods, combined):
         for message in dict.fromkeys(misfits(method, settings)):
             found.setdefault(message, []).append((method, settings))
@@ -127,7 +127,7 @@ def _require_fitting(
         raise SettingsError("\n".join(lines))
 
 
-def misfits(method: SpecMethod, settings: Sequence[Setting]) -> Iterator[str]:
+def misfits(method: SpecMethod, settings: Sequence[OptionValue]) -> Iterator[str]:
     """Say why options, or their values, cannot be those of a method."""
     for each in settings:
         if each.option in _CHOSEN_BY_NAME:
@@ -149,13 +149,13 @@ def misfits(method: SpecMethod, settings: Sequence[Setting]) -> Iterator[str]:
             yield problem.message if known else f"{place}: {problem.message}"
 
 
-def _variant(method: SpecMethod, settings: tuple[Setting, ...]) -> Variant:
+def _variant(method: SpecMethod, settings: tuple[OptionValue, ...]) -> Variant:
     name = f"{method.name}[{','.join(map(str, settings))}]"
     changed = replace(method, name=name, choice=_chosen(method, settings))
     return Variant(method=changed, of=method.name, settings=settings)
 
 
-def _chosen(method: SpecMethod, settings: Sequence[Setting]) -> MethodChoice:
+def _chosen(method: SpecMethod, settings: Sequence[OptionValue]) -> MethodChoice:
     """Return a method's choice with options set, checked as a spec's own is."""
     choice = _written(method, settings)
     checked = SpecFile.model_validate(
@@ -166,7 +166,7 @@ def _chosen(method: SpecMethod, settings: Sequence[Setting]) -> MethodChoice:
     return found
 
 
-def _written(method: SpecMethod, settings: Sequence[Setting]) -> dict[str, Any]:
+def _written(method: SpecMethod, settings: Sequence[OptionValue]) -> dict[str, Any]:
     """Return a method's choice as a spec would write it, with options set."""
     choice = method.choice.model_dump(exclude_unset=True)
     for setting in settings:

@@ -4,7 +4,7 @@ import pytest
 
 from pytest_eac.judging.swept_values import Rule, SweptValue, choose, confirmation
 from pytest_eac.records.run import Measurement
-from pytest_eac.spec.option_grid import Setting
+from pytest_eac.spec.option_grid import OptionValue
 from pytest_eac.stats.intervals import wilson
 from tests.judging.hand_made_chains import NOTHING, chain, checkpoint, writing
 
@@ -20,7 +20,7 @@ def value(clamp: float, *ends: tuple[Measurement, float]) -> SweptValue:
     """A value of ``value.clamp`` with what is kept, and the deviation, for each seed."""
     return SweptValue(
         method="rome",
-        settings=(Setting(option="value.clamp", value=clamp),),
+        settings=(OptionValue(option="value.clamp", value=clamp),),
         chains=tuple(
             chain(
                 checkpoint(20, relative=moved, retention=kept), method=f"rome[{clamp}]", seed=seed

@@ -1,9 +1,9 @@
 import xml.etree.ElementTree as ET
 from dataclasses import replace
 
-from pytest_eac.judging.swept_values import Choice, Rule, SweptValue
+from pytest_eac.judging.swept_values import Rule, SweptMethod, SweptValue
 from pytest_eac.reporting.sweep import sweep_lines, sweep_svg
-from pytest_eac.spec.option_grid import Setting
+from pytest_eac.spec.option_grid import OptionValue
 from tests.judging.hand_made_chains import NOTHING, chain, checkpoint, having, of_its_edits, share
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -14,7 +14,7 @@ def value(method: str, clamp: float, kept: float, moved: float, *, seeds: int = 
     point = checkpoint(10, relative=moved, retention=share(kept))
     return SweptValue(
         method=method,
-        settings=(Setting(option="value.clamp", value=clamp),),
+        settings=(OptionValue(option="value.clamp", value=clamp),),
         chains=tuple(
             of_its_edits(chain(point, method=f"{method}[value.clamp={clamp}]", seed=seed))
             for seed in range(seeds)
@@ -22,21 +22,21 @@ def value(method: str, clamp: float, kept: float, moved: float, *, seeds: int = 
     )
 
 
-def choice(method: str, other: SweptValue | None = None) -> Choice:
+def choice(method: str, other: SweptValue | None = None) -> SweptMethod:
     tried = (value(method, 1, 0.5, 0.1), value(method, 4, 0.9, 0.4))
-    return Choice(method=method, tried=tried, chosen=tried[1], other=other)
+    return SweptMethod(method=method, tried=tried, chosen=tried[1], other=other)
 
 
-def split(method: str = "rome") -> Choice:
+def split(method: str = "rome") -> SweptMethod:
     other = value(method, 4, 0.8, 0.5)
     return replace(choice(method, other), confirmation="undecided: more edits are needed")
 
 
-def lines(*choices: Choice) -> list[str]:
+def lines(*choices: SweptMethod) -> list[str]:
     return list(sweep_lines(choices, RULE, options="value.clamp", of="specs/hand.eac.yaml, tiny"))
 
 
-def picture(*choices: Choice, rule: Rule = RULE) -> str | None:
+def picture(*choices: SweptMethod, rule: Rule = RULE) -> str | None:
     return sweep_svg(choices, rule, options="value.clamp", of="<spec> & model")
 
 
@@ -57,7 +57,7 @@ def test_the_table_has_the_metrics_of_the_register_and_those_of_others() -> None
     tried = value("rome", 1, 0.5, 0.1)
     of = tried.chains[0]
     own = replace(of, checkpoints=(having(of.checkpoints[0], "politeness", share(0.25)),))
-    found = lines(Choice(method="rome", tried=(replace(tried, chains=(own,)),), chosen=None))
+    found = lines(SweptMethod(method="rome", tried=(replace(tried, chains=(own,)),), chosen=None))
     text = "\n".join(found)
     assert "politeness" in text
     assert "25.0%" in text
@@ -75,7 +75,7 @@ def test_a_split_shows_both_halves_and_the_confirmation() -> None:
 
 def test_rows_name_the_seed_where_there_are_several() -> None:
     tried = value("rome", 1, 0.5, 0.1, seeds=2)
-    found = lines(Choice(method="rome", tried=(tried,), chosen=tried))
+    found = lines(SweptMethod(method="rome", tried=(tried,), chosen=tried))
     assert any(line.startswith("1 seed 1") for line in found)
 
 
@@ -101,6 +101,6 @@ def test_points_lie_where_their_numbers_are() -> None:
 
 def test_there_is_no_picture_of_nothing() -> None:
     point = checkpoint(10, retention=NOTHING)
-    settings = (Setting(option="value.clamp", value=1),)
+    settings = (OptionValue(option="value.clamp", value=1),)
     tried = SweptValue(method="rome", settings=settings, chains=(chain(point),))
-    assert picture(Choice(method="rome", tried=(tried,), chosen=None)) is None
+    assert picture(SweptMethod(method="rome", tried=(tried,), chosen=None)) is None
