@@ -1,0 +1,51 @@
+"""What two methods keep alike where they are compared: ``at_equal`` of a comparison."""
+
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+
+from pytest_eac.spec.metrics import RECALLED
+from pytest_eac.spec.types import Strict, Text, refusal
+
+
+def _share_of_edits(name: str) -> str:
+    if name not in RECALLED:
+        raise refusal(f"{name!r} is no share over edits; expected {', '.join(RECALLED)}")
+    return name
+
+
+STRENGTH = "value.clamp"
+"""The option that says how strongly a method writes, unless a comparison names another one."""
+
+
+class AtEqual(Strict):
+    """What two methods keep alike where their deviations are compared."""
+
+    metric: Annotated[str, AfterValidator(_share_of_edits)] = Field(
+        description=f"{', '.join(RECALLED)}."
+    )
+    by: Text = Field(
+        STRENGTH,
+        description="The option by which both methods write more or less, as a dotted path.",
+    )
+    values: tuple[Any, ...] | None = Field(
+        None,
+        min_length=2,
+        description="Its values, besides each method's own; by default a sixteenth, an eighth, a "
+        "quarter and half of each method's own.",
+    )
+
+    @model_validator(mode="after")
+    def _says_how_strong(self) -> Self:
+        if self.values is None and self.by != STRENGTH:
+            raise refusal(f"expected the values of {self.by} as well")
+        return self
+
+
+def _from_metric(value: Any) -> Any:
+    return {"metric": value} if isinstance(value, str) else value
+
+
+AtEqualEntry = Annotated[
+    AtEqual | None, BeforeValidator(_from_metric, json_schema_input_type=str | AtEqual | None)
+]
