@@ -31,6 +31,8 @@ from pytest_eac.stats.slopes import needed_steps
 
 WEAKER = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
 """The default strengths besides a method's own, as shares of its own."""
+# With a lower p-value, the curves of two methods are not of one shape.
+_UNLIKE = 0.05
 
 
 def strengths(chain: Chain, at_equal: AtEqual) -> tuple[OptionValue, ...]:
@@ -97,7 +99,8 @@ def compare_at_equal(
     if reason := _apart(comparison, one, two):
         return judged("undecided", f"undecided: {reason}")
     found = matched(one, two, confidence=confidence)
-    if reason := _unlike(comparison, found, confidence):
+    reason = _unlike(comparison, found)
+    if reason or found.ratio is None:
         return judged("undecided", f"undecided: {reason}")
     ratio, low, high = _of_subject(comparison, found)
     shown = interval(low, high, confidence)
@@ -207,9 +210,9 @@ def _apart(comparison: CompareCheck, one: Curve, two: Curve) -> str | None:
     )
 
 
-def _unlike(comparison: CompareCheck, found: Matched, confidence: float) -> str | None:
+def _unlike(comparison: CompareCheck, found: Matched) -> str | None:
     """Return why two curves are not one curve moved sideways, so that there is no single ratio."""
-    if found.alike <= rest(confidence):
+    if found.alike <= _UNLIKE:
         return (
             f"{_metric(comparison)} rises in another way with each method "
             f"(p={found.alike:.2g}), so that no single ratio holds; give at_equal values at which "

@@ -71,7 +71,8 @@ def test_a_method_that_moves_the_weights_less_at_equal_retention_passes() -> Non
     assert (found.low, found.high) == pytest.approx(
         ((numbers.low or 0) - 1, (numbers.high or 0) - 1)
     )
-    assert (found.p, found.n, found.check) == (pytest.approx(numbers.p), 40, "its-name")
+    assert found.p == pytest.approx(numbers.p)
+    assert (found.n, found.check) == (40, "its-name")
     assert found.required == "rome-eac < rome at equal retention with confidence 0.95"
     first, eac_line, rome_line = found.message.splitlines()
     ratio = f"{numbers.ratio:.3g}"
@@ -103,7 +104,7 @@ def test_more_is_the_other_direction() -> None:
     assert found.observed == pytest.approx(1 / (matched(eac, rome).ratio or 0))
     assert found.low is not None
     assert found.high is not None
-    assert found.low < found.observed - 1 < found.high
+    assert found.low < (found.observed or 0) - 1 < found.high
     assert judged(asked("more"), eac, rome).outcome == "failed"
 
 
