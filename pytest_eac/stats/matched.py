@@ -128,7 +128,8 @@ def matched(one: Curve, two: Curve, *, confidence: float = 0.95) -> Matched:
     b = height * slope - t**2 * covariance[0, 1]
     half = sqrt(max(0.0, b**2 - a * (height**2 - t**2 * covariance[0, 0])))
     ratio, low, high = (
-        exp(min(each, _FAR)) for each in (-height / slope, (-b - half) / a, (-b + half) / a)
+        exp(min(max(each, -_FAR), _FAR))
+        for each in (-height / slope, (-b - half) / a, (-b + half) / a)
     )
     return Matched(ratio=ratio, low=low, high=high, p=p, n=n, alike=alike)
 
