@@ -10,7 +10,7 @@ from statistics import fmean
 
 import numpy as np
 
-from pytest_eac.stats.matched import LEAST_STRENGTHS, Curve, Matched, matched, overlap
+from pytest_eac.stats.matched import LEAST_STRENGTHS, ShareCurve, Matched, matched, overlap
 from tests.stats.writing import Situation, draw
 
 COUNTS = (10, 20, 50)
@@ -61,7 +61,7 @@ def row(situation: Situation, case: dict[str, float], runs: int) -> str:
     )
 
 
-def judged(one: Curve, two: Curve) -> Matched | None:
+def judged(one: ShareCurve, two: ShareCurve) -> Matched | None:
     """Return the comparison; ``None`` where the check is undecided without one."""
     if min(len(each.rising.amounts) for each in (one, two)) < LEAST_STRENGTHS:
         return None

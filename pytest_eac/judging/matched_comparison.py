@@ -22,7 +22,7 @@ from pytest_eac.stats.matched import (
     LEAST_ITEMS,
     LEAST_RANGE,
     LEAST_STRENGTHS,
-    Curve,
+    ShareCurve,
     Matched,
     matched,
     overlap,
@@ -171,7 +171,7 @@ def _obstacle(
 
 def _curve(
     comparison: CompareCheck, side: Mapping[str, Sequence[Chain]], keys: Sequence[PairKey]
-) -> Curve:
+) -> ShareCurve:
     """Return what a method keeps at which deviation; numbers are means over its seeds."""
     scores, amounts, steps = [], [], []
     for chains in side.values():
@@ -187,10 +187,10 @@ def _curve(
             for chain in chains
         ]
         steps.append([sum(each[key] for each in costs) / len(costs) for key in keys])
-    return Curve(scores=scores, amounts=amounts, steps=steps)
+    return ShareCurve(scores=scores, amounts=amounts, steps=steps)
 
 
-def _apart(comparison: CompareCheck, one: Curve, two: Curve) -> str | None:
+def _apart(comparison: CompareCheck, one: ShareCurve, two: ShareCurve) -> str | None:
     """Return why no share is reached by both methods on the rising parts of their curves."""
     share, names = _metric(comparison), (comparison.subject, comparison.than)
     curves = (two, one) if comparison.less else (one, two)

@@ -29,7 +29,7 @@ _FAR = 100.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Curve:
+class ShareCurve:
     """What one side measured at K strengths on the same n items.
 
     Attributes:
@@ -49,14 +49,14 @@ class Curve:
         return [float(each) for each in np.asarray(self.scores).mean(axis=1)]
 
     @property
-    def rising(self) -> Curve:
+    def rising(self) -> ShareCurve:
         """The strengths up to the one with the highest share, by ascending amount.
 
         A stronger one costs more and gives less: nobody would take it to reach a share.
         """
         order = np.argsort(self.amounts, kind="stable")
         order = order[: int(np.argmax(np.asarray(self.scores).mean(axis=1)[order])) + 1]
-        return Curve(
+        return ShareCurve(
             scores=np.asarray(self.scores, dtype=float)[order],
             amounts=np.asarray(self.amounts, dtype=float)[order],
             steps=np.asarray(self.steps, dtype=float)[order],
@@ -86,7 +86,7 @@ class Matched:
     alike: float
 
 
-def overlap(one: Curve, two: Curve) -> tuple[float, float] | None:
+def overlap(one: ShareCurve, two: ShareCurve) -> tuple[float, float] | None:
     """Return the lowest and the highest share that both sides reach while they rise.
 
     ``None`` if they have no range of ``LEAST_RANGE`` in common.
@@ -96,7 +96,7 @@ def overlap(one: Curve, two: Curve) -> tuple[float, float] | None:
     return (low, high) if high - low >= LEAST_RANGE - 1e-9 else None
 
 
-def matched(one: Curve, two: Curve, *, confidence: float = 0.95) -> Matched:
+def matched(one: ShareCurve, two: ShareCurve, *, confidence: float = 0.95) -> Matched:
     """Compare the amounts of two sides at equal shares.
 
     The logits of all shares (half an item is added to both their sides) are fitted by least squares
@@ -134,7 +134,7 @@ def matched(one: Curve, two: Curve, *, confidence: float = 0.95) -> Matched:
     return Matched(ratio=ratio, low=low, high=high, p=p, n=n, alike=alike)
 
 
-def _jackknifed(sides: Sequence[Curve], n: int) -> tuple[Any, Any]:
+def _jackknifed(sides: Sequence[ShareCurve], n: int) -> tuple[Any, Any]:
     """Return height, slope and difference of slopes (3,), and their covariance (3, 3).
 
     The covariance allows for the three numbers that are estimated from the n items.
@@ -147,7 +147,7 @@ def _jackknifed(sides: Sequence[Curve], n: int) -> tuple[Any, Any]:
     return found[0], (n - 1) / (n - 3) * spread.T @ spread
 
 
-def _fit(sides: Sequence[Curve], weights: Any, *, own_slopes: bool = False) -> Any:
+def _fit(sides: Sequence[ShareCurve], weights: Any, *, own_slopes: bool = False) -> Any:
     """Return height and slope (B, 2) for weights of the items (B, n), each of sum n.
 
     With slopes of their own, the difference of the slopes follows (B, 3).

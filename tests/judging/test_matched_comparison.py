@@ -9,7 +9,7 @@ from pytest_eac.judging.matched_comparison import compare_at_equal, strengths
 from pytest_eac.records.run import Chain, Comparison, Measurement
 from pytest_eac.spec.schema.at_equal import AtEqual
 from pytest_eac.spec.schema.checks import CompareCheck
-from pytest_eac.stats.matched import Curve, matched
+from pytest_eac.stats.matched import ShareCurve, matched
 from tests.judging.hand_made_chains import chain, checkpoint, writing
 from tests.stats.writing import Situation, draw
 
@@ -40,7 +40,7 @@ def chain_of(
     return replace(of, per_edit=tuple(costs))
 
 
-def side(method: str, curve: Curve) -> dict[str, list[Chain]]:
+def side(method: str, curve: ShareCurve) -> dict[str, list[Chain]]:
     """The chains of a method, a strength each."""
     found = zip(curve.scores, curve.amounts, curve.steps, strict=True)
     return {
@@ -49,16 +49,16 @@ def side(method: str, curve: Curve) -> dict[str, list[Chain]]:
     }
 
 
-def methods(n: int = 40, *, seed: int = 1, **more: float) -> tuple[Curve, Curve]:
+def methods(n: int = 40, *, seed: int = 1, **more: float) -> tuple[ShareCurve, ShareCurve]:
     return draw(np.random.default_rng(seed), n, Situation(), **more)
 
 
-def hand_made(shares: list[float], amounts: list[float], n: int = 20) -> Curve:
+def hand_made(shares: list[float], amounts: list[float], n: int = 20) -> ShareCurve:
     scores = np.array([[float(item < round(share * n)) for item in range(n)] for share in shares])
-    return Curve(scores=scores, amounts=amounts, steps=[[each**2 / n] * n for each in amounts])
+    return ShareCurve(scores=scores, amounts=amounts, steps=[[each**2 / n] * n for each in amounts])
 
 
-def judged(comparison: CompareCheck, than: Curve, subject: Curve) -> Comparison:
+def judged(comparison: CompareCheck, than: ShareCurve, subject: ShareCurve) -> Comparison:
     return compare_at_equal("its-name", comparison, side("rome-eac", subject), side("rome", than))
 
 

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 import scipy
 
-from pytest_eac.stats.matched import Curve, matched, overlap
+from pytest_eac.stats.matched import ShareCurve, matched, overlap
 from tests.stats.writing import Situation, draw
 
 TIMES = 300
 
 
-def curve(shares: list[float], amounts: list[float], n: int = 20) -> Curve:
+def curve(shares: list[float], amounts: list[float], n: int = 20) -> ShareCurve:
     scores = [[float(item < round(share * n)) for item in range(n)] for share in shares]
-    return Curve(scores=scores, amounts=amounts, steps=[[each**2 / n] * n for each in amounts])
+    return ShareCurve(scores=scores, amounts=amounts, steps=[[each**2 / n] * n for each in amounts])
 
 
-def passes(one: Curve, two: Curve) -> bool:
+def passes(one: ShareCurve, two: ShareCurve) -> bool:
     found = matched(one, two)
     return overlap(one, two) is not None and found.ratio is not None and found.p <= 0.05
 
@@ -40,7 +40,7 @@ def test_swapped_sides_give_the_inverse() -> None:
     assert back.p == pytest.approx(1 - there.p)
 
 
-def slow(one: Curve, two: Curve) -> tuple[float, float, float, float]:
+def slow(one: ShareCurve, two: ShareCurve) -> tuple[float, float, float, float]:
     """Ratio, p-value and interval, item by item, by other means: scipy's fit, a grid of ratios."""
     one, two = one.rising, two.rising
     n = one.scores.shape[1]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pytest_eac.stats.matched import Curve
+from pytest_eac.stats.matched import ShareCurve
 
 STRENGTHS = np.array([1 / 16, 1 / 8, 1 / 4, 1 / 2, 1])
 
@@ -41,7 +41,7 @@ def draw(
     weaker: float = 1.0,
     less: float = 1.0,
     steeper: float = 1.0,
-) -> tuple[Curve, Curve]:
+) -> tuple[ShareCurve, ShareCurve]:
     """Return two methods on the same n edits.
 
     Args:
@@ -57,7 +57,7 @@ def draw(
     needed, never = rng.logistic(size=n), rng.random(n) < situation.never
     size = 0.3 * rng.normal(size=n)
 
-    def side(strengths: Any, less: float, steeper: float = 1.0) -> Curve:
+    def side(strengths: Any, less: float, steeper: float = 1.0) -> ShareCurve:
         shape = (len(strengths), n)
         reached = situation.steep * np.log(4 * strengths)[:, None] + situation.base
         reached = steeper * reached + needed
@@ -65,6 +65,6 @@ def draw(
         scores = np.mean([reached > -each for each in range(situation.tokens)], axis=0)
         scores = np.where(never, 0.0, scores)
         steps = (less * strengths[:, None] * np.exp(size + 0.15 * rng.normal(size=shape))) ** 2
-        return Curve(scores=scores, amounts=np.sqrt(steps.sum(axis=1)), steps=steps)
+        return ShareCurve(scores=scores, amounts=np.sqrt(steps.sum(axis=1)), steps=steps)
 
     return side(STRENGTHS, 1.0), side(weaker * STRENGTHS, less, steeper)
