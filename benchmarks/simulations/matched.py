@@ -10,7 +10,7 @@ from statistics import fmean
 
 import numpy as np
 
-from pytest_eac.stats.matched import LEAST_STRENGTHS, ShareCurve, Matched, matched, overlap
+from pytest_eac.stats.matched import LEAST_STRENGTHS, Matched, ShareCurve, matched, overlap
 from tests.stats.writing import Situation, draw
 
 COUNTS = (10, 20, 50)

@@ -22,8 +22,8 @@ from pytest_eac.stats.matched import (
     LEAST_ITEMS,
     LEAST_RANGE,
     LEAST_STRENGTHS,
-    ShareCurve,
     Matched,
+    ShareCurve,
     matched,
     overlap,
 )
