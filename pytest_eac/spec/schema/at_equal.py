@@ -4,7 +4,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from pytest_eac.spec.metrics import RECALLED
+from pytest_eac.spec.metrics import DEVIATION, RECALLED
 from pytest_eac.spec.types import Strict, Text, refusal
 
 
@@ -49,3 +49,11 @@ def _from_metric(value: Any) -> Any:
 AtEqualEntry = Annotated[
     AtEqual | None, BeforeValidator(_from_metric, json_schema_input_type=str | AtEqual | None)
 ]
+
+
+def require_matchable(metric: str, by: float | None) -> None:
+    """Refuse a comparison at equal shares of anything but deviation, or with a least difference."""
+    if metric != DEVIATION:
+        raise refusal(f"at_equal is for metric: deviation alone, not for {metric}")
+    if by is not None:
+        raise refusal("at_equal compares by how many times one deviation is the other; drop by")

@@ -10,7 +10,7 @@ from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, metric_names
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
-from pytest_eac.spec.schema.at_equal import AtEqualEntry
+from pytest_eac.spec.schema.at_equal import AtEqualEntry, require_matchable
 from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.spec.types import (
     At,
@@ -158,12 +158,8 @@ class CompareCheck(Strict):
 
     @model_validator(mode="after")
     def _can_be_matched(self) -> Self:
-        if self.at_equal is None:
-            return self
-        if self.metric != DEVIATION:
-            raise refusal(f"at_equal is for metric: deviation alone, not for {self.metric}")
-        if self.by is not None:
-            raise refusal("at_equal compares by how many times one deviation is the other; drop by")
+        if self.at_equal:
+            require_matchable(self.metric, self.by)
         return self
 
     @model_validator(mode="after")
