@@ -47,7 +47,12 @@ def _from_metric(value: Any) -> Any:
 
 
 AtEqualEntry = Annotated[
-    AtEqual | None, BeforeValidator(_from_metric, json_schema_input_type=str | AtEqual | None)
+    AtEqual | None,
+    BeforeValidator(_from_metric, json_schema_input_type=str | AtEqual | None),
+    Field(
+        description="For deviation: compare it where both methods have the same retention (or "
+        "another share), found by running both at several strengths."
+    ),
 ]
 
 

@@ -150,11 +150,7 @@ class CompareCheck(Strict):
         description="For deviation: compare the L1 norm of W_t - W_0 itself, not its share of the "
         "edited matrices' norm; for methods that edit different matrices.",
     )
-    at_equal: AtEqualEntry = Field(
-        None,
-        description="For deviation: compare it where both methods have the same retention (or "
-        "another share), found by running both at several strengths.",
-    )
+    at_equal: AtEqualEntry = None
 
     @model_validator(mode="after")
     def _can_be_matched(self) -> Self:
