@@ -12,6 +12,7 @@ from pytest_eac.judging.compare_checks import GIVEN_BOTH
 from pytest_eac.judging.hypotheses import rest
 from pytest_eac.judging.limits import interval
 from pytest_eac.judging.paired_edits import PairKey, edit_keys, final_number
+from pytest_eac.judging.suite import corrected_fields, suite_correction
 from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.metrics import DEVIATION
@@ -58,6 +59,7 @@ def compare_at_equal(
     other: Mapping[str, Sequence[Chain]],
     *,
     level: float = 0.95,
+    suite: int = 0,
 ) -> run.Comparison:
     """Judge whether one method's deviation is below (or above) the other's at equal shares.
 
@@ -71,6 +73,7 @@ def compare_at_equal(
             seed, by the strength in words.
         other: the same of the other method.
         level: the confidence, where the comparison has none of its own.
+        suite: how many p-values the whole run has, if they are corrected over all of it.
     """
     confidence = comparison.confidence or level
     sides = (other, subject) if comparison.less else (subject, other)
@@ -104,9 +107,11 @@ def compare_at_equal(
         return judged("undecided", f"undecided: {reason}")
     ratio, low, high = _of_subject(comparison, found)
     shown = interval(low, high, confidence)
+    correction = suite_correction(found.p, suite) if suite else None
     text = (
         f"at equal {_metric(comparison)} {comparison.subject} moves the weights {ratio:.3g} times "
-        f"as far as {comparison.than} (n={found.n} edits, {shown}); p={found.p:.2g}, "
+        f"as far as {comparison.than} (n={found.n} edits, {shown}); p={found.p:.2g}"
+        f"{correction or ''}, "
         f"{GIVEN_BOTH}; required {required}"
     )
     numbers: dict[str, Any] = {
@@ -117,12 +122,14 @@ def compare_at_equal(
         "high": high - 1,
         "p": found.p,
         "tests": {"matched": found.p},
+        **corrected_fields(correction),
     }
     if found.ratio >= 1:
         return judged("failed", text, **numbers)
-    if found.p <= rest(confidence):
+    most = rest(confidence) / (suite or 1)
+    if found.p <= most:
         return judged("passed", text, **numbers)
-    needs = needed_steps(found.p, n=found.n, freedom=found.n - 1, level=rest(confidence))
+    needs = needed_steps(found.p, n=found.n, freedom=found.n - 1, level=most)
     about = (
         "no number of such edits decides it" if needs is None else f"needs about {needs:,} edits"
     )

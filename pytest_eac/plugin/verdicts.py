@@ -151,13 +151,13 @@ class Verdicts:
 
         judge = compare if len(samples) == 1 else compare_over_samples
         sides = [self._chains_of(samples, name) for name in (comparison.subject, comparison.than)]
-        name = comparison_id(comparison)
-        about = {"level": samples[0].stats.confidence, "suite": self._suite(samples[0])}
+        name, level = comparison_id(comparison), samples[0].stats.confidence
+        suite = self._suite(samples[0])
         if at_equal := comparison.at_equal:
             curves = [self._by_strength(samples[0], chains, at_equal) for chains in sides]
-            verdict = compare_at_equal(name, comparison, *curves, **about)
+            verdict = compare_at_equal(name, comparison, *curves, level=level, suite=suite)
         else:
-            verdict = judge(name, comparison, *sides, **about)
+            verdict = judge(name, comparison, *sides, level=level, suite=suite)
         self.comparisons[verdict.spec, verdict.check] = verdict
         return verdict
 

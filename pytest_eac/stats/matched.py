@@ -72,7 +72,8 @@ class Matched:
             with the amounts.
         low: lower end of its interval.
         high: its upper end.
-        p: of the hypothesis that the second side's amount is at least as large as the first one's.
+        p: of the hypothesis that the second side's amount is at least as large as the first one's
+            at some share in the middle half of those that both reach.
         n: how many items there are.
         alike: the p-value of the hypothesis that both curves rise alike; if they do not, the ratio
             differs from share to share.
@@ -103,22 +104,28 @@ def matched(one: ShareCurve, two: ShareCurve, *, confidence: float = 0.95) -> Ma
     to one curve of the logarithm of the amounts, with a bend (a square term) from six points on,
     and a height for each side; weights are the logits' precisions. At equal shares the sides then
     differ by the difference of the heights over the slope. Every item's part in all of it is found
-    by leaving the item out (jackknife): the test is Student's t of the difference of heights, the
-    interval Fieller's.
+    by leaving the item out (jackknife): the interval of the ratio is Fieller's.
+
+    The p-value does not rest on a single ratio: curves may cross. It is the largest of three, each
+    of Student's t: of the difference of heights, and of the distance between curves that have
+    slopes of their own, at the quarters of the range of shares that both sides reach.
 
     Args:
         one: the first side.
         two: the second side, of the same items in the same order.
         confidence: the level of the interval, in (0, 1).
 
-    Source: Finney (1978), chapter 4; Fieller (1954), "Some problems in interval estimation".
+    Source: Finney (1978), chapter 4; Fieller (1954), "Some problems in interval estimation"; Berger
+    (1982), "Multiparameter hypothesis testing and acceptance sampling", for the largest p-value.
     """
     sides = (one.rising, two.rising)
     n = sides[0].scores.shape[1]
-    (height, slope, apart), covariance = _jackknifed(sides, n)
-    error, apart_error = sqrt(covariance[0, 0]), sqrt(covariance[2, 2])
+    (height, slope, apart, *ends), covariance = _jackknifed(sides, n)
+    errors = np.sqrt(covariance.diagonal())
+    apart_error = errors[2]
     student = scipy.stats.t(n - 1)
-    p = float(student.sf(height / error)) if error else 1.0
+    distances = [(height, errors[0]), *zip(ends, errors[3:], strict=True)]
+    p = max(float(student.sf(each / error)) if error else 1.0 for each, error in distances)
     alike = float(2 * student.sf(abs(apart) / apart_error)) if apart_error else 1.0
     t = float(student.ppf((1 + confidence) / 2))
     # Fieller: all d with (height + d slope)^2 <= t^2 var(height + d slope).
@@ -135,22 +142,49 @@ def matched(one: ShareCurve, two: ShareCurve, *, confidence: float = 0.95) -> Ma
 
 
 def _jackknifed(sides: Sequence[ShareCurve], n: int) -> tuple[Any, Any]:
-    """Return height, slope and difference of slopes (3,), and their covariance (3, 3).
+    """Return height, slope, difference of slopes and two distances (5,), and their covariance.
 
-    The covariance allows for the three numbers that are estimated from the n items.
+    The distances are those of curves with slopes of their own, at the quarters of the range of
+    shares that both reach. The covariance allows for the three numbers that are estimated from the
+    items.
     """
+    ends = _quarters(sides)
     found, left_out = (
-        np.concatenate([_fit(sides, each), _fit(sides, each, own_slopes=True)[:, 2:3]], axis=1)
-        for each in (np.ones((1, n)), (1 - np.eye(n)) * n / (n - 1))
+        _fitted(sides, weights, ends)
+        for weights in (np.ones((1, n)), (1 - np.eye(n)) * n / (n - 1))
     )
     spread = left_out - left_out.mean(axis=0)
     return found[0], (n - 1) / (n - 3) * spread.T @ spread
 
 
-def _fit(sides: Sequence[ShareCurve], weights: Any, *, own_slopes: bool = False) -> Any:
+def _fitted(sides: Sequence[ShareCurve], weights: Any, ends: Any) -> Any:
+    """Return the five numbers, (B, 5), for weights of the items, (B, n)."""
+    common, center = _fit(sides, weights)
+    own, _ = _fit(sides, weights, own_slopes=True)
+    distances = own[:, :1] + own[:, 2:3] * (ends - center)
+    return np.concatenate([common, own[:, 2:3], distances], axis=1)
+
+
+def _quarters(sides: Sequence[ShareCurve]) -> Any:
+    """Return the logarithms of the amounts, (2,), at the quarters of the shares that both reach.
+
+    It is the mean over the sides, whose curves are joined by straight lines for it.
+    """
+    low = max(min(side.shares) for side in sides)
+    high = min(max(side.shares) for side in sides)
+    cut = (high - low) / 4
+    found = [
+        np.interp([low + cut, high - cut], np.maximum.accumulate(side.shares), np.log(side.amounts))
+        for side in sides
+    ]
+    return np.mean(found, axis=0)
+
+
+def _fit(sides: Sequence[ShareCurve], weights: Any, *, own_slopes: bool = False) -> tuple[Any, Any]:
     """Return height and slope (B, 2) for weights of the items (B, n), each of sum n.
 
-    With slopes of their own, the difference of the slopes follows (B, 3).
+    With slopes of their own, the difference of the slopes follows (B, 3). Heights are those at a
+    logarithm of the amount that is returned as well, (B, 1).
     """
     n = weights.shape[1]
     logits, logs, precisions, second = [], [], [], []
@@ -163,9 +197,10 @@ def _fit(sides: Sequence[ShareCurve], weights: Any, *, own_slopes: bool = False)
         precisions.append(n * shares * (1 - shares) + 0.5)
         second.append(np.full(shares.shape, float(index)))
     y, x, w, g = (np.concatenate(each, axis=1) for each in (logits, logs, precisions, second))
-    x = x - (w * x).sum(axis=1, keepdims=True) / w.sum(axis=1, keepdims=True)
+    center = (w * x).sum(axis=1, keepdims=True) / w.sum(axis=1, keepdims=True)
+    x = x - center
     terms = [np.ones_like(x), g, x] + ([g * x] if own_slopes else [])
     terms += [x**2] if x.shape[1] >= _BENT else []
     design = np.sqrt(w)[:, :, None] * np.stack(terms, axis=2)
     found = np.linalg.pinv(design) @ (np.sqrt(w) * y)[:, :, None]
-    return found[:, 1 : 4 if own_slopes else 3, 0]
+    return found[:, 1 : 4 if own_slopes else 3, 0], center

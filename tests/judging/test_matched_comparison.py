@@ -82,6 +82,18 @@ def test_a_method_that_moves_the_weights_less_at_equal_retention_passes() -> Non
     assert rome_line.startswith("  rome, retention at deviation, by value.clamp: 0: ")
 
 
+def test_in_a_suite_it_gets_one_share_of_the_level() -> None:
+    rome, eac = methods(less=0.5)
+    sides = side("rome-eac", eac), side("rome", rome)
+    alone, found = (compare_at_equal("x", asked(), *sides, suite=n) for n in (0, 10**6))
+    assert alone.p is not None
+    assert (alone.outcome, alone.corrected_over) == ("passed", None)
+    assert (found.outcome, found.corrected_over) == ("undecided", 10**6)
+    assert found.p_adjusted == pytest.approx(min(1, 10**6 * alone.p))
+    assert "corrected over 1000000 checks by Holm, for these edits" in found.message
+    assert (found.needs or 0) > 40
+
+
 def test_one_that_only_writes_less_does_not_pass_although_it_deviates_less() -> None:
     for seed in range(5):
         rome, eac = methods(seed=seed, weaker=0.5)
