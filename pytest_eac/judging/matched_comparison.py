@@ -17,7 +17,7 @@ from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.metrics import DEVIATION
 from pytest_eac.spec.option_grid import OptionValue
-from pytest_eac.spec.schema.at_equal import AtEqual
+from pytest_eac.spec.schema.at_equal import WEAKER, AtEqual
 from pytest_eac.spec.schema.checks import CompareCheck
 from pytest_eac.stats.matched import (
     LEAST_ITEMS,
@@ -30,8 +30,6 @@ from pytest_eac.stats.matched import (
 )
 from pytest_eac.stats.slopes import needed_steps
 
-WEAKER = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
-"""The default strengths besides a method's own, as shares of its own."""
 # With a lower p-value, the curves of two methods are not of one shape.
 _UNLIKE = 0.05
 

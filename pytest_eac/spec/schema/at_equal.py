@@ -1,4 +1,4 @@
-"""What two methods keep alike where they are compared: ``at_equal`` of a comparison."""
+"""The share at which the deviations of two methods are compared: ``at_equal``."""
 
 from typing import Annotated, Any, Self
 
@@ -16,10 +16,12 @@ def _share_of_edits(name: str) -> str:
 
 STRENGTH = "value.clamp"
 """The option that says how strongly a method writes, unless a comparison names another one."""
+WEAKER = (1 / 16, 1 / 8, 1 / 4, 1 / 2)
+"""The default strengths besides a method's own, as shares of its own."""
 
 
 class AtEqual(Strict):
-    """What two methods keep alike where their deviations are compared."""
+    """The share that is equal where the deviations of two methods are compared."""
 
     metric: Annotated[str, AfterValidator(_share_of_edits)] = Field(
         description=f"{', '.join(RECALLED)}."
