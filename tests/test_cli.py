@@ -46,6 +46,22 @@ def test_validate_counts_the_edits_and_chains_of_a_good_spec(
     assert run(capsys, "validate", file) == (0, f"{file}: ok, 1 edit, 6 chains\n", "")
 
 
+def test_validate_counts_the_chains_at_other_strengths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare = (
+        "checks: {compare: ["
+        "{metric: deviation, less: rome-eac, than: rome, at_equal: retention}, "
+        "{metric: deviation, less: rome-eac, than: rome, "
+        "at_equal: {metric: efficacy, by: value.steps, values: [5, 10]}}]}\n"
+    )
+    file = write(tmp_path / "equal.eac.yaml", GOOD + compare)
+    code, out, _ = run(capsys, "validate", file)
+    assert code == 0
+    more = "and up to 36 more at other strengths (at_equal)"  # (4 + 2) of 2 methods, 3 seeds
+    assert out == f"{file}: ok, 1 edit, 6 chains {more}\n"
+
+
 def test_validate_says_what_a_bound_on_a_loss_can_show(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pytest_eac.errors import EacError
+from pytest_eac.spec.schema.at_equal import WEAKER
 from pytest_eac.spec.spec import Spec
 from pytest_eac.untrusted_text import say
 
@@ -35,6 +36,8 @@ def run(chosen: argparse.Namespace) -> int:
                 chains = len(spec.methods) * len(spec.seeds) * spec.samples
                 sets = f"{spec.samples} sets of " if spec.samples > 1 else ""
                 counts = f"{sets}{_count(len(spec.edits), 'edit')}, {_count(chains, 'chain')}"
+                if more := _at_other_strengths(spec):
+                    counts += f" and up to {more} more at other strengths (at_equal)"
                 for each in spec.warnings:
                     say(each.as_warning, sys.stderr)
                 if spec.warnings:
@@ -43,6 +46,18 @@ def run(chosen: argparse.Namespace) -> int:
                 for line in _forecasts(spec):
                     say(f"  {line}")
     return int(failed)
+
+
+def _at_other_strengths(spec: Spec) -> int:
+    """Return how many further chains comparisons at equal shares run, at most."""
+    found: dict[tuple[str, str], int] = {}
+    for each in spec.checks.compare:
+        if each.at_equal is not None:
+            count = len(each.at_equal.values or WEAKER)
+            for method in (each.subject, each.than):
+                key = method, each.at_equal.by
+                found[key] = max(found.get(key, 0), count)
+    return sum(found.values()) * len(spec.seeds)
 
 
 def _forecasts(spec: Spec) -> Iterator[str]:

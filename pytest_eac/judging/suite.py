@@ -45,7 +45,8 @@ def _p_values(spec: Spec, *, released: bool) -> int:
     of_method = len(spec.seeds) * spec.samples * of_chain
     if spec.samples > 1:
         of_method += len(confident(checks.pooled()))
-    compared = sum(each.confidence is not None for each in checks.compare)
+    sure = (each.confidence is not None or each.at_equal is not None for each in checks.compare)
+    compared = sum(sure)
     return len(spec.methods) * of_method + compared
 
 
@@ -80,6 +81,11 @@ def correction_of(comparison: CompareCheck, p: float | None, suite: int) -> Corr
     """Return the correction of a comparison's p-value over the whole run, if there is one."""
     if p is None or not suite or comparison.confidence is None:
         return None
+    return suite_correction(p, suite)
+
+
+def suite_correction(p: float, suite: int) -> Correction:
+    """Return the correction of a p-value that is judged alone, over all of a run."""
     return corrections({"": p}, Stats(), asked=1, suite=suite)[""]
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pytest_eac.records.run import Chain, Comparison, Pooled, Verdict
     from pytest_eac.spec.orders import Order
     from pytest_eac.spec.schema import checks
+    from pytest_eac.spec.schema.at_equal import AtEqual
     from pytest_eac.spec.schema.orderings import Property
     from pytest_eac.spec.spec import Spec
 
@@ -146,16 +147,17 @@ class Verdicts:
         """Judge a comparison between two methods of a spec, given with each set of its edits."""
         from pytest_eac.judging.compare_checks import compare
         from pytest_eac.judging.compare_samples import compare_over_samples
+        from pytest_eac.judging.matched_comparison import compare_at_equal
 
         judge = compare if len(samples) == 1 else compare_over_samples
         sides = [self._chains_of(samples, name) for name in (comparison.subject, comparison.than)]
-        verdict = judge(
-            comparison_id(comparison),
-            comparison,
-            *sides,
-            level=samples[0].stats.confidence,
-            suite=self._suite(samples[0]),
-        )
+        name, level = comparison_id(comparison), samples[0].stats.confidence
+        suite = self._suite(samples[0])
+        if at_equal := comparison.at_equal:
+            curves = [self._by_strength(samples[0], chains, at_equal) for chains in sides]
+            verdict = compare_at_equal(name, comparison, *curves, level=level, suite=suite)
+        else:
+            verdict = judge(name, comparison, *sides, level=level, suite=suite)
         self.comparisons[verdict.spec, verdict.check] = verdict
         return verdict
 
@@ -183,3 +185,20 @@ class Verdicts:
             for spec in samples
             for seed in spec.seeds
         ]
+
+    def _by_strength(
+        self, spec: Spec, own: Sequence[Chain], at_equal: AtEqual
+    ) -> dict[str, Sequence[Chain]]:
+        """Return a method's chains at each strength, in words; ``own`` are those as written."""
+        from pytest_eac.judging.matched_comparison import strengths
+        from pytest_eac.spec.option_grid import variants
+
+        method = next(each for each in spec.methods if each.name == own[0].method)
+        found: dict[str, Sequence[Chain]] = {}
+        for setting in strengths(own[0], at_equal):
+            (variant,) = variants([method], [(setting,)])
+            found[setting.shown] = [
+                self.chain(PlannedChain(spec=spec, method=variant.method, seed=seed))
+                for seed in spec.seeds
+            ]
+        return {**found, "as written": own}

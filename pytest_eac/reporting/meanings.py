@@ -73,7 +73,8 @@ MEANINGS = {
 
 COMPARISON = Meaning(
     says="Is a metric of one method below (or above) that of another, on the same edits?",
-    formula="difference of the two methods' numbers at the end, mean over seeds and sets of edits",
+    formula="difference of the two methods' numbers at the end, mean over seeds and sets of edits; "
+    "with at_equal, the ratio of their deviations where both keep the same",
     page="verdicts",
 )
 """What a comparison of two methods means."""

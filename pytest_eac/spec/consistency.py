@@ -1,12 +1,15 @@
 """Consistency of the parts of a spec: names that must exist, counts that must fit."""
 
 from collections.abc import Sequence
+from itertools import product
 
 from pytest_eac.spec.edits import Edit
 from pytest_eac.spec.metrics import BUILT_IN, NEEDS, OF_EDITED, described
 from pytest_eac.spec.nearest_name import closest
+from pytest_eac.spec.option_grid import OptionValue, misfits
 from pytest_eac.spec.parsed import Draft
 from pytest_eac.spec.registry import METRICS, names
+from pytest_eac.spec.schema.checks import CompareCheck
 from pytest_eac.spec.size_limits import too_many_items, too_many_scores
 from pytest_eac.spec.spec import SpecMethod, batch_trouble, comparison_id
 from pytest_eac.spec.yaml.places import Where
@@ -36,6 +39,8 @@ def _check_names(draft: Draft, methods: tuple[SpecMethod, ...]) -> None:
                 _require_known(draft, (*at, role), name, names, "one of this spec's methods")
         if trouble := _not_at_the_end(draft, comparison.metric):
             draft.complain((*at, "metric"), trouble)
+        if trouble := _unmatched(draft, comparison, methods):
+            draft.complain((*at, "at_equal"), trouble)
         if comparison_id(comparison) in seen:
             draft.complain(at, "the same comparison is given twice")
         seen.add(comparison_id(comparison))
@@ -159,3 +164,23 @@ def _check_success(draft: Draft, edits: tuple[Edit, ...]) -> None:
                 f"{edit.origin} ({edit.subject}) has no truth; add it or take match: accuracy",
             )
             return
+
+
+def _unmatched(draft: Draft, comparison: CompareCheck, methods: Sequence[SpecMethod]) -> str | None:
+    """Say why two methods cannot be run at the strengths of a matched comparison, if so."""
+    if (at_equal := comparison.at_equal) is None:
+        return None
+    if draft.written.sequence.samples > 1:
+        return (
+            "compares two methods on one set of edits, at several strengths; expected "
+            "sequence: {samples: 1}, or a comparison without at_equal"
+        )
+    settings = [OptionValue(option=at_equal.by, value=each) for each in at_equal.values or (1,)]
+    compared = [each for each in methods if each.name in {comparison.subject, comparison.than}]
+    for method, setting in product(compared, settings):
+        for message in misfits(method, (setting,)):
+            return (
+                f"{method.name} cannot be run with {setting} ({message}); name an option that both "
+                "methods have, with 'by' and 'values'"
+            )
+    return None

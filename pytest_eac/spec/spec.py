@@ -156,4 +156,5 @@ def built_in(name: str) -> SpecMethod:
 def comparison_id(comparison: CompareCheck) -> str:
     """Name a comparison as node ids do: ``deviation-rome-eac-than-rome``."""
     metric = f"absolute-{comparison.metric}" if comparison.absolute else comparison.metric
-    return f"{metric}-{comparison.subject}-than-{comparison.than}"
+    matched = f"-at-equal-{comparison.at_equal.metric}" if comparison.at_equal else ""
+    return f"{metric}-{comparison.subject}-than-{comparison.than}{matched}"

@@ -28,6 +28,7 @@ CHECKS = Checks.model_validate(
         "compare": (
             {"metric": "retention", "more": "a", "than": "b", "confidence": 0.95},
             {"metric": "retention", "more": "b", "than": "a"},
+            {"metric": "deviation", "less": "b", "than": "a", "at_equal": "retention"},
         ),
     }
 )
@@ -63,13 +64,13 @@ def test_what_has_a_confidence_is_counted_and_alarms_are_not() -> None:
 
 def test_a_suite_has_the_p_values_of_all_chains_and_comparisons_of_its_specs() -> None:
     specs = [spec_like("holm", 2, 3), spec_like("none", 9, 9), spec_like("holm", 1, 1)]
-    assert suite_size(specs) == (6 * 4 + 1) + (1 * 4 + 1)
+    assert suite_size(specs) == (6 * 4 + 2) + (1 * 4 + 2)
     assert suite_size(specs, released=True) == 4 + 4
     assert suite_size(specs[1:2]) == 0
 
 
 def test_sets_of_edits_add_their_chains_and_what_is_judged_over_all_of_them() -> None:
-    assert suite_size([spec_like("holm", 2, 3, samples=5)]) == 2 * (3 * 5 * 4 + 3) + 1
+    assert suite_size([spec_like("holm", 2, 3, samples=5)]) == 2 * (3 * 5 * 4 + 3) + 2
 
 
 def test_a_chain_gets_the_share_of_the_level_that_its_checks_have_of_all() -> None:

@@ -10,6 +10,7 @@ from pytest_eac.spec.metrics import BUILT_IN, DEVIATION, OF_EDITED, metric_names
 from pytest_eac.spec.nearest_name import closest
 from pytest_eac.spec.registry import METRICS, names
 from pytest_eac.spec.schema.abilities import AbilityBounds, AbilityChecks, known_ability
+from pytest_eac.spec.schema.at_equal import AtEqualEntry, require_matchable
 from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.spec.types import (
     At,
@@ -149,6 +150,13 @@ class CompareCheck(Strict):
         description="For deviation: compare the L1 norm of W_t - W_0 itself, not its share of the "
         "edited matrices' norm; for methods that edit different matrices.",
     )
+    at_equal: AtEqualEntry = None
+
+    @model_validator(mode="after")
+    def _can_be_matched(self) -> Self:
+        if self.at_equal:
+            require_matchable(self.metric, self.by)
+        return self
 
     @model_validator(mode="after")
     def _has_one_direction(self) -> Self:
