@@ -100,11 +100,16 @@ def run(chosen: argparse.Namespace) -> int:
     from pytest_eac.judging.swept_values import Rule
     from pytest_eac.measuring.sweep import Sweep
     from pytest_eac.reporting.sweep import sweep_lines, sweep_svg
-    from pytest_eac.reporting.terminal import cached_line, wrapped
+    from pytest_eac.reporting.terminal import cached_line
+    from pytest_eac.reporting.text import wrapped
     from pytest_eac.spec.option_grid import variants
 
     spec = _spec(chosen)
-    rule = Rule(metric=_metric(spec, chosen.keep), within=_of(chosen.within, _WITHIN))
+    within = _WITHIN if chosen.within is None else chosen.within
+    rule = Rule(
+        metric=_metric(spec, chosen.keep),
+        within=within,
+    )
     tried = variants(spec.methods, chosen.options)
     halves = _halves(spec, chosen.split_seed or 0) if chosen.split else (spec,)
     model = common.choose_model(spec, chosen.model)
@@ -128,10 +133,6 @@ def run(chosen: argparse.Namespace) -> int:
     say_each(cached_line(done.ended))
     _write_pages(chosen, done.record(), sweep_svg(choices, rule, options=options, of=of))
     return 1 if done.stopped else 0
-
-
-def _of(given: float | None, default: float) -> float:
-    return default if given is None else given
 
 
 def _spec(chosen: argparse.Namespace) -> Spec:

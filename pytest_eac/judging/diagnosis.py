@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 from pytest_eac.errors import EacError
-from pytest_eac.judging.written import written
+from pytest_eac.judging.edit_diagnostics import summarise
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.methods import BUILT_IN, CONTROLS, find_method
 from pytest_eac.spec.registry_entries import Method
@@ -162,7 +162,7 @@ def _searches_cut_short(chain: Chain, options: _MethodOptions) -> Iterator[str]:
 
 
 def _not_written(chain: Chain, options: _MethodOptions) -> Iterator[str]:
-    found = written(chain)
+    found = summarise(chain)
     if found and found.missed is not None and found.missed > _MUCH:
         yield _line(
             f"values are solved but not written: in the median, {100 * found.missed:.0f}% of the "
@@ -172,7 +172,7 @@ def _not_written(chain: Chain, options: _MethodOptions) -> Iterator[str]:
 
 
 def _little_protected(chain: Chain) -> Iterator[str]:
-    found = written(chain)
+    found = summarise(chain)
     if found and found.ranks and found.energy is not None and found.energy > _NO_NULL_SPACE:
         yield _line(
             "the projection protects little: the directions that are written to "

@@ -8,7 +8,8 @@ from pytest_eac.plugin.options import Options
 from pytest_eac.records.run import Pooled
 from pytest_eac.reporting.causality import causality_lines
 from pytest_eac.reporting.samples import samples_lines
-from pytest_eac.reporting.terminal import summary_lines, wrapped
+from pytest_eac.reporting.terminal import summary_lines
+from pytest_eac.reporting.text import wrapped
 from pytest_eac.spec.spec import Spec
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pytest_eac.judging.comparable import different_matrices
-from pytest_eac.reporting.terminal import wrapped
+from pytest_eac.reporting.text import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

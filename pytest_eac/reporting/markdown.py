@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
-from pytest_eac.judging.written import HEADINGS, LEGEND, noted, written_rows
 from pytest_eac.records.run import Ability, Chain, Pooled, Unfinished
+from pytest_eac.reporting.diagnostics_table import diagnostics_table, legend, noted
 from pytest_eac.reporting.outcomes import Outcome
 from pytest_eac.spec.registry_entries import Metric
 from pytest_eac.untrusted_text import fenced, line, markdown, markup
@@ -50,8 +50,9 @@ def summary(
                 lines += [markdown(f"{chain.name}: {excluded}"), ""]
         lines += _abilities(mine)
         lines += _over_samples([each for each in pooled if each.spec == spec])
-        if written := written_rows(mine):
-            lines += [markdown(LEGEND), "", *table(("chain", *HEADINGS), written), ""]
+        if diagnostics := diagnostics_table(mine):
+            headings, *rows = diagnostics
+            lines += [markdown(legend(headings)), "", *table(headings, rows), ""]
         for note in noted(mine):
             lines += [markdown(note), ""]
     if unfinished:

@@ -9,7 +9,8 @@ from pytest_eac.judging.run_comparison import Pair, RunComparison
 from pytest_eac.judging.run_diff import Change, PairedScore
 from pytest_eac.judging.tried_orders import of_chain
 from pytest_eac.reporting.markdown import table
-from pytest_eac.reporting.terminal import fit, summary_lines
+from pytest_eac.reporting.terminal import summary_lines
+from pytest_eac.reporting.text import fit
 from pytest_eac.untrusted_text import json_text, line, markdown
 
 HEADINGS = ("metric", "there", "here", "change", "95% interval", "p", "n", "lost", "gained")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pytest_eac.records.run import Chain, Pooled
-from pytest_eac.reporting.terminal import fit
+from pytest_eac.reporting.text import fit
 
 
 def samples_lines(pooled: Sequence[Pooled], chains: Sequence[Chain]) -> list[str]:

@@ -8,7 +8,8 @@ from pytest_eac.judging.swept_values import Rule, SweptMethod, SweptValue
 from pytest_eac.records.run import Chain
 from pytest_eac.reporting import svg
 from pytest_eac.reporting.templates import template
-from pytest_eac.reporting.terminal import abilities_table, fit, metrics_table, wrapped
+from pytest_eac.reporting.terminal import abilities_table, metrics_table
+from pytest_eac.reporting.text import fit, wrapped
 from pytest_eac.spec.metrics import DEVIATION
 
 

@@ -1,6 +1,5 @@
 """A run's tables for the terminal; 80 columns wide."""
 
-import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,16 +9,13 @@ from operator import attrgetter
 from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.judging.tried_orders import of_chain
-from pytest_eac.judging.written import HEADINGS, noted, written_rows
 from pytest_eac.records.run import Ability, Chain, Measurement
+from pytest_eac.reporting.diagnostics_table import diagnostics_lines, noted
+from pytest_eac.reporting.text import fit, wrapped
 from pytest_eac.spec.metrics import BUILT_IN
 from pytest_eac.spec.registry_entries import Metric
 
 _GIVEN_EACH = "  intervals and p-values of a chain: for these edits, given this chain"
-
-
-# Widths of the columns on how edits were written.
-_WRITTEN = (9, 7, 7, 7, 7, 7, 7, 6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +48,12 @@ def summary_lines(chains: Sequence[Chain]) -> list[str]:
         ]
         if released:
             lines.append(fit(f"  edited: {released.id}, weights {released.fingerprint[:12]}", 80))
-        lines += [_GIVEN_EACH, *metrics_table(mine), *_written(mine), *abilities_table(mine)]
+        lines += [
+            _GIVEN_EACH,
+            *metrics_table(mine),
+            *diagnostics_lines(mine),
+            *abilities_table(mine),
+        ]
         lines += _tested(mine)
         lines += [line for chain in mine for line in _growth(chain)]
         lines += [_orders(chain) for chain in mine if chain.orders]
@@ -109,36 +110,12 @@ def _growth(chain: Chain) -> Iterator[str]:
             yield from wrapped(line)
 
 
-def wrapped(text: str) -> list[str]:
-    """Break a text into lines of 80 columns; those after the first are set in."""
-    return textwrap.wrap(text, 80, subsequent_indent="  ", break_on_hyphens=False)
-
-
 def _orders(chain: Chain) -> str:
     """Say how many orders were run, and how many of their edits had to be solved."""
     asked = sum(len(run.order) for run in chain.orders)
     solved = sum(run.solved for run in chain.orders)
     name = fit(chain.name, 23)
     return f"orders of {name}: {len(chain.orders)} run, {solved} of {asked} edits solved"
-
-
-def fit(text: str, width: int) -> str:
-    """Leave out the middle of a text that is too long: names differ at both ends."""
-    half = (width - 3) // 2
-    return text if len(text) <= width else f"{text[: width - 3 - half]}...{text[-half:]}"
-
-
-def _written(chains: Sequence[Chain]) -> list[str]:
-    """Return a row per chain on how its edits were solved and written, where that is known."""
-    rows = [
-        f"{fit(name, 23):<23}"
-        + "".join(f"{text:>{width}}" for text, width in zip(cells, _WRITTEN, strict=True))
-        for name, *cells in written_rows(chains)
-    ]
-    heading = f"{'chain':<23}" + "".join(
-        f"{text:>{width}}" for text, width in zip(HEADINGS, _WRITTEN, strict=True)
-    )
-    return [heading, *rows] if rows else []
 
 
 def abilities_table(chains: Sequence[Chain]) -> list[str]:

@@ -8,7 +8,7 @@ from textwrap import wrap
 from pytest_eac.records.tracing import Effect, Tracing, layers_around
 from pytest_eac.reporting import svg
 from pytest_eac.reporting.templates import template
-from pytest_eac.reporting.terminal import fit
+from pytest_eac.reporting.text import fit
 
 _WIDTH = 80
 _BAR = 36

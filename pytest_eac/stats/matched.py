@@ -24,7 +24,7 @@ LEAST_RANGE = 0.2
 """Curves that have less of a range of shares in common say nothing about equal shares."""
 # Curves of fewer points (both sides together) are fitted without a bend.
 _BENT = 6
-# The logarithm of a ratio beyond which nothing is told apart.
+# Ratios are shown up to the exponential of this.
 _FAR = 100.0
 
 

@@ -202,7 +202,7 @@ def _korn_graubard(
 
 
 def _effective(means: Sequence[float], counts: Sequence[float], tail: float) -> float:
-    """Return how many independent edits tell as much as these samples do, at most all there are.
+    """Return how many independent edits would show as much as these samples; at most all edits.
 
     Of a share with variance ``v`` that is ``p (1 - p) / v``, times the squared ratio of Student's
     quantiles for edits and for samples, since ``v`` is estimated from the samples.

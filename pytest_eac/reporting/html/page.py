@@ -9,9 +9,9 @@ from pytest_eac.judging.excluded import excluded_text
 from pytest_eac.judging.growth import Growth, growth
 from pytest_eac.judging.paired_edits import last_abilities, metrics_of
 from pytest_eac.judging.tried_orders import of_chain
-from pytest_eac.judging.written import HEADINGS, LEGEND, noted, written_rows
 from pytest_eac.records.run import Ability, Chain, Comparison, Pooled, Record, Release
 from pytest_eac.reporting.causality import causality_lines
+from pytest_eac.reporting.diagnostics_table import diagnostics_table, legend, noted
 from pytest_eac.reporting.html import chain_charts
 from pytest_eac.reporting.html.edit_table import script_data
 from pytest_eac.reporting.outcomes import Outcome
@@ -56,6 +56,9 @@ class ModelPart:
     metrics: dict[str, Plot]
     abilities: dict[str, Plot]
     orders: dict[str, Plot]
+    of_orders: list[str]
+    diagnostics: list[tuple[str, ...]]
+    notes: list[str]
     cost: Plot | None
     causality: list[str]
 
@@ -97,11 +100,7 @@ def report_page(record: Record, outcomes: Sequence[Outcome], *, command: str, ve
         style=chain_charts.style,
         changes=_changes,
         excluded=excluded_text,
-        orders_say=of_chain,
-        written_rows=written_rows,
-        written_headings=HEADINGS,
-        written_legend=LEGEND,
-        noted=noted,
+        column_meanings=legend,
         metrics_of=metrics_of,
     )
 
@@ -128,6 +127,9 @@ def _part(chains: tuple[Chain, ...], record: Record) -> ModelPart:
         metrics=chain_charts.metric_plots(chains),
         abilities=chain_charts.ability_plots(chains),
         orders=chain_charts.order_plots(chains),
+        of_orders=[text for chain in chains for text in of_chain(chain)],
+        diagnostics=diagnostics_table(chains),
+        notes=noted(chains),
         cost=chain_charts.cost_plot(edited),
         causality=causality_lines(chains),
     )

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_eac.judging.diagnosis import diagnose
-from pytest_eac.judging.written import noted, written, written_rows
+from pytest_eac.judging.edit_diagnostics import summarise
 from pytest_eac.records.diagnostics import Diagnostics, MatrixDiagnostics
 from pytest_eac.records.run import Record
+from pytest_eac.reporting.diagnostics_table import diagnostics_lines, diagnostics_table, noted
 from pytest_eac.reporting.html.page import report_page
 from pytest_eac.reporting.markdown import summary
 from pytest_eac.reporting.terminal import summary_lines
@@ -40,18 +41,35 @@ def projected(energy: float, missed: float, **judgements: Any) -> Chain:
     )
 
 
+HEADINGS = ("P rank", "energy", "tok/in", "cond C", "k.u", "|v*|", "missed", "worst")
 ROW = ("444-454", "10%", "10", "150", "345", "14", "30%", "60%")
 
 
 def test_a_row_has_the_extremes_of_the_matrices_and_the_medians_of_the_edits() -> None:
     chain = projected(0.1, 0.3)
-    assert written_rows([chain, judged()]) == [(chain.name, *ROW)]
+    assert diagnostics_table([chain, judged()]) == [("chain", *HEADINGS), (chain.name, *ROW)]
 
 
-def test_what_no_edit_has_is_a_dash() -> None:
-    chain = solved(judged(), Diagnostics(matrices=(MatrixDiagnostics(module="m"),)))
-    assert written_rows([chain])[0][1:] == ("-",) * 8
-    assert written(judged()) is None
+def test_what_no_edit_of_a_chain_has_is_a_dash_and_what_none_has_is_no_column() -> None:
+    nothing = solved(judged(), Diagnostics(matrices=(MatrixDiagnostics(module="m"),)))
+    chain = projected(0.1, 0.3)
+    assert diagnostics_table([chain, nothing])[2] == (nothing.name, *("-",) * 8)
+    plain = solved(judged(), Diagnostics(matrices=(matrix(),), missed=0.0))
+    assert diagnostics_table([plain, nothing]) == [
+        ("chain", "tok/in", "cond C", "k.u", "missed", "worst"),
+        (plain.name, "20.9", "128", "600", "0.0%", "0.0%"),
+        (nothing.name, "-", "-", "-", "-", "-"),
+    ]
+    assert diagnostics_table([nothing]) == []
+    assert diagnostics_lines([nothing]) == []
+    assert summarise(judged()) is None
+
+
+def test_the_terminal_says_what_each_column_is_and_no_other() -> None:
+    plain = solved(judged(), Diagnostics(matrices=(matrix(),), missed=0.0))
+    said = " ".join(diagnostics_lines([plain])[2:])
+    assert "tok/in: tokens of the covariance C per input; cond C: " in said
+    assert "P rank" not in said
 
 
 def test_terminal_and_markdown_show_the_row_and_each_note_once() -> None:
@@ -71,7 +89,7 @@ def test_terminal_and_markdown_show_the_row_and_each_note_once() -> None:
     assert not any("missed" in line for line in summary_lines([judged()]))
 
 
-def test_a_value_that_is_not_written_is_told_from_one_that_is_not_found() -> None:
+def test_a_value_that_is_not_written_is_not_one_that_is_not_found() -> None:
     found = diagnose(projected(0.1, 0.6, failed="efficacy", edits=4))
     assert (
         "values are solved but not written: in the median, 60% of the change at the subject is "
@@ -109,5 +127,5 @@ def test_the_page_has_the_row_and_the_notes_made_harmless() -> None:
 
 def test_large_numbers_leave_room_between_the_columns() -> None:
     wide = matrix(token_ratio=0.001234, condition=3.21e7, key_product=3216.0)
-    (row,) = written_rows([solved(judged(), Diagnostics(matrices=(wide,), value_norm=75.8))])
-    assert row[3:7] == ("1e-03", "3e+07", "3216", "75.8")
+    chain = solved(judged(), Diagnostics(matrices=(wide,), value_norm=75.8))
+    assert diagnostics_table([chain])[1][1:] == ("1e-03", "3e+07", "3216", "75.8")
