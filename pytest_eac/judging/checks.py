@@ -12,7 +12,7 @@ from pytest_eac.judging.growth_texts import outlook
 from pytest_eac.judging.hypotheses import Correction, of_measurement
 from pytest_eac.judging.limits import Case, Limit, chosen, interval, verdict
 from pytest_eac.judging.repeated import repeated_text
-from pytest_eac.judging.suite import confident, corrections
+from pytest_eac.judging.suite import judged_with_corrections
 from pytest_eac.records.run import Chain, Measurement, Verdict
 from pytest_eac.spec.metrics import DEVIATION, described
 from pytest_eac.spec.schema.abilities import AbilityBounds
@@ -41,12 +41,8 @@ def judge(
         nothing, or too little, that could pass or fail.
     """
     grown = cache(partial(growth, chain))  # fitted once for all that ask
-    found = {name: judge_one(chain, name, bounds, grown=grown) for name, bounds in checks.named()}
-    p_values, asked = {name: each.p for name, each in found.items()}, confident(checks.named())
-    corrected = corrections(p_values, stats or Stats(), asked=len(asked), suite=suite)
-    for name, correction in corrected.items():
-        found[name] = judge_one(chain, name, checks[name], correction, grown)
-    return tuple(found.values())
+    judge_one_of = partial(judge_one, chain, grown=grown)
+    return judged_with_corrections(checks.named(), judge_one_of, stats, suite=suite)
 
 
 def judge_one(

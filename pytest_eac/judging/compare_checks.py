@@ -6,10 +6,10 @@ from math import ceil, isclose, log, log2, nan
 from typing import Any
 
 from pytest_eac.judging.comparable import different_matrices
-from pytest_eac.judging.hypotheses import Correction, rest
+from pytest_eac.judging.hypotheses import Correction, corrected_fields, rest
 from pytest_eac.judging.limits import Decision, interval
 from pytest_eac.judging.paired_edits import Pairs, final_number, pair
-from pytest_eac.judging.suite import corrected_fields, correction_of
+from pytest_eac.judging.suite import correction_of
 from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.metrics import DEVIATION

@@ -14,10 +14,10 @@ from pytest_eac.judging.compare_checks import (
     required_words,
     tested_pairs,
 )
-from pytest_eac.judging.hypotheses import rest
+from pytest_eac.judging.hypotheses import corrected_fields, rest
 from pytest_eac.judging.limits import Decision, interval
 from pytest_eac.judging.paired_edits import Pairs, final_number, pair
-from pytest_eac.judging.suite import corrected_fields, correction_of
+from pytest_eac.judging.suite import correction_of
 from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.schema.checks import CompareCheck

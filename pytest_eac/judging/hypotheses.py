@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
-from typing import Protocol
+from typing import Any, Protocol
 
 from pytest_eac.records.run import Ability, Measurement
 from pytest_eac.stats.foreseen import Foreseen
@@ -88,6 +88,20 @@ class Correction:
         if self.over == 1 or self.method == "none":
             return ""
         return f", {self.p:.2g} corrected over {self.over} checks by {_NAMES[self.method]}"
+
+
+def corrected_fields(correction: Correction | None, p: float | None = None) -> dict[str, Any]:
+    """Return what a record has of a correction.
+
+    Args:
+        correction: of a p-value, if there is one.
+        p: what the corrected p-value is without one.
+    """
+    return {
+        "p_adjusted": correction.p if correction else p,
+        "correction": correction.method if correction else None,
+        "corrected_over": correction.over if correction else None,
+    }
 
 
 def of_measurement(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import inf
 
-from pytest_eac.judging.hypotheses import Claim, Correction, rest
+from pytest_eac.judging.hypotheses import Claim, Correction, corrected_fields, rest
 from pytest_eac.records.run import Chain, Checkpoint, Verdict
 from pytest_eac.stats.foreseen import Foreseen, most_of
 
@@ -160,10 +160,8 @@ def verdict(
         low=case.low,
         high=case.high,
         p=p,
-        p_adjusted=correction.p if correction else p,
-        correction=correction.method if correction else None,
-        corrected_over=correction.over if correction else None,
         needs=None if failed else decision.needs,
+        **corrected_fields(correction, p),
     )
 
 

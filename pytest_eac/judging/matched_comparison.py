@@ -9,10 +9,10 @@ from typing import Any
 
 from pytest_eac.judging.comparable import different_matrices
 from pytest_eac.judging.compare_checks import GIVEN_BOTH
-from pytest_eac.judging.hypotheses import rest
+from pytest_eac.judging.hypotheses import corrected_fields, rest
 from pytest_eac.judging.limits import interval
 from pytest_eac.judging.paired_edits import PairKey, edit_keys, final_number
-from pytest_eac.judging.suite import corrected_fields, suite_correction
+from pytest_eac.judging.suite import suite_correction
 from pytest_eac.records import run
 from pytest_eac.records.run import Chain
 from pytest_eac.spec.metrics import DEVIATION

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
 
 from pytest_eac.judging.checks import cases_of, judge_one
-from pytest_eac.judging.hypotheses import Correction, rest
+from pytest_eac.judging.hypotheses import Correction, corrected_fields, rest
 from pytest_eac.judging.limits import Case, Decision, Limit, decide_by_p
-from pytest_eac.judging.suite import confident, corrections
+from pytest_eac.judging.suite import judged_with_corrections
 from pytest_eac.records.run import Chain, Pooled
 from pytest_eac.spec.schema.checks import AnyBounds, Checks, Stats
 from pytest_eac.stats.foreseen import Foreseen, most_of
@@ -33,12 +34,8 @@ def judge_samples(
     Returns:
         One verdict per check of :func:`pytest_eac.spec.schema.checks.Checks.pooled`.
     """
-    found = {name: _judge_one(chains, name, bounds) for name, bounds in checks.pooled()}
-    p_values, asked = {name: each.p for name, each in found.items()}, confident(checks.pooled())
-    corrected = corrections(p_values, stats or Stats(), asked=len(asked), suite=suite)
-    for name, correction in corrected.items():
-        found[name] = _judge_one(chains, name, checks[name], correction)
-    return tuple(found.values())
+    judge = partial(_judge_one, chains)
+    return judged_with_corrections(checks.pooled(), judge, stats, suite=suite)
 
 
 _SAME = "all samples give the same number, which does not show how others would vary"
@@ -139,15 +136,13 @@ def _judge_one(
         low=found.low,
         high=found.high,
         p=p,
-        p_adjusted=correction.p if correction else p,
-        correction=correction.method if correction else None,
-        corrected_over=correction.over if correction else None,
         needs=decision.needs,
         spec=first.spec,
         method=first.method,
         seeds=seeds,
         means=shown.means,
         inference=None if found.low is None else shown.inference,
+        **corrected_fields(correction, p),
     )
 
 

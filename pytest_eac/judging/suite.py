@@ -1,13 +1,16 @@
 """The correction of p-values for how many there are, in a chain or in a whole run."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from pytest_eac.judging.hypotheses import Correction
+from pytest_eac.records.run import Verdict
 from pytest_eac.spec.schema.checks import AnyBounds, Checks, CompareCheck, Stats
 from pytest_eac.spec.schema.deviation import DeviationBounds
 from pytest_eac.spec.spec import Spec
 from pytest_eac.stats.correction import adjust
+
+V = TypeVar("V", bound=Verdict)
 
 _CORRECTED_GROWTH = ("deviation-exponent", "deviation-slope")
 
@@ -89,12 +92,30 @@ def suite_correction(p: float, suite: int) -> Correction:
     return corrections({"": p}, Stats(), asked=1, suite=suite)[""]
 
 
-def corrected_fields(correction: Correction | None) -> dict[str, Any]:
-    """Return what a record has of the correction of a comparison."""
-    if correction is None:
-        return {}
-    return {
-        "p_adjusted": correction.p,
-        "correction": correction.method,
-        "corrected_over": correction.over,
+def judged_with_corrections(
+    checks: Sequence[tuple[str, AnyBounds]],
+    judge_one: Callable[[str, AnyBounds, Correction | None], V],
+    stats: Stats | None,
+    *,
+    suite: int,
+) -> tuple[V, ...]:
+    """Judge checks, each by itself first for its p-value, and then again with that corrected.
+
+    Args:
+        checks: of one chain, or of one method over its sets of edits.
+        judge_one: judges one of them, with the correction of its p-value.
+        stats: how p-values are corrected; by default as in a spec that does not say.
+        suite: how many p-values the whole run has, if they are corrected over all of it.
+
+    Returns:
+        One verdict per check, in the order of the checks.
+    """
+    found = {name: judge_one(name, bounds, None) for name, bounds in checks}
+    p_values = {name: each.p for name, each in found.items()}
+    corrected = corrections(p_values, stats or Stats(), asked=len(confident(checks)), suite=suite)
+    again = {
+        name: judge_one(name, bounds, corrected[name])
+        for name, bounds in checks
+        if name in corrected
     }
+    return tuple((found | again).values())
